@@ -1,0 +1,40 @@
+"""The restoration tasks and how their names are read: `sr2`, `sr3`, `sr4`, `dn30`, `dn50`, `dr`, …"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Task:
+    """One restoration task.
+
+    Attributes:
+        name: as in configs and tables, for example `sr2`.
+        kind: `sr` (super-resolution), `dn` (Gaussian denoising) or `dr` (deraining).
+        scale: output side over input side; 1 for `dn` and `dr`.
+        sigma: standard deviation of the noise on the 0-255 scale; 0 unless `dn`.
+    """
+
+    name: str
+    kind: Literal["sr", "dn", "dr"]
+    scale: int = 1
+    sigma: int = 0
+
+
+ALLOWED = "sr2, sr3, sr4, dn<sigma> with sigma from 1 to 255 (dn30, dn50, …) or dr"
+
+
+def parse_task(name: str) -> Task:
+    """Read a task's name.
+
+    Raises:
+        ValueError: naming what is allowed.
+    """
+    if match := re.fullmatch(r"sr([234])", name):
+        return Task(name, "sr", scale=int(match[1]))
+    if (match := re.fullmatch(r"dn([1-9]\d{0,2})", name)) and int(match[1]) <= 255:
+        return Task(name, "dn", sigma=int(match[1]))
+    if name == "dr":
+        return Task(name, "dr")
+    raise ValueError(f"unknown task {name!r}: expected {ALLOWED}")

@@ -1,0 +1,20 @@
+"""What all tests share: a fixed number of threads, and where the real images are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with the standard sets and real ImageNet images, beside the checkout; they may not be distributed."""
+    root = Path(os.environ.get("IPT_TEST_DATA", SHARED_DATA))
+    if not (root / "benchmark").is_dir():
+        pytest.skip(f"no benchmark images at {root}: set IPT_TEST_DATA to a folder with benchmark/ and imagenet/")
+    return root
