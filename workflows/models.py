@@ -1,0 +1,126 @@
+"""Trained models as files: the one place that knows both model packages. Importing it imports no torch.
+
+A `model.safetensors` says in its header how to build the network again (`variant`, `kwargs`, `tasks`) and where it
+comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
+"""
+
+import difflib
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baselines.variants import VARIANTS as BASELINES
+from ipt_models.variants import VARIANTS as IPTS
+
+if TYPE_CHECKING:
+    import torch
+
+BUILT_FROM = ("variant", "kwargs", "tasks")
+JSON_KEYS = ("kwargs", "tasks", "fraction", "seed")
+
+
+class ModelFileError(ValueError):
+    """A file that is not a model of this project, told in one message."""
+
+
+def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module":
+    """A network with fresh weights, called as `model(x, task)` on float RGB in [0, 1], (B, 3, H, W).
+
+    Args:
+        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`.
+        tasks: the tasks it restores; exactly one for the baselines.
+        kwargs: arguments that override the variant's.
+
+    Raises:
+        ValueError: unknown variant, or several tasks for a network that has one head.
+    """
+    if variant in IPTS:
+        import ipt_models
+
+        model = ipt_models.build(variant, tuple(tasks), **kwargs)
+    elif variant in BASELINES:
+        import baselines
+
+        if len(tasks) != 1:
+            raise ValueError(f"{variant} restores one task, not {len(tasks)} ({', '.join(tasks)}): only IPT has several heads")
+        model = baselines.build(variant, tasks[0], **kwargs)
+    else:
+        known = (*IPTS, *BASELINES)
+        near = difflib.get_close_matches(variant, known, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown model {variant!r}{hint} Allowed: {', '.join(known)}")
+    model.built_from = {"variant": variant, "kwargs": kwargs, "tasks": list(tasks)}
+    return model
+
+
+def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]) -> None:
+    """Write a network that `build` made. The file appears whole or not at all; equal weights give equal bytes.
+
+    Args:
+        metadata: where the weights come from; `variant`, `kwargs` and `tasks` are added.
+    """
+    from safetensors.torch import save as serialize
+
+    path = Path(path)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    header = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in {**metadata, **model.built_from}.items()
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(_in_order(serialize(tensors, header)))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """A checkpoint's header, without its weights and without torch.
+
+    Raises:
+        FileNotFoundError, ModelFileError: naming the file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
+    missing = [key for key in BUILT_FROM if key not in header]
+    if missing:
+        raise ModelFileError(f"{path} does not say how to build its network: no {', '.join(missing)} in its header")
+    return {key: json.loads(value) if key in JSON_KEYS else value for key, value in header.items()}
+
+
+def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict[str, Any]]:
+    """A trained network in evaluation mode, and its header.
+
+    Raises:
+        FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
+    """
+    from safetensors.torch import load_file
+
+    metadata = read_metadata(path)
+    model = build(metadata["variant"], metadata["tasks"], **metadata["kwargs"])
+    try:
+        model.load_state_dict(load_file(path), strict=True)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path} does not hold the weights of {metadata['variant']}: {error}") from None
+    return model.to(device).eval(), metadata
+
+
+def _in_order(data: bytes) -> bytes:
+    """Sort a safetensors header: the library writes metadata in an order that differs from process to process."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    encoded = header.encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return struct.pack("<Q", len(encoded)) + encoded + data[8 + length :]
