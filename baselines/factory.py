@@ -1,0 +1,47 @@
+"""From a variant's name to a network. Each network's module is imported only when it is asked for: basicsr is slow."""
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from baselines.variants import VARIANTS
+from ipt_models.tasks import parse_task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORKS = {
+    "edsr": ("baselines.edsr", "EDSR"),
+    "rdn": ("baselines.rdn", "RDN"),
+    "bicubic": ("baselines.interpolation", "Bicubic"),
+    "identity": ("baselines.interpolation", "Identity"),
+}
+
+
+def build(name: str, task: str, **kwargs: Any) -> "nn.Module":
+    """Build a baseline for one task.
+
+    Args:
+        name: a key of `VARIANTS`.
+        task: a task name, for example `sr2`, `dn30` or `dr`.
+        **kwargs: changes to the variant's arguments.
+
+    Returns:
+        A module called as `model(x, task)`: x is RGB in [0, 1], (B, 3, H, W) of any size; the result is on the same
+        scale, (B, 3, s*H, s*W), not clipped. `task` may be left out. `model.tasks` is `(task,)`.
+
+    Raises:
+        ValueError: for an unknown name or task, or arguments that the network does not have.
+    """
+    if name not in VARIANTS:
+        near = difflib.get_close_matches(name, VARIANTS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown baseline {name!r}: {hint}known are {', '.join(VARIANTS)}")
+    parse_task(task)
+    arguments = VARIANTS[name] | kwargs
+    module, class_name = NETWORKS[arguments.pop("network")]
+    network = getattr(importlib.import_module(module), class_name)
+    try:
+        return network(task, **arguments)
+    except TypeError as error:
+        raise ValueError(f"baseline {name!r}: {error}") from error

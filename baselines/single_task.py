@@ -1,0 +1,29 @@
+"""What every baseline promises: it restores one task, and says which and how far it sees."""
+
+from ipt_models.tasks import parse_task
+
+
+class SingleTask:
+    """Mixin of the baselines, whose call is `model(x, task)` like IPT's.
+
+    Attributes:
+        tasks: the one task the network was built for, as a tuple, since IPT has several.
+        scale: output side over input side.
+    """
+
+    tasks: tuple[str, ...]
+    scale: int
+
+    def set_task(self, task: str) -> None:
+        """Remember the task that the network is built for."""
+        self.scale = parse_task(task).scale
+        self.tasks = (task,)
+
+    def check_task(self, task: str | None) -> None:
+        """Refuse a task that the network was not built for.
+
+        Raises:
+            ValueError: naming both.
+        """
+        if task is not None and task not in self.tasks:
+            raise ValueError(f"this {type(self).__name__} was built for {self.tasks[0]}, not for {task}")

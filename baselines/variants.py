@@ -1,0 +1,21 @@
+"""The baselines' variants as data: the papers' sizes, and `*_tiny` ones that a CPU trains in half a minute.
+
+`network` names the class; everything else is passed to it.
+"""
+
+from typing import Any
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    # EDSR: table 1 of the paper has baseline (16 × 64) and final (32 × 256) models
+    "edsr_tiny": {"network": "edsr", "num_feat": 32, "num_block": 8},
+    "edsr_baseline": {"network": "edsr", "num_feat": 64, "num_block": 16},
+    "edsr": {"network": "edsr", "num_feat": 256, "num_block": 32, "res_scale": 0.1},
+    # RDN: the configurations of the EDSR authors' PyTorch code; B is the paper's main model
+    "rdn_tiny": {"network": "rdn", "num_feat": 16, "growth": 16, "num_block": 3, "num_conv": 3},
+    "rdn_a": {"network": "rdn", "num_feat": 64, "growth": 32, "num_block": 20, "num_conv": 6},
+    "rdn_b": {"network": "rdn", "num_feat": 64, "growth": 64, "num_block": 16, "num_conv": 8},
+    "bicubic": {"network": "bicubic"},
+    "identity": {"network": "identity"},
+}
+
+UNTRAINED = frozenset({"bicubic", "identity"})
