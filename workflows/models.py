@@ -45,12 +45,14 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
         import baselines
 
         if len(tasks) != 1:
-            raise ValueError(f"{variant} restores one task, not {len(tasks)} ({', '.join(tasks)}): only IPT has several heads")
+            raise ValueError(
+                f"{variant} restores one task, not {len(tasks)} ({', '.join(tasks)}): only IPT has several heads"
+            )
         model = baselines.build(variant, tasks[0], **kwargs)
     else:
         known = (*IPTS, *BASELINES)
         near = difflib.get_close_matches(variant, known, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else ""
+        hint = f", did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown model {variant!r}{hint} Allowed: {', '.join(known)}")
     model.built_from = {"variant": variant, "kwargs": kwargs, "tasks": list(tasks)}
     return model

@@ -1,0 +1,395 @@
+"""Benchmark sets: what they are, where people keep them, and whether a copy is whole. Imports no torch.
+
+A set is asked for by one string:
+
+- `Set5`: a set of `sets.yaml`, by its name or another name for it;
+- `B100@20`: its first 20 images in the order of their names. The rows carry that name, so that nobody takes their mean
+  for the set's;
+- `mine=FOLDER`: any folder of images, under a name of one's own;
+- `mine=TARGETS,INPUTS`: a pair of folders, for degraded inputs that already exist.
+
+Folders are relative to the data root.
+"""
+
+import difflib
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from ipt_models.tasks import Task, parse_task
+from workflows.evaluation.images import SUFFIXES, ImageError, inspect
+
+# Below the data root, in this order. {name} is the set's name or an alias, {scale} the task's scale.
+LAYOUTS = (
+    "benchmark/{name}/HR",
+    "benchmark/{name}",
+    "{name}/HR",
+    "{name}/image_SRF_{scale}",
+    "{name}/{name}/image_SRF_{scale}",
+    "{name}_SR/image_SRF_{scale}",
+    "{name}/GT",
+    "{name}",
+    "{name}/{name}",
+)
+PAIR_FOLDERS = (("norain", "rain"), ("norain", "rainy"), ("target", "input"), ("gt", "rain"))  # targets, inputs
+SRF = re.compile(r"(?P<image>.+)_SRF_(?P<scale>\d)_(?P<kind>\w+)")
+RAIN = re.compile(r"(?P<clean>no)?rain-(?P<key>.+?)(x2)?", re.IGNORECASE)
+KINDS = ("sr", "dn", "dr")
+REFUSED = {"BSD68": "is usually the gray one, which this color benchmark does not score; did you mean 'CBSD68'?"}
+
+
+class SetError(ValueError):
+    """What is wrong with the sets that were asked for, as one message for a person."""
+
+
+@dataclass(frozen=True)
+class BenchmarkSet:
+    """One entry of `sets.yaml`, whose head explains the fields."""
+
+    name: str
+    title: str
+    count: int
+    tasks: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    names: str = ".+"
+    package: dict = field(default_factory=dict)
+    download: dict = field(default_factory=dict)
+
+
+class Sample(NamedTuple):
+    """One image of a set; `input` is given where the degraded image is a file too."""
+
+    image: str
+    target: Path
+    input: Path | None = None
+
+
+class Request(NamedTuple):
+    """What one string asks for.
+
+    Attributes:
+        label: the set's name in tables.
+        origin: the set's own name; noise is seeded by it, so that `B100@20` sees the pixels of `B100`.
+        benchmark: the entry of `SETS`, or None for a folder.
+        first: how many images, or None for all.
+        targets, inputs: folders as given, or None.
+    """
+
+    label: str
+    origin: str
+    benchmark: BenchmarkSet | None
+    first: int | None = None
+    targets: str | None = None
+    inputs: str | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return self.benchmark.tasks if self.benchmark else KINDS
+
+
+class Job(NamedTuple):
+    """One task on one set."""
+
+    task: Task
+    request: Request
+    samples: tuple[Sample, ...]
+
+
+def _load() -> dict[str, BenchmarkSet]:
+    entries = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
+    return {
+        name: BenchmarkSet(name, **{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
+        for name, entry in entries.items()
+    }
+
+
+SETS: dict[str, BenchmarkSet] = _load()
+
+
+def parse_set(text: str) -> Request:
+    """Read what a string asks for, without looking at any file.
+
+    Raises:
+        SetError: naming what is allowed, with the nearest name.
+    """
+    name, equals, folders = text.partition("=")
+    if equals:
+        return _folder_request(name, folders)
+    name, at, number = text.partition("@")
+    if at and not (number.isdecimal() and int(number) > 0):
+        raise SetError(f"{text!r}: after @ stands how many of the first images are meant, for example {name}@20")
+    for benchmark in SETS.values():
+        if name in (benchmark.name, *benchmark.aliases):
+            first = int(number) if at else None
+            if first and first > benchmark.count:
+                raise SetError(f"{text!r}: {benchmark.name} has {benchmark.count} images")
+            return Request(f"{benchmark.name}{at}{number}", benchmark.name, benchmark, first)
+    if name in REFUSED:
+        raise SetError(f"{name!r} {REFUSED[name]}")
+    known = [n for benchmark in SETS.values() for n in (benchmark.name, *benchmark.aliases)]
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in known], n=1)
+    hint = f", did you mean {next(n for n in known if n.lower() == near[0])!r}?" if near else "."
+    raise SetError(f"unknown set {text!r}{hint} Allowed: {', '.join(SETS)}, or NAME=FOLDER for any folder of images")
+
+
+def _folder_request(name: str, folders: str) -> Request:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+        raise SetError(f"{name!r} cannot name a set: letters, digits and _ . + - are allowed")
+    if any(name in (s.name, *s.aliases) for s in SETS.values()):
+        raise SetError(f"{name!r} is a benchmark set's name; give the folder another one")
+    targets, comma, inputs = folders.partition(",")
+    if not targets or (comma and not inputs):
+        raise SetError(f"{name}={folders}: expected NAME=FOLDER or NAME=TARGETS,INPUTS")
+    return Request(name, name, None, None, targets, inputs or None)
+
+
+def plan(names: Iterable[str], tasks: Iterable[str], data_root: Path | str | None) -> list[Job]:
+    """Which tasks are scored on which sets, and the files of each: every set with those tasks that the field scores on it.
+
+    Raises:
+        SetError: one message with everything that is unknown, missing, too few or without a partner, and where it was
+            looked for.
+    """
+    parsed = [parse_task(name) for name in tasks]
+    jobs, problems = [], []
+    requests = []
+    for name in names:
+        try:
+            requests.append(parse_set(name))
+        except SetError as error:
+            problems.append(str(error))
+    labels = [request.label for request in requests]
+    problems += [f"{label} stands there twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
+    for request in requests:
+        fitting = [task for task in parsed if task.kind in request.kinds]
+        if not fitting:
+            kinds, given = " and ".join(request.kinds), ", ".join(task.name for task in parsed)
+            problems.append(f"{request.label} is a set for {kinds}, and the tasks are {given}")
+        for task in fitting:
+            try:
+                jobs.append(Job(task, request, tuple(find(request, task, data_root))))
+            except SetError as error:
+                if str(error) not in problems:
+                    problems.append(str(error))
+    for task in parsed:
+        if requests and not any(task.kind in request.kinds for request in requests):
+            fitting = ", ".join(s.name for s in SETS.values() if task.kind in s.tasks)
+            problems.append(f"task {task.name}: none of {', '.join(labels)} is a set for it; sets that are: {fitting}")
+    if problems:
+        raise SetError("\n".join(problems))
+    return jobs
+
+
+def check(names: Sequence[str], data_root: Path | str | None, tasks: Sequence[str]) -> None:
+    """Whether everything asked for can be scored: sets complete, headers readable, pairs of matching size, sides large enough.
+
+    Reads headers only, no pixels.
+
+    Raises:
+        SetError: one message with every problem and where it was looked for.
+    """
+    sizes: dict[Path, tuple[int, int]] = {}
+    problems: dict[str, None] = {}  # in order, each once
+    for job in plan(names, tasks, data_root):
+        for sample in job.samples:
+            try:
+                for path in filter(None, (sample.target, sample.input)):
+                    if path not in sizes:
+                        sizes[path] = inspect(path)
+                given = sizes[sample.input] if sample.input else None
+                check_sizes(sample, job.task, sizes[sample.target], given)
+            except ImageError as error:
+                problems[str(error)] = None
+    if problems:
+        raise SetError("\n".join(problems))
+
+
+def check_sizes(sample: Sample, task: Task, target: tuple[int, int], given: tuple[int, int] | None) -> None:
+    """Whether an image can be scored: something is left inside the border, and a given input fits its target.
+
+    Args:
+        target, given: height and width of the target and of the given input.
+
+    Raises:
+        ImageError: naming the file.
+    """
+    scale = task.scale
+    height, width = (side // scale * scale for side in target)
+    border = scale if task.kind == "sr" else 0
+    if min(height, width) <= 2 * border:
+        raise ImageError(
+            f"{sample.target}: {target[1]}x{target[0]} pixels leave nothing inside the border of {border} that {task.name} cuts"
+        )
+    if given and (given[0] * scale, given[1] * scale) != (height, width):
+        raise ImageError(
+            f"{sample.input}: {given[1]}x{given[0]} pixels do not match "
+            f"{sample.target.name} ({target[1]}x{target[0]}) at scale {scale}"
+        )
+
+
+def find(request: Request, task: Task, data_root: Path | str | None) -> list[Sample]:
+    """The files of a set, sorted by image name.
+
+    Raises:
+        SetError: missing, too few, too many or unpaired, with the folders that were looked at.
+    """
+    if request.benchmark is None:
+        return _find_folder(request, task, Path(data_root or "."))
+    benchmark = request.benchmark
+    if benchmark.package:
+        samples = _find_package(benchmark)
+    elif data_root is None:
+        raise SetError(f"{benchmark.name}: no data root given; it is the folder that holds {benchmark.name}/")
+    else:
+        samples = _find_benchmark(benchmark, request.first, task, Path(data_root).expanduser())
+    return samples[: request.first]
+
+
+def _find_package(benchmark: BenchmarkSet) -> list[Sample]:
+    spec = find_spec(benchmark.package["name"])  # finds the folder without importing the package
+    if spec is None or not spec.submodule_search_locations:
+        raise SetError(f"{benchmark.name}: the package {benchmark.package['name']} is not installed")
+    folder = Path(spec.submodule_search_locations[0]) / benchmark.package["folder"]
+    missing = [name for name in benchmark.package["files"] if not (folder / name).is_file()]
+    if missing:
+        raise SetError(f"{benchmark.name}: no {', '.join(missing)} in {folder}")
+    return sorted(Sample(Path(name).stem, folder / name) for name in benchmark.package["files"])
+
+
+def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root: Path) -> list[Sample]:
+    """The first folder that holds the whole set; if none does, say which came nearest."""
+    names = (benchmark.name, *benchmark.aliases)
+    layouts = [*benchmark.folders, *(layout.format(name=n, scale=task.scale) for n in names for layout in LAYOUTS)]
+    best: tuple[list[Sample], Path] | None = None
+    trouble = []
+    for layout in dict.fromkeys(layouts):
+        folder = _descend(root, layout)
+        if folder is None:
+            continue
+        try:
+            samples = [s for s in _samples(folder, task) if re.fullmatch(benchmark.names, s.image)]
+        except SetError as error:
+            trouble.append(f"{benchmark.name}: {error}")
+            continue
+        if len(samples) == benchmark.count:
+            return samples
+        if samples and (best is None or len(samples) > len(best[0])):
+            best = (samples, folder)
+    if best and first and first <= len(best[0]) < benchmark.count:
+        return best[0]
+    if trouble:
+        raise SetError("\n".join(trouble))
+    pairs = "pairs" if task.kind == "dr" else "images"
+    if best:
+        found, folder = best
+        hint = f"; {benchmark.name}@{len(found)} scores these alone" if len(found) < benchmark.count else ""
+        raise SetError(
+            f"{benchmark.name} has {benchmark.count} {pairs}, {folder} has {len(found)} for {task.name}{hint}"
+        )
+    raise SetError(
+        f"{benchmark.name}: no {pairs} for {task.name} below {root}; looked in {', '.join(dict.fromkeys(layouts))}"
+        + (
+            f"; `python -m workflows.evaluation download --sets {benchmark.name}` fetches it"
+            if benchmark.download
+            else ""
+        )
+    )
+
+
+def _find_folder(request: Request, task: Task, root: Path) -> list[Sample]:
+    targets = root / Path(request.targets).expanduser()
+    if not targets.is_dir():
+        raise SetError(f"{request.label}: {targets} is not a folder")
+    if request.inputs is None:
+        samples = _samples(targets, task)
+        if not samples:
+            wanted = "pairs such as rain-001.png and norain-001.png" if task.kind == "dr" else "images"
+            raise SetError(f"{request.label}: no {wanted} in {targets}")
+        return samples
+    inputs = root / Path(request.inputs).expanduser()
+    if not inputs.is_dir():
+        raise SetError(f"{request.label}: {inputs} is not a folder")
+    try:
+        samples = _paired(_images(targets), _images(inputs), task.scale)
+    except SetError as error:
+        raise SetError(f"{request.label}: {error}") from None
+    if not samples:
+        raise SetError(f"{request.label}: no images in {targets}")
+    return samples
+
+
+def _samples(folder: Path, task: Task) -> list[Sample]:
+    """The images of one folder by whatever layout it has; empty where it holds none for the task."""
+    files = _images(folder)
+    if task.kind == "dr":
+        for clean, rainy in PAIR_FOLDERS:
+            targets, inputs = _descend(folder, clean), _descend(folder, rainy)
+            if targets and inputs:
+                return _paired(_images(targets), _images(inputs))
+        matches = [(file, RAIN.fullmatch(file.stem)) for file in files]
+        targets = [file for file, match in matches if match and match["clean"]]
+        inputs = [file for file, match in matches if match and not match["clean"]]
+        return _paired(targets, inputs)
+    scaled = [(file, match) for file in files if (match := SRF.fullmatch(file.stem))]
+    if scaled:
+        return _unique(
+            Sample(match["image"], file)
+            for file, match in scaled
+            if match["kind"] == "HR" and int(match["scale"]) == task.scale
+        )
+    return _unique(Sample(file.stem, file) for file in files)
+
+
+def _paired(targets: list[Path], inputs: list[Path], scale: int = 1) -> list[Sample]:
+    """Join two lists of files by name: equal stems, `rain-001` with `norain-001`, `babyx2` with `baby` at scale 2."""
+    by_key = {_pair_key(file): file for file in targets}
+    given = {_pair_key(file): file for file in inputs}
+    if scale > 1:
+        given = {key if key in by_key else key.removesuffix(f"x{scale}"): file for key, file in given.items()}
+    alone = [by_key.get(key, given.get(key)) for key in sorted(by_key.keys() ^ given.keys())]
+    if alone:
+        some = ", ".join(map(str, alone[:5])) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
+        raise SetError(f"without a partner: {some}")
+    return _unique(
+        Sample(given[key].stem if RAIN.fullmatch(given[key].stem) else target.stem, target, given[key])
+        for key, target in by_key.items()
+    )
+
+
+def _pair_key(file: Path) -> str:
+    match = RAIN.fullmatch(file.stem)
+    return match["key"] if match else file.stem
+
+
+def _unique(samples: Iterable[Sample]) -> list[Sample]:
+    samples = sorted(samples)
+    for before, after in itertools.pairwise(samples):
+        if before.image == after.image:
+            raise SetError(f"{before.target} and {after.target} are the same image twice")
+    return samples
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "." and f.is_file())
+
+
+def _descend(root: Path, path: str) -> Path | None:
+    """A folder below root, whatever the case of its name; None where there is none."""
+    folder = root
+    for part in path.split("/"):
+        exact = folder / part
+        if not exact.is_dir():
+            if not folder.is_dir():
+                return None
+            exact = next((c for c in sorted(folder.iterdir()) if c.name.lower() == part.lower() and c.is_dir()), None)
+            if exact is None:
+                return None
+        folder = exact
+    return folder
