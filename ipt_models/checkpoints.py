@@ -1,0 +1,69 @@
+"""Trained IPTs as safetensors files whose header says how to build the network again.
+
+Header metadata: `variant`, `kwargs` (JSON, arguments of `build`) and `tasks` (JSON); more keys may stand beside them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from ipt_models.network import IPT
+from ipt_models.variants import VARIANTS, build
+
+
+def save(model: IPT, path: str | PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a network; the file appears whole or not at all.
+
+    Args:
+        metadata: more keys for the header; `variant`, `kwargs` and `tasks` are written in any case.
+    """
+    sizes = {name: kwargs for name, kwargs in VARIANTS.items() if kwargs.items() <= model.config.items()}
+    header = {
+        **(metadata or {}),
+        "variant": next(iter(sizes), "ipt_base"),  # kwargs are complete, so that the variant is but a label
+        "kwargs": json.dumps(model.config),
+        "tasks": json.dumps(model.tasks),
+    }
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary, header)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | PathLike[str]) -> IPT:
+    """Read a network, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: for a file that is not a whole safetensors file, does not say how to build an IPT, or does not hold
+            exactly its weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error})") from None
+    missing = [key for key in ("variant", "kwargs", "tasks") if key not in header]
+    if missing:
+        raise ValueError(
+            f"{path} does not say how to build its network: no {', '.join(missing)} in its header; "
+            "for a checkpoint of the IPT authors see python -m ipt_models convert"
+        )
+    try:
+        model = build(header["variant"], json.loads(header["tasks"]), **json.loads(header["kwargs"]))
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no IPT of this project: {error}") from None
+    return model.eval()
