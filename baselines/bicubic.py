@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SUPPORT = 4  # the cubic kernel covers (-2, 2)
-BLOCK = 64  # output rows that share one dense matrix: a band of the whole matrix, which is zero elsewhere
+BLOCK = 32  # output rows that share one dense matrix: a band of the whole matrix, which is zero elsewhere
 FLOAT32_EXACT = 2**24  # whole numbers up to here, and sums of them, are exact in float32
 
 
@@ -77,7 +77,8 @@ def _resize(images: Tensor, rows: list[Block], columns: list[Block], finish: Cal
 
 def _round_half_up(sums: Tensor, denominator: int) -> Tensor:
     offset = denominator // 2 if denominator > 1 else 0.5
-    return sums.add_(offset).div_(denominator).floor_().clamp_(0, 255).to(torch.uint8)
+    pixels = sums.add_(offset).div_(denominator).clamp_(0, 255)
+    return pixels.to(torch.int16).to(torch.uint8)  # truncates; three times as fast as going to uint8 at once
 
 
 def _float32_products_are_exact() -> bool:
