@@ -293,13 +293,12 @@ def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root
         raise SetError(
             f"{benchmark.name} has {benchmark.count} {pairs}, {folder} has {len(found)} for {task.name}{hint}"
         )
+    places = ", ".join((*benchmark.folders, *LAYOUTS)).format(name="NAME", scale="{2,3,4}")
+    fetch = (
+        f"; `python -m workflows.evaluation download --sets {benchmark.name}` fetches it" if benchmark.download else ""
+    )
     raise SetError(
-        f"{benchmark.name}: no {pairs} for {task.name} below {root}; looked in {', '.join(dict.fromkeys(layouts))}"
-        + (
-            f"; `python -m workflows.evaluation download --sets {benchmark.name}` fetches it"
-            if benchmark.download
-            else ""
-        )
+        f"{benchmark.name}: no {pairs} below {root}; looked in {places}, where NAME is {' or '.join(names)}{fetch}"
     )
 
 

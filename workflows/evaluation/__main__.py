@@ -1,0 +1,235 @@
+"""Scores from the command line; see `--help`. Exit status: 0 all scored, 1 some images failed, 2 asked wrongly."""
+
+import argparse
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.sets import SETS, Job, SetError, plan
+
+COLUMNS = (
+    "experiment",
+    "model",
+    "fraction",
+    "seed",
+    "task",
+    "dataset",
+    "image",
+    "psnr_y",
+    "ssim_y",
+    "psnr_rgb",
+    "height",
+    "width",
+    "head",
+    "protocol",
+    "setting",
+)
+PRECISIONS = {"32": "32-true", "32-true": "32-true", "bf16": "bf16-mixed", "bf16-mixed": "bf16-mixed"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {"export-inputs": export_command, "download": download_command}
+    command = commands.get(arguments[0]) if arguments else None
+    try:
+        return command(arguments[1:]) if command else score_command(arguments)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def scope_parser() -> argparse.ArgumentParser:
+    """The arguments that say what is scored, by which protocol."""
+    parser = argparse.ArgumentParser(add_help=False)
+    scope = parser.add_argument_group("what is scored")
+    scope.add_argument(
+        "--sets",
+        nargs="+",
+        required=True,
+        metavar="SET",
+        help=f"{', '.join(SETS)}; Set14@3 (the first three images); NAME=FOLDER; NAME=TARGETS,INPUTS",
+    )
+    scope.add_argument("--tasks", nargs="+", required=True, metavar="TASK", help="sr2, sr3, sr4, dn30, dn50, dr, …")
+    scope.add_argument("--data-root", type=Path, metavar="DIR", help="folder that holds the sets")
+    rules = parser.add_argument_group("protocol")
+    rules.add_argument(
+        "--gray", choices=("rgb", "matlab"), default="rgb", help="how gray files are scored (default: rgb)"
+    )
+    rules.add_argument(
+        "--bicubic", choices=("uint8", "float"), default="uint8", help="MATLAB's rounding, or one rounding at the end"
+    )
+    rules.add_argument(
+        "--noise", choices=("clipped", "unclipped"), default="clipped", help="whether noisy inputs are clipped to 0-255"
+    )
+    return parser
+
+
+def score_command(arguments: Sequence[str]) -> int:
+    """Score a model, a reference or a folder, and write the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workflows.evaluation",
+        description="Score a model on benchmark sets: one row an image.",
+        epilog="Other commands: export-inputs (write what models are given), download (fetch a set). Each has --help.",
+        parents=[scope_parser()],
+    )
+    source = parser.add_argument_group("what scores").add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", metavar="PATH", help="a model.safetensors, bicubic or identity")
+    source.add_argument("--restored", type=Path, metavar="DIR", help="folder of images that another program restored")
+    run = parser.add_argument_group("how it runs")
+    run.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
+    run.add_argument(
+        "--stride", type=int, metavar="K", help="IPT: LR pixels between windows (default: one whole window)"
+    )
+    run.add_argument("--precision", choices=PRECISIONS, default="32-true")
+    run.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1 or auto (default: cpu)")
+    run.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
+    written = parser.add_argument_group("what is written")
+    written.add_argument("--out", type=Path, required=True, metavar="CSV")
+    written.add_argument("--save-images", type=Path, metavar="DIR", help="keep outputs as DIR/<task>/<set>/<image>.png")
+    written.add_argument("--images", nargs="+", metavar="NAME", help="keep the outputs of these images only")
+    written.add_argument("--experiment", metavar="NAME", help="column experiment (default: the checkpoint's)")
+    written.add_argument("--label", metavar="NAME", help="column model (default: the checkpoint's)")
+    written.add_argument("--fraction", type=float, metavar="F", help="column fraction (default: the checkpoint's)")
+    written.add_argument("--seed", type=int, metavar="S", help="column seed (default: the checkpoint's)")
+    args = parser.parse_args(arguments)
+
+    jobs = plan(args.sets, args.tasks, args.data_root)
+    _check_names(args.images, jobs)
+    protocol = Protocol(args.gray, args.bicubic, args.noise)
+    threads = args.threads or os.cpu_count() or 1
+    source, jobs = _restored(args, jobs) if args.restored else _model(args, jobs, protocol, threads)
+
+    from workflows.evaluation.score import score, summary
+
+    keep = set(args.images) if args.images else None
+    result = score(source, jobs, protocol, args.save_images, keep, threads)
+    header = getattr(source, "metadata", {})
+    identity = {
+        "experiment": args.experiment if args.experiment is not None else header.get("experiment"),
+        "model": args.label or source.label,
+        "fraction": args.fraction if args.fraction is not None else header.get("fraction"),
+        "seed": args.seed if args.seed is not None else header.get("seed"),
+    }
+    rows = [{**identity, **row} for row in result.rows]
+    if not result.failures:
+        write_table(rows, args.out)
+        print("\n".join(summary(result.rows)))
+        return 0
+    # Under its own name: a mean over what is left must not pass for the set's, and Snakemake removes a failed job's output.
+    partial = args.out.with_name(f"{args.out.stem}.incomplete{args.out.suffix}")
+    write_table(rows, partial)
+    print(f"error: {len(result.failures)} of {len(rows) + len(result.failures)} images failed:", file=sys.stderr)
+    print("\n".join(f"  {line}" for line in result.failures), file=sys.stderr)
+    print(f"The other scores are in {partial}", file=sys.stderr)
+    return 1
+
+
+def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, threads: int):
+    import cv2
+    import torch
+
+    from workflows.evaluation.inference import Restorer
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # images are compared side by side instead
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    source = Restorer(args.model, protocol, args.self_ensemble, args.stride, PRECISIONS[args.precision], device)
+    mine = [job for job in jobs if source.can(job.task)]
+    if not mine:
+        raise SetError(f"{source.label} restores none of the tasks {', '.join(args.tasks)}")
+    for job in mine:
+        source.head(job.task)  # refuses before anything is computed
+    skipped = sorted({job.task.name for job in jobs} - {job.task.name for job in mine})
+    if skipped:
+        print(f"{source.label} has no meaning for {', '.join(skipped)}: not scored")
+    return source, mine
+
+
+def _restored(args: argparse.Namespace, jobs: list[Job]):
+    from workflows.evaluation.restored import RestoredFolder
+
+    if args.self_ensemble or args.stride:
+        raise ValueError("--self-ensemble and --stride are for models; the images of --restored are scored as they are")
+    return RestoredFolder(args.restored, jobs), jobs
+
+
+def export_command(arguments: Sequence[str]) -> int:
+    """Write degraded and clean images."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workflows.evaluation export-inputs",
+        description="Write the exact pixels that models are given (_LR) and compared with (_HR).",
+        parents=[scope_parser()],
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
+    for name in ("--precision", "--threads", "--experiment", "--device"):
+        parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to both commands
+    args = parser.parse_args(arguments)
+    jobs = plan(args.sets, args.tasks, args.data_root)
+    _check_names(args.images, jobs)
+
+    from workflows.evaluation.export import export_inputs
+
+    failures = export_inputs(
+        jobs, Protocol(args.gray, args.bicubic, args.noise), args.out, set(args.images) if args.images else None
+    )
+    if failures:
+        print("error: these images failed:\n  " + "\n  ".join(failures), file=sys.stderr)
+    return int(bool(failures))
+
+
+def download_command(arguments: Sequence[str]) -> int:
+    """Fetch sets that have a stable public address."""
+    able = [benchmark.name for benchmark in SETS.values() if benchmark.download]
+    parser = argparse.ArgumentParser(
+        prog="python -m workflows.evaluation download",
+        description=f"Fetch a benchmark set from its authors' address, checked by sha256. Known: {', '.join(able)}.",
+    )
+    parser.add_argument("--sets", nargs="+", required=True, metavar="SET", choices=able)
+    parser.add_argument("--data-root", type=Path, required=True, metavar="DIR")
+    args = parser.parse_args(arguments)
+
+    from workflows.evaluation.download import fetch
+
+    for name in args.sets:
+        rule = SETS[name].download
+        folder = args.data_root / rule["folder"]
+        fetch(rule["url"], rule["sha256"], folder)
+        print(f"{name} is in {folder}")
+    return 0
+
+
+def _check_names(names: Sequence[str] | None, jobs: Sequence[Job]) -> None:
+    known = {sample.image for job in jobs for sample in job.samples}
+    if unknown := [name for name in names or () if name not in known]:
+        raise SetError(f"--images: no {', '.join(unknown)} in the sets; there are {', '.join(sorted(known))}")
+
+
+def write_table(rows: Sequence[dict], path: Path) -> None:
+    """Write the table; it appears whole or not at all. Empty cells are values that do not apply."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                writer.writerow(
+                    {key: f"{v:.6f}" if key in _DECIMALS and v is not None else v for key, v in row.items()}
+                )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+_DECIMALS = ("psnr_y", "ssim_y", "psnr_rgb")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Writes what models are given and compared with, so that another program can be scored on the same pixels."""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from workflows.evaluation import images
+from workflows.evaluation.images import ImageError
+from workflows.evaluation.inputs import decode, degraded_pixels, target_pixels
+from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.sets import Job
+
+
+def export_inputs(
+    jobs: Sequence[Job], protocol: Protocol, folder: Path, only: Collection[str] | None = None, progress: bool = True
+) -> list[str]:
+    """Write `<task>/<set>/<image>_LR.png` and `<image>_HR.png` below a folder.
+
+    Noise and synthetic rain are not whole numbers: their `<image>_LR.npy` holds float32 (H, W, 3) on the 0-255 scale,
+    bit for bit what models see before the division by 255.
+
+    Args:
+        only: names of images; None writes all.
+
+    Returns:
+        A line for each image that could not be read.
+    """
+    failures = []
+    work = [(job, sample) for job in jobs for sample in job.samples if only is None or sample.image in only]
+    for job, sample in tqdm(work, unit="image", disable=None if progress else True):
+        stem = folder / job.task.name / job.request.label / sample.image
+        try:
+            files = decode(sample, job.task)
+        except ImageError as error:
+            failures.append(str(error))
+            continue
+        degraded = degraded_pixels(files, job.request, sample, job.task, protocol)
+        images.write(Path(f"{stem}_HR.png"), target_pixels(files, job.task))
+        if degraded.dtype == np.uint8:
+            images.write(Path(f"{stem}_LR.png"), degraded)
+        else:
+            _write_array(Path(f"{stem}_LR.npy"), degraded)
+    return failures
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            np.save(file, array)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
