@@ -1,0 +1,1 @@
+"""Tables, figures and captions from what the runs wrote. Imports no torch."""

@@ -1,0 +1,118 @@
+"""PSNR against the share of the training images: one line a model, bicubic dashed.
+
+Bands are 95 % t intervals over seeds. Where no model has two seeds they are over images instead, the images' own levels
+removed (`within_image_interval`), and the figure says so.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workflows.reporting.records import PLAIN, labels, models
+from workflows.reporting.statistics import within_image_interval
+from workflows.reporting.style import (
+    REFERENCE,
+    REFERENCE_DASHES,
+    empty,
+    fraction_axis,
+    legend,
+    model_colors,
+    model_markers,
+    note,
+    panels,
+)
+from workflows.reporting.summary import common_images, summarise
+
+OVER_SEEDS = "seeds"
+OVER_IMAGES = "images"
+
+
+def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] = ()) -> tuple[Figure, pd.DataFrame]:
+    """The figure, and its points: mean PSNR-Y, the band's ends and what it is over (`band`: seeds, images or empty)."""
+    data = points(results, runs)
+    if data["psnr_y"].notna().sum() == 0:
+        return empty("No run is scored yet."), data
+    figure, axes = panels(list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True))))
+    handles: dict = {}
+    for (dataset, task), ax in axes.items():
+        here = data[(data["dataset"] == dataset) & (data["task"] == task)]
+        handles |= _panel(ax, here, runs)
+        ax.set_title(f"{dataset}, {task}", loc="left")
+        ax.set_ylabel("PSNR-Y in dB")
+        ax.spines[["top", "right"]].set_visible(False)
+    legend(figure, list(handles.values()), list(handles))
+    note(figure, _explain(data))
+    return figure, data
+
+
+def points(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a point, with the band that belongs to it; missing runs are rows without numbers."""
+    data = summarise(results, runs).rename(columns={"psnr_y_low": "low", "psnr_y_high": "high"})
+    data = data[["task", "dataset", "model", "fraction", "seeds", "seeds_planned", "images", "psnr_y", "low", "high"]]
+    data["band"] = np.where(data["low"].notna(), OVER_SEEDS, "")
+    if not data["low"].notna().any():
+        plain = common_images(results[results["setting"] == PLAIN])
+        for (task, dataset), scores in plain[plain["fraction"].notna()].groupby(["task", "dataset"]):
+            table = scores.pivot_table(index=["model", "fraction"], columns="image", values="psnr_y")
+            means, half = within_image_interval(table)
+            for (model, fraction), mean, width in zip(table.index, means, half, strict=True):
+                row = (data["task"] == task) & (data["dataset"] == dataset)
+                row &= (data["model"] == model) & (data["fraction"] == fraction)
+                data.loc[row, ["low", "high"]] = mean - width, mean + width
+                data.loc[row, "band"] = OVER_IMAGES
+    return data
+
+
+def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
+    colors, markers, names = model_colors(runs), model_markers(runs), labels(runs)
+    handles = {}
+    over_seeds = (here["band"] == OVER_SEEDS).any()
+    for model in models(runs):
+        line = here[(here["model"] == model) & here["psnr_y"].notna()].sort_values("fraction")
+        if line.empty:
+            continue
+        style = {"color": colors[model], "zorder": 3}
+        (handle,) = ax.plot(
+            line["fraction"], line["psnr_y"], marker=markers[model], markeredgecolor="white", mew=0.5, **style
+        )
+        handles[names[model]] = handle
+        ax.fill_between(line["fraction"], line["low"], line["high"], color=colors[model], alpha=0.14, linewidth=0)
+        sure = line.dropna(subset="low")
+        ax.vlines(sure["fraction"], sure["low"], sure["high"], color=colors[model], linewidth=0.8, alpha=0.6)
+        if over_seeds:
+            alone = line[line["low"].isna()]
+            ax.plot(alone["fraction"], alone["psnr_y"], markers[model], markerfacecolor="white", mew=0.9, **style)
+    untrained = here[here["fraction"].isna() & here["psnr_y"].notna()]
+    for dashes, reference in zip(REFERENCE_DASHES, untrained.itertuples(), strict=False):
+        handles[names[reference.model]] = ax.axhline(
+            reference.psnr_y, color=REFERENCE, linewidth=1, dashes=dashes, zorder=1
+        )
+    trained = here["fraction"].dropna()
+    if len(trained):
+        fraction_axis(ax, trained.unique(), runs)
+    else:
+        ax.set_xticks([])
+    return handles
+
+
+def _explain(data: pd.DataFrame) -> str:
+    lines = []
+    if (data["band"] == OVER_SEEDS).any():
+        most = data.loc[data["band"] == OVER_SEEDS, "seeds"]
+        count = f"{most.min()}" if most.min() == most.max() else f"{most.min()} to {most.max()}"
+        lines.append(f"Bands: 95 % t intervals over {count} seeds.")
+        if (data["fraction"].notna() & (data["seeds"] == 1)).any():
+            lines.append("Hollow points: one seed, no interval.")
+    elif (data["band"] == OVER_IMAGES).any():
+        count = " / ".join(str(n) for n in data["images"].unique())
+        lines.append(
+            f"One seed. Bands: 95 % t intervals over the {count} images,\nimages' own levels removed; not over trainings."
+        )
+    absent = data[data["fraction"].notna() & (data["seeds"] == 0)][["model", "fraction"]].drop_duplicates()
+    if len(absent):
+        lines.append(f"Missing: {len(absent)} of the planned points.")
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""The two tables that every part of the report starts from: `results.csv` (a row an image) and `runs.csv` (a row a run)."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+# What identifies a trained network, and what it was scored on.
+RUN = ["model", "fraction", "seed"]
+SCORED_ON = ["task", "dataset"]
+METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
+
+RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
+RUN_COLUMNS = ["run", "status", *RUN]
+
+# The setting of the main tables: no overlap averaging, no self-ensemble. Ensembled scores stand apart.
+PLAIN = "plain"
+
+_RUN_NAME = re.compile(r"(?P<model>.+)-(?P<percent>\d+(\.\d+)?(e-\d+)?)-seed-(?P<seed>\d+)")
+
+
+class ReportError(ValueError):
+    """What is wrong with an input of the report, as one message for a person."""
+
+
+@dataclass(frozen=True)
+class RunName:
+    """A run's name taken apart: `ipt-20-seed-0` is model `ipt`, fraction 0.2, seed 0; `bicubic` has neither of the last."""
+
+    name: str
+    model: str
+    fraction: float | None
+    seed: int | None
+
+
+def parse_run(name: str) -> RunName:
+    """Read a run's name; a name without percent and seed is an untrained reference."""
+    if match := _RUN_NAME.fullmatch(name):
+        return RunName(name, match["model"], float(match["percent"]) / 100, int(match["seed"]))
+    return RunName(name, name, None, None)
+
+
+def read_results(path: Path | str) -> pd.DataFrame:
+    """Scores, one row an image.
+
+    Returns:
+        The columns of `RESULT_COLUMNS` and whatever else the file has; PSNR in dB; `fraction` and `seed` are missing
+        for untrained references; `setting` is `plain` where the file has no such column.
+
+    Raises:
+        ReportError: naming the file and what it lacks.
+    """
+    table = _read(
+        path, RESULT_COLUMNS, text=["experiment", "model", "task", "dataset", "image", "setting", "head", "protocol"]
+    )
+    for metric in METRICS:
+        table[metric] = table[metric].astype("float64")
+    table["setting"] = table["setting"].fillna(PLAIN) if "setting" in table else PLAIN
+    key = [*RUN, *SCORED_ON, "setting", "image"]
+    repeated = table[table.duplicated(key)]
+    if len(repeated):
+        first = repeated.iloc[0]
+        raise ReportError(
+            f"{path}: {len(repeated)} rows stand twice, the first for {', '.join(str(first[k]) for k in key)}"
+        )
+    return table
+
+
+def read_runs(path: Path | str) -> pd.DataFrame:
+    """Runs, one row each, in the experiment's order; missing ones stand there with `status` other than `done`.
+
+    Raises:
+        ReportError: naming the file and what it lacks.
+    """
+    return _read(path, RUN_COLUMNS, text=["run", "status", "model", "label", "variant", "tasks", "twin", "commit"])
+
+
+def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame:
+    try:
+        # Only an empty field is a missing one: a model or an image may be called "none" or "001".
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=[""])
+    except pd.errors.EmptyDataError:
+        raise ReportError(f"{path}: is empty; expected a header with {', '.join(columns)}") from None
+    if lacking := [column for column in columns if column not in table]:
+        raise ReportError(f"{path}: lacks the columns {', '.join(lacking)}")
+    # Rounded, so that 12.3 % in a run's name and 0.123 in its scores are one number.
+    table["fraction"] = table["fraction"].astype("float64").round(9)
+    table["seed"] = table["seed"].astype("Int64")
+    return table
+
+
+def models(runs: pd.DataFrame) -> list[str]:
+    """Trained models, in the experiment's order."""
+    return list(dict.fromkeys(runs.loc[runs["fraction"].notna(), "model"]))
+
+
+def references(runs: pd.DataFrame) -> list[str]:
+    """Untrained rows (`bicubic`, `identity`), in the experiment's order."""
+    return list(dict.fromkeys(runs.loc[runs["fraction"].isna(), "model"]))
+
+
+def labels(runs: pd.DataFrame) -> dict[str, str]:
+    """Name in figures and tables of every model; its own name where the experiment gives none."""
+    given = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
+    return dict(zip(runs["model"], given.fillna(runs["model"]), strict=True))
+
+
+def percent(fraction: float) -> str:
+    """0.2 → `20 %`."""
+    return f"{100 * fraction:g} %"

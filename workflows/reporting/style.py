@@ -1,0 +1,134 @@
+"""How every figure looks: one column wide, one colour and marker a model, the same bytes from the same data."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from workflows.reporting.files import replacing, write_csv
+from workflows.reporting.records import models, references
+
+# Inches: a column of a two-column paper, and both columns with the gap between them.
+COLUMN = 3.5
+PAGE = 7.16
+
+# seaborn's colour-blind-safe palette, its gray kept for untrained references, its yellow left out: too pale on white.
+_SAFE = sns.color_palette("colorblind")
+COLORS = [_SAFE[i] for i in (0, 1, 2, 4, 9, 3, 5, 6)]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+REFERENCE = "0.35"
+REFERENCE_DASHES = [(4, 2), (1, 1.5)]
+
+# Timestamps and program names would make equal figures differ.
+_METADATA = {
+    ".png": {"Software": None},
+    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """seaborn's `ticks` style at sizes that stay readable in a column of a paper."""
+    sizes = {"font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}
+    sizes |= {"legend.fontsize": 7, "legend.title_fontsize": 7}
+    lines = {"lines.linewidth": 1.4, "lines.markersize": 4, "axes.linewidth": 0.7}
+    lines |= {"xtick.major.width": 0.7, "ytick.major.width": 0.7, "xtick.major.size": 3, "ytick.major.size": 3}
+    files = {"savefig.dpi": 300, "pdf.fonttype": 42, "legend.frameon": False, "figure.constrained_layout.use": True}
+    with sns.axes_style("ticks"), plt.rc_context(sizes | lines | files):
+        yield
+        plt.close("all")
+
+
+def model_colors(runs: pd.DataFrame) -> dict[str, tuple]:
+    """Colour of every model: by its place in the experiment, so the same in every figure; references are gray."""
+    colors = {model: COLORS[i % len(COLORS)] for i, model in enumerate(models(runs))}
+    return colors | dict.fromkeys(references(runs), REFERENCE)
+
+
+def model_markers(runs: pd.DataFrame) -> dict[str, str]:
+    """Marker of every trained model, so that colour is never the only sign."""
+    return {model: MARKERS[i % len(MARKERS)] for i, model in enumerate(models(runs))}
+
+
+def panels(keys: list, height: float = 2.45) -> tuple[Figure, dict]:
+    """A figure with one panel a key: one column wide up to three panels, else as wide as a page."""
+    across = 1 if len(keys) <= 3 else 2
+    down = -(-len(keys) // across)
+    figure, axes = plt.subplots(
+        down, across, figsize=(COLUMN if across == 1 else PAGE, height * down + 0.45), squeeze=False
+    )
+    for spare in axes.flat[len(keys) :]:
+        spare.set_axis_off()
+    return figure, dict(zip(keys, axes.flat, strict=False))
+
+
+def fraction_axis(ax: Axes, fractions: Iterable[float], runs: pd.DataFrame) -> None:
+    """Ticks at the trained fractions with their number of images; logarithmic where they span more than a decade."""
+    fractions = np.array(sorted(fractions))
+    images = runs.groupby("fraction")["images"].max() if "images" in runs else pd.Series(dtype="float64")
+    place = fractions
+    if fractions.max() / fractions.min() > 10:
+        ax.set_xscale("log")
+        place = np.log(fractions)
+    names = []
+    room = 0.075 * np.ptp(place)
+    for number, fraction in enumerate(fractions):
+        count = images.get(fraction)
+        name = f"{100 * fraction:g}" + ("" if pd.isna(count) else f"\n{thousands(count)}")
+        # The last tick always has its name; one too close to the next or to the last goes without.
+        crowded = number + 1 < len(place) and min(place[number + 1] - place[number], place[-1] - place[number]) < room
+        names.append("" if crowded else name)
+    ax.xaxis.set_major_locator(FixedLocator(fractions))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(fractions, names)
+    if ax.get_subplotspec().is_last_row():
+        ax.set_xlabel("share of the training images in %" + ("\nand their number" if images.notna().any() else ""))
+
+
+def thousands(count: float) -> str:
+    """1281167 → `1.28M`: counts short enough for a tick."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if count >= 10 * size or (count >= size and letter == "M"):
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.0f}"
+
+
+def legend(figure: Figure, handles: list, names: list[str], columns: int | None = None) -> None:
+    """One legend above all panels."""
+    across = columns or (min(len(names), 3) if figure.get_figwidth() <= COLUMN else min(len(names), 6))
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=across, handlelength=2.2, columnspacing=1.2, borderaxespad=0.3
+    )
+
+
+def note(figure: Figure, text: str) -> None:
+    """What the reader must know to read the figure, in it, below the panels."""
+    figure.supxlabel(text, fontsize=6.5, color="0.25", x=0.01, ha="left")
+
+
+def empty(text: str) -> Figure:
+    """A figure that says why there is nothing to see."""
+    figure, ax = plt.subplots(figsize=(COLUMN, 1.2))
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
+    return figure
+
+
+def save(figure: Figure, data: pd.DataFrame, paths: Iterable[Path]) -> None:
+    """Write the figure to every .png and .pdf, and what it shows to every .csv, in `paths`."""
+    for path in map(Path, paths):
+        if path.suffix == ".csv":
+            write_csv(data, path)
+            continue
+        with replacing(path) as temporary:
+            figure.savefig(temporary, metadata=_METADATA[path.suffix])
