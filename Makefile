@@ -1,0 +1,59 @@
+# Every target makes the environment first: .venv, from requirements.lock, with Python 3.11 or 3.12.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+UV_VERSION := 0.13.9
+export PATH := $(BIN):$(PATH)
+
+CORES ?= all
+ARGS ?=
+
+.PHONY: help env demo test lint format docs lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+env: $(VENV)/.locked  ## make or update .venv from the lock
+
+# Looked for by running it: a name on PATH may be a shim without a Python behind it.
+$(VENV)/.locked: requirements.lock pyproject.toml
+	@python=$$(for p in $(PYTHON) python3.12 python3.11 python3 python; do \
+	    $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { $$p -c 'import sys; print(sys.executable)'; break; }; \
+	done); \
+	[ -n "$$python" ] || { echo "Python 3.11 or 3.12 is needed; name one with: make env PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	set -e; \
+	if command -v uv >/dev/null; then uv=uv; uv venv --quiet --allow-existing --python "$$python" $(VENV); \
+	else "$$python" -m venv $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); uv=$(VENV)/bin/uv; fi; \
+	echo "Installing the locked packages into $(VENV) (about 6 GB, most of it CUDA)"; \
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$uv pip install --quiet -r requirements.lock
+	@touch $@
+
+demo: env  ## train, score and report on embedded data: results/demo/report.html
+	snakemake --cores $(CORES) --show-failed-logs $(ARGS)
+	@echo "The report: results/demo/report.html"
+
+test: env  ## the test suite
+	python -m pytest $(ARGS)
+
+lint: env  ## ruff, snakefmt and snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflows/rules
+	snakemake --lint
+
+format: env  ## bring the code into its form
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflows/rules
+
+docs: env  ## write the table of config keys from the schema
+	python -m workflows.config_reference
+
+lock: env  ## resolve the newest allowed versions into requirements.lock
+	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)
+	uv pip compile --universal --upgrade --no-emit-index-url --no-header --all-extras --quiet pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment and the demo's results
+	rm -rf $(VENV) results/demo .snakemake

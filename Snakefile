@@ -1,0 +1,62 @@
+"""From a config to a report: `snakemake --cores` runs the demo, `--configfile config/X.yaml` another experiment."""
+
+import os
+import re
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from workflows import experiment as grid
+
+min_version("9.5")
+
+
+# Snakemake would merge the default into a config given on the command line; an experiment is one whole file.
+if not workflow.configfiles:
+
+    configfile: "config/demo.yaml"
+
+
+try:
+    EXPERIMENT = grid.parse(config)
+except grid.ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+# The interpreter that runs Snakemake runs the stages too, activated or not, and they are found from any directory.
+shell.prefix(f"export PATH='{os.path.dirname(sys.executable)}':$PATH PYTHONPATH='{workflow.basedir}'; ")
+
+RUNS = EXPERIMENT.runs()
+REFERENCES = EXPERIMENT.evaluation.references
+OUT = EXPERIMENT.folder.as_posix()
+SPEC = f"{OUT}/experiment.yaml"
+
+
+onstart:
+    grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
+
+
+wildcard_constraints:
+    run="|".join(map(re.escape, RUNS)) or "none",
+    reference="bicubic|identity",
+    percent=r"[0-9.]+",
+    seed=r"\d+",
+
+
+include: "workflows/rules/common.smk"
+include: "workflows/rules/data.smk"
+include: "workflows/rules/train.smk"
+include: "workflows/rules/evaluate.smk"
+include: "workflows/rules/report.smk"
+
+
+localrules:
+    all,
+    results,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{OUT}/report.html",

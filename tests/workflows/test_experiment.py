@@ -1,0 +1,153 @@
+"""A config expands into the grid that it says, and a mistake is told completely before anything runs."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflows import config_reference, experiment
+from workflows.experiment import ConfigError, parse
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted(ROOT.glob("config/**/*.yaml"))
+
+SMALL = {
+    "name": "small",
+    "seeds": [0, 1],
+    "fractions": [0.2, 1.0],
+    "models": [
+        {"name": "edsr", "variant": "edsr_tiny", "training": {"learning_rate": 0.002}},
+        {"name": "ipt", "variant": "ipt_tiny"},
+        {"name": "ipt-contrastive", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}},
+    ],
+    "training": {"budget": {"steps": 10}, "patch_size": 24},
+}
+
+
+def changed(**changes) -> dict:
+    config = copy.deepcopy(SMALL)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        section = config
+        for key in parents:
+            section = section[int(key)] if key.isdigit() else section.setdefault(key, {})
+        section[last] = value
+    return config
+
+
+def test_grid_is_models_times_fractions_times_seeds():
+    runs = parse(SMALL).runs()
+    assert len(runs) == 3 * 2 * 2
+    assert list(runs)[:4] == ["edsr-20-seed-0", "edsr-20-seed-1", "edsr-100-seed-0", "edsr-100-seed-1"]
+    run = runs["edsr-20-seed-1"]
+    assert (run.model, run.fraction, run.seed, run.training.learning_rate) == ("edsr", 0.2, 1, 0.002)
+    assert runs["ipt-20-seed-1"].training.learning_rate == 5e-5
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fractoins": [0.2]}, ["fractoins", "did you mean 'fractions'", "allowed: name, seeds"]),
+        ({"training__bach_size": 3}, ["training.bach_size", "did you mean 'batch_size'"]),
+        ({"models__0__trainng": {}}, ["models[0].trainng", "did you mean 'training'"]),
+        ({"models__0__training": {"stpes": 3}}, ["'edsr'", "training.stpes", "allowed: budget"]),
+        ({"models__0__training": {"batch_size": "many"}}, ["'edsr'", "training.batch_size", "'many'", "integer"]),
+        ({"seeds": "three"}, ["seeds", "'three'", "list"]),
+        ({"fractions": [0.2, 20]}, ["fractions[1]", "20", "less than or equal to 1"]),
+        ({"fractions": [0.0]}, ["fractions[0]", "greater than 0"]),
+        ({"fractions": [0.2, 0.2]}, ["fractions", "0.2 stands there more than once"]),
+        (
+            {"models__1__variant": "ipt_tyni"},
+            ["models[1].variant", "'ipt_tyni'", "did you mean 'ipt_tiny'", "edsr_tiny"],
+        ),
+        ({"models__0__variant": "bicubic"}, ["models[0].variant", "'bicubic'", "allowed"]),
+        ({"models__2__name": "ipt"}, ["two models are named 'ipt'"]),
+        ({"models__2__name": "bicubic"}, ["two models are named 'bicubic'"]),
+        ({"models__2__name": "a/b"}, ["models[2].name", "a/b"]),
+        ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
+        ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "did you mean", "dn<sigma>"]),
+        ({"tasks": ["sr2", "dn30"]}, ["'edsr'", "one task", "sr2, dn30"]),
+        ({"evaluation__sets": ["photo"]}, ["evaluation.sets[0]", "'photo'", "did you mean 'photos'"]),
+        ({"evaluation__tasks": ["dn0"]}, ["evaluation.tasks[0]", "'dn0'"]),
+        ({"data__source": "image_folder"}, ["data", "`root` goes with `source: image_folder`"]),
+        (
+            {"data": {"source": "image_folder", "root": "no/such/folder"}},
+            ["data.root", "no/such/folder", "not a folder"],
+        ),
+        ({"training__budget": {"steps": 3, "epochs": 1}}, ["training.budget", "exactly one of"]),
+        ({"training__patch_size": 48}, ["'ipt'", "24", "training.patch_size", "48"]),
+        ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "dept", "did you mean 'depth'"]),
+        ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "num_blok", "did you mean 'num_block'"]),
+        ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
+        (
+            {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
+            ["report.comparisons", "baby"],
+        ),
+    ],
+)
+def test_mistake_is_told_with_key_value_and_what_is_allowed(changes, said):
+    with pytest.raises(ConfigError) as error:
+        parse(changed(**changes))
+    for part in said:
+        assert part in str(error.value)
+
+
+def test_all_mistakes_come_in_one_message():
+    with pytest.raises(ConfigError) as error:
+        parse(changed(fractions=[2], seeds=[-1], nmae="x"))
+    assert all(key in str(error.value) for key in ("fractions[0]", "seeds[0]", "nmae"))
+
+
+def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
+    def digest(run="ipt-20-seed-0", **changes):
+        return parse(changed(**changes)).runs()[run].digest
+
+    plain = digest()
+    assert digest() == plain
+    for changes in (
+        {"training__threads": 2},
+        {"training__learning_rate": 1.0},
+        {"data__count": 77},
+        {"tasks": ["sr3"]},
+    ):
+        assert digest(**changes) != plain, changes
+    for name in ("ipt-20-seed-1", "ipt-100-seed-0", "ipt-contrastive-20-seed-0"):
+        assert digest(name) != plain, name
+    for changes in ({"training__log_every": 7}, {"name": "other"}, {"evaluation__threads": 2}, {"data__cache_mb": 1}):
+        assert digest(**changes) == plain, changes
+    assert digest(fractions=[0.1, 0.2, 1.0]) == plain
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [({"steps": 70}, 70), ({"patches": 160}, 10), ({"epochs": 3}, 3 * 100 * 2 // 16 + 1)]
+)
+def test_budget_in_steps_patches_or_epochs_becomes_steps(budget, steps):
+    resolved = parse(changed(training__budget=budget)).runs()["ipt-20-seed-0"].training.budget
+    assert resolved.resolve_steps(images=100, batch_size=16, crops_per_image=2) == steps
+
+
+def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
+    original = parse(SMALL)
+    experiment.write(original, tmp_path / "x" / "experiment.yaml")
+    assert experiment.read(tmp_path / "x" / "experiment.yaml") == original
+    before = (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns
+    experiment.write(original, tmp_path / "x" / "experiment.yaml")
+    assert (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_of_the_repository_are_valid(path):
+    assert parse(yaml.safe_load(path.read_text()), check_files=False).folder == Path("results") / path.stem
+
+
+def test_readme_explains_every_key_as_the_schema_does():
+    text = config_reference.README.read_text()
+    assert config_reference.rewritten(text) == text, "run `make docs`"
+
+
+def test_checking_a_config_imports_no_torch():
+    code = "import sys, workflows.experiment; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,70 @@
+"""A training that takes a second: a few small images, tiny networks."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from workflows.experiment import Run, parse
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory) -> SimpleNamespace:
+    """Eight smooth random images on disk, six to train on and two held out, with their tables."""
+    root = tmp_path_factory.mktemp("images")
+    rows = []
+    for i in range(8):
+        coarse = np.random.default_rng(i).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        path = f"train/c{i % 2}/{i}.png"
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(root / path)
+        rows.append({"path": path, "class": f"c{i % 2}", "width": 48, "height": 48, "bytes": 1, "sha256": str(i)})
+    table = pd.DataFrame(rows)
+    table[:6].to_csv(root / "fraction.csv", index=False)
+    table[6:].to_csv(root / "validation.csv", index=False)
+    return SimpleNamespace(root=root, fraction=root / "fraction.csv", validation=root / "validation.csv")
+
+
+@pytest.fixture
+def make_run():
+    """A run by model name; keyword arguments change the recipe."""
+
+    def make(model: str = "ipt", tasks: tuple[str, ...] = ("sr2",), contrastive: bool = False, **recipe) -> Run:
+        variant = {
+            "ipt": {"variant": "ipt_tiny", "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}},
+            "edsr": {"variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}},
+        }[model]
+        config = {
+            "name": "micro",
+            "tasks": list(tasks),
+            "models": [{"name": model, **variant, "contrastive": {"weight": 0.1} if contrastive else None}],
+            "training": {
+                "budget": {"steps": 6},
+                "batch_size": 4,
+                "patch_size": 6,
+                "learning_rate": 1e-3,
+                "log_every": 2,
+                "validate_every": 3,
+                "accelerator": "cpu",
+                **recipe,
+            },
+        }
+        return parse(config).runs()[f"{model}-100-seed-0"]
+
+    return make
+
+
+@pytest.fixture
+def train(images, tmp_path):
+    """Train a run into a folder of its own and return it."""
+
+    def run_training(run: Run, name: str = "out", resume: str = "resume") -> Path:
+        from workflows.training import loop
+
+        loop.train(run, images.root, images.fraction, images.validation, tmp_path / name, tmp_path / resume)
+        return tmp_path / name
+
+    return run_training

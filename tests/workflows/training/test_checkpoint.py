@@ -1,0 +1,65 @@
+"""A checkpoint is whole or absent, and never runs code."""
+
+import os
+import pickle
+
+import pytest
+import torch
+
+from workflows.training import checkpoint
+from workflows.training.checkpoint import CheckpointError, load_latest, save
+
+STATE = {"digest": "d", "model": {"w": torch.arange(3.0)}}
+
+
+def test_last_two_are_kept_and_the_newest_is_loaded(tmp_path):
+    for step in (1, 2, 10):
+        save(tmp_path, step, STATE)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000002.pt", "step-000000010.pt"]
+    state = load_latest(tmp_path, "d")
+    assert state["step"] == 10
+    assert torch.equal(state["model"]["w"], STATE["model"]["w"])
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert load_latest(tmp_path / "nothing", "d") is None
+
+
+def test_truncated_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, capsys):
+    save(tmp_path, 1, STATE)
+    path = save(tmp_path, 2, STATE)
+    os.truncate(path, path.stat().st_size // 2)
+    assert load_latest(tmp_path, "d")["step"] == 1
+    assert "step-000000002.pt" in capsys.readouterr().out
+
+
+def test_only_unreadable_checkpoints_are_an_error_that_names_them(tmp_path):
+    (tmp_path / "step-000000001.pt").write_bytes(b"no checkpoint")
+    torch.save({"weights": 1}, tmp_path / "step-000000002.pt")
+    with pytest.raises(CheckpointError, match=r"step-000000002.pt \(not a checkpoint.*step-000000001.pt"):
+        load_latest(tmp_path, "d")
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "harmed"),))
+
+    with open(tmp_path / "step-000000001.pt", "wb") as file:
+        pickle.dump(Harmful(), file)
+    with pytest.raises(CheckpointError):
+        load_latest(tmp_path, "d")
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    save(tmp_path, 1, STATE)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"No space left.*earlier checkpoints .* are intact"):
+        save(tmp_path, 2, STATE)
+    assert [p.name for p in tmp_path.iterdir()] == ["step-000000001.pt"]
+    assert load_latest(tmp_path, "d")["step"] == 1

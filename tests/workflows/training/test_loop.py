@@ -1,0 +1,134 @@
+"""A run repeats bit for bit, survives interruption, and says what it did."""
+
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from workflows import models, provenance
+from workflows.training import checkpoint, loop
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["ipt", "edsr"])
+def test_same_seed_gives_the_same_bits_twice(model, train, make_run):
+    run = make_run(model)
+    assert weights(train(run, "a")) == weights(train(run, "b"))
+
+
+def test_another_seed_gives_other_weights(train, make_run):
+    run = make_run()
+    assert weights(train(run, "a")) != weights(train(run.model_copy(update={"seed": 1}), "b"))
+
+
+def test_training_lowers_the_loss(train, make_run):
+    log = pd.read_csv(train(make_run("edsr", budget={"steps": 60}, learning_rate=3e-3)) / "train.csv")
+    assert log.l1.iloc[-5:].mean() < 0.5 * log.l1.iloc[0]
+
+
+def test_contrastive_twin_starts_equal_and_ends_differently(train, make_run):
+    plain = train(make_run(), "plain")
+    twin = train(make_run(contrastive=True), "twin")
+    logs = [pd.read_csv(folder / "train.csv") for folder in (plain, twin)]
+    assert logs[0].l1[0] == logs[1].l1[0], "same initial weights, same first batch"
+    assert logs[0].contrastive.isna().all()
+    assert logs[1].contrastive.notna().all()
+    assert logs[1].contrastive_share.between(0, 1, inclusive="neither").all()
+    np.testing.assert_allclose(logs[1].loss, logs[1].l1 + 0.1 * logs[1].contrastive, rtol=1e-6)
+    assert weights(plain) != weights(twin)
+
+
+def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
+    from workflows.training.objective import compute_loss
+
+    run = make_run(contrastive=True)
+    torch.manual_seed(0)
+    model = models.build(run.variant, run.tasks, **run.kwargs)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    x, y, ids = torch.rand(3, 3, 6, 6), torch.rand(3, 3, 12, 12), torch.arange(3)
+
+    def norm(term):
+        model.zero_grad()
+        term(compute_loss(model, x, y, "sr2", ids, run.contrastive)).backward()
+        return math.sqrt(sum(p.grad.square().sum().item() for p in parameters if p.grad is not None))
+
+    l1, contrastive = norm(lambda loss: loss.l1), norm(lambda loss: 0.1 * loss.contrastive)
+    share = compute_loss(model, x, y, "sr2", ids, run.contrastive).contrastive_share(parameters)
+    assert share == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
+
+
+def test_each_task_of_a_multi_task_run_is_trained(train, make_run):
+    folder = train(make_run(tasks=("sr2", "dn30", "dr"), budget={"steps": 12}))
+    record = json.loads((folder / "provenance.json").read_text())
+    by_task = record["training"]["patches_by_task"]
+    assert set(by_task) == {"sr2", "dn30", "dr"}
+    assert sum(by_task.values()) == record["training"]["patches"] == 12 * 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_run_that_is_told_to_stop_saves_and_ends_in_the_same_bits(number, train, make_run, monkeypatch):
+    run = make_run(contrastive=True)
+    whole = train(run, "whole", "resume-whole")
+    real, calls = loop.compute_loss, []
+
+    def stops_in_its_third_step(*arguments):
+        calls.append(None)
+        if len(calls) == 3:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "compute_loss", stops_in_its_third_step)
+    with pytest.raises(loop.Interrupted, match=f"after step 3 on {number.name}"):
+        train(run, "cut")
+    folder = train(run, "cut")
+    assert len(calls) == 6
+    assert weights(folder) == weights(whole)
+    logs = [pd.read_csv(f / "train.csv")[["step", "loss", "validation_l1"]] for f in (whole, folder)]
+    pd.testing.assert_frame_equal(*logs)
+    assert not (folder.parent / "resume").exists(), "a finished run leaves no checkpoints"
+
+
+def test_checkpoint_of_another_config_is_refused(train, make_run, monkeypatch, tmp_path):
+    run = make_run()
+    checkpoint.save(tmp_path / "resume", 2, {"digest": "another"})
+    with pytest.raises(checkpoint.CheckpointError, match="belongs to another config"):
+        train(run)
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(train, make_run, tmp_path):
+    with pytest.raises(loop.TrainingError, match=r"ipt-100-seed-0: the loss at step \d+ is (nan|inf)"):
+        train(make_run(learning_rate=1e30, budget={"steps": 40}))
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_provenance_lets_a_number_be_traced(train, make_run, images):
+    run = make_run("edsr")
+    folder = train(run)
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["weights_sha256"] == provenance.sha256(folder / "model.safetensors")
+    assert record["data"] == {path.name: provenance.sha256(path) for path in (images.fraction, images.validation)}
+    assert record["config"] == run.model_dump(mode="json")
+    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert record["threads"] == run.training.threads == torch.get_num_threads()
+    assert {"processor", "cores", "memory_gb", "host"} <= set(record["hardware"])
+    assert {"commit", "dirty"} <= set(record)
+    assert record["training"]["images"] == 6
+    _, header = models.load(folder / "model.safetensors")
+    assert (header["run"], header["seed"], header["digest"]) == (run.name, 0, run.digest)
+
+
+def test_log_has_the_curve_and_the_pace(train, make_run):
+    log = pd.read_csv(train(make_run()) / "train.csv")
+    assert log.step.tolist() == [1, 2, 4, 6]
+    assert log.patches.tolist() == [4, 8, 16, 24]
+    assert log.validation_psnr.notna().tolist() == [True, False, False, True]
+    assert (log.patches_per_second > 0).all()
+    assert log.data_wait.between(0, 1).all()

@@ -1,0 +1,469 @@
+"""The experiment: the config's schema and the grid of runs that it expands to. Imports no torch.
+
+A config is checked completely before any job starts. Whatever is wrong is told in one message that names
+each key, its value and what is allowed.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from baselines.variants import UNTRAINED
+from baselines.variants import VARIANTS as BASELINES
+from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
+from ipt_models.tasks import parse_task
+from ipt_models.variants import VARIANTS as IPTS
+from workflows.evaluation.sets import check as check_sets
+from workflows.evaluation.sets import parse_set
+
+TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
+
+
+class ConfigError(ValueError):
+    """What is wrong with a config, as one message for a person."""
+
+
+def _one_of(kind: str, allowed: Iterable[str]):
+    allowed = tuple(allowed)
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"unknown {kind}{_nearest(value, allowed)}; allowed: {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _nearest(value: str, allowed: Iterable[str]) -> str:
+    match = difflib.get_close_matches(str(value), list(allowed), n=1)
+    return f", did you mean {match[0]!r}?" if match else ""
+
+
+def _task(value: str) -> str:
+    known = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
+    try:
+        parse_task(value)
+    except ValueError:
+        raise ValueError(f"unknown task{_nearest(value, known)}; allowed: {ALLOWED_TASKS}") from None
+    return value
+
+
+def _set(value: str) -> str:
+    parse_set(value)
+    return value
+
+
+def _distinct(values: list) -> list:
+    repeated = sorted({str(v) for v in values if values.count(v) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} stands there more than once; each may stand once")
+    return values
+
+
+TaskName = Annotated[str, AfterValidator(_task)]
+SetName = Annotated[str, AfterValidator(_set)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Data(Section):
+    """Where training images come from and how they are fed."""
+
+    source: Literal["dead_leaves", "image_folder"] = Field(
+        "dead_leaves", description="`dead_leaves` draws synthetic images; `image_folder` reads the folder `root`"
+    )
+    root: Path | None = Field(
+        None, description="image folder; `train/<class>/` inside it gives classes, as in ImageNet (`image_folder`)"
+    )
+    count: PositiveInt = Field(300, description="number of images to draw (`dead_leaves`)")
+    size: Annotated[int, Field(ge=64)] = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="seed of the drawn images (`dead_leaves`) and of the choice of validation images"
+    )
+    validation: PositiveInt = Field(
+        8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
+    )
+    crops_per_image: PositiveInt = Field(1, description="crops taken each time an image is decoded")
+    buffer_images: PositiveInt = Field(
+        1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
+    )
+    cache_mb: Annotated[int, Field(ge=0)] = Field(1024, description="memory for decoded images, in MB a process")
+    workers: Annotated[int, Field(ge=0)] = Field(
+        0, description="loader processes a run; 0 loads in the training process"
+    )
+
+    @model_validator(mode="after")
+    def _root_belongs_to_folder(self):
+        if (self.source == "image_folder") != (self.root is not None):
+            raise ValueError("`root` goes with `source: image_folder`, and only with it")
+        return self
+
+
+class Contrastive(Section):
+    """IPT's contrastive loss between patch features."""
+
+    weight: Annotated[float, Field(ge=0)] = Field(0.1, description="λ beside the L1 loss on the 0-255 scale")
+    formulation: Literal["supcon", "paper"] = Field("supcon", description="see `ipt_models/contrastive.py`")
+    temperature: PositiveFloat | None = Field(
+        None, description="temperature; empty: the formulation's own (0.07 for `supcon`, 1 for `paper`)"
+    )
+
+
+class Budget(Section):
+    """How long a run trains. Exactly one of the three."""
+
+    steps: PositiveInt | None = Field(None, description="optimizer steps, the same at every fraction")
+    patches: PositiveInt | None = Field(None, description="training patches, the same at every fraction")
+    epochs: PositiveFloat | None = Field(
+        None, description="passes over the fraction: fewer steps on less data (an ablation, not the main comparison)"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self):
+        given = [key for key in ("steps", "patches", "epochs") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of steps, patches, epochs is needed, not {given or 'none'}")
+        return self
+
+    def resolve_steps(self, images: int, batch_size: int, crops_per_image: int) -> int:
+        """Optimizer steps for a fraction of `images` images."""
+        if self.steps is not None:
+            return self.steps
+        patches = self.patches if self.patches is not None else self.epochs * images * crops_per_image
+        return max(1, round(patches / batch_size))
+
+
+class Training(Section):
+    """The recipe. A model may override each key under its own `training`."""
+
+    budget: Budget = Field(Budget(steps=1000), description="how long a run trains: `steps`, `patches` or `epochs`")
+    batch_size: PositiveInt = Field(16, description="patches a step")
+    patch_size: PositiveInt = Field(48, description="side of the network's input patch in (low-resolution) pixels")
+    learning_rate: PositiveFloat = Field(5e-5, description="Adam's learning rate after warm-up")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="Adam's betas"
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="steps of linear warm-up")
+    schedule: Literal["cosine", "paper", "constant"] = Field(
+        "cosine", description="`cosine` to zero; `paper`: × 0.4 after two thirds (5e-5 to 2e-5); `constant`"
+    )
+    gradient_clip: PositiveFloat | None = Field(
+        None, description="largest norm of the whole gradient; empty: no clipping"
+    )
+    precision: Literal["auto", "32-true", "bf16-mixed", "64-true"] = Field(
+        "auto",
+        description="Fabric's precision; `auto` is `bf16-mixed` where the device computes in bf16, else `32-true`",
+    )
+    channels_last: bool = Field(True, description="convolutions in channels-last memory order")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Fabric's accelerator")
+    threads: PositiveInt = Field(
+        1, description="torch's threads a run. Part of the result's bits, therefore never taken from `--cores`"
+    )
+    log_every: PositiveInt = Field(50, description="steps between rows of train.csv")
+    validate_every: PositiveInt = Field(250, description="steps between measurements on held-out images")
+    checkpoint_minutes: PositiveFloat = Field(
+        5, description="minutes between checkpoints that a killed run resumes from"
+    )
+    memory_mb: PositiveInt = Field(3000, description="memory a run asks the scheduler for, in MB")
+    runtime_minutes: PositiveInt = Field(240, description="time a run asks the scheduler for, in minutes")
+
+
+# These do not touch the weights, so changing them trains nothing again.
+WATCHING = ("log_every", "validate_every", "checkpoint_minutes", "memory_mb", "runtime_minutes")
+FEEDING = ("cache_mb", "workers")
+
+
+class Model(Section):
+    """One line of the comparison."""
+
+    name: FileName = Field(description="name in tables and folders, unique")
+    label: str | None = Field(None, description="name in figures; empty: `name`")
+    variant: Annotated[str, _one_of("model", TRAINABLE)] = Field(
+        description="a network: `python -m ipt_models list`, `python -m baselines list`"
+    )
+    kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
+    contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
+    training: dict[str, Any] = Field({}, description="overrides of `training` for this model, at every fraction alike")
+
+    @model_validator(mode="after")
+    def _contrastive_needs_ipt(self):
+        if self.contrastive is not None and self.variant not in IPTS:
+            raise ValueError(
+                f"`contrastive` compares IPT's patch features, which {self.variant!r} lacks; allowed for {', '.join(IPTS)}"
+            )
+        return self
+
+
+class Evaluation(Section):
+    """What is scored. The protocol itself stands in `workflows/evaluation/protocol.py`."""
+
+    sets: Annotated[list[SetName], AfterValidator(_distinct), Field(min_length=1)] = Field(
+        ["photos"],
+        description="benchmark sets: `photos` or a set of `workflows/evaluation/sets.yaml`; `B100@20`: its first 20 images; "
+        "`mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
+    )
+    tasks: Annotated[list[TaskName], AfterValidator(_distinct)] | None = Field(
+        None, description="tasks to score; empty: the trained ones"
+    )
+    data_root: Path | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
+    references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(_distinct)] = Field(
+        ["bicubic"], description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dn and dr"
+    )
+    gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
+    bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
+    precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="precision of scoring")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of scoring")
+    threads: PositiveInt = Field(1, description="torch's threads of a scoring job")
+    memory_mb: PositiveInt = Field(3000, description="memory a scoring job asks the scheduler for, in MB")
+
+
+class Comparison(Section):
+    """One picture of the report: an image by all models."""
+
+    dataset: str = Field(description="the image's set")
+    image: str = Field(description="the image's name without suffix")
+    task: TaskName = Field(description="the task")
+    crop: tuple[int, int, int, int] | None = Field(
+        None, description="x, y, width, height of the zoomed crop in HR pixels"
+    )
+
+
+class Report(Section):
+    """What the report shows beside tables and curves."""
+
+    comparisons: list[Comparison] = Field([], description="images to show, each by all models at the largest fraction")
+
+
+class Run(Section):
+    """One training: everything that decides its weights, and what it is called."""
+
+    experiment: str
+    name: str
+    model: str
+    variant: str
+    kwargs: dict[str, Any]
+    contrastive: Contrastive | None
+    fraction: float
+    seed: int
+    tasks: tuple[str, ...]
+    data: Data
+    training: Training
+
+    @property
+    def percent(self) -> str:
+        return percent(self.fraction)
+
+    @property
+    def digest(self) -> str:
+        """Changes exactly when something changes that the weights depend on."""
+        spec = self.model_dump(mode="json", exclude={"experiment", "name", "model"})
+        for key in WATCHING:
+            del spec["training"][key]
+        for key in FEEDING:
+            del spec["data"][key]
+        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Experiment(Section):
+    """A whole experiment, as one YAML file states it."""
+
+    name: FileName = Field(description="results land in `results/<name>/`")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct), Field(min_length=1)] = Field(
+        [0], description="one run each; a seed decides initial weights, data order, augmentation, noise and subset"
+    )
+    fractions: Annotated[list[Fraction], AfterValidator(_distinct), Field(min_length=1)] = Field(
+        [1.0], description="shares of the training images, in (0, 1]"
+    )
+    tasks: Annotated[list[TaskName], AfterValidator(_distinct), Field(min_length=1)] = Field(
+        ["sr2"], description="tasks to train on; each batch draws one"
+    )
+    data: Data = Field(Data(), description="training images")
+    models: list[Model] = Field(description="the networks that are compared")
+    training: Training = Field(Training(), description="the recipe")
+    evaluation: Evaluation = Field(Evaluation(), description="what is scored")
+    report: Report = Field(Report(), description="what the report shows")
+
+    @model_validator(mode="after")
+    def _grid_is_sound(self):
+        names = [model.name for model in self.models]
+        for name in (*names, *self.evaluation.references):
+            if (*names, *self.evaluation.references).count(name) > 1:
+                raise ValueError(f"models: two models are named {name!r}; each name may stand once")
+        for model in self.models:
+            if model.variant not in IPTS and len(self.tasks) > 1:
+                raise ValueError(
+                    f"models: {model.name!r} ({model.variant}) restores one task, but tasks are {', '.join(self.tasks)}; "
+                    "only IPT has a head and a tail for each"
+                )
+            try:
+                recipe = self.recipe(model)
+            except ValidationError as error:
+                raise ValueError(f"models: {model.name!r}: " + "; ".join(_lines(error, Training, "training"))) from None
+            takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
+            if takes != recipe.patch_size:
+                raise ValueError(
+                    f"models: {model.name!r} takes patches of {takes} pixels, but training.patch_size is {recipe.patch_size}; "
+                    "set one to the other"
+                )
+        kinds = {parse_task(task).kind for task in self.scored_tasks}
+        for reference in self.evaluation.references:
+            if not (("sr" in kinds) if reference == "bicubic" else (kinds - {"sr"})):
+                raise ValueError(
+                    f"evaluation.references: {reference!r} goes with {'sr' if reference == 'bicubic' else 'dn and dr'} tasks, "
+                    f"but the tasks are {', '.join(self.scored_tasks)}"
+                )
+        scored = [parse_set(name).label for name in self.evaluation.sets]
+        for shown in self.report.comparisons:
+            if shown.dataset not in scored or shown.task not in self.scored_tasks:
+                raise ValueError(
+                    f"report.comparisons: {shown.image!r} is of {shown.dataset}, {shown.task}, but scored are "
+                    f"{', '.join(scored)} and {', '.join(self.scored_tasks)}"
+                )
+        return self
+
+    @property
+    def scored_tasks(self) -> list[str]:
+        return self.tasks if self.evaluation.tasks is None else self.evaluation.tasks
+
+    @property
+    def folder(self) -> Path:
+        return Path("results") / self.name
+
+    def recipe(self, model: Model) -> Training:
+        """The training section with this model's overrides."""
+        return Training.model_validate({**self.training.model_dump(exclude_unset=True), **model.training})
+
+    def runs(self) -> dict[str, Run]:
+        """The grid: models × fractions × seeds, by run name."""
+        grid = {}
+        for model in self.models:
+            for fraction in self.fractions:
+                for seed in self.seeds:
+                    name = f"{model.name}-{percent(fraction)}-seed-{seed}"
+                    grid[name] = Run(
+                        experiment=self.name,
+                        name=name,
+                        model=model.name,
+                        variant=model.variant,
+                        kwargs=model.kwargs,
+                        contrastive=model.contrastive,
+                        fraction=fraction,
+                        seed=seed,
+                        tasks=tuple(self.tasks),
+                        data=self.data,
+                        training=self.recipe(model),
+                    )
+        return grid
+
+
+def percent(fraction: float) -> str:
+    """0.2 → `20`, 0.005 → `0.5`: a fraction in the names of files."""
+    return f"{100 * fraction:g}"
+
+
+def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
+    """Check a config and the files that it names.
+
+    Args:
+        config: as YAML gives it.
+        check_files: whether the training folder and the benchmark sets have to be there.
+
+    Raises:
+        ConfigError: one message that names each key, its value and what is allowed.
+    """
+    try:
+        experiment = Experiment.model_validate(config)
+    except ValidationError as error:
+        raise ConfigError("The config is not valid:\n" + "\n".join(f"  {line}" for line in _lines(error))) from None
+    if check_files:
+        root = experiment.data.root
+        if root is not None and not root.expanduser().is_dir():
+            raise ConfigError(
+                f"The config is not valid:\n  data.root: {str(root)!r} is not a folder (seen from {os.getcwd()})"
+            )
+        try:
+            check_sets(experiment.evaluation.sets, experiment.evaluation.data_root, experiment.scored_tasks)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"The config is not valid:\n  evaluation.sets, evaluation.data_root: {error}") from None
+    return experiment
+
+
+def read(path: Path | str, check_files: bool = False) -> Experiment:
+    """Read an experiment's YAML file; see `parse`."""
+    with open(path) as file:
+        return parse(yaml.safe_load(file), check_files)
+
+
+def write(experiment: Experiment, path: Path) -> None:
+    """Write the resolved config, every default spelled out; leaves an equal file alone."""
+    text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _lines(error: ValidationError, schema: type[Section] = Experiment, prefix: str = "") -> list[str]:
+    """One line a problem: key, value, and what is allowed."""
+    lines = []
+    for problem in error.errors():
+        location = [part for part in problem["loc"] if isinstance(part, int | str)]
+        key = prefix
+        for part in location:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        value, kind, message = problem["input"], problem["type"], problem["msg"]
+        if kind == "extra_forbidden":
+            allowed = _keys(schema, location[:-1])
+            lines.append(f"{key}: unknown key{_nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}")
+        elif kind == "missing":
+            lines.append(f"{key}: is missing")
+        elif kind == "value_error":
+            message = message.removeprefix("Value error, ")
+            lines.append(message if not key else f"{key}: {_short(value)}: {message}")
+        else:
+            lines.append(f"{key}: {_short(value)}: {message[0].lower()}{message[1:]}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _keys(schema: type[Section], location: list[int | str]) -> list[str]:
+    """The keys that the section at `location` knows."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = schema.model_fields[part].annotation
+        schema = next(t for t in sections(annotation))
+    return list(schema.model_fields)
+
+
+def sections(annotation: Any) -> Iterable[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from sections(argument)

@@ -1,0 +1,89 @@
+"""Where a number comes from: commit, versions, hardware and hashes of files."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("torch", "torchvision", "timm", "basicsr", "lightning", "numpy", "pandas", "scikit-image", "opencv-python-headless",
+            "safetensors", "snakemake")  # fmt: skip
+
+
+def sha256(path: Path | str) -> str:
+    """Hash of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def commit() -> dict[str, Any]:
+    """`{"commit": …, "dirty": …}` of this checkout; both None outside of git."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return {"commit": head, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(("git", "-C", ROOT, *arguments), check=True, capture_output=True, text=True).stdout.strip()
+
+
+def versions() -> dict[str, str | None]:
+    """Python's version and those of the packages that numbers depend on; None where not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Machine, processor and, where torch is loaded and sees one, the accelerator."""
+    found = {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+    }
+    if torch := sys.modules.get("torch"):
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        if torch.cuda.is_available():
+            found["accelerators"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def record(data: Iterable[Path | str] = (), **facts: Any) -> dict[str, Any]:
+    """Everything a reader needs to find a result's origin; `data` are files whose hashes are taken."""
+    return {
+        **facts,
+        **commit(),
+        "versions": versions(),
+        "hardware": hardware(),
+        "data": {Path(path).name: sha256(path) for path in data},
+    }
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write JSON atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    os.replace(temporary, path)

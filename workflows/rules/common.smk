@@ -1,0 +1,34 @@
+"""What several rules ask of the experiment."""
+
+from ipt_models.tasks import parse_task
+from workflows.evaluation.sets import parse_set
+
+SCORING = EXPERIMENT.evaluation
+SCORED_TASKS = EXPERIMENT.scored_tasks
+COMPARISONS = EXPERIMENT.report.comparisons
+SHOWN = sorted({shown.image for shown in COMPARISONS})
+# Compared models are those of the largest fraction and the first seed.
+SHOWN_RUNS = [
+    name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
+]
+
+
+# Shared by trained models and references: the same protocol for both.
+PROTOCOL = (
+    f"--gray {SCORING.gray} --bicubic {SCORING.bicubic} --precision {SCORING.precision} --threads {SCORING.threads}"
+    f" --experiment {EXPERIMENT.name}" + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
+)
+
+
+def scope(reference=None):
+    """The tasks and sets to score; of an untrained reference, those that it has a meaning for."""
+    kinds = {"bicubic": {"sr"}, "identity": {"dn", "dr"}, None: {"sr", "dn", "dr"}}[reference]
+    tasks = [task for task in SCORED_TASKS if parse_task(task).kind in kinds]
+    kinds = {parse_task(task).kind for task in tasks}
+    sets = [name for name in SCORING.sets if kinds & set(parse_set(name).kinds)]
+    return f"--tasks {' '.join(tasks)} --sets {' '.join(map(repr, sets))}"
+
+
+def saved(run):
+    """Outputs are kept of the images that the report shows, from the models that it compares."""
+    return f"--save-images {OUT}/runs/{run}/images --images {' '.join(SHOWN)}" if SHOWN else ""

@@ -1,0 +1,78 @@
+"""Models → metrics.csv, one row an image, and the pictures that the report shows."""
+
+
+rule evaluate:
+    input:
+        model=rules.train.output.model,
+    output:
+        metrics=f"{OUT}/runs/{{run}}/metrics.csv",
+    log:
+        f"{OUT}/logs/evaluate/{{run}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/{{run}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SCORING.threads
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=60,
+        gpu=int(SCORING.accelerator == "cuda"),
+    params:
+        protocol=PROTOCOL,
+        scope=scope(),
+        save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else "",
+    message:
+        "Scoring {wildcards.run}"
+    shell:
+        "python -m workflows.evaluation --model {input.model} {params.scope} {params.protocol}"
+        " {params.save} --out {output.metrics} 2> {log}"
+
+
+rule evaluate_reference:
+    output:
+        metrics=f"{OUT}/runs/{{reference}}/metrics.csv",
+    log:
+        f"{OUT}/logs/evaluate/{{reference}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/{{reference}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SCORING.threads
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=60,
+        gpu=0,
+    params:
+        protocol=PROTOCOL,
+        scope=lambda wildcards: scope(wildcards.reference),
+        save=lambda wildcards: saved(wildcards.reference),
+    message:
+        "Scoring {wildcards.reference}"
+    shell:
+        "python -m workflows.evaluation --model {wildcards.reference} {params.scope} {params.protocol}"
+        " {params.save} --out {output.metrics} 2> {log}"
+
+
+rule export_inputs:
+    output:
+        images=directory(f"{OUT}/inputs"),
+    log:
+        f"{OUT}/logs/evaluate/inputs.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/inputs.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=30,
+        gpu=0,
+    params:
+        protocol=PROTOCOL,
+        scope=scope(),
+        names=" ".join(SHOWN),
+    message:
+        "Writing the degraded and clean images that the report shows"
+    shell:
+        "python -m workflows.evaluation export-inputs {params.protocol} {params.scope} --images {params.names}"
+        " --out {output.images} 2> {log}"

@@ -1,0 +1,305 @@
+"""The training loop, from a run of the grid to its weights.
+
+Everything that decides the weights is a function of the run's seed and of the step: initial weights, subset, batches,
+augmentation, noise. So a run repeats bit for bit, also when it was killed and resumed in between.
+"""
+
+import csv
+import math
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+from tqdm import tqdm
+
+from workflows import models, provenance
+from workflows.data.batches import Batches
+from workflows.data.degradations import make_pairs
+from workflows.experiment import Run
+from workflows.training import checkpoint
+from workflows.training.objective import compute_loss, l1_loss
+from workflows.training.optimization import build_optimizer, build_scheduler
+
+EXIT_INTERRUPTED = 75
+"""Exit status of a run that saved a checkpoint because it was told to stop: try again (EX_TEMPFAIL)."""
+
+VALIDATION_BATCHES = 4
+VALIDATION_SEED = 2**31 - 1  # run seeds' batches are other streams
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on; the message says why."""
+
+
+class Interrupted(Exception):
+    """The run was told to stop and has saved its state."""
+
+
+def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output: Path, resume: Path) -> None:
+    """Train one run of the grid; writes `model.safetensors`, `train.csv` and `provenance.json` into `output`.
+
+    Args:
+        run: the run.
+        root: folder that the paths in the two tables are relative to.
+        fraction_csv: the run's training images.
+        validation_csv: held-out images, for the learning curve alone.
+        output: folder for the results.
+        resume: folder for checkpoints; an interrupted run goes on from there. Removed when the run is complete.
+
+    Raises:
+        TrainingError: when the loss is not finite.
+        Interrupted: after a signal, once the state is saved.
+    """
+    started = time.perf_counter()
+    recipe = run.training
+    torch.set_num_threads(recipe.threads)
+    torch.use_deterministic_algorithms(True)
+    precision = resolve_precision(recipe.precision, recipe.accelerator)
+    fabric = Fabric(accelerator=recipe.accelerator, devices=1, precision=precision)
+    images = pd.read_csv(fraction_csv, dtype={"class": str}, keep_default_na=False)
+    held_out = pd.read_csv(validation_csv, dtype={"class": str}, keep_default_na=False)
+    steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.crops_per_image)
+
+    torch.manual_seed(run.seed)  # the network's initial weights: nothing else draws from the global generator
+    network = models.build(run.variant, run.tasks, **run.kwargs)
+    if recipe.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    network = network.to(fabric.device, torch.float64 if precision == "64-true" else torch.float32)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = build_optimizer(trainable, recipe)
+    scheduler = build_scheduler(optimizer, recipe, steps)
+    model, optimizer = fabric.setup(network, optimizer)
+
+    feed = {
+        "root": root,
+        "tasks": run.tasks,
+        "patch_size": recipe.patch_size,
+        "batch_size": recipe.batch_size,
+        "cache_bytes": run.data.cache_mb * 2**20,
+    }
+    batches = Batches(
+        images,
+        seed=run.seed,
+        crops_per_image=run.data.crops_per_image,
+        buffer_images=run.data.buffer_images,
+        workers=run.data.workers,
+        **feed,
+    )
+    validation = [
+        (batch.task, *make_pairs(batch, recipe.patch_size, VALIDATION_SEED, fabric.device))
+        for batch in map(Batches(held_out, seed=VALIDATION_SEED, **feed).load, range(VALIDATION_BATCHES))
+    ]
+
+    first, log, spent, seen = 0, [], 0.0, Counter()
+    if state := checkpoint.load_latest(resume, run.digest):
+        if state["precision"] != precision:
+            raise checkpoint.CheckpointError(
+                f"the checkpoint in {resume} was made in {state['precision']}, this device computes in {precision}; "
+                f"set training.precision to {state['precision']}, or delete {resume} to start afresh"
+            )
+        first, log, spent, seen = state["step"], state["log"], state["seconds"], Counter(state["seen"])
+        network.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        print(f"{run.name}: goes on after step {first:,}", flush=True)
+
+    def seconds() -> float:
+        return spent + time.perf_counter() - started
+
+    def save(step: int) -> None:
+        checkpoint.save(
+            resume,
+            step,
+            {
+                "digest": run.digest,
+                "precision": precision,
+                "model": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "log": log,
+                "seconds": seconds(),
+                "seen": dict(seen),
+            },
+        )
+
+    def on_signal(number: int, frame: Any) -> None:
+        nonlocal told
+        told = signal.Signals(number).name
+
+    told: str | None = None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, on_signal)
+
+    saved_at = time.perf_counter()
+    window = _Window(first)
+    bar = tqdm(total=steps, initial=first, desc=run.name, unit="step", mininterval=1, dynamic_ncols=True)
+    for batch, waited in _timed(batches.iterate(first), steps - first):
+        step = batch.step
+        begun = time.perf_counter()
+        x, y = make_pairs(batch, recipe.patch_size, run.seed, fabric.device)
+        window.add(waited + time.perf_counter() - begun)
+        scheduler.step_update(step)
+        model.train()
+        loss = compute_loss(model, x, y, batch.task, batch.image_ids.to(fabric.device), run.contrastive)
+        logged = (step + 1) % recipe.log_every == 0 or step + 1 == steps or step == 0
+        share = loss.contrastive_share(trainable) if logged else None
+        optimizer.zero_grad()
+        fabric.backward(loss.total)
+        if recipe.gradient_clip is not None:
+            fabric.clip_gradients(model, optimizer, max_norm=recipe.gradient_clip)
+        optimizer.step()
+        seen[batch.task] += recipe.batch_size
+        bar.update()
+
+        done = step + 1
+        if logged:
+            if not math.isfinite(loss.total.item()):
+                raise TrainingError(
+                    f"{run.name}: the loss at step {done:,} is {loss.total.item()}; a lower training.learning_rate or a "
+                    f"training.gradient_clip may help. The last good checkpoint, if any, is in {resume}"
+                )
+            row = {
+                "step": done,
+                "patches": done * recipe.batch_size,
+                "loss": loss.total.item(),
+                "l1": loss.l1.item(),
+                "contrastive": None if loss.contrastive is None else loss.contrastive.item(),
+                "contrastive_share": share,
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                **window.close(done, recipe.batch_size),
+                "seconds": round(seconds(), 3),
+                **{"validation_l1": None, "validation_psnr": None},
+            }
+            if done % recipe.validate_every == 0 or done == steps or step == 0:
+                row |= validate(model, validation)
+            log.append(row)
+            bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
+            if _crosses_quarter(done, steps, recipe.log_every):
+                left = (steps - done) * recipe.batch_size / row["patches_per_second"]
+                print(
+                    f"{run.name}: {done / steps:4.0%}  L1 {row['l1']:5.2f}  "
+                    f"{row['patches_per_second']:.0f} patches/s  {left:.0f} s left",
+                    flush=True,
+                )
+        if told:
+            save(done)
+            raise Interrupted(f"{run.name}: saved after step {done:,} on {told}; run again to go on")
+        if time.perf_counter() - saved_at > recipe.checkpoint_minutes * 60 and done < steps:
+            save(done)
+            saved_at = time.perf_counter()
+    bar.close()
+
+    output.mkdir(parents=True, exist_ok=True)
+    models.save(
+        network,
+        output / "model.safetensors",
+        {
+            "experiment": run.experiment,
+            "run": run.name,
+            "model": run.model,
+            "fraction": run.fraction,
+            "seed": run.seed,
+            "digest": run.digest,
+        },
+    )
+    write_log(log, output / "train.csv")
+    origin = provenance.record(
+        data=(fraction_csv, validation_csv),
+        **run.model_dump(mode="json", include={"experiment", "model", "variant", "fraction", "seed", "tasks"}),
+        run=run.name,
+        digest=run.digest,
+        config=run.model_dump(mode="json"),
+        training={
+            "steps": steps,
+            "batch_size": recipe.batch_size,
+            "patch_size": recipe.patch_size,
+            "patches": steps * recipe.batch_size,
+            "patches_by_task": dict(seen),
+            "images": len(images),
+            "crops_per_image": steps * recipe.batch_size / len(images),
+            "precision": precision,
+            "wall_seconds": round(seconds(), 1),
+        },
+        parameters=sum(p.numel() for p in network.parameters()),
+        threads=torch.get_num_threads(),
+        weights_sha256=provenance.sha256(output / "model.safetensors"),
+    )
+    provenance.write_json(origin, output / "provenance.json")
+    checkpoint.remove(resume)
+    print(
+        f"{run.name}: {steps:,} steps, {steps * recipe.batch_size:,} patches of {len(images):,} images in {seconds():.0f} s; "
+        f"L1 {log[-1]['l1']:.2f}, held-out {log[-1]['validation_psnr']:.2f} dB",
+        flush=True,
+    )
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """`auto` becomes `bf16-mixed` where the device computes in bf16 natively, else `32-true`."""
+    if precision != "auto":
+        return precision
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+@torch.no_grad()
+def validate(model: nn.Module, batches: list[tuple[str, torch.Tensor, torch.Tensor]]) -> dict[str, float]:
+    """L1 on the 0-255 scale and PSNR over RGB in dB, on (task, x, y) batches of held-out images."""
+    model.eval()
+    l1, mse = [], []
+    for task, x, y in batches:
+        output = model(x, task).float().clamp(0, 1)
+        l1.append(l1_loss(output, y).item())
+        mse.append((output - y).square().mean().item())
+    return {
+        "validation_l1": sum(l1) / len(l1),
+        "validation_psnr": -10 * math.log10(sum(mse) / len(mse)),
+    }
+
+
+def write_log(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write train.csv atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+
+
+class _Window:
+    """Throughput and the share of time spent waiting for data, since the last row of the log."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.waited, self.begun = step, 0.0, time.perf_counter()
+
+    def add(self, waited: float) -> None:
+        self.waited += waited
+
+    def close(self, step: int, batch_size: int) -> dict[str, float]:
+        elapsed = time.perf_counter() - self.begun
+        row = {
+            "patches_per_second": round((step - self.step) * batch_size / elapsed, 2),
+            "data_wait": round(self.waited / elapsed, 4),
+        }
+        self.__init__(step)
+        return row
+
+
+def _timed(batches: Iterator, count: int) -> Iterator[tuple[Any, float]]:
+    """`count` batches, each with the seconds that it was waited for."""
+    for _ in range(count):
+        begun = time.perf_counter()
+        batch = next(batches)
+        yield batch, time.perf_counter() - begun
+
+
+def _crosses_quarter(done: int, steps: int, log_every: int) -> bool:
+    before = max(0, done - log_every)
+    return done < steps and math.floor(4 * done / steps) > math.floor(4 * before / steps)
