@@ -1,0 +1,159 @@
+"""Training batches: uint8 crops in the order of the schedule, cut by this process or by worker processes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ipt_models.tasks import parse_task
+from workflows.data.crops import CropReader, crop_side
+from workflows.data.images import Images
+from workflows.data.schedule import Schedule
+from workflows.data.workers import WorkerPool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some or all rows of one global batch.
+
+    Attributes:
+        step: number of the global batch.
+        task: the task its crops are meant for.
+        hr: uint8 (B, 3, h, w), high-resolution crops with the margin that the bicubic kernel reaches into (see `crops.cut`).
+        image_ids: int64 (B,), index of each crop's image in the table of training images.
+        transforms: int64 (B,) in 0..7, the flip or rotation of each crop, not yet applied.
+        first_row: which row of the global batch the first one is.
+        global_size: how many rows the global batch has.
+    """
+
+    step: int
+    task: str
+    hr: torch.Tensor
+    image_ids: torch.Tensor
+    transforms: torch.Tensor
+    first_row: int
+    global_size: int
+
+    def __len__(self) -> int:
+        return len(self.hr)
+
+
+class Batches:
+    """The batches of a run: number n is a pure function of (seed, n), whoever makes it.
+
+    Args:
+        table: the images drawn from; columns path, width, height.
+        root: the folder that the paths are relative to.
+        tasks: names of the tasks; each batch has one of them.
+        patch_size: side of the network's input in pixels.
+        batch_size: crops in a global batch.
+        seed: of the run.
+        crops_per_image: crops cut from an image each time it is decoded; they never share a batch. Worth more than 1
+            where decoding costs, that is where the images do not fit into `cache_bytes`.
+        buffer_images: how many images are in use at a time, see `schedule`.
+        workers: processes that decode and cut; 0 does it in this process, when the batch is asked for.
+        cache_bytes: memory for decoded images, over all workers.
+        rows: which rows of each global batch to make, for one rank of several; the step of the slice must be 1.
+        prefetch: batches that each worker makes ahead.
+        pin_memory: put crops into page-locked memory, for copies to a CUDA device that do not wait.
+
+    Raises:
+        ValueError: if there is no image, or one is too small for a crop, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        root: Path,
+        tasks: Sequence[str],
+        patch_size: int,
+        batch_size: int,
+        seed: int,
+        crops_per_image: int = 1,
+        buffer_images: int = 1024,
+        workers: int = 0,
+        cache_bytes: int = 1 << 30,
+        rows: slice = slice(None),
+        prefetch: int = 4,
+        pin_memory: bool = False,
+    ) -> None:
+        if workers < 0 or prefetch < 1 or cache_bytes < 0:
+            raise ValueError("workers and cache_bytes must not be negative, and prefetch must be at least 1")
+        if not len(table):
+            raise ValueError(f"there are no training images: the table for {root} is empty")
+        self.schedule = Schedule(seed, len(table), batch_size, tuple(tasks), crops_per_image, buffer_images)
+        start, stop, stride = rows.indices(batch_size)
+        if stride != 1 or stop <= start:
+            raise ValueError(f"rows must be a run of consecutive rows of a batch of {batch_size}, not {rows}")
+        self.rows = slice(start, stop)
+        self._patch_size = patch_size
+        self._prefetch = prefetch
+        self._pin_memory = pin_memory
+        parts = max(1, min(workers, stop - start))
+        self._workers = workers > 0
+        bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
+        images = Images(table, root)
+        self._readers = [
+            CropReader(images, self.schedule, patch_size, slice(*bounds[part : part + 2]), cache_bytes // parts)
+            for part in range(parts)
+        ]
+
+    def load(self, step: int) -> Batch:
+        """Make batch `step` (from 0) in this process.
+
+        Raises:
+            ValueError, OSError: naming an image that cannot be read.
+        """
+        crops = self._empty(step)
+        first = 0
+        for reader in self._readers:
+            part = crops[first : first + len(reader.rows)]
+            reader.load(step, part.numpy().reshape(-1))
+            first += len(part)
+        return self._batch(step, crops)
+
+    def iterate(self, start: int = 0) -> Iterator[Batch]:
+        """Batches `start`, `start` + 1, … without end. Closing the iterator ends its workers.
+
+        Raises:
+            ValueError, OSError: naming an image that cannot be read.
+            RuntimeError: naming a worker process that died.
+        """
+        return self._iterate_workers(start) if self._workers else self._iterate_here(start)
+
+    def _iterate_here(self, step: int) -> Iterator[Batch]:
+        while True:
+            yield self.load(step)
+            for reader in self._readers:
+                reader.prepare(step)
+            step += 1
+
+    def _iterate_workers(self, step: int) -> Iterator[Batch]:
+        pool = WorkerPool(self._readers, step, self._prefetch)
+        try:
+            while True:
+                crops = self._empty(step)
+                pool.next(crops.numpy())
+                yield self._batch(step, crops)
+                step += 1
+        finally:
+            pool.close()
+
+    def _empty(self, step: int) -> torch.Tensor:
+        side = crop_side(parse_task(self.schedule.plan(step).task), self._patch_size)
+        shape = (self.rows.stop - self.rows.start, side, side, 3)
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin_memory)
+
+    def _batch(self, step: int, crops: torch.Tensor) -> Batch:
+        plan = self.schedule.plan(step)
+        return Batch(
+            step,
+            plan.task,
+            crops.permute(0, 3, 1, 2),
+            torch.from_numpy(plan.images[self.rows].copy()),
+            torch.from_numpy(plan.transforms[self.rows].copy()),
+            self.rows.start,
+            self.schedule.batch_size,
+        )

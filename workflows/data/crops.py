@@ -1,0 +1,168 @@
+"""Cutting training crops from decoded images, each image decoded once for all its crops in a block."""
+
+import math
+
+import numpy as np
+
+from ipt_models.tasks import Task, parse_task
+from workflows.data.images import Images
+from workflows.data.schedule import Schedule
+
+# How many low-resolution pixels beyond its own edge a low-resolution patch depends on: the cubic kernel, widened
+# by the scale s, reaches 2s high-resolution pixels from a pixel's centre.
+REACH = 2
+
+
+def cut(image: np.ndarray, task: Task, patch_size: int, position: np.ndarray) -> np.ndarray:
+    """Cut the high-resolution pixels that one low-resolution patch depends on.
+
+    The image counts as cropped to a multiple of the scale, and continues symmetrically beyond its borders, as it
+    does for the bicubic kernel that reduces the whole image.
+
+    Args:
+        image: uint8 (height, width, 3), at least patch_size * scale high and wide.
+        task: gives the scale; with scale 1 there is no margin.
+        patch_size: side p of the low-resolution patch.
+        position: two numbers in [0, 1), the share of the valid positions (down, right) before this one.
+
+    Returns:
+        uint8 (side, side, 3), side = scale * (p + 2 * REACH), or p where the scale is 1. A view where it can be one.
+    """
+    scale = task.scale
+    margin = 0 if scale == 1 else REACH * scale
+    side = crop_side(task, patch_size)
+    height, width = image.shape[0] // scale, image.shape[1] // scale
+    top = int(position[0] * (height - patch_size + 1)) * scale - margin
+    left = int(position[1] * (width - patch_size + 1)) * scale - margin
+    height, width = height * scale, width * scale
+    if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
+        return image[top : top + side, left : left + side]
+    rows, columns = _symmetric(np.arange(top, top + side), height), _symmetric(np.arange(left, left + side), width)
+    return image[rows[:, None], columns]
+
+
+def crop_side(task: Task, patch_size: int) -> int:
+    """Side of the crop that `cut` makes, its margin included."""
+    return patch_size if task.scale == 1 else task.scale * (patch_size + 2 * REACH)
+
+
+def _symmetric(index: np.ndarray, size: int) -> np.ndarray:
+    """Indices beyond [0, size) mirrored back, the edge pixel repeated: … 1 0 | 0 1 … size-1 | size-1 …"""
+    index = index % (2 * size)
+    return np.minimum(index, 2 * size - 1 - index)
+
+
+class CropReader:
+    """Produces some rows of every global batch.
+
+    When an image is decoded, all the crops that its block will need are cut at once and the image is let go. What is
+    kept is bounded whatever the images' sizes: at most two blocks' crops (`crop_bytes` gives the number), plus decoded
+    images while they fit into `cache_bytes`. The cache keeps what came first: images come up once a pass, and under
+    such an order throwing out the oldest would lose every image just before its next use.
+
+    Args:
+        images: what the schedule's indices mean.
+        schedule: which crops make which batch.
+        patch_size: side of the low-resolution patch.
+        rows: which rows of each global batch are produced.
+        cache_bytes: how much memory decoded images may take for good.
+
+    Raises:
+        ValueError: naming an image that is too small for the largest task.
+    """
+
+    def __init__(self, images: Images, schedule: Schedule, patch_size: int, rows: slice, cache_bytes: int) -> None:
+        self.schedule = schedule
+        self.patch_size = patch_size
+        self.rows = range(*rows.indices(schedule.batch_size))
+        self._images = images
+        self._tasks = {name: parse_task(name) for name in schedule.tasks}
+        self._free = cache_bytes
+        self._cache: dict[int, np.ndarray] = {}
+        self._crops: dict[tuple[int, int], np.ndarray] = {}  # (step, row) -> crop
+        self._first_step = 0  # of the block the crops are for
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        task = max(self._tasks.values(), key=lambda task: task.scale)
+        least = task.scale * self.patch_size
+        small = np.flatnonzero(self._images.sizes.min(axis=1) < least)
+        if small.size:
+            height, width = self._images.sizes[small[0]]
+            raise ValueError(
+                f"{small.size} of {len(self._images)} training images are too small, the first is "
+                f"{self._images.name(small[0])} ({width}x{height}): {task.name} with patch_size {self.patch_size} needs "
+                f"{least} pixels a side. Make the manifest with --min-side {least}, which leaves them out."
+            )
+
+    @property
+    def batch_bytes(self) -> int:
+        """Size in bytes of this reader's rows of a batch, for the task with the largest crops."""
+        side = max(crop_side(task, self.patch_size) for task in self._tasks.values())
+        return len(self.rows) * side * side * 3
+
+    @property
+    def crop_bytes(self) -> int:
+        """Upper bound in bytes of the crops kept ahead: those of two blocks."""
+        longest = max(1, min(self.schedule.buffer_images, self.schedule.image_count) // self.schedule.batch_size)
+        return 2 * longest * self.schedule.crops_per_image * self.batch_bytes
+
+    def load(self, step: int, out: np.ndarray | None = None) -> np.ndarray:
+        """The crops of this reader's rows of batch `step`: uint8 (rows, side, side, 3).
+
+        Args:
+            step: the batch's number.
+            out: memory to put them into, a flat uint8 array of at least `batch_bytes`; new memory if None.
+
+        Raises:
+            ValueError: naming an image that cannot be decoded or has changed since the manifest was made.
+            OSError: if an image cannot be read.
+        """
+        block = self.schedule.block(step)
+        if block.first_step != self._first_step:
+            self._first_step = block.first_step
+            self._crops = {key: crop for key, crop in self._crops.items() if 0 <= key[0] - step < len(block.images)}
+        side = crop_side(self._tasks[self.schedule.plan(step).task], self.patch_size)
+        shape = (len(self.rows), side, side, 3)
+        crops = np.empty(shape, np.uint8) if out is None else out[: math.prod(shape)].reshape(shape)
+        for crop, row in zip(crops, self.rows, strict=True):
+            if (step, row) not in self._crops:
+                self._cut_ahead(step, row)
+            crop[...] = self._crops.pop((step, row))
+        return crops
+
+    def prepare(self, step: int) -> None:
+        """Decode this step's share of the next block's images, so that every step costs about the same.
+
+        Without it, the first round of a block would decode everything and the later rounds nothing."""
+        block = self.schedule.block(step)
+        if self.schedule.crops_per_image == 1 or len(block.images) == 1:
+            return
+        here = step - block.first_step
+        following = self.schedule.block(block.first_step + len(block.images))
+        first_round = len(following.images) // self.schedule.crops_per_image
+        slots = [(following.first_step + i, row) for i in range(first_round) for row in self.rows]
+        start, end = (len(slots) * part // len(block.images) for part in (here, here + 1))
+        for at, row in slots[start:end]:
+            if (at, row) not in self._crops:
+                self._cut_ahead(at, row)
+
+    def _cut_ahead(self, step: int, row: int) -> None:
+        """Cut the crop of (step, row), and with it those that the same image gives to later batches of its block."""
+        block = self.schedule.block(step)
+        lane = block.images[step - block.first_step :, row]
+        image = self._decode(lane[0])
+        for later in np.flatnonzero(lane == lane[0]):
+            plan = self.schedule.plan(step + int(later))
+            crop = cut(image, self._tasks[plan.task], self.patch_size, plan.positions[row])
+            # A view would keep the whole decoded image in memory until the block's last round.
+            self._crops[plan.step, row] = crop if lane[0] in self._cache else crop.copy()
+
+    def _decode(self, index: int) -> np.ndarray:
+        if index in self._cache:
+            return self._cache[index]
+        image = self._images.decode(index)
+        if image.nbytes <= self._free:
+            self._free -= image.nbytes
+            self._cache[index] = image
+        return image

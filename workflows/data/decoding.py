@@ -1,0 +1,37 @@
+"""From an image file's bytes to pixels, by OpenCV.
+
+Gray images become three equal channels, CMYK and palettes become RGB, alpha is dropped, 16 bits become 8, and the
+format is read from the content, whatever the file's name says. An orientation in EXIF is not applied: the pixels are
+taken as they are stored, which is what the width and height in the manifest describe.
+"""
+
+import os
+
+# OpenCV reports broken files on stderr besides returning nothing; the error raised here says it once, with the name.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+import cv2
+import numpy as np
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
+
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Decode an image file.
+
+    Args:
+        data: the file's content.
+        name: how an error calls the file.
+
+    Returns:
+        uint8 RGB, shape (height, width, 3).
+
+    Raises:
+        ValueError: if it is no image that OpenCV can read.
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS) if data else None
+    if image is None:
+        raise ValueError(f"{name}: not an image that can be decoded ({len(data)} bytes)")
+    return image

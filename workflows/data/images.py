@@ -1,0 +1,70 @@
+"""The images that a table lists, read from a folder or out of tar archives."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflows.data.decoding import decode
+
+
+class Images:
+    """Random access to the images of a table (a manifest or a fraction of one).
+
+    Everything is held in flat arrays: worker processes share their pages, where Python objects would be copied into
+    each of them by reference counting.
+
+    Args:
+        table: columns path, width, height; where images lie in archives also archive, offset and bytes.
+        root: the folder that paths and archives are relative to.
+    """
+
+    def __init__(self, table: pd.DataFrame, root: Path) -> None:
+        self.sizes = table[["height", "width"]].to_numpy(dtype=np.int64)
+        self._root = Path(root)
+        self._paths = np.char.encode(table["path"].to_numpy(dtype=str), "utf-8")
+        self._archives: list[Path] = []
+        if "archive" in table:
+            codes, names = pd.factorize(table["archive"])
+            self._archives = [self._root / name for name in names]
+            self._codes = codes.astype(np.int32)
+            self._spans = table[["offset", "bytes"]].to_numpy(dtype=np.int64)
+        self._open: dict[int, int] = {}  # archive -> file descriptor
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def name(self, index: int) -> str:
+        """How messages call an image: its path, with its archive where it lies in one."""
+        path = self._paths[index].decode("utf-8")
+        return f"{self._archives[self._codes[index]]}:{path}" if self._archives else str(self._root / path)
+
+    def read(self, index: int) -> bytes:
+        """The content of an image's file.
+
+        Raises:
+            OSError: if the file or archive cannot be read."""
+        if not self._archives:
+            return Path(self._root, self._paths[index].decode("utf-8")).read_bytes()
+        code = self._codes[index]
+        if code not in self._open:
+            self._open[code] = os.open(self._archives[code], os.O_RDONLY | os.O_CLOEXEC)
+        offset, length = self._spans[index]
+        return os.pread(self._open[code], int(length), int(offset))
+
+    def decode(self, index: int) -> np.ndarray:
+        """An image's pixels, uint8 RGB (height, width, 3).
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it cannot be decoded, or has not the size that the table gives.
+        """
+        image = decode(self.read(index), self.name(index))
+        if image.shape[:2] != tuple(self.sizes[index]):
+            height, width = self.sizes[index]
+            raise ValueError(
+                f"{self.name(index)} is {image.shape[1]}x{image.shape[0]} but the manifest says {width}x{height}: "
+                "the file has changed since; make the manifest again"
+            )
+        return image

@@ -1,0 +1,112 @@
+"""Worker processes that cut crops ahead of the training, each its own rows of every batch.
+
+Why not torch's DataLoader: it deals out whole batches or samples, so an image's crops in later batches would be cut by
+another process, which decodes it again; it reports a dead worker from a signal handler, inside whatever code happens to
+run then, a checkpoint being written for example; and its workers die of the signals by which a cluster announces
+preemption, before the training could save. Here workers hold nothing that cannot be made again, write into memory that
+is set aside once, leave those signals to their parent, and end with it.
+"""
+
+import atexit
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from mmap import mmap
+from multiprocessing.connection import Connection, wait
+
+import cv2
+import numpy as np
+
+from workflows.data.crops import CropReader
+
+
+class WorkerPool:
+    """One process a reader, up to `prefetch` batches ahead of the one asked for.
+
+    Args:
+        readers: process w makes the rows of reader w.
+        start: number of the first batch.
+        prefetch: batches each process may have ready.
+    """
+
+    def __init__(self, readers: Sequence[CropReader], start: int, prefetch: int) -> None:
+        self._step = start
+        self._readers = readers
+        self._workers: list[tuple[multiprocessing.Process, Connection]] = []
+        # Anonymous memory, shared by forking, needs no room in /dev/shm (64 MB in many containers).
+        context = multiprocessing.get_context("fork")
+        self._rings = [
+            np.frombuffer(mmap(-1, prefetch * reader.batch_bytes), np.uint8).reshape(prefetch, -1) for reader in readers
+        ]
+        atexit.register(self.close)  # runs before multiprocessing's own clean-up, which would wait for the workers
+        for number, (reader, ring) in enumerate(zip(readers, self._rings, strict=True)):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_work, args=(reader, ring, theirs, start), name=f"input worker {number}", daemon=True
+            )
+            process.start()
+            theirs.close()
+            for _ in range(prefetch):
+                ours.send("free")
+            self._workers.append((process, ours))
+
+    def next(self, out: np.ndarray) -> None:
+        """Put the next batch's crops into `out`, uint8 (rows, side, side, 3).
+
+        Raises:
+            ValueError, OSError: what a worker met while it read an image, which it names.
+            RuntimeError: naming a worker that died.
+        """
+        first = 0
+        for reader, ring, (process, pipe) in zip(self._readers, self._rings, self._workers, strict=True):
+            answer = self._receive(process, pipe)
+            if isinstance(answer, Exception):
+                raise answer
+            part = out[first : first + len(reader.rows)]
+            part[...] = ring[self._step % len(ring), : part.nbytes].reshape(part.shape)
+            first += len(part)
+            pipe.send("free")
+        self._step += 1
+
+    def _receive(self, process: multiprocessing.Process, pipe: Connection) -> Exception | str:
+        wait([pipe, process.sentinel])
+        try:
+            if pipe.poll():
+                return pipe.recv()
+        except (EOFError, ConnectionError):
+            pass
+        process.join()
+        code = process.exitcode
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        return RuntimeError(
+            f"{process.name} (process {process.pid}) {how} while it made batch {self._step}; if memory ran out, "
+            "use fewer workers, or a smaller buffer_images or cache_bytes"
+        )
+
+    def close(self) -> None:
+        """End the processes. May be called twice."""
+        atexit.unregister(self.close)
+        for process, pipe in self._workers:
+            process.kill()
+            process.join()
+            pipe.close()
+        self._workers.clear()
+
+
+def _work(reader: CropReader, ring: np.ndarray, pipe: Connection, step: int) -> None:
+    cv2.setNumThreads(0)  # the cores are shared with the other workers and the training
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        while True:
+            pipe.recv()
+            try:
+                reader.load(step, ring[step % len(ring)])
+            except (ValueError, OSError) as error:
+                pipe.send(error)
+                return
+            pipe.send("ready")
+            reader.prepare(step)
+            step += 1
+    except (EOFError, ConnectionError):
+        return  # the parent has ended
