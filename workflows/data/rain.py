@@ -1,0 +1,65 @@
+"""Synthetic rain streaks for the task `dr`.
+
+Rain is added light, as in the synthetic pairs that the deraining literature trains on (Yang et al., "Deep Joint Rain
+Detection and Removal from a Single Image", CVPR 2017, whose Rain100L has one direction of streaks an image): sparse drops,
+each of its own brightness, are drawn out into streaks by convolution with an oriented line. Every image of a batch has
+its own direction, length, width, density and brightness.
+"""
+
+import math
+
+import torch
+
+# Ranges that each image draws from, uniformly: degrees from the vertical; pixels; drops a pixel; on the 0-1 scale.
+ANGLE = (-40.0, 40.0)
+LENGTH = (9.0, 33.0)
+WIDTH = (0.6, 1.3)
+DENSITY = (0.001, 0.006)
+BRIGHTNESS = (0.25, 0.75)
+
+_REACH = 20  # pixels from a streak's centre to the end of the longest, with its soft edge
+
+
+def rain_streaks(
+    batch: int, height: int, width: int, generator: torch.Generator, rows: slice = slice(None)
+) -> torch.Tensor:
+    """Draw the light that rain adds to a batch of images.
+
+    Args:
+        batch: how many images to draw for.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        generator: gives every random number; its device is the result's. What it draws depends on the three sizes alone.
+        rows: which of the images to return.
+
+    Returns:
+        float32 (len(rows), 1, height, width) >= 0, to be added to images on the 0-1 scale and clipped.
+    """
+    device = generator.device
+    ranges = torch.tensor([ANGLE, LENGTH, WIDTH, DENSITY, BRIGHTNESS], device=device)
+    share = torch.rand((batch, 5), generator=generator, device=device)
+    # One number a pixel decides whether a drop starts there and how bright it is.
+    chance = torch.rand((batch, height + 2 * _REACH, width + 2 * _REACH), generator=generator, device=device)
+    parameters = ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * share[rows]
+    angle, length, thickness, density, brightness = parameters[:, :, None, None].unbind(1)
+    chance = chance[rows]
+    drops = torch.where(chance < density, brightness * (0.5 + chance / density), 0.0)
+
+    kernel = _lines(angle, length, thickness)
+    size = (height + 4 * _REACH, width + 4 * _REACH)  # room enough that the circular convolution does not wrap
+    spectrum = torch.fft.rfft2(drops, s=size) * torch.fft.rfft2(kernel, s=size)
+    streaks = torch.fft.irfft2(spectrum, s=size)
+    # The kernel's centre lies at (_REACH, _REACH), the image begins there in the drops.
+    return streaks[:, None, 2 * _REACH : 2 * _REACH + height, 2 * _REACH : 2 * _REACH + width].clamp_min(0)
+
+
+def _lines(angle: torch.Tensor, length: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
+    """One oriented line an image, with Gaussian sides and tapered ends, 1 at its centre: (B, 2 reach + 1, 2 reach + 1).
+
+    Arguments have shape (B, 1, 1)."""
+    axis = torch.arange(-_REACH, _REACH + 1, device=angle.device, dtype=torch.float32)
+    down, right = axis[:, None], axis[None, :]
+    sine, cosine = torch.sin(angle * (math.pi / 180)), torch.cos(angle * (math.pi / 180))
+    along, across = cosine * down + sine * right, cosine * right - sine * down
+    beyond = (along.abs() - length / 2).clamp_min(0)
+    return torch.exp(-0.5 * (across / width) ** 2 - 0.5 * beyond**2)
