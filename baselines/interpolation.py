@@ -18,6 +18,7 @@ class Bicubic(SingleTask, nn.Module):
         self.set_task(task)
         if self.scale == 1:
             raise ValueError(f"bicubic cannot restore {task}, whose scale is 1: the reference there is `identity`")
+        self.receptive_field = 5  # four taps, to either side of a pixel
 
     def forward(self, x: Tensor, task: str | None = None) -> Tensor:
         """(B, 3, H, W) in [0, 1], rounded to uint8 first -> (B, 3, s*H, s*W) in [0, 1], multiples of 1/255."""
@@ -38,6 +39,7 @@ class Identity(SingleTask, nn.Module):
         self.set_task(task)
         if self.scale != 1:
             raise ValueError(f"identity cannot restore {task}, whose scale is {self.scale}: the reference is `bicubic`")
+        self.receptive_field = 1
 
     def forward(self, x: Tensor, task: str | None = None) -> Tensor:
         """(B, 3, H, W) -> the same."""

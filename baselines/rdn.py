@@ -52,6 +52,8 @@ class RDN(SingleTask, nn.Module):
             nn.Conv2d(num_block * num_feat, num_feat, 1), nn.Conv2d(num_feat, num_feat, 3, padding=1)
         )
         self.UPNet = _upsampler(num_feat, growth, self.scale)
+        # in input pixels: two shallow, the dense ones, the global fusion, the upsampler, and the last, at most 1
+        self.receptive_field = 2 * (num_block * num_conv + (5 if self.scale > 1 else 4)) + 1
 
     def forward(self, x: Tensor, task: str | None = None) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 3, s*H, s*W), not clipped."""

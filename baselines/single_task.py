@@ -9,10 +9,14 @@ class SingleTask:
     Attributes:
         tasks: the one task the network was built for, as a tuple, since IPT has several.
         scale: output side over input side.
+        receptive_field: side in input pixels of the square, centred, that an output pixel can depend on.
+        tile_alignment: tiles that begin at its multiples see the same grid of windows or patches as the whole image.
     """
 
     tasks: tuple[str, ...]
     scale: int
+    receptive_field: int
+    tile_alignment: int = 1
 
     def set_task(self, task: str) -> None:
         """Remember the task that the network is built for."""

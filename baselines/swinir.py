@@ -1,0 +1,78 @@
+"""SwinIR (Liang et al., ICCV Workshops 2021): basicsr's network behind this package's call."""
+
+import baselines.basicsr_alias  # noqa: F401
+
+# isort: split
+import torch.nn.functional as F
+from basicsr.archs.swinir_arch import SwinIR as BasicsrSwinIR
+from torch import Tensor
+
+from baselines.single_task import SingleTask
+from ipt_models.tasks import parse_task
+
+
+class SwinIR(SingleTask, BasicsrSwinIR):
+    """SwinIR with basicsr's parameter names, which are the authors'.
+
+    Args:
+        task: any task. With scale 1 it is the authors' network for denoising: no upsampler, the input added at the end.
+        embed_dim: features of each token; one token a pixel.
+        depths: attention layers in each residual block; every other one has shifted windows.
+        num_heads: attention heads, the same in every block.
+        window_size: side of the attention windows in pixels.
+        mlp_ratio: hidden features of each MLP over `embed_dim`.
+        upsampler: `pixelshuffle` (classical) or `pixelshuffledirect` (lightweight); unused with scale 1.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        embed_dim: int = 180,
+        depths: tuple[int, ...] = (6, 6, 6, 6, 6, 6),
+        num_heads: int = 6,
+        window_size: int = 8,
+        mlp_ratio: float = 2,
+        upsampler: str = "pixelshuffle",
+    ) -> None:
+        scale = parse_task(task).scale
+        super().__init__(
+            img_size=window_size,  # only sizes tables that basicsr recomputes for every other input
+            embed_dim=embed_dim,
+            depths=depths,
+            num_heads=[num_heads] * len(depths),
+            window_size=window_size,
+            mlp_ratio=mlp_ratio,
+            upscale=scale,
+            img_range=1.0,
+            upsampler=upsampler if scale > 1 else "",
+            resi_connection="1conv",
+        )
+        self.set_task(task)
+        self.window_size = window_size
+        self.tile_alignment = window_size
+        # after the blocks: one convolution of the body, then the last one alone, with an upsampler, or with one before it
+        last_convs = 2 if scale == 1 or upsampler == "pixelshuffledirect" else 4
+        self.receptive_field = _receptive_field(depths, window_size, last_convs)
+
+    def forward(self, x: Tensor, task: str | None = None) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 3, s*H, s*W), not clipped. Sides are mirrored up to whole windows."""
+        self.check_task(task)
+        height, width = x.shape[-2:]
+        below, right = -height % self.window_size, -width % self.window_size
+        padded = F.pad(x, (0, right, 0, below), mode="reflect") if below or right else x
+        return super().forward(padded)[..., : height * self.scale, : width * self.scale]
+
+
+def _receptive_field(depths: tuple[int, ...], window_size: int, last_convs: int) -> int:
+    """Side of the input square that an output pixel can depend on: an interval grown from the output backwards."""
+    radius = 0
+    for position in range(window_size):
+        first, last = position - last_convs, position + last_convs
+        for depth in reversed(depths):
+            first, last = first - 1, last + 1  # the block's convolution
+            for layer in reversed(range(depth)):
+                offset = window_size // 2 if layer % 2 else 0
+                first = (first - offset) // window_size * window_size + offset
+                last = (last - offset) // window_size * window_size + offset + window_size - 1
+        radius = max(radius, position - first + 1, last - position + 1)  # 1 for the first convolution
+    return 2 * radius + 1
