@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from workflows.experiment import FEEDING, WATCHING
 from workflows.reporting.records import RESULT_COLUMNS, ReportError, RunName, parse_run
 
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
@@ -16,7 +17,7 @@ METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setti
 # The last tenth of the logged rows gives the final training loss: a single batch's is mostly noise.
 FINAL_SHARE = 0.1
 
-# Two runs are twins where everything is equal but these, which name a run or do not touch its weights.
+# Two runs are twins where everything is equal but these, which say which run it is.
 NOT_OF_TWINS = ("experiment", "name", "model", "label", "digest", "contrastive", "fraction", "seed")
 
 
@@ -133,6 +134,8 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _twin(config: dict[str, Any]) -> str:
     rest = {key: value for key, value in config.items() if key not in NOT_OF_TWINS}
+    for section, harmless in (("training", WATCHING), ("data", FEEDING)):
+        rest[section] = {key: value for key, value in rest.get(section, {}).items() if key not in harmless}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 

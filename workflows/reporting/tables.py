@@ -101,16 +101,16 @@ def _column(there: pd.DataFrame, metrics: dict[str, int], most_seeds: int, form:
                 parts[model].append("–" if there["seeds"].get(model, 0) else None)
                 continue
             text = f"{value:.{digits}f}"
-            if metric == "psnr_y" and pd.notna(there.at[model, "psnr_y_high"]):
-                half = there.at[model, "psnr_y_high"] - there.at[model, "psnr_y"]
+            if metric == "psnr_y" and pd.notna(there.loc[model, "psnr_y_high"]):
+                half = there.loc[model, "psnr_y_high"] - there.loc[model, "psnr_y"]
                 text += f" {form.plus_minus} {half:.{digits}f}"
             rank = ranking.index(value)
             parts[model].append(form.best(text) if rank == 0 else form.second(text) if rank == 1 else text)
     texts = {}
     for model, values in parts.items():
         texts[model] = "missing" if None in values else " / ".join(values)
-        seeds = there.at[model, "seeds"]
-        if None not in values and seeds < most_seeds and pd.notna(there.at[model, "fraction"]):
+        seeds = there.loc[model, "seeds"]
+        if None not in values and seeds < most_seeds and pd.notna(there.loc[model, "fraction"]):
             texts[model] += f" (n = {seeds:.0f})"
     return texts
 

@@ -28,10 +28,10 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
     trained = runs[runs["fraction"].notna() & runs["contrastive"].notna()]
     facts = trained.groupby("model")[["variant", "twin", "contrastive"]].first()
     pairs = []
-    for model in (m for m in models(runs) if m in facts.index and facts.at[m, "contrastive"] > 0):
-        alike = (facts["variant"] == facts.at[model, "variant"]) & (facts["twin"] == facts.at[model, "twin"])
+    for model in (m for m in models(runs) if m in facts.index and facts.loc[m, "contrastive"] > 0):
+        alike = (facts["variant"] == facts.loc[model, "variant"]) & (facts["twin"] == facts.loc[model, "twin"])
         plain = facts[alike & (facts["contrastive"] == 0)]
-        pairs += [Pair(other, model, float(facts.at[model, "contrastive"])) for other in plain.index]
+        pairs += [Pair(other, model, float(facts.loc[model, "contrastive"])) for other in plain.index]
     return pairs
 
 
@@ -46,12 +46,8 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for pair in find_pairs(runs):
         key = [*SCORED_ON, "fraction", "seed", "image"]
-        both = pd.merge(
-            plain.loc[plain["model"] == pair.without, [*key, "psnr_y"]],
-            plain.loc[plain["model"] == pair.with_, [*key, "psnr_y"]],
-            on=key,
-            suffixes=("_without", "_with"),
-        )
+        scores = {model: plain.loc[plain["model"] == model, [*key, "psnr_y"]] for model in (pair.without, pair.with_)}
+        both = scores[pair.without].merge(scores[pair.with_], on=key, suffixes=("_without", "_with"))
         both["gain"] = both["psnr_y_with"] - both["psnr_y_without"]
         for (task, dataset, fraction), here in both.groupby([*SCORED_ON, "fraction"], sort=False):
             row = {"task": task, "dataset": dataset, "without": pair.without, "with": pair.with_}

@@ -11,6 +11,10 @@ import skimage.data
 import yaml
 from PIL import Image
 
+from workflows.reporting.collect import collect_results, collect_runs
+from workflows.reporting.files import write_csv
+from workflows.reporting.records import read_results, read_runs
+
 IMAGES = ("astronaut", "cat", "chelsea", "coffee", "motorcycle", "rocket")
 LEVELS = (31.2, 33.9, 36.1, 32.4, 28.3, 35.0)
 MODELS = {
@@ -181,3 +185,23 @@ def write_images(folder: Path, names: Sequence[str], image: str, task: str = "sr
         if name != "bicubic":
             restored = Image.blend(restored, original, 0.3 + 0.6 * (number % 7) / 6)
         restored.save(path)
+
+
+def gather(folder: Path, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write results.csv and runs.csv, and read them."""
+    write_csv(collect_results(folder, names), folder / "results.csv")
+    write_csv(collect_runs(folder, names), folder / "runs.csv")
+    return read_results(folder / "results.csv"), read_runs(folder / "runs.csv")
+
+
+@pytest.fixture
+def gathered(experiment) -> Callable[..., tuple[pd.DataFrame, pd.DataFrame]]:
+    """Makes an experiment and gathers it: `results, runs = gathered(seeds=(0, 1), lost=["ipt-20-seed-0"])`."""
+
+    def make(lost: Sequence[str] = (), **options) -> tuple[pd.DataFrame, pd.DataFrame]:
+        folder, names = experiment(**options)
+        for name in lost:
+            (folder / "runs" / name / "metrics.csv").unlink()
+        return gather(folder, names)
+
+    return make

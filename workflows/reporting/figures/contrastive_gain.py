@@ -63,6 +63,6 @@ def _explain(means: pd.DataFrame) -> str:
         lines.append("Dots: seeds. Bars: 95 % t intervals over seeds, paired by seed.")
     if (means["over"] == "images").any():
         lines.append(
-            "One seed: dots and bars (95 % t intervals) are over images,\npaired by image; they say nothing about other trainings."
+            "One seed: dots and bars (95 % t intervals) are over images,\npaired by image; nothing about other trainings."
         )
     return "\n".join(lines)

@@ -71,7 +71,7 @@ def curves(runs: pd.DataFrame, train_logs: Sequence[Path]) -> pd.DataFrame:
         window = max(1, round(SMOOTHING * len(log)))
         table = pd.DataFrame({"step": log["step"], "l1": log["l1"].rolling(window, center=True, min_periods=1).mean()})
         table["validation_psnr"] = log.get("validation_psnr")
-        tables.append(table.assign(**{column: known.at[name, column] for column in RUN}))
+        tables.append(table.assign(**{column: known.loc[name, column] for column in RUN}))
     if not tables:
         return pd.DataFrame(columns=["model", "fraction", "step", "l1", "validation_psnr", "seeds"])
     group = pd.concat(tables).groupby(["model", "fraction", "step"], sort=True)

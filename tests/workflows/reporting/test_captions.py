@@ -1,0 +1,41 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils.core import publish_parts
+from jinja2 import Environment
+
+import workflows.reporting
+
+CAPTIONS = sorted((Path(workflows.reporting.__file__).parent / "captions").glob("*.rst"))
+ONE = {"name": "demo", "seeds": [0], "training": {"budget": {"steps": 800}}}
+MANY = {"name": "demo", "seeds": [0, 1, 2], "training": {"budget": {"epochs": 3}}}
+
+
+def render(path: Path, config: dict) -> str:
+    """A caption's HTML, made as Snakemake makes it."""
+    text = Environment().from_string(path.read_text()).render(snakemake=SimpleNamespace(config=config, wildcards={}))
+    return publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+
+
+@pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", [ONE, MANY, {}], ids=["one", "many", "defaults"])
+def test_captions_render_to_sound_html(path, config):
+    assert len(render(path, config)) > 50
+
+
+@pytest.mark.parametrize("name", ["psnr_fraction", "contrastive_gain", "summary", "workflow"])
+def test_captions_say_what_intervals_are_over(name):
+    path = next(path for path in CAPTIONS if path.stem == name)
+    one, many = render(path, ONE).lower(), render(path, MANY)
+    assert "one seed" in one
+    assert "another training" in one or "the seed's" in one
+    assert "seeds" in many
+    assert "one seed:" not in many.lower()
+
+
+@pytest.mark.parametrize("name", ["psnr_fraction", "workflow"])
+def test_captions_say_whether_steps_are_equal(name):
+    path = next(path for path in CAPTIONS if path.stem == name)
+    assert "same number of steps at every fraction" in render(path, ONE).replace("\n", " ")
+    assert "epochs" in render(path, MANY)

@@ -1,0 +1,142 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from workflows.reporting.__main__ import FIGURES, main
+from workflows.reporting.figures import contrastive_gain, psnr_fraction, training_curves
+from workflows.reporting.statistics import t_interval
+from workflows.reporting.style import COLUMN, house_style, model_colors, model_markers
+
+
+def lines(ax) -> dict[str, list]:
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def texts(figure) -> str:
+    found = [text.get_text() for ax in figure.axes for text in ax.texts]
+    found += [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    return "\n".join([*found, figure.get_supxlabel()])
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    with house_style():
+        yield
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_the_same_bytes_twice_one_column_wide_with_its_data(name, experiment, gathered, tmp_path):
+    gathered(fractions=(0.2, 1.0), steps=400)
+    folder = tmp_path / "small"
+    logs = [str(path) for path in sorted(folder.glob("runs/*/train.csv"))]
+    outputs = {}
+    for turn in ("first", "second"):
+        out = [tmp_path / turn / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
+        arguments = ["figure", name, "--results", str(folder / "results.csv"), "--runs", str(folder / "runs.csv")]
+        assert main([*arguments, "--train-logs", *logs, "--out", *map(str, out)]) == 0
+        outputs[turn] = [path.read_bytes() for path in out]
+    assert outputs["first"] == outputs["second"]
+    with Image.open(tmp_path / "first" / f"{name}.png") as picture:
+        assert picture.width == COLUMN * 300
+        assert not {"Software", "CreationDate"} & set(picture.info)
+        assert np.asarray(picture.convert("L")).std() > 10
+    assert len(pd.read_csv(tmp_path / "first" / f"{name}.csv")) > 1
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted(
+        f"{name}.{k}" for k in ("png", "pdf", "csv")
+    )
+
+
+def test_a_model_has_one_colour_and_marker_whatever_else_is_shown(gathered):
+    _, runs = gathered(fractions=(0.2, 1.0))
+    colors, markers = model_colors(runs), model_markers(runs)
+    assert len({colors[m] for m in ("ipt", "ipt-contrastive", "edsr", "rdn")}) == 4
+    assert len(set(markers.values())) == 4
+    assert model_colors(runs[runs["fraction"] != 0.2]) == colors
+
+
+def test_bands_are_over_seeds_where_there_are_several(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0))
+    figure, data = psnr_fraction.draw(results, runs)
+    assert "Bands: 95 % t intervals over 3 seeds." in texts(figure)
+    point = data.query("model == 'edsr' and fraction == 0.2").iloc[0]
+    here = results[(results["model"] == "edsr") & (results["fraction"] == 0.2)]
+    expected = t_interval(here.groupby("seed")["psnr_y"].mean())
+    assert (point["low"], point["high"]) == pytest.approx((expected.low, expected.high))
+    assert point["band"] == "seeds"
+
+
+def test_with_one_seed_bands_are_over_images_and_the_figure_says_so(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    figure, data = psnr_fraction.draw(results, runs)
+    assert "One seed." in texts(figure)
+    assert "over the 6 images" in texts(figure)
+    assert set(data.loc[data["fraction"].notna(), "band"]) == {"images"}
+
+
+def test_a_point_with_one_seed_among_others_is_hollow_and_has_no_band(gathered):
+    lost = ["ipt-20-seed-1", "ipt-20-seed-2"]
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), lost=lost)
+    figure, data = psnr_fraction.draw(results, runs)
+    assert "Hollow points: one seed, no interval." in texts(figure)
+    assert data.query("model == 'ipt' and fraction == 0.2")["low"].isna().all()
+
+
+def test_bicubic_is_a_dashed_line_and_missing_points_are_counted(gathered):
+    results, runs = gathered(fractions=(0.2, 0.6, 1.0), lost=["rdn-60-seed-0"])
+    figure, data = psnr_fraction.draw(results, runs)
+    assert "Missing: 1 of the planned points." in texts(figure)
+    level = results.loc[results["model"] == "bicubic", "psnr_y"].mean()
+    dashed = [line for line in figure.axes[0].get_lines() if line.is_dashed()]
+    assert [line.get_ydata()[0] for line in dashed] == pytest.approx([level])
+    drawn = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2 and not line.is_dashed()]
+    assert any(list(line.get_xdata()) == [0.2, 1.0] for line in drawn)
+    assert data.query("model == 'rdn' and fraction == 0.6")["psnr_y"].isna().all()
+
+
+def test_fractions_over_more_than_a_decade_stand_on_a_logarithmic_axis(gathered):
+    wide, runs = gathered(fractions=(0.01, 0.1, 1.0))
+    assert psnr_fraction.draw(wide, runs)[0].axes[0].get_xscale() == "log"
+
+
+def test_every_set_and_task_has_its_panel(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), tasks=("sr2", "dn30"), datasets=("Set5", "B100"))
+    figure, _ = psnr_fraction.draw(results, runs)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Set5, sr2", "B100, sr2", "Set5, dn30", "B100, dn30"]
+
+
+def test_the_gain_is_the_twin_with_minus_the_twin_without(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    results.loc[results["model"] == "ipt-contrastive", "psnr_y"] = (
+        results.loc[results["model"] == "ipt", "psnr_y"].to_numpy() + 0.25
+    )
+    figure, data = contrastive_gain.draw(results, runs)
+    assert data.loc[data["level"] == "mean", "gain"].to_list() == pytest.approx([0.25, 0.25])
+    assert "IPT + contrastive − IPT" in texts(figure)
+    assert "One seed" in texts(figure)
+
+
+def test_without_twins_the_figure_says_so(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    figure, data = contrastive_gain.draw(results[results["model"] != "ipt"], runs)
+    assert "both with and without" in texts(figure)
+    assert data.empty
+
+
+def test_curves_average_the_seeds_that_reached_a_step(gathered, tmp_path):
+    results, runs = gathered(seeds=(0, 1), fractions=(1.0,), steps=500)
+    logs = sorted((tmp_path / "small").glob("runs/edsr-100-seed-*/train.csv"))
+    pd.read_csv(logs[1]).head(20).to_csv(logs[1], index=False)
+    figure, data = training_curves.draw(results, runs, logs)
+    assert set(data["model"]) == {"edsr"}
+    assert data["seeds"].iloc[0] == 2
+    assert data["seeds"].iloc[-1] == 1
+    assert data["l1"].iloc[0] == pytest.approx(np.mean([pd.read_csv(log)["l1"].iloc[0] for log in logs]))
+    assert len(figure.axes) == 2
+
+
+def test_nothing_scored_is_said_and_not_an_error(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    for module in (psnr_fraction, contrastive_gain, training_curves):
+        figure, _ = module.draw(results.iloc[:0], runs, [])
+        assert "No " in texts(figure)

@@ -1,0 +1,126 @@
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from workflows.reporting.tables import LATEX, MARKDOWN, blocks, to_latex, to_markdown, write_tables
+
+
+def row(markdown: str, model: str) -> list[str]:
+    line = next(line for line in markdown.splitlines() if line.startswith(f"| {model} "))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_best_is_bold_and_second_underlined_in_every_column(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    for model, psnr in {"ipt": 30.0, "ipt-contrastive": 30.004, "edsr": 30.5, "rdn": 30.25, "bicubic": 29.0}.items():
+        results.loc[results["model"] == model, "psnr_y"] = psnr
+    text = to_markdown(blocks(results, runs, MARKDOWN))
+    for column in (1, 2):
+        assert row(text, "EDSR")[column].startswith("**30.50** / ")
+        assert row(text, "RDN")[column].startswith("<u>30.25</u> / ")
+        assert row(text, "IPT")[column].startswith("30.00 / ")
+        assert row(text, "bicubic")[column].startswith("29.00 / ")
+
+
+def test_equal_printed_numbers_share_their_mark(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    for model, psnr in {"ipt": 30.501, "edsr": 30.499, "rdn": 30.25, "bicubic": 29.0}.items():
+        results.loc[results["model"] == model, "psnr_y"] = psnr
+    results = results[results["model"] != "ipt-contrastive"]
+    text = to_markdown(blocks(results, runs, MARKDOWN))
+    assert row(text, "IPT")[1].startswith("**30.50**")
+    assert row(text, "EDSR")[1].startswith("**30.50**")
+    assert row(text, "RDN")[1].startswith("<u>30.25</u>")
+
+
+def test_one_seed_has_no_interval_and_the_table_says_so(gathered):
+    text = to_markdown(blocks(*gathered(fractions=(0.2, 1.0)), MARKDOWN))
+    assert "±" not in text
+    assert "One seed a cell: there is no interval" in text
+
+
+def test_several_seeds_have_their_interval(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(1.0,), lost=["rdn-100-seed-1"])
+    text = to_markdown(blocks(results, runs, MARKDOWN))
+    assert "± is half the 95 % t interval over 3 seeds' means." in text
+    assert "±" in row(text, "IPT")[1]
+    assert row(text, "RDN")[1].endswith("(n = 2)")
+    assert "Missing: RDN at 100 %, 2 of 3 seeds." in text
+
+
+def test_missing_runs_are_missing_and_not_zero(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), lost=["ipt-20-seed-0"])
+    text = to_markdown(blocks(results, runs, MARKDOWN))
+    assert row(text, "IPT")[1] == "missing"
+    assert "Missing: IPT at 20 %, 0 of 1 seeds." in text
+
+
+def test_costs_stand_beside_the_scores(gathered):
+    text = to_markdown(blocks(*gathered(fractions=(0.2, 1.0), tasks=("sr2", "sr4"), steps=1000), MARKDOWN))
+    assert row(text, "EDSR")[-4:] == ["1,000", "16,000", "8,000", "207,331"]
+    assert row(text, "bicubic")[-4:] == ["–"] * 4
+
+
+def test_steps_that_differ_between_fractions_are_said(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    assert "same number of steps at every fraction" in to_markdown(blocks(results, runs, MARKDOWN))
+    runs.loc[runs["fraction"] == 0.2, "steps"] = 400
+    text = to_markdown(blocks(results, runs, MARKDOWN))
+    assert "Steps differ between fractions" in text
+    assert row(text, "IPT")[-4] == "400–2,000"
+
+
+def test_denoising_shows_rgb_too(gathered):
+    text = to_markdown(blocks(*gathered(fractions=(1.0,), tasks=("dn30",)), MARKDOWN))
+    assert "PSNR-Y in dB / PSNR-RGB in dB / SSIM-Y" in text
+    assert row(text, "IPT")[1].count(" / ") == 2
+
+
+def test_names_are_escaped_for_latex(gathered):
+    results, runs = gathered(fractions=(0.2,))
+    runs.loc[runs["model"] == "ipt", "label"] = "IPT_50% & more"
+    assert r"IPT\_50\% \& more &" in to_latex(blocks(results, runs, LATEX))
+
+
+def test_an_experiment_without_scores_says_so(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    assert to_markdown(blocks(results.iloc[:0], runs, MARKDOWN)) == "No run is scored yet.\n"
+
+
+def test_references_alone_make_a_table(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    text = to_markdown(blocks(results[results["model"] == "bicubic"], runs[runs["model"] == "bicubic"], MARKDOWN))
+    assert row(text, "bicubic")[1].startswith("**32.82**")
+
+
+def test_the_csv_is_unrounded(gathered, tmp_path):
+    results, runs = gathered(seeds=(0, 1), fractions=(1.0,))
+    write_tables(results, runs, tmp_path)
+    table = pd.read_csv(tmp_path / "summary.csv").set_index("model")
+    assert table.loc["ipt", "psnr_y"] == pytest.approx(results[results["model"] == "ipt"]["psnr_y"].mean(), rel=1e-6)
+    assert table.loc["ipt", "psnr_y_low"] < table.loc["ipt", "psnr_y"] < table.loc["ipt", "psnr_y_high"]
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex: install texlive-latex-recommended")
+def test_latex_compiles(gathered, tmp_path):
+    results, runs = gathered(
+        seeds=(0, 1), fractions=(0.2, 1.0), tasks=("sr2", "dn30"), lost=["ipt-20-seed-0", "ipt-20-seed-1"]
+    )
+    write_tables(results, runs, tmp_path)
+    lines = [r"\documentclass{article}", r"\usepackage[utf8]{inputenc}", r"\usepackage{booktabs,graphicx}"]
+    lines += [r"\begin{document}", r"\input{summary}", r"\end{document}"]
+    (tmp_path / "paper.tex").write_text("\n".join(lines))
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 5000
+    assert "Overfull" not in done.stdout
+
+
+def test_gathering_and_tables_import_neither_torch_nor_matplotlib():
+    code = "import sys, workflows.reporting.__main__, workflows.reporting.collect, workflows.reporting.tables; "
+    code += "print([m for m in ('torch', 'matplotlib', 'seaborn', 'statsmodels') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
