@@ -129,17 +129,17 @@ def score_command(arguments: Sequence[str]) -> int:
 
 
 def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, threads: int):
-    import cv2
+    # Threads that wait for one another by spinning slow each other down many times over on a machine shared with others.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     from workflows.evaluation.inference import Restorer
 
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(1)  # images are compared side by side instead
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     source = Restorer(args.model, protocol, args.self_ensemble, args.stride, PRECISIONS[args.precision], device)
+    torch.set_num_threads(1 if source.side_by_side else threads)
     mine = [job for job in jobs if source.can(job.task)]
     if not mine:
         raise SetError(f"{source.label} restores none of the tasks {', '.join(args.tasks)}")

@@ -26,6 +26,7 @@ class Restorer:
         label: the model's name by its checkpoint, or the reference's.
         metadata: the checkpoint's header; empty for references.
         setting: `plain`, or what departs from it: `overlap`, `x8`, `bf16`, joined by +.
+        side_by_side: whether images are better restored side by side, one a thread, than one with all threads.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Restorer:
         self._stride = stride
         self._bf16 = precision == "bf16-mixed"
         self._network: torch.nn.Module | None = None
-        if str(model) in UNTRAINED:
+        self.side_by_side = str(model) in UNTRAINED
+        if self.side_by_side:
             self.label = str(model)
             if self_ensemble or stride:
                 raise InferenceError(f"{self.label} is not a network: there are no windows and nothing to ensemble")

@@ -21,6 +21,8 @@ from workflows.evaluation.protocol import (
     SSIM_WINDOW,
 )
 
+cv2.setNumThreads(1)  # images are compared side by side, one a thread
+
 BAND = 512  # rows computed at a time
 REACH = SSIM_WINDOW // 2
 

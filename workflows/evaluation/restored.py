@@ -20,9 +20,11 @@ class RestoredFolder:
     Attributes:
         label: the method's name in tables: the folder's.
         setting: `plain`: what the other program did is its own affair.
+        side_by_side: images are read and compared side by side, one a thread.
     """
 
     setting = "plain"
+    side_by_side = True
 
     def __init__(self, folder: Path | str, jobs: list[Job]) -> None:
         """Look at a folder.
@@ -51,6 +53,10 @@ class RestoredFolder:
                 looked = ", ".join(map(str, places))
                 raise ImageError(f"no restored images for {task} on {dataset}: looked for {looked}")
             self._places[task, dataset] = found
+
+    def head(self, task: Task) -> str:
+        """No head is known: always empty."""
+        return ""
 
     def read(self, job: Job, sample: Sample, shape: tuple[int, int]) -> np.ndarray:
         """The restored image, uint8 (H, W, 3).

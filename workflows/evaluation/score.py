@@ -1,18 +1,19 @@
 """Scores every image of every job: decode, degrade, restore, compare, one row an image.
 
-Decoding runs ahead and comparing behind in threads while the model computes; at most a few images are in memory at once.
-A file that cannot be read or does not fit costs its own row only: it is listed as a failure.
+A network restores one image at a time with all threads, while the next is prepared and the last is compared. What needs
+no network is done side by side, an image a thread. Either way only a few images are in memory at once. A file that cannot
+be read or does not fit costs its own row only: it is listed as a failure.
 """
 
 import contextlib
 import math
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from workflows.evaluation import images
 from workflows.evaluation.images import ImageError
 from workflows.evaluation.inference import Restorer
-from workflows.evaluation.inputs import Files, as_batch, as_pixels, decode, degraded_pixels, target_pixels
+from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import compare
 from workflows.evaluation.protocol import RULES, Protocol, border
 from workflows.evaluation.restored import RestoredFolder
@@ -35,6 +36,14 @@ class Result:
 
     rows: list[Row] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+
+class Prepared(NamedTuple):
+    """An image before restoring: what the model is given (None for restored folders) and what it is compared with."""
+
+    degraded: np.ndarray | None
+    target: np.ndarray
+    full_range: bool
 
 
 def score(
@@ -52,97 +61,106 @@ def score(
         jobs: as `sets.plan` gives them.
         save_dir: where outputs are kept as `<task>/<set>/<image>.png`; None keeps none.
         save_only: names of the images that are kept; None keeps all.
-        threads: beyond 1, decoding and comparing run beside the model in as many threads.
+        threads: how many images are in work at once; torch's own threads are the caller's to set.
         progress: show a bar.
 
     Returns:
         Rows with the columns task, dataset, image, psnr_y, ssim_y, psnr_rgb, height, width, head, protocol, setting.
     """
+
+    def prepare(job: Job, sample: Sample) -> Prepared:
+        files = decode(sample, job.task)
+        full_range = files.target.gray and protocol.gray == "matlab"
+        reads_output = isinstance(source, RestoredFolder)
+        degraded = None if reads_output else degraded_pixels(files, job.request, sample, job.task, protocol)
+        return Prepared(degraded, target_pixels(files, job.task), full_range)
+
+    def restore(job: Job, sample: Sample, prepared: Prepared) -> np.ndarray:
+        if isinstance(source, RestoredFolder):
+            return source.read(job, sample, prepared.target.shape[:2])
+        return as_pixels(source(as_batch(prepared.degraded), job.task))
+
+    def finish(job: Job, sample: Sample, prepared: Prepared, output: np.ndarray) -> Row:
+        task, dataset = job.task, job.request.label
+        if save_dir is not None and (save_only is None or sample.image in save_only):
+            images.write(save_dir / task.name / dataset / f"{sample.image}.png", output)
+        scores = compare(output, prepared.target, border(task), prepared.full_range)
+        return {
+            "task": task.name,
+            "dataset": dataset,
+            "image": sample.image,
+            "psnr_y": scores.psnr_y,
+            "ssim_y": None if math.isnan(scores.ssim_y) else scores.ssim_y,
+            "psnr_rgb": scores.psnr_rgb if "rgb" in RULES[task.kind].channels else None,
+            "height": prepared.target.shape[0],
+            "width": prepared.target.shape[1],
+            "head": source.head(task),
+            "protocol": protocol.label(task),
+            "setting": source.setting,
+        }
+
+    def whole(job: Job, sample: Sample) -> Row:
+        prepared = prepare(job, sample)
+        return finish(job, sample, prepared, restore(job, sample, prepared))
+
     result = Result()
     work = [(job, sample) for job in jobs for sample in job.samples]
     with (
         ThreadPoolExecutor(threads) if threads > 1 else contextlib.nullcontext(Inline()) as pool,
         tqdm(total=len(work), unit="image", disable=None if progress else True) as bar,
     ):
-        ahead: deque[Future[Files]] = deque()
-        behind: deque[Future[Row]] = deque()
-        upcoming = iter(work)
 
-        def collect() -> None:
+        def collect(future: Future[Row]) -> None:
             try:
-                result.rows.append(behind.popleft().result())
+                result.rows.append(future.result())
             except ImageError as error:
                 result.failures.append(str(error))
             bar.update()
 
-        for job, sample in work:
-            while len(ahead) < threads and (following := next(upcoming, None)):
-                ahead.append(pool.submit(decode, following[1], following[0].task))
+        if source.side_by_side:
+            for (job, _), future in zip(work, _ahead(pool, whole, work, threads), strict=True):
+                bar.set_description(f"{job.request.label} {job.task.name}", refresh=False)
+                collect(future)
+            return result
+
+        behind: deque[Future[Row]] = deque()
+        for (job, sample), future in zip(work, _ahead(pool, prepare, work, min(threads, 2)), strict=True):
             bar.set_description(f"{job.request.label} {job.task.name}", refresh=False)
-            keep = save_dir if save_only is None or sample.image in save_only else None
-            try:
-                files = ahead.popleft().result()
-                target = target_pixels(files, job.task)
-                output = _output(source, files, target.shape[:2], job, sample, protocol)
-            except ImageError as error:
-                while behind:
-                    collect()
-                result.failures.append(str(error))
-                bar.update()
-                continue
-            head = source.head(job.task) if isinstance(source, Restorer) else ""
-            full_range = files.target.gray and protocol.gray == "matlab"
-            arguments = (job, sample, output, target, full_range, protocol, keep, head, source.setting)
-            behind.append(pool.submit(_row, *arguments))
             while len(behind) >= threads:
-                collect()
+                collect(behind.popleft())
+            try:
+                prepared = future.result()
+            except ImageError:
+                collect(future)
+                continue
+            behind.append(pool.submit(finish, job, sample, prepared, restore(job, sample, prepared)))
         while behind:
-            collect()
+            collect(behind.popleft())
     return result
 
 
-def _output(
-    source: Restorer | RestoredFolder,
-    files: Files,
-    shape: tuple[int, int],
-    job: Job,
-    sample: Sample,
-    protocol: Protocol,
-) -> np.ndarray:
-    if isinstance(source, RestoredFolder):
-        return source.read(job, sample, shape)
-    degraded = degraded_pixels(files, job.request, sample, job.task, protocol)
-    return as_pixels(source(as_batch(degraded), job.task))
+def _ahead(
+    pool: Executor, function: Callable[..., Any], work: Sequence[tuple[Job, Sample]], depth: int
+) -> Iterator[Future]:
+    """Futures of `function` over `work`, in order; never more than `depth` handed out or running."""
+    remaining = iter(work)
+    running = deque(pool.submit(function, *item) for item in islice(remaining, depth))
+    while running:
+        future = running.popleft()
+        yield future
+        running.extend(pool.submit(function, *item) for item in islice(remaining, 1))
 
 
-def _row(
-    job: Job,
-    sample: Sample,
-    output: np.ndarray,
-    target: np.ndarray,
-    full_range: bool,
-    protocol: Protocol,
-    save_dir: Path | None,
-    head: str,
-    setting: str,
-) -> Row:
-    task, dataset = job.task, job.request.label
-    if save_dir is not None:
-        images.write(save_dir / task.name / dataset / f"{sample.image}.png", output)
-    scores = compare(output, target, border(task), full_range)
-    return {
-        "task": task.name,
-        "dataset": dataset,
-        "image": sample.image,
-        "psnr_y": scores.psnr_y,
-        "ssim_y": None if math.isnan(scores.ssim_y) else scores.ssim_y,
-        "psnr_rgb": scores.psnr_rgb if "rgb" in RULES[task.kind].channels else None,
-        "height": target.shape[0],
-        "width": target.shape[1],
-        "head": head,
-        "protocol": protocol.label(task),
-        "setting": setting,
-    }
+class Inline(Executor):
+    """An executor that works in the caller's thread: one thread is one thread."""
+
+    def submit(self, function, /, *args, **kwargs) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
@@ -163,15 +181,3 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 def _mean(rows: Sequence[Row], column: str) -> float:
     return sum(row[column] for row in rows) / len(rows)
-
-
-class Inline(Executor):
-    """An executor that works in the caller's thread: one thread is one thread."""
-
-    def submit(self, function, /, *args, **kwargs) -> Future:
-        future: Future = Future()
-        try:
-            future.set_result(function(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
