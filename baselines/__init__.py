@@ -1,19 +1,25 @@
 """The networks that IPT is compared with, behind one factory. Importing this package imports neither torch nor basicsr."""
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
-from baselines.factory import build
-from baselines.variants import UNTRAINED, VARIANTS
+_HOME = {
+    "UNTRAINED": "variants",
+    "VARIANTS": "variants",
+    "bicubic_resize": "bicubic",
+    "build": "factory",
+    "load_official_rdn": "rdn",
+    "restore": "inference",
+}
 
-if TYPE_CHECKING:
-    from baselines.bicubic import bicubic_resize
-
-__all__ = ["UNTRAINED", "VARIANTS", "bicubic_resize", "build"]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "bicubic_resize":
-        from baselines.bicubic import bicubic_resize
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
 
-        return bicubic_resize
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

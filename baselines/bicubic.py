@@ -111,6 +111,7 @@ def _exact_arithmetic(scale: float) -> tuple[torch.dtype, int]:
 
 
 @lru_cache(maxsize=512)
+@torch.inference_mode(False)  # what is cached during inference must do for training too
 def _integer_weights(length: int, scale: float, dtype: torch.dtype, device: torch.device) -> list[Block]:
     denominator = _common_denominator(scale)
     blocks = _blocks(length, scale, torch.float64)
@@ -120,6 +121,7 @@ def _integer_weights(length: int, scale: float, dtype: torch.dtype, device: torc
 
 
 @lru_cache(maxsize=512)
+@torch.inference_mode(False)
 def _float_weights(
     length: int, scale: float, dtype: torch.dtype, product_dtype: torch.dtype, device: torch.device
 ) -> list[Block]:

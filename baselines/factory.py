@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 NETWORKS = {
     "edsr": ("baselines.edsr", "EDSR"),
     "rdn": ("baselines.rdn", "RDN"),
+    "ignn": ("baselines.ignn", "IGNN"),
+    "swinir": ("baselines.swinir", "SwinIR"),
     "bicubic": ("baselines.interpolation", "Bicubic"),
     "identity": ("baselines.interpolation", "Identity"),
 }

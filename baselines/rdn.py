@@ -1,11 +1,18 @@
 """RDN, the residual dense network (Zhang et al., CVPR 2018), with the parameter names of the EDSR authors' checkpoints."""
 
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from baselines.single_task import SingleTask
+from ipt_models.official import read_state_dict
 
 RGB_RANGE = 255.0  # the authors' checkpoints take 0-255 and subtract no mean
+KEPT = 4  # with gradient checkpointing every fourth block keeps its activations: half the memory is saved long before
 
 
 class DenseConv(nn.Module):
@@ -40,11 +47,22 @@ class RDN(SingleTask, nn.Module):
         growth: features of each dense convolution (G).
         num_block: residual dense blocks (D).
         num_conv: dense convolutions a block (C).
+        gradient_checkpointing: recompute the activations of three blocks in four in the backward pass; an attribute,
+            free to change.
     """
 
-    def __init__(self, task: str, num_feat: int = 64, growth: int = 64, num_block: int = 16, num_conv: int = 8) -> None:
+    def __init__(
+        self,
+        task: str,
+        num_feat: int = 64,
+        growth: int = 64,
+        num_block: int = 16,
+        num_conv: int = 8,
+        gradient_checkpointing: bool = False,
+    ) -> None:
         super().__init__()
         self.set_task(task)
+        self.gradient_checkpointing = gradient_checkpointing
         self.SFENet1 = nn.Conv2d(3, num_feat, 3, padding=1)
         self.SFENet2 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
         self.RDBs = nn.ModuleList(ResidualDenseBlock(num_feat, growth, num_conv) for _ in range(num_block))
@@ -61,8 +79,10 @@ class RDN(SingleTask, nn.Module):
         shallow = self.SFENet1(x * RGB_RANGE)
         features = self.SFENet2(shallow)
         outputs = []
-        for block in self.RDBs:
-            features = block(features)
+        recompute = self.gradient_checkpointing and torch.is_grad_enabled()
+        for i, block in enumerate(self.RDBs):
+            kept = not recompute or i % KEPT == KEPT - 1
+            features = block(features) if kept else checkpoint(block, features, use_reentrant=False)
             outputs.append(features)
         return self.UPNet(self.GFF(torch.cat(outputs, dim=1)) + shallow) / RGB_RANGE
 
@@ -76,3 +96,57 @@ def _upsampler(num_feat: int, growth: int, scale: int) -> nn.Sequential:
         layers += [nn.Conv2d(channels, growth * step**2, 3, padding=1), nn.PixelShuffle(step)]
         channels = growth
     return nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, padding=1))
+
+
+def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) -> RDN:
+    """Make an RDN from a checkpoint with the names of the EDSR authors' PyTorch code; its sizes follow from the shapes.
+
+    Loading runs no code from the file: only tensors are read. The network takes and gives [0, 1] like all others here;
+    the checkpoint's 0-255 is inside.
+
+    Args:
+        state_dict: a file that `torch.load` reads, or a state dict.
+
+    Returns:
+        RDN for `sr2`, `sr3` or `sr4`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: for a file that holds more than tensors, or naming every key that is unknown, missing or misshapen.
+    """
+    state = state_dict if isinstance(state_dict, Mapping) else read_state_dict(Path(state_dict))
+    alien = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
+    if alien:
+        raise ValueError(f"not a state dict of tensors: {', '.join(alien[:5])} hold something else")
+    model = RDN(**_official_sizes(state))
+    expected = model.state_dict()
+    faults = [f"unknown: {key}" for key in state if key not in expected]
+    for key, value in expected.items():
+        if key not in state:
+            faults.append(f"missing: {key} {tuple(value.shape)}")
+        elif state[key].shape != value.shape:
+            faults.append(f"misshapen: {key} {tuple(state[key].shape)}, expected {tuple(value.shape)}")
+    if faults:
+        raise ValueError("not a whole RDN checkpoint:\n  " + "\n  ".join(faults))
+    model.load_state_dict(dict(state))
+    return model
+
+
+def _official_sizes(state: Mapping[str, Tensor]) -> dict[str, str | int]:
+    """The arguments of `RDN` that names and shapes tell."""
+    try:
+        num_feat = len(state["SFENet1.weight"])
+        growth = len(state["RDBs.0.convs.0.conv.0.weight"])
+        upsampler = len(state["UPNet.0.weight"])
+    except KeyError as error:
+        raise ValueError(f"not an RDN checkpoint of the EDSR authors' code: it has no {error}") from None
+    scale = 4 if "UPNet.4.weight" in state else {4 * growth: 2, 9 * growth: 3}.get(upsampler)
+    if scale is None:
+        raise ValueError(f"not an RDN for x2, x3 or x4: growth {growth}, but {upsampler} features before the shuffle")
+    return {
+        "task": f"sr{scale}",
+        "num_feat": num_feat,
+        "growth": growth,
+        "num_block": sum(key.endswith(".LFF.weight") for key in state),
+        "num_conv": sum(key.startswith("RDBs.0.convs.") and key.endswith(".weight") for key in state),
+    }

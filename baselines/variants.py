@@ -14,6 +14,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rdn_tiny": {"network": "rdn", "num_feat": 16, "growth": 16, "num_block": 3, "num_conv": 3},
     "rdn_a": {"network": "rdn", "num_feat": 64, "growth": 32, "num_block": 20, "num_conv": 6},
     "rdn_b": {"network": "rdn", "num_feat": 64, "growth": 64, "num_block": 16, "num_conv": 8},
+    # IGNN: the paper's network, whose graph needs VGG19's weights; the tiny one learns its graph's features
+    "ignn_tiny": {"network": "ignn", "num_feat": 16, "num_block": 4, "graph_features": "encoder"},
+    "ignn": {"network": "ignn", "num_feat": 256, "num_block": 32, "graph_features": "vgg"},
+    # SwinIR: the paper's lightweight and classical models
+    "swinir_light": {
+        "network": "swinir",
+        "embed_dim": 60,
+        "depths": (6, 6, 6, 6),
+        "upsampler": "pixelshuffledirect",
+    },
+    "swinir": {"network": "swinir", "embed_dim": 180, "depths": (6, 6, 6, 6, 6, 6)},
     "bicubic": {"network": "bicubic"},
     "identity": {"network": "identity"},
 }

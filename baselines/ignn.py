@@ -1,0 +1,261 @@
+"""IGNN, the cross-scale internal graph network (Zhou et al., NeurIPS 2020), in plain torch.
+
+An EDSR with a graph module in its middle. The graph finds, for each patch of the low-resolution image, the most similar
+patches at a coarser scale, where the same image holds them enlarged as well; the features there, `scale` times as
+large, are an example of what the patch looks like at high resolution.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.bicubic import bicubic_resize
+from baselines.patch_graph import (
+    PATCH,
+    STRIDE,
+    NeighborFeatures,
+    average_patches,
+    edge_differences,
+    extract_patches,
+    find_neighbors,
+)
+from baselines.single_task import SingleTask
+from ipt_models.network import RGB_RANGE, MeanShift
+
+VGG_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
+VGG_CHANNELS = 64
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+FROM_CHECKPOINT = "from_checkpoint"
+
+
+class ResBlock(nn.Module):
+    """Convolution, ReLU, convolution, scaled, plus the input."""
+
+    def __init__(self, num_feat: int, kernel_size: int, res_scale: float) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(num_feat, num_feat, kernel_size, padding=kernel_size // 2)
+        self.conv2 = nn.Conv2d(num_feat, num_feat, kernel_size, padding=kernel_size // 2)
+        self.res_scale = res_scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.res_scale * self.conv2(F.relu(self.conv1(x)))
+
+
+class VGGFeatures(nn.Module):
+    """VGG19's first two convolutions with their ReLUs: 64 channels at full resolution, frozen.
+
+    The weights are buffers: they travel in a model's file, so that it is complete, and are no parameters of the network.
+
+    Args:
+        weights: a file with torchvision's VGG19, `from_checkpoint` when they come with `load_state_dict` later, or None
+            for the file in torchvision's cache.
+
+    Raises:
+        FileNotFoundError: where the file is absent; they are never random.
+    """
+
+    def __init__(self, weights: str | Path | None) -> None:
+        super().__init__()
+        self.loaded = False
+        for name, channels in (("0", 3), ("2", VGG_CHANNELS)):
+            self.register_buffer(f"weight{name}", torch.zeros(VGG_CHANNELS, channels, 3, 3))
+            self.register_buffer(f"bias{name}", torch.zeros(VGG_CHANNELS))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_load_state_dict_post_hook(_mark_loaded)
+        if weights != FROM_CHECKPOINT:
+            path = Path(weights) if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"IGNN builds its graph from VGG19 features, and there are no VGG19 weights at {path}: put "
+                    f"torchvision's {VGG_FILE} there or give its path as `vgg_weights`, or choose features that IGNN "
+                    "learns itself with `graph_features: encoder`"
+                )
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            names = {f"{kind}{layer}": f"features.{layer}.{kind}" for layer in "02" for kind in ("weight", "bias")}
+            self.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """RGB in [0, 1], (B, 3, H, W) -> (B, 64, H, W)."""
+        if not self.loaded:
+            raise RuntimeError("IGNN was built with `vgg_weights: from_checkpoint` and no checkpoint has been loaded")
+        x = (x - self.mean) / self.std
+        x = F.relu(F.conv2d(x, self.weight0, self.bias0, padding=1))
+        return F.relu(F.conv2d(x, self.weight2, self.bias2, padding=1))
+
+
+def _mark_loaded(module: VGGFeatures, incompatible_keys: object) -> None:
+    module.loaded = True
+
+
+class GraphAggregation(nn.Module):
+    """Neighbours' features at high and at low resolution, each a sum weighted by the edges (section 3.3).
+
+    Args:
+        num_feat: channels of the features.
+        edge_channels: channels of the differences that the weights are made from, and of the networks that make them.
+    """
+
+    def __init__(self, num_feat: int, edge_channels: int, scale: int, res_scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.downsample = nn.Sequential(
+            nn.Conv2d(num_feat, num_feat, 5, stride=scale, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat, num_feat, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(num_feat, num_feat, 3, padding=1),
+        )
+        self.weights_lr, self.weights_hr = (
+            nn.Sequential(
+                nn.Conv2d(edge_channels, edge_channels, 1),
+                ResBlock(edge_channels, 1, res_scale),
+                nn.Conv2d(edge_channels, 1, 1),
+            )
+            for _ in range(2)
+        )
+
+    def forward(self, features: Tensor, neighbors: Tensor, differences: Tensor) -> tuple[Tensor, Tensor]:
+        """Aggregate over the K neighbours, one at a time.
+
+        Args:
+            features: (B, C, H, W).
+            neighbors: (B, query_rows, query_columns, K), from `find_neighbors`.
+            differences: (B, K, edge_channels, query_rows, query_columns), from `edge_differences`.
+
+        Returns:
+            (B, C, H, W) and (B, C, H * scale, W * scale).
+        """
+        # The differences are constant over each low-resolution pixel, so the 1×1 networks see every value there is at
+        # low resolution; enlarging their result equals running them at high resolution, and pooling changes nothing.
+        maps = [average_patches(values, features.shape[-2:]) for values in differences.unbind(dim=1)]
+        weights_lr = torch.stack([self.weights_lr(values) for values in maps]).softmax(dim=0)
+        weights_hr = torch.stack([self.weights_hr(values) for values in maps]).softmax(dim=0)
+
+        neighbor_features = NeighborFeatures(features, neighbors, self.scale)
+        sum_lr = sum_hr = 0
+        for k in range(neighbors.shape[-1]):
+            neighbor = neighbor_features[k]
+            sum_lr = sum_lr + weights_lr[k] * self.downsample(neighbor)
+            sum_hr = sum_hr + F.interpolate(weights_hr[k], scale_factor=self.scale, mode="nearest") * neighbor
+        return sum_lr, sum_hr
+
+
+class IGNN(SingleTask, nn.Module):
+    """The internal graph neural network.
+
+    Args:
+        task: super-resolution only: at scale 1 the coarser image would be the image itself, and each patch its own
+            nearest neighbour. x4 builds its graph at scale 2, as the authors do.
+        num_feat: features of each convolution.
+        num_block: residual blocks, half of them before the graph.
+        res_scale: factor of each block's residual.
+        num_neighbors: k, edges of each patch.
+        window: side of the search window, in patches of the reduced image.
+        graph_features: `vgg`, as in the paper, or `encoder`: the features of the network's own first convolution, which
+            training changes. An explicit choice, since it is another method than the paper's.
+        vgg_weights: see `VGGFeatures`; with `graph_features="vgg"` only.
+
+    Raises:
+        ValueError: for tasks of scale 1.
+        FileNotFoundError: if VGG19's weights are asked for and absent.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        num_feat: int = 256,
+        num_block: int = 32,
+        res_scale: float = 0.1,
+        num_neighbors: int = 5,
+        window: int = 30,
+        graph_features: Literal["vgg", "encoder"] = "vgg",
+        vgg_weights: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.set_task(task)
+        if self.scale == 1:
+            raise ValueError(f"ignn cannot restore {task}: its graph joins two scales of an image, and {task} has one")
+        if graph_features not in ("vgg", "encoder"):
+            raise ValueError(f"graph_features is `vgg` or `encoder`, not {graph_features!r}")
+        self.graph_scale = 3 if self.scale == 3 else 2
+        self.num_neighbors = num_neighbors
+        self.window = window
+        self.vgg = VGGFeatures(vgg_weights) if graph_features == "vgg" else None
+        self.edge_channels = VGG_CHANNELS if self.vgg else min(VGG_CHANNELS, num_feat)
+        if not self.vgg and num_feat % self.edge_channels:
+            raise ValueError(
+                f"with graph_features `encoder`, num_feat above 64 must be a multiple of 64, not {num_feat}"
+            )
+
+        self.sub_mean = MeanShift(-1)
+        self.add_mean = MeanShift(1)
+        self.head = nn.Conv2d(3, num_feat, 3, padding=1)
+        before = num_block // 2
+        self.body1 = nn.Sequential(*(ResBlock(num_feat, 3, res_scale) for _ in range(before)))
+        self.graph = GraphAggregation(num_feat, self.edge_channels, self.graph_scale, res_scale)
+        self.fuse_lr = _fusion(num_feat)
+        self.body2 = nn.Sequential(
+            *(ResBlock(num_feat, 3, res_scale) for _ in range(num_block - before)),
+            nn.Conv2d(num_feat, num_feat, 3, padding=1),
+        )
+        self.upsample = _upsampler(num_feat, self.graph_scale)
+        self.fuse_hr = _fusion(num_feat)
+        tail = [_upsampler(num_feat, 2)] if self.scale == 4 else []
+        self.tail = nn.Sequential(*tail, nn.Conv2d(num_feat, 3, 3, padding=1))
+
+        # Patches and windows lie on grids that begin at the image's corner.
+        self.tile_alignment = STRIDE * self.graph_scale
+        # In input pixels: the head, the blocks, the fusion's and aggregation's convolutions, and those after, to
+        # either side; in between a window of patches of the reduced image, whose pixels see bicubic's and VGG's reach.
+        convolutions = 1 + 2 * num_block + 1 + 2 + 4 + 4
+        self.receptive_field = 2 * (convolutions + self.graph_scale * (STRIDE * window + PATCH + 4) + 2 * PATCH) + 1
+
+    def forward(self, x: Tensor, task: str | None = None) -> Tensor:
+        """(B, 3, H, W) in [0, 1], sides of at least 3 patches' pixels at the coarser scale -> (B, 3, s*H, s*W)."""
+        self.check_task(task)
+        smallest = PATCH * self.graph_scale
+        if min(x.shape[-2:]) < smallest:
+            raise ValueError(f"ignn needs sides of at least {smallest} pixels at {self.tasks[0]}, got {x.shape[-2:]}")
+        neighbors, differences = self.build_graph(x)
+        shallow = self.head(self.sub_mean(x * RGB_RANGE))
+        features = self.body1(shallow)
+        sum_lr, sum_hr = self.graph(features, neighbors, differences)
+        features = self.fuse_lr(torch.cat((features, sum_lr), dim=1))
+        features = self.upsample(self.body2(features) + shallow)
+        features = self.fuse_hr(torch.cat((features, sum_hr), dim=1))
+        return self.add_mean(self.tail(features)) / RGB_RANGE
+
+    def build_graph(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Neighbours and differences of the image's patches; see `find_neighbors` and `edge_differences`.
+
+        The search itself has no gradient; the differences have one where the features are learned.
+        """
+        height, width = (length // self.graph_scale * self.graph_scale for length in x.shape[-2:])
+        reduced = bicubic_resize(x[..., :height, :width], 1 / self.graph_scale)
+        with torch.autocast(x.device.type, enabled=False):  # distances of near patches cancel in reduced precision
+            queries = extract_patches(self._graph_features(x))
+            keys = extract_patches(self._graph_features(reduced))
+            with torch.no_grad():
+                neighbors = find_neighbors(queries, keys, self.graph_scale, self.num_neighbors, self.window)
+            return neighbors, edge_differences(queries, keys, neighbors, self.edge_channels)
+
+    def _graph_features(self, x: Tensor) -> Tensor:
+        return self.vgg(x) if self.vgg else self.head(self.sub_mean(x * RGB_RANGE))
+
+
+def _fusion(num_feat: int) -> nn.Sequential:
+    """Two feature maps, concatenated, into one."""
+    return nn.Sequential(
+        nn.Conv2d(2 * num_feat, num_feat, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(num_feat, num_feat, 3, padding=1),
+    )
+
+
+def _upsampler(num_feat: int, scale: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(num_feat, num_feat * scale**2, 3, padding=1), nn.PixelShuffle(scale))

@@ -1,0 +1,53 @@
+"""Whole images through the baselines: in one piece, or in tiles where that would take too much memory."""
+
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+WHOLE = 1024 * 1024  # input pixels up to which an image is restored in one piece
+TILE = 512
+
+
+@torch.no_grad()
+def restore(model: nn.Module, x: Tensor, task: str | None = None, tile: int | None = None) -> Tensor:
+    """Restore an image of any size.
+
+    Tiles are cut with a margin of half the network's receptive field or more on each side, of which nothing is kept: an
+    output pixel sees in its tile all that it sees in the whole image. For EDSR, RDN and SwinIR the result is that of
+    the whole image up to rounding; for IGNN too, whose receptive field contains the whole search window of its graph
+    (tiles begin on the grid of its patches), except where two neighbours are equally near up to rounding.
+
+    Args:
+        model: a baseline; it stays in the mode (train or eval) in which it is.
+        x: RGB in [0, 1], (B, 3, H, W).
+        task: may be left out.
+        tile: side in input pixels of what each tile contributes; 0 for one piece whatever the size. None is one piece up
+            to a megapixel and tiles of 512 above.
+
+    Returns:
+        RGB on the [0, 1] scale, not clipped, (B, 3, s*H, s*W).
+
+    Raises:
+        ValueError: for a negative tile, or a task that the model does not have.
+    """
+    height, width = x.shape[-2:]
+    if tile is None:
+        tile = 0 if height * width <= WHOLE else TILE
+    if tile < 0:
+        raise ValueError(f"tile is a side in pixels, or 0 for one piece; got {tile}")
+    if tile == 0:
+        return model(x, task)
+
+    alignment, scale = model.tile_alignment, model.scale
+    step = -(-tile // alignment) * alignment
+    margin = -(-(model.receptive_field // 2) // alignment) * alignment
+    y = x.new_empty(*x.shape[:2], height * scale, width * scale)
+    for top, left in product(range(0, height, step), range(0, width, step)):
+        bottom, right = min(top + step, height), min(left + step, width)
+        first_row, first_column = max(0, top - margin), max(0, left - margin)
+        piece = model(x[..., first_row : bottom + margin, first_column : right + margin], task)
+        piece = piece[..., (top - first_row) * scale :, (left - first_column) * scale :]
+        area = y[..., top * scale : bottom * scale, left * scale : right * scale]
+        area.copy_(piece[..., : area.shape[-2], : area.shape[-1]])
+    return y
