@@ -1,0 +1,107 @@
+"""Checkpoints: what is written is what is read, the same bits each time, and nothing else is accepted."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from workflows import models
+
+SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
+ORIGIN = {"experiment": "demo", "run": "ipt-20-seed-3", "model": "ipt", "fraction": 0.2, "seed": 3, "digest": "abc"}
+
+
+def small(tasks=("sr2", "dn30"), seed=0):
+    torch.manual_seed(seed)
+    return models.build("ipt_tiny", tasks, **SMALL)
+
+
+def test_a_loaded_model_computes_what_the_saved_one_did(tmp_path):
+    model = small().eval()
+    models.save(model, tmp_path / "model.safetensors", ORIGIN)
+    loaded, metadata = models.load(tmp_path / "model.safetensors")
+    x = torch.rand(2, 3, 8, 8)
+    for task in model.tasks:
+        assert torch.equal(loaded(x, task), model(x, task))
+    assert metadata == {**ORIGIN, "variant": "ipt_tiny", "kwargs": SMALL, "tasks": ["sr2", "dn30"]}
+    assert not loaded.training
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b", "c"):
+        models.save(small(), tmp_path / name, ORIGIN)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+def test_channels_last_weights_are_saved_like_any_others(tmp_path):
+    models.save(small(), tmp_path / "a", ORIGIN)
+    models.save(small().to(memory_format=torch.channels_last), tmp_path / "b", ORIGIN)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    models.save(small(), path, ORIGIN)
+    before = path.read_bytes()
+
+    def disk_full(self, data):
+        with open(self, "wb") as file:
+            file.write(data[:100])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        models.save(small(seed=1), path, ORIGIN)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*gone\.safetensors"):
+        models.load(tmp_path / "gone.safetensors")
+
+
+def test_a_truncated_file_is_refused_by_name(tmp_path):
+    path = tmp_path / "model.safetensors"
+    models.save(small(), path, ORIGIN)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(models.ModelFileError, match=r"model\.safetensors is not a whole safetensors file"):
+        models.load(path)
+
+
+def test_a_foreign_safetensors_file_is_refused_by_name(tmp_path):
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(models.ModelFileError, match=r"other\.safetensors does not say .* variant, kwargs, tasks"):
+        models.load(tmp_path / "other.safetensors")
+
+
+def test_missing_and_misshapen_weights_are_named(tmp_path):
+    model = small()
+    model.built_from["kwargs"] = SMALL | {"depth": 2}
+    models.save(model, tmp_path / "model.safetensors", ORIGIN)
+    with pytest.raises(models.ModelFileError, match="Missing key"):
+        models.load(tmp_path / "model.safetensors")
+    model.built_from["kwargs"] = SMALL | {"num_feat": 8}
+    models.save(model, tmp_path / "model.safetensors", ORIGIN)
+    with pytest.raises(models.ModelFileError, match="size mismatch"):
+        models.load(tmp_path / "model.safetensors")
+
+
+def test_an_unknown_variant_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="'ipt_tny', did you mean 'ipt_tiny'"):
+        models.build("ipt_tny", ["sr2"])
+
+
+def test_a_baseline_takes_one_task():
+    with pytest.raises(ValueError, match=r"identity restores one task, not 2 \(dn30, dn50\)"):
+        models.build("identity", ["dn30", "dn50"])
+    assert models.build("identity", ["dn30"]).tasks == ("dn30",)
+
+
+def test_what_plans_and_lists_imports_no_torch():
+    listed = "workflows.models, workflows.evaluation.sets, workflows.evaluation.__main__, workflows.evaluation.restored"
+    code = f"import sys, {listed}; print([m for m in ('torch', 'pandas', 'skimage') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
