@@ -98,7 +98,9 @@ class Restorer:
             from ipt_models.inference import restore
 
             return restore(self._network, x, head, stride=self._stride)
-        return self._network(x, head)
+        from baselines.inference import restore
+
+        return restore(self._network, x, head)
 
     def _reference(self, x: Tensor, task: Task) -> Tensor:
         if self.label == "bicubic" and self._protocol.bicubic == "float":

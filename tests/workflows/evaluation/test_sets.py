@@ -1,0 +1,208 @@
+"""Sets: names, layouts, completeness, and messages that say what is wrong and where."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipt_models.tasks import parse_task
+from workflows.evaluation import sets
+from workflows.evaluation.sets import SETS, SetError, check, find, parse_set, plan
+
+SR2, DN30, DR = parse_task("sr2"), parse_task("dn30"), parse_task("dr")
+
+
+def images(folder: Path, *names: str, size=(16, 12)) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", size).save(folder / name)
+    return folder
+
+
+def five(suffix=".png"):
+    return [f"{name}{suffix}" for name in ("baby", "bird", "butterfly", "head", "woman")]
+
+
+def found(name, task, root):
+    return [(sample.image, str(sample.target.relative_to(root))) for sample in find(parse_set(name), task, root)]
+
+
+def test_every_set_of_the_paper_is_listed_with_its_size():
+    counts = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "Manga109": 109, "DIV2K": 100}
+    counts |= {"CBSD68": 68, "McMaster": 18, "Kodak24": 24, "Rain100L": 100, "Rain100H": 100}
+    assert counts.items() <= {name: s.count for name, s in SETS.items()}.items()
+    assert all(set(s.tasks) <= set(sets.KINDS) for s in SETS.values())
+
+
+@pytest.mark.parametrize("layout", ["benchmark/Set5/HR", "benchmark/Set5", "Set5/HR", "Set5", "set5/hr", "Set5/Set5"])
+def test_the_usual_layouts_are_found(tmp_path, layout):
+    images(tmp_path / layout, *five())
+    assert [image for image, _ in found("Set5", SR2, tmp_path)] == ["baby", "bird", "butterfly", "head", "woman"]
+
+
+@pytest.mark.parametrize("layout", ["Set5", "Set5/image_SRF_2", "Set5_SR/image_SRF_2"])
+def test_files_named_by_scale_are_found_for_their_scale(tmp_path, layout):
+    for i in range(1, 6):
+        images(
+            tmp_path / layout, f"img_{i:03}_SRF_2_HR.png", f"img_{i:03}_SRF_2_LR.png", f"img_{i:03}_SRF_2_bicubic.png"
+        )
+    assert found("Set5", SR2, tmp_path)[0] == ("img_001", f"{layout}/img_001_SRF_2_HR.png")
+    with pytest.raises(SetError, match="Set5: no images"):
+        find(parse_set("Set5"), parse_task("sr3"), tmp_path)
+
+
+def test_another_name_finds_the_same_set(tmp_path):
+    names = [f"{i:03}.jpg" for i in range(100)]
+    images(tmp_path / "BSD100", *names)
+    assert parse_set("BSD100").label == "B100"
+    assert len(find(parse_set("B100"), SR2, tmp_path)) == 100
+    with pytest.raises(SetError, match="B100 stands there twice"):
+        plan(["B100", "BSD100"], ["sr2"], tmp_path)
+
+
+def test_only_the_validation_images_of_a_common_folder_are_taken(tmp_path):
+    images(tmp_path / "DIV2K/DIV2K_train_HR", *(f"{i:04}.png" for i in range(795, 901)))
+    samples = find(parse_set("DIV2K"), SR2, tmp_path)
+    assert (samples[0].image, samples[-1].image) == ("0801", "0900")
+
+
+@pytest.mark.parametrize(
+    ("targets", "inputs"),
+    [("norain-{}.png", "rain-{}.png"), ("norain/{}.png", "rain/{}.png"), ("target/{}.png", "input/{}.png")],
+)
+def test_rainy_pairs_are_joined_in_each_layout(tmp_path, targets, inputs):
+    for i in range(1, 101):
+        for name in (targets, inputs):
+            path = tmp_path / "Rain100L" / name.format(f"{i:03}")
+            images(path.parent, path.name)
+    samples = find(parse_set("Rain100L"), DR, tmp_path)
+    assert len(samples) == 100
+    assert samples[6].target.name == Path(targets.format("007")).name
+    assert samples[6].input.name == Path(inputs.format("007")).name
+
+
+def test_pairs_without_a_partner_are_named(tmp_path):
+    images(tmp_path / "Rain100L", "norain-001.png", "rain-001.png", "rain-002.png")
+    with pytest.raises(SetError, match=r"without a partner: .*rain-002\.png"):
+        find(parse_set("Rain100L"), DR, tmp_path)
+
+
+def test_a_complete_copy_is_preferred_to_an_earlier_incomplete_one(tmp_path):
+    images(tmp_path / "benchmark/Set5/HR", "baby.png")
+    images(tmp_path / "Set5", *five())
+    assert len(find(parse_set("Set5"), SR2, tmp_path)) == 5
+
+
+@pytest.mark.parametrize("names", [["baby.png"], [*five(), "more.png"]])
+def test_too_few_or_too_many_images_are_refused_with_the_folder(tmp_path, names):
+    folder = images(tmp_path / "Set5", *names)
+    with pytest.raises(SetError, match=f"Set5 has 5 images, {folder} has {len(names)} for sr2"):
+        find(parse_set("Set5"), SR2, tmp_path)
+
+
+def test_a_missing_set_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(SetError, match=r"Set5: no images below .*benchmark/NAME/HR, .*where NAME is Set5"):
+        find(parse_set("Set5"), SR2, tmp_path)
+    with pytest.raises(SetError, match="download --sets DIV2K"):
+        find(parse_set("DIV2K"), SR2, tmp_path)
+    with pytest.raises(SetError, match="Set5: no data root given"):
+        find(parse_set("Set5"), SR2, None)
+
+
+def test_the_first_images_can_be_asked_for_under_a_name_that_says_so(tmp_path):
+    images(tmp_path / "Set5", *five())
+    (job,) = plan(["Set5@2"], ["sr2"], tmp_path)
+    assert [sample.image for sample in job.samples] == ["baby", "bird"]
+    assert (job.request.label, job.request.origin) == ("Set5@2", "Set5")
+    (tmp_path / "Set5/woman.png").unlink()
+    assert len(find(parse_set("Set5@4"), SR2, tmp_path)) == 4
+    with pytest.raises(SetError, match="Set5@4 scores these alone"):
+        find(parse_set("Set5@5"), SR2, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("set5", "unknown set 'set5', did you mean 'Set5'"),
+        ("Urban10", "did you mean 'Urban100'"),
+        ("BSD68", "usually the gray one.*did you mean 'CBSD68'"),
+        ("Set5@0", "how many of the first images"),
+        ("Set5@6", "Set5 has 5 images"),
+        ("Set5=folder", "is a benchmark set's name"),
+        ("a b=folder", "cannot name a set"),
+        ("mine=", "expected NAME=FOLDER"),
+        ("nothing-like-it", "Allowed: photos, Set5"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_what_would_be_right(name, message):
+    with pytest.raises(SetError, match=message):
+        parse_set(name)
+
+
+def test_any_folder_and_any_pair_of_folders(tmp_path):
+    images(tmp_path / "hr", "a.png", "b.jpg", "._a.png")
+    (tmp_path / "hr/readme.txt").write_text("not an image")
+    images(tmp_path / "lr", "ax2.png", "bx2.png", size=(8, 6))
+    assert [image for image, _ in found("mine=hr", DN30, tmp_path)] == ["a", "b"]
+    samples = find(parse_set("mine=hr,lr"), SR2, tmp_path)
+    assert [(s.image, s.input.name) for s in samples] == [("a", "ax2.png"), ("b", "bx2.png")]
+    check(["mine=hr,lr"], tmp_path, ["sr2"])
+    with pytest.raises(SetError, match="mine: without a partner"):
+        check(["mine=hr,lr"], tmp_path, ["dn30"])
+    with pytest.raises(SetError, match="nowhere is not a folder"):
+        check(["mine=nowhere"], tmp_path, ["sr2"])
+    with pytest.raises(SetError, match="no pairs such as"):
+        check(["mine=hr"], tmp_path, ["dr"])
+
+
+def test_the_same_image_twice_is_refused(tmp_path):
+    images(tmp_path / "hr", "a.png", "a.jpg")
+    with pytest.raises(SetError, match="the same image twice"):
+        find(parse_set("mine=hr"), SR2, tmp_path)
+
+
+def test_each_set_is_scored_on_its_own_tasks(tmp_path):
+    images(tmp_path / "Set5", *five())
+    jobs = plan(["photos", "Set5"], ["sr2", "dn30"], tmp_path)
+    assert [(job.request.label, job.task.name) for job in jobs] == [
+        ("photos", "sr2"),
+        ("photos", "dn30"),
+        ("Set5", "sr2"),
+    ]
+
+
+def test_a_set_or_task_without_the_other_is_refused_and_all_problems_are_told_at_once(tmp_path):
+    images(tmp_path / "Set5", *five())
+    with pytest.raises(SetError) as error:
+        plan(["Set5", "CBSD68", "Urban10"], ["sr2", "dr"], tmp_path)
+    text = str(error.value)
+    assert "unknown set 'Urban10'" in text
+    assert "CBSD68 is a set for dn, and the tasks are sr2, dr" in text
+    assert "task dr: none of Set5, CBSD68 is a set for it; sets that are: photos, Rain100L, Rain100H" in text
+
+
+def test_headers_are_checked_before_any_job(tmp_path):
+    images(tmp_path / "Set5", *five())
+    check(["Set5"], tmp_path, ["sr2"])
+    (tmp_path / "Set5/bird.png").write_bytes(b"not a png")
+    images(tmp_path / "Set5", "head.png", size=(30, 5))
+    with pytest.raises(SetError) as error:
+        check(["Set5"], tmp_path, ["sr2", "sr3"])
+    assert "bird.png: is not an image" in str(error.value)
+    assert "head.png: 30x5 pixels leave nothing inside the border of 2 that sr2 cuts" in str(error.value)
+    assert str(error.value).count("bird.png") == 1
+
+
+def test_mismatched_pairs_are_refused_before_any_job(tmp_path):
+    images(tmp_path / "rain", "norain-1.png", "norain-2.png", "rain-1.png")
+    images(tmp_path / "rain", "rain-2.png", size=(16, 13))
+    with pytest.raises(SetError, match=r"rain-2\.png: 16x13 pixels do not match norain-2\.png \(16x12\)"):
+        check(["mine=rain"], tmp_path, ["dr"])
+
+
+def test_bundled_photographs_need_no_data_root():
+    (job,) = plan(["photos"], ["sr2"], None)
+    assert len(job.samples) == SETS["photos"].count >= 5
+    assert all(np.asarray(Image.open(sample.target)).shape[2] == 3 for sample in job.samples)
+    check(["photos"], None, ["sr2", "dn50", "dr"])
