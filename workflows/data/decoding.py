@@ -5,13 +5,11 @@ format is read from the content, whatever the file's name says. An orientation i
 taken as they are stored, which is what the width and height in the manifest describe.
 """
 
-import os
-
-# OpenCV reports broken files on stderr besides returning nothing; the error raised here says it once, with the name.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-
 import cv2
 import numpy as np
+
+# What cannot be decoded is reported once, by the error raised here, which knows the file's name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 
@@ -35,3 +33,13 @@ def decode(data: bytes, name: str) -> np.ndarray:
     if image is None:
         raise ValueError(f"{name}: not an image that can be decoded ({len(data)} bytes)")
     return image
+
+
+def check_decodes(data: bytes) -> None:
+    """Decode an image file for its errors alone: JPEG at an eighth of its size, which takes half the time.
+
+    Raises:
+        ValueError: if it is truncated, corrupt or no image.
+    """
+    if not data or cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) is None:
+        raise ValueError("truncated, corrupt, or of a format that is not known")

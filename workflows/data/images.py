@@ -9,6 +9,18 @@ import pandas as pd
 from workflows.data.decoding import decode
 
 
+def read_span(path: Path, offset: int, length: int) -> bytes:
+    """Read `length` bytes of a file from `offset` on: a member of an archive, or a whole file from 0.
+
+    Raises:
+        OSError: if the file cannot be read or is shorter."""
+    with open(path, "rb", buffering=0) as file:
+        data = os.pread(file.fileno(), length, offset)
+    if len(data) < length:
+        raise OSError(f"{path} ends {length - len(data)} bytes too early")
+    return data
+
+
 class Images:
     """Random access to the images of a table (a manifest or a fraction of one).
 
@@ -30,7 +42,6 @@ class Images:
             self._archives = [self._root / name for name in names]
             self._codes = codes.astype(np.int32)
             self._spans = table[["offset", "bytes"]].to_numpy(dtype=np.int64)
-        self._open: dict[int, int] = {}  # archive -> file descriptor
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -47,11 +58,8 @@ class Images:
             OSError: if the file or archive cannot be read."""
         if not self._archives:
             return Path(self._root, self._paths[index].decode("utf-8")).read_bytes()
-        code = self._codes[index]
-        if code not in self._open:
-            self._open[code] = os.open(self._archives[code], os.O_RDONLY | os.O_CLOEXEC)
         offset, length = self._spans[index]
-        return os.pread(self._open[code], int(length), int(offset))
+        return read_span(self._archives[self._codes[index]], int(offset), int(length))
 
     def decode(self, index: int) -> np.ndarray:
         """An image's pixels, uint8 RGB (height, width, 3).

@@ -1,0 +1,144 @@
+"""The forms a training source may have, and that ImageNet's all name their images alike."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.workflows.data.conftest import texture
+from workflows.data.batches import Batches
+from workflows.data.fractions import select
+from workflows.data.manifest import read_table, scan, write_table
+from workflows.data.sources import list_images
+
+NAMES = [f"{category}/{category}_{index}.JPEG" for category in ("n00000001", "n00000002") for index in range(4)]
+
+
+def jpeg(seed: int) -> bytes:
+    return cv2.imencode(".jpg", texture(seed, 40 + seed, 50))[1].tobytes()
+
+
+def tar(members: dict[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tar_format) as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory) -> dict[str, Path]:
+    """ImageNet in three forms, the same eight images in each."""
+    images = {name: jpeg(number) for number, name in enumerate(NAMES)}
+    classes = {
+        category: tar({Path(name).name: images[name] for name in NAMES if name.startswith(category)})
+        for category in ("n00000001", "n00000002")
+    }
+    roots = {name: tmp_path_factory.mktemp(name) for name in ("folder", "official", "classes")}
+    for name, data in images.items():
+        path = roots["folder"] / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    other = roots["folder"] / "val" / "x.JPEG"
+    other.parent.mkdir()
+    other.write_bytes(jpeg(0))
+    outer = tar({f"{category}.tar": data for category, data in classes.items()}, tarfile.PAX_FORMAT)
+    (roots["official"] / "ILSVRC2012_img_train.tar").write_bytes(outer)
+    (roots["official"] / "ILSVRC2012_img_val.tar").write_bytes(tar({"ILSVRC2012_val_00000001.JPEG": jpeg(0)}))
+    for category, data in classes.items():
+        (roots["classes"] / f"{category}.tar").write_bytes(data)
+    return roots
+
+
+def test_imagenet_gives_the_same_tables_in_all_its_forms(forms):
+    folder = scan(forms["folder"]).images
+    assert folder["path"].tolist() == sorted(f"train/{name}" for name in NAMES)
+    assert folder["class"].tolist() == [name.split("/")[0] for name in sorted(NAMES)]
+    assert folder.columns.tolist() == ["path", "class", "width", "height", "bytes", "sha256"]
+    for form in ("official", "classes"):
+        archived = scan(forms[form]).images
+        assert archived[folder.columns].equals(folder)
+        assert archived.columns.tolist()[-2:] == ["archive", "offset"]
+        chosen = select(archived, 0.5, 0)
+        assert chosen["path"].tolist() == select(folder, 0.5, 0)["path"].tolist()
+
+
+@pytest.mark.parametrize("form", ["official", "classes"])
+def test_crops_from_archives_are_those_from_the_folder(forms, form, tmp_path):
+    write_table(scan(forms[form]).images, tmp_path / "manifest.csv")
+    archived = read_table(tmp_path / "manifest.csv")
+    expected = Batches(scan(forms["folder"]).images, forms["folder"], ["sr2"], 8, 4, 0).load(1)
+    batch = Batches(archived, forms[form], ["sr2"], 8, 4, 0).load(1)
+    assert batch.hr.equal(expected.hr)
+    stream = Batches(archived, forms[form], ["sr2"], 8, 4, 0, workers=2).iterate(1)
+    assert next(stream).hr.equal(expected.hr)
+    stream.close()
+
+
+def test_webdataset_shards_take_their_class_from_cls_or_the_folder(tmp_path):
+    (tmp_path / "imagenet-train-000.tar").write_bytes(
+        tar({"0001.jpg": jpeg(1), "0001.cls": b"17\n", "0002.jpg": jpeg(2), "0002.cls": b"3", "0002.json": b"{}"})
+    )
+    (tmp_path / "imagenet-train-001.tar").write_bytes(tar({"n01/0001.jpg": jpeg(3), "n01/0001.txt": b"a dog"}))
+    (tmp_path / "imagenet-validation-000.tar").write_bytes(tar({"0001.jpg": jpeg(1)}))
+    images = scan(tmp_path).images
+    assert dict(zip(images["path"], images["class"], strict=True)) == {
+        "imagenet-train-000/0001.jpg": "17",
+        "imagenet-train-000/0002.jpg": "3",
+        "imagenet-train-001/n01/0001.jpg": "n01",
+    }
+    batch = Batches(images, tmp_path, ["dn30"], 40, 3, 0).load(0)
+    for row, index in enumerate(batch.image_ids.tolist()):
+        whole = cv2.imdecode(np.frombuffer(jpeg(index + 1), np.uint8), cv2.IMREAD_COLOR_RGB)
+        crop = batch.hr[row].permute(1, 2, 0).numpy()
+        assert any(
+            np.array_equal(whole[top : top + 40, left : left + 40], crop)
+            for top in range(whole.shape[0] - 39)
+            for left in range(11)
+        )
+
+
+def test_any_folder_has_its_folders_as_classes(tmp_path):
+    for name in ("b/2.png", "b/deep/3.PNG", "a.png", "notes.txt", ".hidden.png", "b/._2.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    entries = list_images(tmp_path)
+    assert [(entry.path, entry.category) for entry in entries] == [
+        ("a.png", ""),
+        ("b/2.png", "b"),
+        ("b/deep/3.PNG", "b/deep"),
+    ]
+
+
+def test_div2k_s_training_part_alone_is_taken(tmp_path):
+    for name in ("DIV2K_train_HR/0001.png", "DIV2K_valid_HR/0801.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    assert [(entry.path, entry.category) for entry in list_images(tmp_path)] == [("DIV2K_train_HR/0001.png", "")]
+
+
+def test_sources_without_images_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder of images at .*absent"):
+        list_images(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match="train/<class>"):
+        list_images(tmp_path)
+    (tmp_path / "train.tar.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"train\.tar\.gz is compressed"):
+        list_images(tmp_path)
+    (tmp_path / "train.tar.gz").rename(tmp_path / "train.tar")
+    (tmp_path / "train.tar").write_bytes(b"no archive" * 100)
+    with pytest.raises(ValueError, match=r"train\.tar is not a readable tar archive"):
+        list_images(tmp_path)
+
+
+def test_an_archive_cut_short_is_named(forms, tmp_path):
+    whole = (forms["official"] / "ILSVRC2012_img_train.tar").read_bytes()
+    (tmp_path / "ILSVRC2012_img_train.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"ILSVRC2012_img_train\.tar is not a readable tar archive"):
+        list_images(tmp_path)

@@ -1,0 +1,181 @@
+"""The manifest: every usable image of a source once, with its class, size and hash."""
+
+import csv
+import hashlib
+import io
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from workflows.data.decoding import check_decodes
+from workflows.data.images import read_span
+from workflows.data.sources import Entry, list_images
+
+COLUMNS = ["path", "class", "width", "height", "bytes", "sha256"]
+ARCHIVE_COLUMNS = ["archive", "offset"]  # present where images lie in archives
+REJECTED_COLUMNS = ["path", "bytes", "reason"]
+TOO_SMALL = "too small"
+
+_CHUNK = 1024  # images between two writes of the journal
+
+
+class Scan(NamedTuple):
+    """What a source holds.
+
+    Attributes:
+        images: the usable images, sorted by path; `COLUMNS`, and `ARCHIVE_COLUMNS` where they apply.
+        rejected: all others, sorted by path; `REJECTED_COLUMNS`.
+    """
+
+    images: pd.DataFrame
+    rejected: pd.DataFrame
+
+
+class Finding(NamedTuple):
+    """What reading one file found: its size and hash, or why it cannot be used."""
+
+    width: int
+    height: int
+    sha256: str
+    reason: str
+
+
+def scan(
+    root: Path,
+    min_side: int = 1,
+    max_undecodable: float = 0.01,
+    journal: Path | None = None,
+    threads: int | None = None,
+) -> Scan:
+    """Read and check every image of a source, in parallel.
+
+    Args:
+        root: of the source, see `sources.list_images`.
+        min_side: images with a shorter side are rejected: scale times patch size of the experiment's largest task.
+        max_undecodable: the share of images that may be undecodable (too small ones do not count).
+        journal: a file that findings are noted in as they come up, and read again after an interruption. It is left
+            in place; whoever has written the result removes it.
+        threads: how many to read with; all processors if None.
+
+    Raises:
+        FileNotFoundError: if there are no images.
+        ValueError: if too many images are undecodable, or none is usable.
+    """
+    entries = list_images(root)
+    findings = _inspect_all(Path(root), entries, max_undecodable, journal, threads)
+    usable, rejected = [], []
+    for entry in entries:
+        found = findings[entry.path]
+        reason = found.reason
+        if not reason and min(found.width, found.height) < min_side:
+            reason = f"{TOO_SMALL}: {found.width}x{found.height}, needs {min_side} pixels a side"
+        if reason:
+            rejected.append((entry.path, entry.bytes, reason))
+        else:
+            usable.append((entry.path, entry.category, *found[:3], entry.bytes, entry.archive, entry.offset))
+    if not usable:
+        raise ValueError(
+            f"none of the {len(entries)} images under {root} is usable; the first, {rejected[0][0]}: {rejected[0][2]}"
+        )
+    images = pd.DataFrame(usable, columns=["path", "class", "width", "height", "sha256", "bytes", *ARCHIVE_COLUMNS])
+    columns = COLUMNS + (ARCHIVE_COLUMNS if images["archive"].any() else [])
+    return Scan(images[columns], pd.DataFrame(rejected, columns=REJECTED_COLUMNS))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a manifest, or a fraction or the validation part of one.
+
+    Raises:
+        ValueError: if it lacks a column.
+    """
+    text = {"path": str, "class": str, "sha256": str, "archive": str}
+    table = pd.read_csv(path, dtype=text, keep_default_na=False)
+    if missing := [column for column in COLUMNS if column not in table]:
+        raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
+    return table
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, all of it or nothing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")  # several times faster than to_csv
+        rows.writerow(table.columns)
+        rows.writerows(zip(*(table[column].tolist() for column in table), strict=True))
+    os.replace(temporary, path)
+
+
+def _inspect_all(
+    root: Path, entries: list[Entry], max_undecodable: float, journal: Path | None, threads: int | None
+) -> dict[str, Finding]:
+    findings = _read_journal(journal, entries) if journal else {}
+    if findings:
+        print(f"manifest: {len(findings)} of {len(entries)} images are known from {journal}", file=sys.stderr)
+    unread = [entry for entry in entries if entry.path not in findings]
+    bad = {path: found.reason for path, found in findings.items() if found.reason}
+    interval = 0.5 if sys.stderr.isatty() else 30
+    bar = tqdm(total=len(entries), initial=len(findings), unit="image", desc="manifest", mininterval=interval)
+    with (
+        ThreadPoolExecutor(threads or os.cpu_count()) as pool,
+        open(journal or os.devnull, "a", newline="", encoding="utf-8") as log,
+        bar,
+    ):
+        for start in range(0, len(unread), _CHUNK):
+            chunk = unread[start : start + _CHUNK]
+            for entry, found in zip(chunk, pool.map(lambda entry: _inspect(root, entry), chunk), strict=True):
+                findings[entry.path] = found
+                if found.reason:
+                    bad[entry.path] = found.reason
+                _write_journal(log, entry, found)
+                bar.update()
+            log.flush()
+            if len(bad) > max_undecodable * len(entries):
+                path, reason = next(iter(bad.items()))
+                raise ValueError(
+                    f"{len(bad)} of {len(entries)} images under {root} are undecodable, more than the "
+                    f"{max_undecodable:.2%} allowed; the first is {path}: {reason}. Repair the source, or raise "
+                    "--max-undecodable"
+                )
+    return findings
+
+
+def _inspect(root: Path, entry: Entry) -> Finding:
+    """Read one image's file and decode it once. A file that cannot be read at all is no finding but an error."""
+    if not entry.bytes:
+        return Finding(0, 0, "", "empty file")
+    data = read_span(root / (entry.archive or entry.path), entry.offset, entry.bytes)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+        check_decodes(data)
+    except UnidentifiedImageError:
+        return Finding(0, 0, "", "not an image")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Finding(0, 0, "", f"cannot be decoded: {error}")
+    return Finding(width, height, hashlib.sha256(data).hexdigest(), "")
+
+
+def _write_journal(log: io.TextIOBase, entry: Entry, found: Finding) -> None:
+    row = [entry.path, entry.archive, entry.offset, entry.bytes, entry.modified, *found, "."]
+    csv.writer(log, lineterminator="\n").writerow(row)
+
+
+def _read_journal(journal: Path, entries: list[Entry]) -> dict[str, Finding]:
+    """Findings that still hold: a file whose place, length or time has changed is read again."""
+    if not journal.exists():
+        return {}
+    known = {entry.path: [entry.archive, str(entry.offset), str(entry.bytes), str(entry.modified)] for entry in entries}
+    findings = {}
+    with open(journal, newline="", encoding="utf-8", errors="replace") as file:
+        for row in csv.reader(line for line in file if line.endswith(".\n")):  # a broken last line is left out
+            if len(row) == 10 and known.get(row[0]) == row[1:5]:
+                findings[row[0]] = Finding(int(row[5]), int(row[6]), row[7], row[8])
+    return findings
