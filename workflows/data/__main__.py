@@ -1,0 +1,171 @@
+"""The data stage by hand: `python -m workflows.data synthesize | manifest | fraction`."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from workflows.data import dead_leaves, fractions, manifest
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"{options.stage}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None = None) -> None:
+    """Draw `count` dead-leaves images as out/train/<class>/<index>.png.
+
+    The folder appears when it is complete. One made by an earlier call is replaced; any other that holds something
+    is left alone.
+
+    Raises:
+        ValueError: if `out` holds something else.
+    """
+    record = {"source": "dead_leaves", "seed": seed, "count": count, "size": size}
+    if out.exists() and any(out.iterdir()) and not (out / RECORD).exists():
+        raise ValueError(f"{out} is not empty and was not made by this command: name another folder")
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+
+    def write(index: int) -> None:
+        path = partial / "train" / dead_leaves.class_of(seed, index) / f"{index:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = cv2.cvtColor(dead_leaves.draw(seed, index, size), cv2.COLOR_RGB2BGR)
+        _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+        path.write_bytes(data.tobytes())
+
+    started = time.perf_counter()
+    interval = 0.5 if sys.stderr.isatty() else 30
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        drawn = pool.map(write, range(count))
+        for _ in tqdm(drawn, total=count, unit="image", desc="synthesize", mininterval=interval):
+            pass
+    (partial / RECORD).write_text(json.dumps(record) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(partial, out)
+    seconds = time.perf_counter() - started
+    print(f"synthesize: {count} images of {size}x{size} pixels in {out}, {seconds:.1f} s", file=sys.stderr)
+
+
+RECORD = "dead_leaves.json"  # what marks a folder as made by `synthesize`
+
+
+def _synthesize(options: argparse.Namespace) -> None:
+    synthesize(options.out, options.seed, options.count, options.size, options.threads)
+
+
+def _manifest(options: argparse.Namespace) -> None:
+    out, rejected_path = options.out_manifest, options.out_rejected or options.out_manifest.with_name("rejected.csv")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Not an output of the workflow's rule: what it holds survives an interrupted or failed job.
+    journal = out.with_name(f"{out.name}.partial")
+    started = time.perf_counter()
+    images, rejected = manifest.scan(options.root, options.min_side, options.max_undecodable, journal, options.threads)
+    _, validation = fractions.split_validation(images, options.validation, options.seed)
+    manifest.write_table(rejected, rejected_path)
+    manifest.write_table(validation, options.out_validation)
+    manifest.write_table(images, out)
+    journal.unlink(missing_ok=True)
+    small = int(rejected["reason"].str.startswith(manifest.TOO_SMALL).sum())
+    print(
+        f"manifest: {len(images)} images of {images['class'].nunique()} classes, {len(validation)} of them for validation; "
+        f"{small} too small and {len(rejected) - small} undecodable left out; {time.perf_counter() - started:.1f} s",
+        file=sys.stderr,
+    )
+
+
+def _fraction(options: argparse.Namespace) -> None:
+    table, validation = manifest.read_table(options.manifest), manifest.read_table(options.validation)
+    train = table[~table["path"].isin(validation["path"])]
+    chosen = fractions.select(train, options.fraction, options.seed)
+    manifest.write_table(chosen, options.out)
+    print(
+        f"fraction: {len(chosen)} of {len(train)} training images, {chosen['class'].nunique()} classes, "
+        f"seed {options.seed}",
+        file=sys.stderr,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workflows.data", description=__doc__)
+    stages = parser.add_subparsers(dest="stage", required=True)
+
+    stage = stages.add_parser("synthesize", help="draw dead-leaves images")
+    stage.set_defaults(run=_synthesize)
+    stage.add_argument("--seed", type=_whole, default=0, help="of the collection (default 0)")
+    stage.add_argument("--count", type=_positive, required=True, help="how many images")
+    stage.add_argument("--size", type=_positive, required=True, help="side of an image in pixels")
+    stage.add_argument("--out", type=Path, required=True, help="folder; images land in OUT/train/<class>/<index>.png")
+    stage.add_argument("--threads", type=_positive, help="how many to draw at a time (default: all processors)")
+
+    stage = stages.add_parser(
+        "manifest", help="list, check and hash a source's images, and take out those for validation"
+    )
+    stage.set_defaults(run=_manifest)
+    stage.add_argument(
+        "--root",
+        type=Path,
+        required=True,
+        help="ImageNet (train/<wnid>/ or its tar archives), webdataset shards, DIV2K or any folder of images",
+    )
+    stage.add_argument("--validation", type=_whole, required=True, help="how many images to hold out")
+    stage.add_argument("--seed", type=_whole, default=0, help="of the choice of validation images (default 0)")
+    stage.add_argument(
+        "--min-side",
+        type=_positive,
+        default=1,
+        help="reject images with a shorter side, in pixels: scale times patch size of the largest task (default 1)",
+    )
+    stage.add_argument(
+        "--max-undecodable", type=float, default=0.01, help="stop above this share of undecodable images (default 0.01)"
+    )
+    stage.add_argument("--out-manifest", type=Path, required=True, help="CSV of all usable images")
+    stage.add_argument("--out-validation", type=Path, required=True, help="CSV of those held out")
+    stage.add_argument(
+        "--out-rejected",
+        type=Path,
+        help="CSV of the others with the reason (default: rejected.csv beside the manifest)",
+    )
+    stage.add_argument("--threads", type=_positive, help="how many images to read at a time (default: all processors)")
+
+    stage = stages.add_parser("fraction", help="choose a nested, class-balanced fraction of the training images")
+    stage.set_defaults(run=_fraction)
+    stage.add_argument("--manifest", type=Path, required=True, help="CSV of all usable images")
+    stage.add_argument(
+        "--validation", type=Path, required=True, help="CSV of those held out, which belong to no fraction"
+    )
+    stage.add_argument("--fraction", type=float, required=True, help="in (0, 1]")
+    stage.add_argument("--seed", type=_whole, required=True, help="of the run")
+    stage.add_argument("--out", type=Path, required=True, help="CSV of the chosen images")
+    return parser
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {value}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
