@@ -7,6 +7,7 @@ of the values.
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def bicubic_resize(images: Tensor, scale: float) -> Tensor:
     if images.ndim < 2 or 0 in images.shape[-2:]:
         raise ValueError(f"expected images of shape (..., H, W) with at least one pixel, got {tuple(images.shape)}")
     height, width = images.shape[-2:]
-    with torch.autocast(images.device.type, enabled=False):
+    with without_autocast(images.device.type):
         if images.dtype == torch.uint8:
             dtype, denominator = _exact_arithmetic(scale)
             rows = _integer_weights(height, scale, dtype, images.device)
@@ -61,6 +62,13 @@ def bicubic_resize(images: Tensor, scale: float) -> Tensor:
         rows = _float_weights(height, scale, dtype, product_dtype, images.device)
         columns = _float_weights(width, scale, dtype, product_dtype, images.device)
         return _resize(images, rows, columns, lambda values: values.to(images.dtype))
+
+
+def without_autocast(device_type: str) -> AbstractContextManager:
+    """Full precision, also on devices that know no autocast (`meta`, on which operations are only counted)."""
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def _resize(images: Tensor, rows: list[Block], columns: list[Block], finish: Callable[[Tensor], Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.bicubic import bicubic_resize
+from baselines.bicubic import bicubic_resize, without_autocast
 from baselines.patch_graph import (
     PATCH,
     STRIDE,
@@ -23,13 +23,28 @@ from baselines.patch_graph import (
     find_neighbors,
 )
 from baselines.single_task import SingleTask
-from ipt_models.network import RGB_RANGE, MeanShift
 
+RGB_RANGE = 255.0  # the network's own scale
+RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, on the [0, 1] scale; subtracted and added back
 VGG_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 VGG_CHANNELS = 64
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 FROM_CHECKPOINT = "from_checkpoint"
+
+
+class MeanShift(nn.Conv2d):
+    """Subtracts (sign -1) or adds (sign 1) the mean colour: a frozen 1×1 convolution, which the authors' count includes."""
+
+    def __init__(self, sign: int) -> None:
+        super().__init__(3, 3, 1)
+        self.weight.data = torch.eye(3, device=self.weight.device).view(3, 3, 1, 1)
+        self.bias.data = sign * RGB_RANGE * torch.tensor(RGB_MEAN, device=self.bias.device)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
+            return super().forward(x.to(self.weight.dtype))
 
 
 class ResBlock(nn.Module):
@@ -81,7 +96,7 @@ class VGGFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W) -> (B, 64, H, W)."""
-        if not self.loaded:
+        if not self.loaded and x.device.type != "meta":  # counting operations needs shapes alone
             raise RuntimeError("IGNN was built with `vgg_weights: from_checkpoint` and no checkpoint has been loaded")
         x = (x - self.mean) / self.std
         x = F.relu(F.conv2d(x, self.weight0, self.bias0, padding=1))
@@ -237,7 +252,7 @@ class IGNN(SingleTask, nn.Module):
         """
         height, width = (length // self.graph_scale * self.graph_scale for length in x.shape[-2:])
         reduced = bicubic_resize(x[..., :height, :width], 1 / self.graph_scale)
-        with torch.autocast(x.device.type, enabled=False):  # distances of near patches cancel in reduced precision
+        with without_autocast(x.device.type):  # distances of near patches cancel in reduced precision
             queries = extract_patches(self._graph_features(x))
             keys = extract_patches(self._graph_features(reduced))
             with torch.no_grad():

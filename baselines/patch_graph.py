@@ -47,12 +47,12 @@ def find_neighbors(queries: Tensor, keys: Tensor, scale: int, num_neighbors: int
         (B, query_rows, query_columns, K) positions in the flattened grid of keys, nearest first; K is `num_neighbors`,
         or the number of keys in a window where that is less.
     """
-    tops = _window_starts(queries.shape[1], keys.shape[1], scale, window).to(queries.device)
-    lefts = _window_starts(queries.shape[2], keys.shape[2], scale, window).to(queries.device)
+    tops = _window_starts(queries.shape[1], keys.shape[1], scale, window)
+    lefts = _window_starts(queries.shape[2], keys.shape[2], scale, window)
     height, width = min(window, keys.shape[1]), min(window, keys.shape[2])
     num_neighbors = min(num_neighbors, height * width)
-    rows = torch.arange(keys.shape[1], device=queries.device)
-    columns = torch.arange(keys.shape[2], device=queries.device)
+    rows = torch.arange(keys.shape[1])
+    columns = torch.arange(keys.shape[2])
     # |q - k|² without |q|², which is the same for all keys of a query
     norms = keys.square().sum(dim=-1)
 
@@ -65,11 +65,11 @@ def find_neighbors(queries: Tensor, keys: Tensor, scale: int, num_neighbors: int
             strip = slice(int(left_block[0]), int(left_block[-1]) + width)
             in_columns = (columns[strip] >= left_block[:, None]) & (columns[strip] < left_block[:, None] + width)
             outside = ~(in_rows[:, None, :, None] & in_columns[None, :, None, :]).flatten(2).flatten(0, 1)
+            places = (rows[band, None] * keys.shape[2] + columns[strip]).flatten().to(queries.device)
             candidates = keys[:, band, strip].flatten(1, 2)
             products = torch.matmul(query.flatten(1, 2), candidates.transpose(1, 2))
             distances = norms[:, band, strip].flatten(1)[:, None] - 2 * products
-            distances.masked_fill_(outside, torch.inf)
-            places = (rows[band, None] * keys.shape[2] + columns[strip]).flatten()
+            distances.masked_fill_(outside.to(queries.device), torch.inf)
             nearest = distances.topk(num_neighbors, dim=2, largest=False, sorted=True).indices
             found.append(places[nearest].unflatten(1, query.shape[1:3]))
         bands.append(torch.cat(found, dim=2))

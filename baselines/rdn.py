@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from baselines.single_task import SingleTask
-from ipt_models.official import read_state_dict
 
 RGB_RANGE = 255.0  # the authors' checkpoints take 0-255 and subtract no mean
 KEPT = 4  # with gradient checkpointing every fourth block keeps its activations: half the memory is saved long before
@@ -114,7 +114,7 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
         FileNotFoundError: no such file.
         ValueError: for a file that holds more than tensors, or naming every key that is unknown, missing or misshapen.
     """
-    state = state_dict if isinstance(state_dict, Mapping) else read_state_dict(Path(state_dict))
+    state = state_dict if isinstance(state_dict, Mapping) else _read(Path(state_dict))
     alien = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
     if alien:
         raise ValueError(f"not a state dict of tensors: {', '.join(alien[:5])} hold something else")
@@ -130,6 +130,19 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
         raise ValueError("not a whole RDN checkpoint:\n  " + "\n  ".join(faults))
     model.load_state_dict(dict(state))
     return model
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path} is no plain PyTorch state dict, and nothing else is loaded ({reason})") from None
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
+    return state
 
 
 def _official_sizes(state: Mapping[str, Tensor]) -> dict[str, str | int]:

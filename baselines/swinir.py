@@ -1,5 +1,7 @@
 """SwinIR (Liang et al., ICCV Workshops 2021): basicsr's network behind this package's call."""
 
+import warnings
+
 import baselines.basicsr_alias  # noqa: F401
 
 # isort: split
@@ -35,18 +37,20 @@ class SwinIR(SingleTask, BasicsrSwinIR):
         upsampler: str = "pixelshuffle",
     ) -> None:
         scale = parse_task(task).scale
-        super().__init__(
-            img_size=window_size,  # only sizes tables that basicsr recomputes for every other input
-            embed_dim=embed_dim,
-            depths=depths,
-            num_heads=[num_heads] * len(depths),
-            window_size=window_size,
-            mlp_ratio=mlp_ratio,
-            upscale=scale,
-            img_range=1.0,
-            upsampler=upsampler if scale > 1 else "",
-            resi_connection="1conv",
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.meshgrid")  # basicsr's, about a future release
+            super().__init__(
+                img_size=window_size,  # only sizes tables that basicsr recomputes for every other input
+                embed_dim=embed_dim,
+                depths=depths,
+                num_heads=[num_heads] * len(depths),
+                window_size=window_size,
+                mlp_ratio=mlp_ratio,
+                upscale=scale,
+                img_range=1.0,
+                upsampler=upsampler if scale > 1 else "",
+                resi_connection="1conv",
+            )
         self.set_task(task)
         self.window_size = window_size
         self.tile_alignment = window_size

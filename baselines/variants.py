@@ -30,3 +30,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 UNTRAINED = frozenset({"bicubic", "identity"})
+
+# What the papers say of their networks' parameters, where they say it.
+PUBLISHED: dict[tuple[str, str], str] = {
+    ("edsr_baseline", "sr4"): "1.5 M (EDSR, table 1)",
+    ("edsr", "sr4"): "43 M (EDSR, table 1)",
+    ("swinir_light", "sr2"): "878 K (SwinIR, table 3; without 32,400 of relative position)",
+    ("swinir_light", "sr3"): "886 K (SwinIR, table 3; without 32,400 of relative position)",
+    ("swinir_light", "sr4"): "897 K (SwinIR, table 3; without 32,400 of relative position)",
+    ("swinir", "sr2"): "11.8 M (SwinIR)",
+    ("ipt_base", "sr2"): "115.5 M, 33 G multiply-adds (IPT)",
+}
