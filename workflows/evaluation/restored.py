@@ -48,7 +48,7 @@ class RestoredFolder:
             places += [self.folder / dataset] if one_task else []
             places += [self.folder / task] if one_set else []
             places += [self.folder] if one_task and one_set else []
-            found = next((place for place in places if place.is_dir()), None)
+            found = next((place for place in places if place.is_dir() and _images(place)), None)
             if found is None:
                 looked = ", ".join(map(str, places))
                 raise ImageError(f"no restored images for {task} on {dataset}: looked for {looked}")
@@ -77,7 +77,7 @@ class RestoredFolder:
 
 
 def _match(folder: Path, image: str, task: Task) -> Path:
-    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
+    files = _images(folder)
     exact = [f for f in files if f.stem == image]
     appended = re.compile(rf"{re.escape(image)}(x{task.scale})?([_-].*)?")
     fitting = exact or [f for f in files if appended.fullmatch(f.stem)]
@@ -85,3 +85,7 @@ def _match(folder: Path, image: str, task: Task) -> Path:
         what = f"{len(fitting)} files fit: {', '.join(f.name for f in fitting)}" if fitting else "no file fits"
         raise ImageError(f"{folder / image}: {what}")
     return fitting[0]
+
+
+def _images(folder: Path) -> list[Path]:
+    return [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES and f.name[0] != "."]

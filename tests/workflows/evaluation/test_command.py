@@ -1,0 +1,240 @@
+"""`python -m workflows.evaluation`: tables, pictures, other programs' outputs, and what happens to broken files."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from workflows import models
+from workflows.evaluation.__main__ import COLUMNS, main
+from workflows.evaluation.images import read, write
+from workflows.evaluation.metrics import compare
+
+RNG = np.random.default_rng(2)
+SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_process(monkeypatch):
+    """The command sets these for its own process, which here is the tests'."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def smooth(height, width):
+    grid = np.add.outer(np.linspace(0, 9, height), np.linspace(0, 7, width))[..., None]
+    return (127 + 90 * np.sin(grid + np.arange(3)) + RNG.normal(0, 4, (height, width, 3))).astype(np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name, size in {"a": (40, 31), "b": (26, 27), "c": (33, 33), "d": (24, 60), "e": (17, 16)}.items():
+        write(tmp_path / "Set5" / f"{name}.png", smooth(*size))
+        write(tmp_path / "mine" / f"{name}.png", smooth(*size))
+    return tmp_path
+
+
+def run(root, *arguments, sets=("Set5",), tasks=("sr2",), model="bicubic", out="metrics.csv", status=0):
+    source = ["--model", str(model)] if model else []
+    given = ["--sets", *sets, "--tasks", *tasks, "--data-root", root, "--out", root / out, "--threads", "2"]
+    assert main([str(x) for x in (*source, *given, *arguments)]) == status
+    return table(root / out) if status == 0 else None
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_row_an_image_in_the_contracts_columns(root, capsys):
+    rows = run(root, tasks=("sr2", "sr3"))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(r["task"], r["image"]) for r in rows] == [(t, i) for t in ("sr2", "sr3") for i in "abcde"]
+    assert {r["dataset"] for r in rows} == {"Set5"}
+    assert {(r["model"], r["fraction"], r["seed"], r["head"], r["psnr_rgb"]) for r in rows} == {
+        ("bicubic", "", "", "", "")
+    }
+    assert [(r["height"], r["width"]) for r in rows[5:7]] == [("39", "30"), ("24", "27")]
+    assert {(r["protocol"], r["setting"]) for r in rows} == {("v1", "plain")}
+    printed = capsys.readouterr().out.splitlines()
+    mean = sum(float(r["psnr_y"]) for r in rows[:5]) / 5
+    assert printed[0].startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
+
+
+def test_saved_images_have_the_scores_of_their_rows(root):
+    rows = run(root, "--save-images", root / "out", "--images", "b", "d")
+    assert sorted(str(p.relative_to(root / "out")) for p in (root / "out").rglob("*.*")) == [
+        "sr2/Set5/b.png",
+        "sr2/Set5/d.png",
+    ]
+    output, target = read(root / "out/sr2/Set5/b.png").pixels, read(root / "Set5/b.png").pixels[:26, :26]
+    assert float(rows[1]["psnr_y"]) == pytest.approx(compare(output, target, 2).psnr_y, abs=1e-6)
+    assert float(rows[1]["ssim_y"]) == pytest.approx(compare(output, target, 2).ssim_y, abs=1e-6)
+
+
+def test_threads_and_repetition_change_nothing(root):
+    run(root, out="one.csv")
+    run(root, "--threads", "1", out="two.csv")
+    assert (root / "one.csv").read_bytes() == (root / "two.csv").read_bytes()
+
+
+def test_a_checkpoint_names_itself_and_says_which_head_restored(root, capsys):
+    torch.manual_seed(0)
+    origin = {"experiment": "demo", "model": "ipt", "fraction": 0.2, "seed": 3}
+    models.save(models.build("ipt_tiny", ["sr2", "dn30", "dn50"], **SMALL), root / "model.safetensors", origin)
+    rows = run(root, sets=("mine=mine@here",), model=root / "model.safetensors", status=2)
+    rows = run(root, sets=("mine=mine",), tasks=("sr2", "dn10", "dn70"), model=root / "model.safetensors")
+    assert {(r["experiment"], r["model"], r["fraction"], r["seed"]) for r in rows} == {("demo", "ipt", "0.2", "3")}
+    assert {(r["task"], r["head"], r["psnr_rgb"] != "") for r in rows} == {
+        ("sr2", "sr2", False),
+        ("dn10", "dn30", True),
+        ("dn70", "dn50", True),
+    }
+    assert "by the head for dn50" in capsys.readouterr().out
+    named = ["--experiment", "x", "--label", "mine", "--fraction", "1", "--seed", "0", "--self-ensemble"]
+    rows = run(root, *named, model=root / "model.safetensors")
+    assert {tuple(rows[0][c] for c in ("experiment", "model", "fraction", "seed", "setting"))} == {
+        ("x", "mine", "1.0", "0", "x8")
+    }
+
+
+def test_a_task_that_no_head_fits_is_refused_before_anything_is_scored(root, capsys):
+    torch.manual_seed(0)
+    models.save(models.build("ipt_tiny", ["sr2"], **SMALL), root / "model.safetensors", {"model": "ipt"})
+    run(root, model=root / "model.safetensors", tasks=("sr2", "sr3"), status=2)
+    assert "ipt was trained on sr2 and has no head for sr3" in capsys.readouterr().err
+    assert not (root / "metrics.csv").exists()
+
+
+def test_references_score_their_half_of_the_tasks(root, capsys):
+    sets, tasks = ("Set5", "mine=mine"), ("sr2", "dn30")
+    rows = run(root, sets=sets, tasks=tasks)
+    assert {(r["dataset"], r["task"]) for r in rows} == {("Set5", "sr2"), ("mine", "sr2")}
+    assert "bicubic has no meaning for dn30: not scored" in capsys.readouterr().out
+    rows = run(root, sets=sets, tasks=tasks, model="identity")
+    assert {(r["dataset"], r["task"]) for r in rows} == {("mine", "dn30")}
+    run(root, tasks=("sr2",), model="identity", status=2)
+    assert "identity restores none of the tasks sr2" in capsys.readouterr().err
+
+
+def test_other_programs_outputs_are_scored_like_the_suites_own(root):
+    own = run(root, "--save-images", root / "theirs", tasks=("sr2", "sr3"))
+    again = run(root, "--restored", root / "theirs", model=None, tasks=("sr2", "sr3"), out="again.csv")
+    for row, copy in zip(own, again, strict=True):
+        assert copy["model"] == "theirs"
+        assert {k: v for k, v in row.items() if k != "model"} == {k: v for k, v in copy.items() if k != "model"}
+
+
+def test_restored_files_may_lie_flat_and_carry_a_suffix(root):
+    own = run(root, "--save-images", root / "out")
+    (root / "flat").mkdir()
+    for path in (root / "out/sr2/Set5").iterdir():
+        path.rename(root / "flat" / f"{path.stem}_x2_SR.png")
+    again = run(root, "--restored", root / "flat", "--label", "SR", model=None, out="again.csv")
+    assert [r["psnr_y"] for r in again] == [r["psnr_y"] for r in own]
+    assert {r["model"] for r in again} == {"SR"}
+
+
+def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed(root, capsys):
+    run(root, "--save-images", root / "out")
+    folder = root / "out/sr2/Set5"
+    (folder / "a.png").unlink()
+    (folder / "b.png").rename(folder / "b_x2.png")
+    write(folder / "b_other.png", smooth(26, 26))
+    write(folder / "c.png", smooth(33, 33))
+    run(root, "--restored", root / "out", model=None, out="again.csv", status=1)
+    errors = capsys.readouterr().err
+    assert "3 of 5 images failed" in errors
+    assert "Set5/a: no file fits" in errors
+    assert "2 files fit: b_other.png, b_x2.png" in errors
+    assert "c.png: is 33x33, expected 32x32 for sr2" in errors
+    assert [r["image"] for r in table(root / "again.incomplete.csv")] == ["d", "e"]
+    run(root, "--restored", root / "nowhere", model=None, status=2)
+    run(root, "--restored", root / "out", model=None, tasks=("sr3",), status=2)
+    assert "no restored images for sr3 on Set5: looked for" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["bicubic", "network"])
+def test_a_broken_file_costs_its_own_row_and_fails_the_run_at_its_end(root, capsys, model):
+    if model == "network":
+        torch.manual_seed(0)
+        model = root / "model.safetensors"
+        models.save(models.build("ipt_tiny", ["sr2"], **SMALL), model, {"model": "ipt"})
+    whole = run(root, model=model)
+    (root / "metrics.csv").unlink()
+    data = (root / "Set5/b.png").read_bytes()
+    (root / "Set5/b.png").write_bytes(data[: len(data) // 2])
+    write(root / "Set5/e.png", smooth(4, 20))
+    run(root, model=model, status=1)
+    errors = capsys.readouterr().err
+    assert "2 of 5 images failed" in errors
+    assert "b.png: is damaged" in errors
+    assert "e.png: 20x4 pixels leave nothing inside the border of 2 that sr2 cuts" in errors
+    assert not (root / "metrics.csv").exists()  # what is left is not the set's mean
+    assert table(root / "metrics.incomplete.csv") == [whole[0], *whole[2:4]]
+
+
+def test_small_images_have_an_empty_ssim(root):
+    write(root / "Set5/e.png", smooth(14, 14))
+    rows = run(root)
+    assert [r["image"] for r in rows if r["ssim_y"] == ""] == ["e"]
+    assert math.isfinite(float(rows[4]["psnr_y"]))
+
+
+def test_gray_files_follow_the_convention_that_is_asked_for(root):
+    gray = smooth(40, 40)[..., :1].repeat(3, 2)
+    Image.fromarray(gray[..., 0]).save(root / "Set5/a.png")
+    rgb, matlab = run(root), run(root, "--gray", "matlab")
+    gain = float(rgb[0]["psnr_y"]) - float(matlab[0]["psnr_y"])
+    assert gain == pytest.approx(20 * math.log10(256 / 219.859), abs=1e-5)
+    assert [r["psnr_y"] for r in rgb[1:]] == [r["psnr_y"] for r in matlab[1:]]
+    assert {r["protocol"] for r in matlab} == {"v1 gray=matlab"}
+
+
+def test_exported_inputs_are_what_models_are_given(root):
+    command = ["export-inputs", "--sets", "mine=mine", "--tasks", "sr2", "dn30", "--data-root", str(root)]
+    assert main([*command, "--out", str(root / "inputs"), "--images", "b"]) == 0
+    names = sorted(str(p.relative_to(root / "inputs")) for p in (root / "inputs").rglob("*.*"))
+    assert names == [
+        f"{t}/mine/b_{x}" for t, x in (("dn30", "HR.png"), ("dn30", "LR.npy"), ("sr2", "HR.png"), ("sr2", "LR.png"))
+    ]
+    clean = read(root / "mine/b.png").pixels
+    np.testing.assert_array_equal(read(root / "inputs/sr2/mine/b_HR.png").pixels, clean[:26, :26])
+    assert read(root / "inputs/sr2/mine/b_LR.png").pixels.shape == (13, 13, 3)
+    noisy = np.load(root / "inputs/dn30/mine/b_LR.npy")
+    assert (noisy.dtype, noisy.shape) == (np.float32, clean.shape)
+    identity = run(root, sets=("mine=mine",), tasks=("dn30",), model="identity")[1]
+    rounded = np.floor(noisy + 0.5).astype(np.uint8)
+    assert float(identity["psnr_rgb"]) == pytest.approx(compare(rounded, clean).psnr_rgb, abs=1e-5)
+
+
+def test_wrong_requests_end_with_one_message(root, capsys):
+    run(root, sets=("Set6",), status=2)
+    run(root, model=root / "gone.safetensors", status=2)
+    run(root, "--save-images", root, "--images", "zebra", status=2)
+    run(root, "--stride", "4", status=2)
+    run(root, tasks=("sr5",), status=2)
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 5
+    assert "unknown set 'Set6', did you mean 'Set5'" in errors[0]
+    assert "no checkpoint at" in errors[1]
+    assert "--images: no zebra in the sets; there are a, b, c, d, e" in errors[2]
+    assert "bicubic is not a network" in errors[3]
+    assert "unknown task 'sr5'" in errors[4]
+    assert not (root / "metrics.csv").exists()
+
+
+def test_download_writes_where_the_set_is_looked_for(root, monkeypatch, capsys):
+    from workflows.evaluation import download
+
+    asked = []
+    monkeypatch.setattr(download, "fetch", lambda url, sha256, folder: asked.append((url, len(sha256), folder)))
+    assert main(["download", "--sets", "DIV2K", "--data-root", str(root)]) == 0
+    (url, digits, folder) = asked[0]
+    assert (url.startswith("https://"), digits, folder) == (True, 64, root / "DIV2K/DIV2K_valid_HR")
+    assert "DIV2K is in" in capsys.readouterr().out

@@ -1,0 +1,161 @@
+"""Downloads from a local file server: checked, retried, atomic, and nothing lands outside its folder."""
+
+import hashlib
+import io
+import tarfile
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from workflows.evaluation.download import DownloadError, fetch
+
+PICTURE = b"pixels"
+
+
+def zipped(*names):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        for name in names:
+            file.writestr(name, PICTURE)
+    return data.getvalue()
+
+
+def tarred(*names, link=None):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as file:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(PICTURE)
+            file.addfile(member, io.BytesIO(PICTURE))
+        if link:
+            member = tarfile.TarInfo(link[0])
+            member.type, member.linkname = tarfile.SYMTYPE, link[1]
+            file.addfile(member)
+    return data.getvalue()
+
+
+@pytest.fixture
+def server():
+    """Serves `server.content` at any path, after `server.answers` have each been given once."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests += 1
+            answer = self.server.answers.pop(0) if self.server.answers else 200
+            body = self.server.content
+            if answer == "cut":
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2])
+                return
+            self.send_response(answer)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.requests, server.answers, server.content = (
+            0,
+            [],
+            zipped("Set/HR/a.png", "Set/HR/b.png", "Set/HR/readme.txt"),
+        )
+        server.url = f"http://127.0.0.1:{server.server_port}/set.zip"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def get(server, folder, digest=None):
+    digest = digest or hashlib.sha256(server.content).hexdigest()
+    fetch(server.url, digest, folder, tries=3, pause=0, progress=False)
+
+
+def nothing_is_left(tmp_path):
+    return list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_images_are_unpacked_without_the_folders_that_all_share(server, tmp_path, pack):
+    server.content = pack("Set/HR/a.png", "Set/HR/b.png", "Set/HR/readme.txt")
+    get(server, tmp_path / "data/Set5")
+    assert sorted(p.name for p in (tmp_path / "data/Set5").iterdir()) == ["a.png", "b.png"]
+    assert (tmp_path / "data/Set5/a.png").read_bytes() == PICTURE
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["Set5"]
+
+
+def test_a_folder_that_is_there_is_left_alone(server, tmp_path):
+    (tmp_path / "Set5").mkdir()
+    get(server, tmp_path / "Set5")
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize("answers", [[503, 500], ["cut", 429]])
+def test_passing_troubles_are_tried_again(server, tmp_path, answers):
+    server.answers = answers
+    get(server, tmp_path / "Set5")
+    assert server.requests == 3
+    assert (tmp_path / "Set5/a.png").exists()
+
+
+def test_lasting_troubles_end_with_the_address(server, tmp_path):
+    server.answers = [503] * 5
+    with pytest.raises(DownloadError, match=rf"{server.url}: failed 3 times"):
+        get(server, tmp_path / "Set5")
+    assert server.requests == 3
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_missing_file_is_not_tried_again(server, tmp_path):
+    server.answers = [404]
+    with pytest.raises(DownloadError, match="answered 404"):
+        get(server, tmp_path / "Set5")
+    assert server.requests == 1
+
+
+def test_another_checksum_unpacks_nothing(server, tmp_path):
+    with pytest.raises(DownloadError, match="expected 00; nothing was unpacked"):
+        get(server, tmp_path / "Set5", "00")
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped("a.png", "../evil.png"),
+        zipped("a.png", "/evil.png"),
+        zipped("a.png", "x\\..\\..\\evil.png"),
+        tarred("a.png", "../../evil.png"),
+        tarred("a.png", "/evil.png"),
+        tarred("a.png", link=("link", "/etc")),
+    ],
+    ids=["zip ..", "zip absolute", "zip backslash", "tar ..", "tar absolute", "tar link"],
+)
+def test_no_member_lands_outside_its_folder(server, tmp_path, content):
+    server.content = content
+    with pytest.raises(DownloadError, match="would land outside its folder"):
+        get(server, tmp_path / "inner/Set5")
+    assert list(tmp_path.rglob("*.png")) == []
+    assert nothing_is_left(tmp_path / "inner")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>moved</html>", "neither a zip nor a tar"),
+        (zipped("readme.txt"), "holds no images"),
+        (zipped("a.png")[:-30], "neither a zip nor a tar|damaged"),
+    ],
+)
+def test_what_is_no_archive_of_images_is_refused(server, tmp_path, content, message):
+    server.content = content
+    with pytest.raises(DownloadError, match=message):
+        get(server, tmp_path / "Set5")
+    assert nothing_is_left(tmp_path)
