@@ -1,0 +1,1 @@
+"""Where training images come from, which fraction is used, how batches are made and degraded."""

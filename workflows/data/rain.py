@@ -12,10 +12,10 @@ import torch
 
 # Ranges that each image draws from, uniformly: degrees from the vertical; pixels; drops a pixel; on the 0-1 scale.
 ANGLE = (-40.0, 40.0)
-LENGTH = (9.0, 33.0)
-WIDTH = (0.6, 1.3)
-DENSITY = (0.001, 0.006)
-BRIGHTNESS = (0.25, 0.75)
+LENGTH = (7.0, 31.0)
+WIDTH = (0.4, 0.9)
+DENSITY = (0.001, 0.005)
+BRIGHTNESS = (0.1, 0.7)
 
 _REACH = 20  # pixels from a streak's centre to the end of the longest, with its soft edge
 
@@ -46,11 +46,11 @@ def rain_streaks(
     drops = torch.where(chance < density, brightness * (0.5 + chance / density), 0.0)
 
     kernel = _lines(angle, length, thickness)
-    size = (height + 4 * _REACH, width + 4 * _REACH)  # room enough that the circular convolution does not wrap
-    spectrum = torch.fft.rfft2(drops, s=size) * torch.fft.rfft2(kernel, s=size)
-    streaks = torch.fft.irfft2(spectrum, s=size)
-    # The kernel's centre lies at (_REACH, _REACH), the image begins there in the drops.
-    return streaks[:, None, 2 * _REACH : 2 * _REACH + height, 2 * _REACH : 2 * _REACH + width].clamp_min(0)
+    size = drops.shape[1:]
+    streaks = torch.fft.irfft2(torch.fft.rfft2(drops) * torch.fft.rfft2(kernel, s=size), s=size)
+    # The kernel's centre is at (_REACH, _REACH), and so is the image's corner among the drops. What the circular
+    # convolution wraps around lies before the part that is kept.
+    return streaks[:, None, 2 * _REACH :, 2 * _REACH :].clamp_min(0)
 
 
 def _lines(angle: torch.Tensor, length: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
@@ -61,5 +61,5 @@ def _lines(angle: torch.Tensor, length: torch.Tensor, width: torch.Tensor) -> to
     down, right = axis[:, None], axis[None, :]
     sine, cosine = torch.sin(angle * (math.pi / 180)), torch.cos(angle * (math.pi / 180))
     along, across = cosine * down + sine * right, cosine * right - sine * down
-    beyond = (along.abs() - length / 2).clamp_min(0)
-    return torch.exp(-0.5 * (across / width) ** 2 - 0.5 * beyond**2)
+    taper = torch.exp(-2 * (2 * along / length) ** 4)  # flat in the middle, 0.14 of it at half the length
+    return torch.exp(-0.5 * (across / width) ** 2) * taper
