@@ -9,6 +9,7 @@ the similarities, so that sums of features give them without any matrix.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -73,7 +74,9 @@ def contrastive_loss(
         raise ValueError(f"block_size={block_size}: expected at least 1")
     batch, patches, _ = features.shape
     if image_ids is not None and (image_ids.shape != (batch,) or image_ids.is_floating_point()):
-        raise ValueError(f"image_ids of shape {tuple(image_ids.shape)}, {image_ids.dtype}: expected ({batch},), integers")
+        raise ValueError(
+            f"image_ids of shape {tuple(image_ids.shape)}, {image_ids.dtype}: expected ({batch},), integers"
+        )
     if formulation == "supcon" and patches < 2:
         raise ValueError("supcon needs at least two patches an image: a patch's positives are the others of its image")
 
@@ -90,7 +93,9 @@ def contrastive_loss(
             raise ValueError("the contrastive loss needs at least two different images: this batch has only one")
 
         anchors = rows[first : first + batch]
-        negative = LogSum.apply(rows, ids, temperature, formulation, max(1, block_size // patches), first, first + batch)
+        negative = LogSum.apply(
+            rows, ids, temperature, formulation, max(1, block_size // patches), first, first + batch
+        )
         if formulation == "supcon":
             positive = supcon_positive(anchors, ids[first : first + batch], rows, ids)
         else:
@@ -185,7 +190,7 @@ class LogSum(torch.autograd.Function):
 def block_pairs(images: int, size: int, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
     """Pairs (a, b) of blocks of images: all with an anchor in a, mirrored pairs of anchors once."""
     cuts = sorted({0, images, *range(0, start, size), *range(start, stop, size), *range(stop, images, size)})
-    blocks = [slice(low, high) for low, high in zip(cuts, cuts[1:], strict=False)]
+    blocks = [slice(low, high) for low, high in pairwise(cuts)]
     for a in blocks:
         if start <= a.start < stop:
             for b in blocks:

@@ -58,7 +58,9 @@ def restore(
     size = model.patch_size
     stride = size if stride is None else stride
     if x.ndim != 4 or x.shape[:2] != (1, 3) or 0 in x.shape or not x.is_floating_point():
-        raise ValueError(f"image of shape {tuple(x.shape)}, {x.dtype}: expected (1, 3, H, W), floating, H and W from 1 up")
+        raise ValueError(
+            f"image of shape {tuple(x.shape)}, {x.dtype}: expected (1, 3, H, W), floating, H and W from 1 up"
+        )
     if not 1 <= stride <= size:
         raise ValueError(f"stride={stride}: expected 1 to {size}, the network's patch_size")
     if batch_size < 1:
@@ -127,6 +129,7 @@ def window_weights(begins: list[int], size: int, scale: int, blend: Blend) -> Te
         low = torch.cat([begin[:1], meet])
         high = torch.cat([meet, begin[-1:] + size])
         return ((place > low[:, None]) & (place < high[:, None])).float()
+
     # A triangle over each window, rising from its ends to its middle, divided by the sum of all at the place.
     def triangle(window: Tensor, at: Tensor) -> Tensor:
         return (size / 2 - (at - window - size / 2).abs()).clamp(min=0)

@@ -217,8 +217,8 @@ class IPT(nn.Module):
         gradient_checkpointing: bool = False,
     ):
         super().__init__()
+        check_arguments(tasks, num_feat, patch_dim, patch_size, num_heads, depth, position)
         embed_dim = num_feat * patch_dim**2
-        check_sizes(tasks, num_feat, patch_dim, patch_size, num_heads, depth, position)
         grid = patch_size // patch_dim
         self.tasks = tuple(tasks)
         self.patch_dim = patch_dim
@@ -241,13 +241,14 @@ class IPT(nn.Module):
         self.heads = nn.ModuleDict({task: make_head(num_feat) for task in self.tasks})
         self.tails = nn.ModuleDict({task: make_tail(num_feat, parse_task(task).scale) for task in self.tasks})
 
-        self.pos_embed = None
         if position in ("learned", "learned_every_layer"):
             self.pos_embed = nn.Parameter(torch.randn(grid**2, embed_dim))
         elif position == "sincos2d":
             from timm.layers import build_sincos2d_pos_embed  # timm takes seconds to import
 
             self.register_buffer("pos_embed", build_sincos2d_pos_embed([grid, grid], embed_dim), persistent=False)
+        else:
+            self.pos_embed = None
 
         self.embed = nn.Linear(embed_dim, embed_dim) if mlp else None
         self.task_embed = nn.Parameter(torch.randn(len(tasks), grid**2, embed_dim)) if mlp else None
@@ -285,7 +286,9 @@ class IPT(nn.Module):
         task = self.resolve(task)
         if x.ndim != 4 or x.shape[1:] != (3, self.patch_size, self.patch_size):
             size = self.patch_size
-            raise ValueError(f"input of shape {tuple(x.shape)}: expected (B, 3, {size}, {size}); see ipt_models.restore")
+            raise ValueError(
+                f"input of shape {tuple(x.shape)}: expected (B, 3, {size}, {size}); see ipt_models.restore"
+            )
         x = self.heads[task](self.sub_mean(x * RGB_RANGE))  # (B, C, H, W)
         features = self.transform(self.to_tokens(x), task)  # (B, N, D)
         y = self.add_mean(self.tails[task](x + self.to_image(features))) / RGB_RANGE
@@ -342,7 +345,7 @@ class IPT(nn.Module):
             layer.compile(**kwargs)
 
 
-def check_sizes(
+def check_arguments(
     tasks: Sequence[str],
     num_feat: int,
     patch_dim: int,
@@ -355,8 +358,8 @@ def check_sizes(
         raise ValueError(f"tasks={tasks!r}: expected a sequence of different names, at least one")
     for task in tasks:
         parse_task(task)
-    sizes = dict(num_feat=num_feat, patch_dim=patch_dim, patch_size=patch_size, num_heads=num_heads, depth=depth)
-    for name, value in sizes.items():
+    names = ("num_feat", "patch_dim", "patch_size", "num_heads", "depth")
+    for name, value in zip(names, (num_feat, patch_dim, patch_size, num_heads, depth), strict=True):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
     embed_dim = num_feat * patch_dim**2

@@ -11,6 +11,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ipt_models.network import IPT, Position
@@ -18,7 +20,7 @@ from ipt_models.tasks import parse_task
 
 POSITION_IDS = "body.position_encoding.position_ids"  # 0 … N-1, a constant that our network does without
 
-# Our names -> theirs, of the parts outside heads and tails; {} stands for the number of a layer or parameter kinds.
+# Our names -> theirs, heads and tails aside.
 NAMES = [
     (r"pos_embed", r"body.position_encoding.pe.weight"),
     (r"task_embed", r"body.query_embed.weight"),
@@ -40,18 +42,20 @@ def load_official(
     tasks: Sequence[str] | None = None,
     position: Position | None = None,
     num_heads: int = 12,
+    patch_size: int | None = None,
 ) -> IPT:
     """Make an IPT from one of the authors' checkpoints, or of one with their names and shapes.
 
     Loading runs no code from the file: only tensors are read (`weights_only`).
 
     Args:
-        checkpoint: a file that `torch.load` reads, or a state dict.
+        checkpoint: a file of PyTorch or a safetensors file, or a state dict.
         tasks: names of the tasks in the order of the heads. May be left out where the shapes tell: a head with a scale of
             2, 3 or 4 is super-resolution; one with scale 1 denoises or derains, and only the user knows which.
         position: `learned` (the default where there is an embedding) or `learned_every_layer`, which shapes cannot tell
             apart.
-        num_heads: attention heads, which shapes cannot tell either; 12 in all that the authors published.
+        num_heads: attention heads, which shapes cannot tell either; 12 in the authors' code.
+        patch_size: needed only where no embedding tells it; 48 then if left out, as in the authors' code.
 
     Raises:
         FileNotFoundError: no such file.
@@ -63,6 +67,8 @@ def load_official(
     if alien:
         raise ValueError(f"not a state dict of tensors: {', '.join(alien[:5])} hold something else")
     sizes = infer_sizes(state)
+    if patch_size is not None:
+        sizes["patch_size"] = patch_size
     tasks = infer_tasks(state, tasks)
     if position is None:
         position = "learned" if any(".pe." in key for key in state) else "none"
@@ -82,10 +88,7 @@ def load_official(
         raise ValueError(f"not the IPT checkpoint that its sizes {sizes} speak of:\n  " + "\n  ".join(faults))
 
     model.load_state_dict(
-        {
-            name: state[official_name(name, model.tasks)].view_as(tensor)
-            for name, tensor in model.state_dict().items()
-        }
+        {name: state[official_name(name, model.tasks)].view_as(tensor) for name, tensor in model.state_dict().items()}
     )
     return model
 
@@ -126,9 +129,11 @@ def read_state_dict(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(f"{path} is no plain PyTorch state dict, and nothing else is loaded ({reason})") from None
     if not isinstance(state, Mapping):
         raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
@@ -148,7 +153,7 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, int | bool]:
     if num_feat * patch_dim**2 != embed_dim:
         raise ValueError(f"not an IPT checkpoint: {embed_dim} numbers a token are no squares of {num_feat} features")
 
-    tokens = 16**2  # without any embedding the network fits all patch sizes: the authors' grid
+    tokens = (48 // patch_dim) ** 2  # without any embedding the same weights fit all patch sizes
     for key, axis, divisor in ((POSITION_IDS, -1, 1), ("body.query_embed.weight", -1, embed_dim)):
         if key in state:
             tokens = state[key].shape[axis] // divisor
