@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workflows.reporting.records import ReportError
 
-FIGURES = ("psnr_fraction", "contrastive_gain", "training_curves")
+FIGURES = ("psnr_fraction", "contrastive_gain", "training_curves", "ablations", "quality_cost")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,9 +35,17 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--out-runs", type=Path, required=True)
     collect.set_defaults(run=_collect)
 
-    tables = commands.add_parser("tables", help="write the summary as CSV, Markdown and LaTeX")
+    tables = commands.add_parser("tables", help="write all tables as CSV, Markdown and LaTeX")
     _add_inputs(tables)
-    tables.add_argument("--out-dir", type=Path, required=True, help="for summary.csv, summary.md and summary.tex")
+    tables.add_argument(
+        "--out-dir",
+        type=Path,
+        required=True,
+        help="for summary, differences, crossovers, data, costs, published and ensembled, each as .csv, .md and .tex",
+    )
+    tables.add_argument(
+        "--bootstrap", action="store_true", help="add intervals over seeds x images (from eight seeds on)"
+    )
     tables.set_defaults(run=_tables)
 
     figure = commands.add_parser("figure", help="draw one figure; a .csv among the outputs holds what it shows")
@@ -91,7 +99,7 @@ def _tables(options: argparse.Namespace) -> None:
     from workflows.reporting.records import read_results, read_runs
     from workflows.reporting.tables import write_tables
 
-    write_tables(read_results(options.results), read_runs(options.runs), options.out_dir)
+    write_tables(read_results(options.results), read_runs(options.runs), options.out_dir, options.bootstrap)
 
 
 def _figure(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setti
 # The last tenth of the logged rows gives the final training loss: a single batch's is mostly noise.
 FINAL_SHARE = 0.1
 
-# Two runs are twins where everything is equal but these, which say which run it is.
-NOT_OF_TWINS = ("experiment", "name", "model", "label", "digest", "contrastive", "fraction", "seed")
+# These say which run it is; the rest of its config says how it trains.
+IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
 
 
 def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
@@ -68,8 +68,9 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (in all), `patches_<task>`,
     `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel`,
     `contrastive` (λ, 0 without), `formulation`, `temperature`, `twin` (equal for runs of one seed and fraction that differ
-    in the contrastive loss alone), `train_hours`, `train_l1` (0-255 scale, mean of the last tenth of the log),
-    `validation_l1`, `validation_psnr` (last measured), `contrastive_share` (mean over the log), `commit`, `dirty`.
+    in the contrastive loss alone), `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
+    `train_l1` (0-255 scale, mean of the last tenth of the log), `validation_l1`, `validation_psnr` (last measured),
+    `contrastive_share` (of the gradient's norm, mean over the log), `commit`, `dirty`.
 
     Args:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
@@ -123,6 +124,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "formulation": contrastive.get("formulation"),
             "temperature": contrastive.get("temperature"),
             "twin": _twin(provenance["config"]),
+            "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
             "train_hours": training["wall_seconds"] / 3600,
             "commit": provenance["commit"],
             "dirty": provenance["dirty"],
@@ -132,10 +134,24 @@ def _facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _twin(config: dict[str, Any]) -> str:
-    rest = {key: value for key, value in config.items() if key not in NOT_OF_TWINS}
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`."""
+    kept = {key: value for key, value in config.items() if key not in IDENTITY}
     for section, harmless in (("training", WATCHING), ("data", FEEDING)):
-        rest[section] = {key: value for key, value in rest.get(section, {}).items() if key not in harmless}
+        kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
+    return dict(_flatten(kept, ""))
+
+
+def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield prefix + key, value
+
+
+def _twin(config: dict[str, Any]) -> str:
+    rest = {key: value for key, value in settings(config).items() if not key.startswith("contrastive.")}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -73,7 +73,9 @@ def read_runs(path: Path | str) -> pd.DataFrame:
     Raises:
         ReportError: naming the file and what it lacks.
     """
-    return _read(path, RUN_COLUMNS, text=["run", "status", "model", "label", "variant", "tasks", "twin", "commit"])
+    return _read(
+        path, RUN_COLUMNS, text=["run", "status", "model", "label", "variant", "tasks", "twin", "settings", "commit"]
+    )
 
 
 def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame:

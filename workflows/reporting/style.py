@@ -56,8 +56,8 @@ def model_colors(runs: pd.DataFrame) -> dict[str, tuple]:
 
 
 def model_markers(runs: pd.DataFrame) -> dict[str, str]:
-    """Marker of every trained model, so that colour is never the only sign."""
-    return {model: MARKERS[i % len(MARKERS)] for i, model in enumerate(models(runs))}
+    """Marker of every trained model, so that colour is never the only sign; where colours repeat, markers differ."""
+    return {model: MARKERS[(i + i // len(COLORS)) % len(MARKERS)] for i, model in enumerate(models(runs))}
 
 
 def panels(keys: list, height: float = 2.45) -> tuple[Figure, dict]:

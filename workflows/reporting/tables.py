@@ -1,192 +1,75 @@
-"""The summary as tables to read and to put into a paper: models × fractions for every task and dataset."""
+"""Every table in three forms: tidy CSV with unrounded numbers, Markdown, and LaTeX with booktabs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from workflows.reporting import score_tables, study_tables
 from workflows.reporting.files import write_csv, write_text
-from workflows.reporting.records import labels, models, percent, references
+from workflows.reporting.inference import crossovers, data_limits, differences, power_laws
+from workflows.reporting.markup import LATEX, MARKDOWN, Block, to_latex, to_markdown
+from workflows.reporting.records import SCORED_ON
 from workflows.reporting.summary import summarise
 
 
 @dataclass(frozen=True)
-class Format:
-    """How a kind of file marks text."""
-
-    escape: Callable[[str], str]
-    best: Callable[[str], str]
-    second: Callable[[str], str]
-    plus_minus: str
-
-
-MARKDOWN = Format(
-    escape=lambda text: text.replace("|", "\\|"),
-    best=lambda text: f"**{text}**",
-    second=lambda text: f"<u>{text}</u>",
-    plus_minus="±",
-)
-
-_LATEX_SPECIAL = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"–": "--", "×": r"$\times$", "±": r"$\pm$", "λ": r"$\lambda$"},
-}
-LATEX = Format(
-    escape=lambda text: "".join(_LATEX_SPECIAL.get(character, character) for character in text),
-    best=lambda text: f"\\textbf{{{text}}}",
-    second=lambda text: f"\\underline{{{text}}}",
-    plus_minus=r"$\pm$",
-)
-
-
-@dataclass(frozen=True)
-class Block:
-    """One table: its heading, what a reader must know, the header and the rows, all marked up already."""
+class Table:
+    """A table: its title, its data, its form for readers, and what is said where there is nothing in it."""
 
     title: str
-    notes: list[str]
-    header: list[str]
-    rows: list[list[str]]
+    data: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+    blocks: Callable[..., list[Block]]
+    nothing: str
 
 
-def blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
-    """The summary as one table a task and dataset.
+def _data(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    keys = [*SCORED_ON, "model"]
+    return data_limits(results, runs).merge(power_laws(results, runs), on=keys, how="outer", sort=False)
 
-    Rows are models, columns fractions with mean PSNR-Y / SSIM (dn: PSNR-Y / PSNR-RGB / SSIM), then costs. Best and
-    second are marked in every column and for every metric; equal printed numbers share their mark.
+
+def tables(bootstrap: bool = False) -> dict[str, Table]:
+    """All tables by file name; `bootstrap` adds intervals over seeds × images to the differences."""
+    return {
+        "summary": Table("Scores", summarise, score_tables.blocks, "No run is scored yet."),
+        "differences": Table(
+            "Differences between models",
+            partial(differences, bootstrap=bootstrap),
+            partial(study_tables.difference_blocks, bootstrap=bootstrap),
+            "No two models are scored at one fraction and seed.",
+        ),
+        "crossovers": Table(
+            "Where the transformer overtakes",
+            crossovers,
+            study_tables.crossover_blocks,
+            "There are no two fractions at which an IPT and another network are both scored.",
+        ),
+        "data": Table("What data bought", _data, study_tables.data_blocks, "No model is scored at two fractions."),
+        "costs": Table("Costs", study_tables.costs, study_tables.cost_blocks, "Nothing was trained."),
+        "published": Table(
+            "Beside the published numbers",
+            study_tables.published,
+            study_tables.published_blocks,
+            "There are no published numbers for the sets and tasks scored here.",
+        ),
+        "ensembled": Table(
+            "With overlap averaging or self-ensemble",
+            score_tables.ensembled,
+            score_tables.ensembled_blocks,
+            "Nothing was scored with overlap averaging or self-ensemble.",
+        ),
+    }
+
+
+def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, bootstrap: bool = False) -> None:
+    """Write `<name>.csv`, `<name>.md` and `<name>.tex` for every table, the empty ones too.
+
+    Raises:
+        ReportError: `bootstrap` with fewer than eight seeds.
     """
-    summary = summarise(results, runs)
-    return [_block(cells, runs, form) for _, cells in summary.groupby(["task", "dataset"], sort=False)]
-
-
-def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format) -> Block:
-    task, dataset = cells[["task", "dataset"]].iloc[0]
-    metrics = {"psnr_y": 2, **({"psnr_rgb": 2} if task.startswith("dn") else {}), "ssim_y": 4}
-    fractions = sorted(cells["fraction"].dropna().unique())
-    names = labels(runs)
-    untrained = [model for model in references(runs) if model in set(cells["model"])]
-    order = [*untrained, *models(runs)]
-
-    columns = []
-    for fraction in fractions or [None]:
-        # What is not trained is the same at every fraction and stands in every column to be compared with.
-        there = cells[(cells["fraction"] == fraction) | cells["fraction"].isna()].set_index("model").reindex(order)
-        columns.append(_column(there, metrics, int(cells["seeds"].max()), form))
-    costs = [_cost(cells, order, cost) for cost in ("steps", "patches", "task_patches", "parameters")]
-
-    head = [percent(fraction) for fraction in fractions] or ["score"]
-    header = ["model", *head, "steps", "patches", f"patches of {task}", "parameters"]
-    rows = [
-        [
-            form.escape(names[model]),
-            *(column[model] for column in columns),
-            *(form.escape(cost[model]) for cost in costs),
-        ]
-        for model in order
-    ]
-    notes = [form.escape(note) for note in _notes(cells, metrics, names)]
-    return Block(form.escape(f"{dataset}, {task}"), notes, [form.escape(text) for text in header], rows)
-
-
-def _column(there: pd.DataFrame, metrics: dict[str, int], most_seeds: int, form: Format) -> dict[str, str]:
-    """The texts of one column by model."""
-    parts = {model: [] for model in there.index}
-    for metric, digits in metrics.items():
-        rounded = there[metric].round(digits)
-        ranking = rounded.dropna().drop_duplicates().sort_values(ascending=False).to_list()
-        for model, value in rounded.items():
-            if pd.isna(value):
-                parts[model].append("–" if there["seeds"].get(model, 0) else None)
-                continue
-            text = f"{value:.{digits}f}"
-            if metric == "psnr_y" and pd.notna(there.loc[model, "psnr_y_high"]):
-                half = there.loc[model, "psnr_y_high"] - there.loc[model, "psnr_y"]
-                text += f" {form.plus_minus} {half:.{digits}f}"
-            rank = ranking.index(value)
-            parts[model].append(form.best(text) if rank == 0 else form.second(text) if rank == 1 else text)
-    texts = {}
-    for model, values in parts.items():
-        texts[model] = "missing" if None in values else " / ".join(values)
-        seeds = there.loc[model, "seeds"]
-        if None not in values and seeds < most_seeds and pd.notna(there.loc[model, "fraction"]):
-            texts[model] += f" (n = {seeds:.0f})"
-    return texts
-
-
-def _cost(cells: pd.DataFrame, order: list[str], cost: str) -> dict[str, str]:
-    """A cost by model, as a range where it differs between fractions."""
-    texts = {}
-    for model in order:
-        values = cells.loc[cells["model"] == model, cost].dropna().astype("float64")
-        if values.empty:
-            texts[model] = "–"
-        elif values.min() == values.max():
-            texts[model] = f"{values.min():,.0f}"
-        else:
-            texts[model] = f"{values.min():,.0f}–{values.max():,.0f}"
-    return texts
-
-
-def _notes(cells: pd.DataFrame, metrics: dict[str, int], names: dict[str, str]) -> list[str]:
-    first = cells.iloc[0]
-    titles = {"psnr_y": "PSNR-Y in dB", "psnr_rgb": "PSNR-RGB in dB", "ssim_y": "SSIM-Y"}
-    notes = [
-        f"{' / '.join(titles[m] for m in metrics)}, means over {first['images']} images; best bold, second underlined."
-    ]
-    if first["images"] < first["images_known"]:
-        notes.append(
-            f"Only {first['images']} of {first['images_known']} images are averaged: those that every scored run has."
-        )
-    trained = cells[cells["fraction"].notna()]
-    seeds = sorted(trained.loc[trained["seeds"] > 0, "seeds"].unique())
-    if seeds == [1]:
-        notes.append("One seed a cell: there is no interval, and a difference may be the seed's.")
-    elif seeds:
-        notes.append(f"± is half the 95 % t interval over {seeds[-1]} seeds' means.")
-        if seeds[0] < seeds[-1]:
-            notes.append("Cells with another number of seeds say n; one seed gives no interval.")
-    for cell in trained[trained["seeds"] < trained["seeds_planned"]].itertuples():
-        notes.append(
-            f"Missing: {names[cell.model]} at {percent(cell.fraction)}, {cell.seeds} of {cell.seeds_planned} seeds."
-        )
-    steps = trained.groupby("model")["steps"].agg(["min", "max"]).astype("Float64").dropna()
-    if len(steps) and (steps["min"] == steps["max"]).all():
-        notes.append("Every model trained for the same number of steps at every fraction.")
-    elif len(steps):
-        notes.append("Steps differ between fractions: columns differ in training as well as in data.")
-    return notes
-
-
-def to_markdown(all_blocks: Iterable[Block]) -> str:
-    """Tables for a page or an issue."""
-    texts = []
-    for block in all_blocks:
-        table = pd.DataFrame(block.rows, columns=block.header)
-        body = table.to_markdown(index=False, disable_numparse=True)
-        texts.append(f"### {block.title}\n\n{body}\n\n" + "\n".join(f"- {note}" for note in block.notes) + "\n")
-    return "\n".join(texts) or "No run is scored yet.\n"
-
-
-def to_latex(all_blocks: Iterable[Block]) -> str:
-    r"""Tables for a paper, to be read with `\input`; a table wider than the text is scaled down to it."""
-    texts = [r"% needs \usepackage{booktabs,graphicx}"]
-    for block in all_blocks:
-        table = pd.DataFrame(block.rows, columns=block.header)
-        body = table.style.hide(axis="index").to_latex(hrules=True, column_format="l" + "r" * (len(block.header) - 1))
-        texts.append(
-            "\\begin{table*}\n\\centering\n"
-            f"\\caption{{{block.title}. {' '.join(block.notes)}}}\n"
-            "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
-            f"{body.strip()}}}\n"
-            "\\end{table*}\n"
-        )
-    return "\n".join(texts)
-
-
-def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path) -> None:
-    """Write `summary.csv` (tidy, unrounded, with intervals), `summary.md` and `summary.tex`."""
-    write_csv(summarise(results, runs), folder / "summary.csv")
-    write_text(to_markdown(blocks(results, runs, MARKDOWN)), folder / "summary.md")
-    write_text(to_latex(blocks(results, runs, LATEX)), folder / "summary.tex")
+    for name, table in tables(bootstrap).items():
+        write_csv(table.data(results, runs), folder / f"{name}.csv")
+        write_text(to_markdown(table.blocks(results, runs, MARKDOWN), table.nothing), folder / f"{name}.md")
+        write_text(to_latex(table.blocks(results, runs, LATEX), table.nothing), folder / f"{name}.tex")

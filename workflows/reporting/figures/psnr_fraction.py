@@ -1,4 +1,4 @@
-"""PSNR against the share of the training images: one line a model, bicubic dashed.
+"""PSNR against the share of the training images: one line a model, bicubic dashed, crossings marked.
 
 Bands are 95 % t intervals over seeds. Where no model has two seeds they are over images instead, the images' own levels
 removed (`within_image_interval`), and the figure says so.
@@ -12,8 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflows.reporting.records import PLAIN, labels, models
-from workflows.reporting.statistics import within_image_interval
+from workflows.reporting.inference import crossovers, rivals
+from workflows.reporting.records import PLAIN, SCORED_ON, labels, models
+from workflows.reporting.statistics import OVERTAKES, within_image_interval
 from workflows.reporting.style import (
     REFERENCE,
     REFERENCE_DASHES,
@@ -27,15 +28,23 @@ from workflows.reporting.style import (
 )
 from workflows.reporting.summary import common_images, summarise
 
+# More crossings than these would hide the curves; the table of crossings has them all.
+MOST_MARKS = 4
+
 OVER_SEEDS = "seeds"
 OVER_IMAGES = "images"
 
 
 def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] = ()) -> tuple[Figure, pd.DataFrame]:
-    """The figure, and its points: mean PSNR-Y, the band's ends and what it is over (`band`: seeds, images or empty)."""
+    """The figure, and its points: mean PSNR-Y, the band's ends and what it is over (`band`: seeds, images or empty).
+
+    On an IPT's rows also where it overtakes the best other network of the largest fraction: `overtakes`, `at`, `at_low`,
+    `at_high` (fractions).
+    """
     data = points(results, runs)
     if data["psnr_y"].notna().sum() == 0:
         return empty("No run is scored yet."), data
+    data = mark_crossings(data, results, runs)
     figure, axes = panels(list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True))))
     handles: dict = {}
     for (dataset, task), ax in axes.items():
@@ -67,6 +76,22 @@ def points(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return data
 
 
+def mark_crossings(data: pd.DataFrame, results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The points with what each IPT overtakes: the one rival that matters, the best at the largest fraction.
+
+    With one seed nothing is marked: a crossing without an interval invites belief that it has not earned.
+    """
+    found = crossovers(results, runs)
+    found = found[(found["status"] == OVERTAKES) & (found["seeds"] > 1)]
+    largest = data[(data["fraction"] == data["fraction"].max()) & data["model"].isin(rivals(runs))]
+    best = largest.dropna(subset="psnr_y").sort_values("psnr_y").drop_duplicates(SCORED_ON, keep="last")
+    marks = found.merge(best[[*SCORED_ON, "model"]].rename(columns={"model": "other"}), on=[*SCORED_ON, "other"])
+    names = {"other": "overtakes", "fraction": "at", "low": "at_low", "high": "at_high"}
+    return data.merge(
+        marks.rename(columns=names)[[*SCORED_ON, "model", *names.values()]], on=[*SCORED_ON, "model"], how="left"
+    )
+
+
 def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
     colors, markers, names = model_colors(runs), model_markers(runs), labels(runs)
     handles = {}
@@ -91,6 +116,7 @@ def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
         handles[names[reference.model]] = ax.axhline(
             reference.psnr_y, color=REFERENCE, linewidth=1, dashes=dashes, zorder=1
         )
+    _mark(ax, here, runs)
     trained = here["fraction"].dropna()
     if len(trained):
         fraction_axis(ax, trained.unique(), runs)
@@ -99,12 +125,35 @@ def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
     return handles
 
 
+def _mark(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """Crossings in a strip below the curves, where bands and lines do not hide them."""
+    crossings = here.dropna(subset="at").drop_duplicates("model")
+    if crossings.empty or len(crossings) > MOST_MARKS:
+        return
+    colors, names = model_colors(runs), labels(runs)
+    bottom, top = ax.get_ylim()
+    step = 0.055
+    ax.set_ylim(bottom - step * len(crossings) * (top - bottom), top)
+    for number, crossing in enumerate(crossings.itertuples()):
+        style = {"color": colors[crossing.model], "transform": ax.get_xaxis_transform()}
+        height = step * (number + 0.6)
+        ax.plot([crossing.at_low, crossing.at_high], [height] * 2, linewidth=1.4, solid_capstyle="butt", **style)
+        ax.plot(crossing.at, height, marker="d", markersize=5, markeredgecolor="white", mew=0.5, zorder=4, **style)
+    # The words stand where the marks do not.
+    right = crossings["at_high"].max() < here["fraction"].max() * 0.7
+    place = {"x": 0.99, "ha": "right"} if right else {"x": 0.01, "ha": "left"}
+    words = f"overtakes {names[crossings['overtakes'].iloc[0]]}"
+    ax.text(y=step * (len(crossings) + 0.2) / 2, s=words, va="center", fontsize=6.5, transform=ax.transAxes, **place)
+
+
 def _explain(data: pd.DataFrame) -> str:
     lines = []
     if (data["band"] == OVER_SEEDS).any():
         most = data.loc[data["band"] == OVER_SEEDS, "seeds"]
         count = f"{most.min()}" if most.min() == most.max() else f"{most.min()} to {most.max()}"
         lines.append(f"Bands: 95 % t intervals over {count} seeds.")
+        if data["at"].notna().any():
+            lines.append("Diamonds: where a model overtakes, with 95 % intervals.")
         if (data["fraction"].notna() & (data["seeds"] == 1)).any():
             lines.append("Hollow points: one seed, no interval.")
     elif (data["band"] == OVER_IMAGES).any():

@@ -1,0 +1,204 @@
+"""What the scores say, as tables: differences, crossings, what data bought, costs, and the published numbers beside ours."""
+
+from collections.abc import Iterator
+from importlib import resources
+
+import pandas as pd
+
+from workflows.reporting.inference import crossovers, data_limits, differences, power_laws, variant
+from workflows.reporting.markup import Block, Format
+from workflows.reporting.records import SCORED_ON, labels, models, percent
+from workflows.reporting.summary import summarise
+
+# The published name of each kind of network; what has none is compared with nothing.
+PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}
+
+
+def _number(value: float, digits: int = 2, sign: str = "") -> str:
+    return "–" if pd.isna(value) else f"{value:{sign}.{digits}f}".replace("-", "−")
+
+
+def _interval(low: float, high: float, digits: int = 2) -> str:
+    return "–" if pd.isna(low) else f"{_number(low, digits)} to {_number(high, digits)}"
+
+
+def _each(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for (task, dataset), here in table.groupby(SCORED_ON, sort=False):
+        yield f"{dataset}, {task}", here
+
+
+def _block(form: Format, title: str, notes: list[str], header: list[str], rows: list[list[str]]) -> Block:
+    escape = form.escape
+    return Block(
+        escape(title),
+        [escape(n) for n in notes],
+        [escape(h) for h in header],
+        [[escape(cell) for cell in row] for row in rows],
+    )
+
+
+def difference_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, bootstrap: bool = False) -> list[Block]:
+    """Paired differences between all models, at the largest fraction; the CSV has every fraction."""
+    found, names = differences(results, runs, bootstrap), labels(runs)
+    blocks = []
+    for title, here in _each(found):
+        largest = here["fraction"].max()
+        header = ["model", "minus", "difference in dB", "95 % interval", "p", "p (Holm)", "seeds"]
+        rows = []
+        for row in here[here["fraction"] == largest].itertuples():
+            cells = [
+                names[row.model],
+                names[row.other],
+                _number(row.difference, 3, "+"),
+                _interval(row.low, row.high, 3),
+            ]
+            cells += [_number(row.p, 3), _number(row.p_holm, 3), str(row.seeds)]
+            rows.append([*cells, _interval(row.bootstrap_low, row.bootstrap_high, 3)] if bootstrap else cells)
+        notes = ["PSNR-Y, paired by seed; intervals and p-values are Student's over the seeds."]
+        if here["p"].notna().any():
+            tests = int(here["p"].notna().sum())
+            notes.append(f"p (Holm) is corrected for the {tests} comparisons made here at all fractions.")
+        if (here["seeds"] == 1).any():
+            notes.append("With one seed there is neither interval nor p-value: the difference may be the seed's.")
+        if bootstrap:
+            header.append("bootstrap over seeds × images")
+            notes.append("The bootstrap also asks what other images of this kind would have given.")
+        blocks.append(_block(form, f"{title}, {percent(largest)}", notes, header, rows))
+    return blocks
+
+
+def crossover_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+    """Where each IPT overtakes each other network."""
+    names, blocks = labels(runs), []
+    for title, here in _each(crossovers(results, runs)):
+        rows = []
+        for row in here.itertuples():
+            at = "–" if pd.isna(row.fraction) else percent(round(row.fraction, 3))
+            interval = "–" if pd.isna(row.low) else f"{percent(round(row.low, 3))} to {percent(round(row.high, 3))}"
+            rows.append([names[row.model], names[row.other], row.status, at, interval, str(row.seeds), row.fractions])
+        notes = ["Curves are interpolated on the logarithm of the fraction, one a seed."]
+        if (here["seeds"] > 1).any():
+            notes.append(
+                "The interval holds the fractions at which a paired t test over seeds does not tell the two apart; "
+                "one that ends at the smallest or largest fraction may go on beyond."
+            )
+        if (here["seeds"] == 1).any():
+            notes.append("One seed has no interval.")
+        header = ["model", "overtakes", "answer", "at", "95 % interval", "seeds", "fractions used"]
+        blocks.append(_block(form, title, notes, header, rows))
+    return blocks
+
+
+def data_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+    """What data bought each model, and the power law where the points carry one."""
+    names, blocks = labels(runs), []
+    laws = power_laws(results, runs).set_index([*SCORED_ON, "model"])
+    for title, here in _each(data_limits(results, runs)):
+        rows = []
+        for row in here.itertuples():
+            law = laws.loc[(row.task, row.dataset, row.model)]
+            limit = law["refused"] or (
+                f"{_number(law['limit'])} dB ({_interval(law['limit_low'], law['limit_high'])}), "
+                f"exponent {_number(law['exponent'])}, R² {_number(law['r2'])}"
+            )
+            cells = [names[row.model], f"{percent(row.smallest)} to {percent(row.largest)}", _number(row.gain, 3, "+")]
+            cells += [_interval(row.low, row.high, 3), f"{row.count} {row.over}", "yes" if row.limiting else "no"]
+            cells += [_number(row.crops_per_image, 0), _number(row.gap_smallest), _number(row.gap_largest), limit]
+            rows.append(cells)
+        header = ["model", "from", "gain in dB", "95 % interval", "over", "data was limiting", "crops an image"]
+        header += ["gap, smallest", "gap, largest", "limit of a power law"]
+        notes = [
+            "Data was limiting where the gain is at least 0.05 dB and its interval lies above 0.",
+            "Crops an image: at the smallest fraction. Gap: held-out minus training L1 on the 0-255 scale.",
+        ]
+        if (here["over"] == "images").any():
+            notes.append("Intervals over images hold for one training each: they say nothing about other seeds.")
+        blocks.append(_block(form, title, notes, header, rows))
+    return blocks
+
+
+def costs(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """What each model cost: means over its runs, and the PSNR-Y at its largest fraction on every set.
+
+    Columns: model, variant, parameters, macs_per_output_pixel, steps, patches, patches of each task, train_hours (a run),
+    runs, and `psnr_y <dataset> <task>`.
+    """
+    trained = runs[runs["fraction"].notna()]
+    facts = ["parameters", "macs_per_output_pixel", "steps", "patches"]
+    facts += [column for column in runs if column.startswith("patches_")] + ["train_hours"]
+    rows = []
+    for model in models(runs):
+        mine = trained[trained["model"] == model]
+        row = {"model": model, "variant": variant(runs, model)}
+        row |= {fact: mine[fact].astype("float64").mean() if fact in mine else float("nan") for fact in facts}
+        rows.append(row | {"runs": int((mine["status"] == "done").sum())})
+    table = pd.DataFrame(rows, columns=["model", "variant", *facts, "runs"])
+    summary = summarise(results, runs)
+    summary = summary[summary["fraction"].notna()]
+    for (task, dataset), here in summary.groupby(SCORED_ON, sort=False):
+        best = here[here["fraction"] == here["fraction"].max()].set_index("model")["psnr_y"]
+        table[f"psnr_y {dataset} {task}"] = table["model"].map(best)
+    return table
+
+
+def cost_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+    """What each model cost, beside what it reached."""
+    table, names = costs(results, runs), labels(runs)
+    if table.empty:
+        return []
+    scored = [column for column in table if column.startswith("psnr_y ")]
+    tasks = [column for column in table if column.startswith("patches_")]
+    header = ["model", "variant", "parameters", "multiply-adds an output pixel", "steps", "patches"]
+    header += [f"of {column.removeprefix('patches_')}" for column in tasks] + ["hours a run", "runs"]
+    header += [column.removeprefix("psnr_y ").replace(" ", ", ") + " in dB" for column in scored]
+    rows = []
+    for row in table.to_dict("records"):
+        whole = ["parameters", "macs_per_output_pixel", "steps", "patches", *tasks]
+        cells = [names[row["model"]], row["variant"], *("–" if pd.isna(row[c]) else f"{row[c]:,.0f}" for c in whole)]
+        cells += [_number(row["train_hours"], 3), str(row["runs"]), *(_number(row[column]) for column in scored)]
+        rows.append(cells)
+    notes = ["Means over a model's runs. PSNR-Y is that of the largest fraction."]
+    return [_block(form, "Costs", notes, header, rows)]
+
+
+def published(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The published PSNR-Y for every task and dataset that was scored, and ours of the same kind of network beside it.
+
+    Columns: task, dataset, method, published, source, channel, gray, model, fraction (our largest), seeds, ours, low, high,
+    difference (ours minus published). Kinds without a run of ours, and ours without a published number, have gaps.
+    """
+    with resources.files("workflows.reporting").joinpath("published.csv").open() as file:
+        theirs = pd.read_csv(file).rename(columns={"psnr_y": "published"})
+    summary = summarise(results, runs)
+    largest = summary["fraction"].max()
+    ours = summary[(summary["fraction"] == largest) | summary["fraction"].isna()]
+    ours = ours.rename(columns={"psnr_y": "ours", "psnr_y_low": "low", "psnr_y_high": "high"})
+    ours = ours[[*SCORED_ON, "model", "fraction", "seeds", "ours", "low", "high"]]
+    # A set scored in part (`Set14@3`) is another set.
+    kinds = {model: PUBLISHED_NAMES.get(variant(runs, model).split("_")[0]) for model in set(ours["model"])}
+    ours = ours.assign(method=ours["model"].map(kinds))
+    scored = ours[SCORED_ON].drop_duplicates()
+    both = theirs.merge(scored, on=SCORED_ON).merge(ours.dropna(subset="method"), on=[*SCORED_ON, "method"], how="left")
+    both = both.assign(difference=both["ours"] - both["published"])
+    columns = [*SCORED_ON, "method", "published", "source", "channel", "gray", "model", "fraction", "seeds", "ours"]
+    return both[[*columns, "low", "high", "difference"]]
+
+
+def published_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+    """Ours beside the published numbers."""
+    names, blocks = labels(runs), []
+    for title, here in _each(published(results, runs)):
+        rows = []
+        for row in here.itertuples():
+            ours = _number(row.ours) + ("" if pd.isna(row.high) else f" ± {_number(row.high - row.ours)}")
+            mine = names.get(row.model, "–") + ("" if pd.isna(row.fraction) else f", {percent(row.fraction)}")
+            cells = [row.method, _number(row.published), mine, ours, _number(row.difference, 2, "+")]
+            rows.append([*cells, row.source, row.channel, row.gray])
+        notes = [
+            "PSNR in dB. Published networks are of full size and trained on millions of patches an epoch; ours cost what the "
+            "table of costs says, so a difference is one of size and training before it is one of method.",
+            "Gray: how a gray file is scored, which matters for Set14 alone.",
+        ]
+        header = ["method", "published", "ours", "ours in dB", "difference", "source", "channel", "gray"]
+        blocks.append(_block(form, title, notes, header, rows))
+    return blocks

@@ -1,0 +1,207 @@
+"""The answer in three sentences: where the transformer overtakes, whether the contrastive loss helps, how sure we are.
+
+Every number is computed from the tables, and every claim is hedged by its interval: without one nothing is claimed.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from workflows.reporting.inference import (
+    crossovers,
+    curves,
+    data_limits,
+    differences,
+    rivals,
+    transformers,
+)
+from workflows.reporting.records import SCORED_ON, labels, models, percent
+from workflows.reporting.statistics import ALREADY, NONE, OVERTAKES, UNRESOLVED
+from workflows.reporting.study_tables import published
+from workflows.reporting.summary import summarise
+from workflows.reporting.twins import gains
+
+# The paper's own answer, from single runs at full size: figure of PSNR against the share of ImageNet.
+PAPER = "The paper, from single runs at full size, puts the crossing at about 60 % of ImageNet"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Three sentences or paragraphs, and the set and task that they are about."""
+
+    task: str
+    dataset: str
+    overtaking: str
+    contrastive: str
+    certainty: str
+
+    @property
+    def sentences(self) -> list[str]:
+        return [self.overtaking, self.contrastive, self.certainty]
+
+
+def judge(results: pd.DataFrame, runs: pd.DataFrame) -> Verdict:
+    """The verdict on the first task's largest set: more images, less chance."""
+    summary = summarise(results, runs)
+    scored = summary[summary["fraction"].notna() & summary["psnr_y"].notna()]
+    if scored.empty:
+        nothing = "No trained model is scored yet"
+        return Verdict(
+            "",
+            "",
+            f"{nothing}, so nothing is said about data.",
+            f"{nothing} with the contrastive loss.",
+            _missing(runs),
+        )
+    task = scored["task"].iloc[0]
+    of_task = scored[scored["task"] == task]
+    dataset = of_task.loc[of_task["images"].idxmax(), "dataset"]
+    on = (results["task"] == task) & (results["dataset"] == dataset)
+    here = results[on]
+    return Verdict(task, dataset, _overtaking(here, runs), _contrastive(here, runs), _certainty(results, here, runs))
+
+
+def _overtaking(results: pd.DataFrame, runs: pd.DataFrame) -> str:
+    names = labels(runs)
+    ((_, dataset), table), *_ = curves(results).items()
+    fractions = sorted(table.columns)
+    lead = _lead(results, runs, fractions[-1])
+    if len(fractions) < 2:
+        return f"On {dataset} everything is trained on {percent(fractions[0])} of the images, so data is not compared: {lead}."
+    span = f"from {percent(fractions[0])} to {percent(fractions[-1])} of the images"
+    limits = data_limits(results, runs)
+    if len(limits) and not limits["limiting"].any():
+        top = limits.loc[limits["gain"].idxmax()]
+        return (
+            f"Data was not limiting on {dataset}: {span} no model's gain is both noticeable and told from zero (the largest is "
+            f"{names[top['model']]}'s {_decibel(top)}), so a crossover caused by data cannot be seen here; {lead}."
+        )
+    ours, others = _best(table, transformers(runs), fractions[-1]), _best(table, rivals(runs), fractions[-1])
+    if ours is None or others is None:
+        return f"On {dataset} no IPT stands beside another network {span}, so there is no crossing to look for: {lead}."
+    found = crossovers(results, runs)
+    found = found[(found["model"] == ours) & (found["other"] == others)]
+    if found.empty:
+        return f"On {dataset} {names[ours]} and {names[others]} share no two fractions, so no crossing is computed: {lead}."
+    return f"On {dataset} {_crossing(found.iloc[0], names, fractions)} ({lead}). {PAPER}."
+
+
+def _crossing(found: pd.Series, names: dict[str, str], fractions: list[float]) -> str:
+    ours, others = names[found["model"]], names[found["other"]]
+    alone = found["seeds"] == 1
+    hedge = "from one seed, so without an interval" if alone else f"{found['seeds']} seeds"
+    if not alone and pd.notna(found["low"]):
+        span = f"{percent(round(found['low'], 3))} to {percent(round(found['high'], 3))}"
+        hedge = f"95 % interval {span}, {hedge}"
+    if found["status"] == OVERTAKES:
+        return f"{ours} overtakes {others} at {percent(round(found['fraction'], 3))} of the images ({hedge})"
+    if found["status"] == UNRESOLVED:
+        return f"the data does not resolve whether {ours} overtakes {others}: the interval covers the whole range ({found['seeds']} seeds)"
+    open_ = "" if alone or pd.isna(found["low"]) else ", though a crossing cannot be excluded within that interval"
+    if found["status"] == ALREADY:
+        return f"{ours} is ahead of {others} already at {percent(fractions[0])} of the images ({hedge}{open_})"
+    assert found["status"] == NONE
+    return f"{ours} does not overtake {others} up to {percent(fractions[-1])} of the images ({hedge}{open_})"
+
+
+def _best(table: pd.DataFrame, among: list[str], fraction: float) -> str | None:
+    means = table[fraction].groupby("model").mean().dropna()
+    means = means[means.index.isin(among)]
+    return None if means.empty else str(means.idxmax())
+
+
+def _lead(results: pd.DataFrame, runs: pd.DataFrame, fraction: float) -> str:
+    """Who is first at a fraction, by how much, and whether that is more than chance."""
+    names = labels(runs)
+    ((_, table),) = curves(results).items()
+    means = table[fraction].groupby("model").mean().dropna().sort_values(ascending=False)
+    if len(means) == 1:
+        return f"{names[means.index[0]]} reaches {means.iloc[0]:.2f} dB at {percent(fraction)}"
+    first, second = means.index[:2]
+    found = differences(results, runs)
+    found = found[
+        (found["fraction"] == fraction) & found["model"].isin([first, second]) & found["other"].isin([first, second])
+    ]
+    text = f"at {percent(fraction)} {names[first]} is first with {means.iloc[0]:.2f} dB, {means.iloc[0] - means.iloc[1]:.2f} dB "
+    text += f"before {names[second]}"
+    if found.empty or pd.isna(found["p"].iloc[0]):
+        return f"{text}, from one seed each, so that the order may be the seeds'"
+    p = found["p_holm"].iloc[0]
+    told = "told apart" if p < 0.05 else "not told apart"
+    return f"{text}, {told} by {found['seeds'].iloc[0]} seeds (p = {p:.2g} after Holm's correction)"
+
+
+def _contrastive(results: pd.DataFrame, runs: pd.DataFrame) -> str:
+    names = labels(runs)
+    data = gains(results, runs)
+    if data.empty:
+        return "The contrastive loss is not tested here: no model is scored both with and without it."
+    means = data[data["level"] == "mean"]
+    first = means["with"].iloc[0]
+    mine = means[means["with"] == first].sort_values("fraction")
+    largest = mine.iloc[-1]
+    text = f"With the contrastive loss (λ = {largest['weight']:g}) {names[largest['without']]} changes by "
+    text += f"{_signed(largest['gain'])} dB at {percent(largest['fraction'])}"
+    sure = mine[mine["over"] == "seeds"]
+    if largest["over"] == "images":
+        text += (
+            f" (mean over {largest['count']} images of one seed; no interval over trainings), which is not evidence for or "
+            "against it"
+        )
+    else:
+        text += (
+            f" (95 % interval {_signed(largest['low'])} to {_signed(largest['high'])} dB, {largest['count']} seeds): "
+        )
+        text += "it helps" if largest["low"] > 0 else "it harms" if largest["high"] < 0 else "no effect is shown"
+    if len(sure) > 1:
+        above, below = (sure["low"] > 0).sum(), (sure["high"] < 0).sum()
+        text += f"; over {len(sure)} fractions the interval lies above zero at {above} and below it at {below}"
+    if "contrastive_share" in runs:
+        share = runs.loc[runs["model"] == first, "contrastive_share"].mean()
+        if pd.notna(share):
+            text += f"; its share of the gradient's norm was {100 * share:.0f} %"
+    return f"{text}."
+
+
+def _certainty(results: pd.DataFrame, here: pd.DataFrame, runs: pd.DataFrame) -> str:
+    seeds = here[here["fraction"].notna()].groupby(["model", "fraction"])["seed"].nunique()
+    low, high = seeds.min(), seeds.max()
+    if high == 1:
+        text = "Every number comes from one seed, so differences between models may be the seeds'"
+    else:
+        text = (
+            f"Every point comes from {low if low == high else f'{low} to {high}'} seeds, which the intervals are over"
+        )
+    text = f"{text}; {_missing(runs)}"
+    theirs = published(results, runs)
+    theirs = theirs[(theirs["method"] == "IPT") & theirs["ours"].notna()]
+    if theirs.empty:
+        return text
+    row = theirs.sort_values("ours", kind="stable").drop_duplicates(SCORED_ON, keep="last").iloc[0]
+    mine = runs[(runs["model"] == row["model"]) & (runs["fraction"] == row["fraction"])]
+    cost = ""
+    if {"parameters", "patches"} <= set(mine) and mine["parameters"].notna().any():
+        cost = f", {mine['parameters'].mean():,.0f} parameters and {mine['patches'].mean():,.0f} patches"
+    return (
+        f"{text} On {row['dataset']} ({row['task']}) the authors publish {row['published']:.2f} dB for IPT, a network of 115 M "
+        f"parameters trained on all of ImageNet; ours reaches {row['ours']:.2f} dB with {percent(row['fraction'])}{cost}."
+    )
+
+
+def _missing(runs: pd.DataFrame) -> str:
+    trained = runs[runs["model"].isin(models(runs))]
+    lost = int((trained["status"] != "done").sum())
+    if not lost:
+        return f"all {len(trained)} runs of the grid are scored."
+    return f"{lost} of {len(trained)} runs of the grid are missing."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _decibel(gain: pd.Series) -> str:
+    over = f"{gain['count']} {gain['over']}" + (", one seed" if gain["over"] == "images" else "")
+    if pd.isna(gain["low"]):
+        return f"{_signed(gain['gain'])} dB over {over}"
+    return f"{_signed(gain['gain'])} dB, 95 % interval {_signed(gain['low'])} to {_signed(gain['high'])} over {over}"
