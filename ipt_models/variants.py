@@ -18,6 +18,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ipt_base": {"num_feat": 64, "patch_dim": 3, "patch_size": 48, "num_heads": 12, "depth": 12},
 }
 
+# What `build` takes beside the tasks: a config is checked against it before torch is loaded.
+ARGUMENTS = (
+    "num_feat",
+    "patch_dim",
+    "patch_size",
+    "num_heads",
+    "depth",
+    "position",
+    "norm",
+    "mlp",
+    "gradient_checkpointing",
+)
+
 
 def build(variant: str, tasks: Sequence[str], **overrides: Any) -> IPT:
     """Make a freshly initialised IPT.

@@ -24,10 +24,12 @@ from pydantic import (
     model_validator,
 )
 
+from baselines.variants import ARGUMENTS as BASELINE_ARGUMENTS
 from baselines.variants import UNTRAINED
 from baselines.variants import VARIANTS as BASELINES
 from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
+from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.evaluation.sets import check as check_sets
 from workflows.evaluation.sets import parse_set
@@ -204,6 +206,21 @@ class Model(Section):
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
     training: dict[str, Any] = Field({}, description="overrides of `training` for this model, at every fraction alike")
+
+    @model_validator(mode="after")
+    def _network_takes_arguments(self):
+        known = (
+            IPT_ARGUMENTS
+            if self.variant in IPTS
+            else (*BASELINE_ARGUMENTS[BASELINES[self.variant]["network"]], "match")
+        )
+        for key in self.kwargs:
+            if key not in known:
+                raise ValueError(
+                    f"kwargs.{key} of {self.name!r}: {self.variant!r} takes no such argument{_nearest(key, known)}; "
+                    f"allowed: {', '.join(known)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _contrastive_needs_ipt(self):

@@ -1,6 +1,8 @@
 """A config expands into the grid that it says, and a mistake is told completely before anything runs."""
 
 import copy
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +138,21 @@ def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
     before = (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns
     experiment.write(original, tmp_path / "x" / "experiment.yaml")
     assert (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns == before
+
+
+def test_known_arguments_are_those_of_the_networks():
+    import baselines.factory
+    import baselines.variants
+    import ipt_models.variants
+    from ipt_models.network import IPT
+
+    def arguments(network):
+        return tuple(inspect.signature(network).parameters)[1:]
+
+    assert ipt_models.variants.ARGUMENTS == arguments(IPT)
+    for name, (module, class_name) in baselines.factory.NETWORKS.items():
+        network = getattr(importlib.import_module(module), class_name)
+        assert baselines.variants.ARGUMENTS[name] == arguments(network), name
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -1,0 +1,155 @@
+"""The whole workflow on a config of seconds: from nothing to a report, and then only what a change asks for."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+MICRO = {
+    "name": "micro",
+    "fractions": [0.5, 1.0],
+    "data": {"count": 14, "size": 96, "validation": 2},
+    "models": [
+        {"name": "ipt", "variant": "ipt_tiny"},
+        {"name": "ipt-contrastive", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}},
+    ],
+    "training": {"budget": {"steps": 3}, "batch_size": 4, "patch_size": 24, "accelerator": "cpu"},
+    "evaluation": {"sets": ["photos@1"], "accelerator": "cpu"},
+    "report": {"comparisons": [{"dataset": "photos@1", "image": "astronaut", "task": "sr2"}]},
+}
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("workdir")
+
+
+def snakemake(workdir: Path, *arguments: str, **changes) -> str:
+    """Run the workflow in `workdir` on the micro config with some keys changed; returns what it printed."""
+    config = workdir / "micro.yaml"
+    config.write_text(yaml.safe_dump({**MICRO, **changes}))
+    command = (sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir)
+    done = subprocess.run(
+        (*map(str, command), "--configfile", str(config), "--cores", "2", *arguments), capture_output=True, text=True
+    )
+    if done.returncode:
+        logs = "\n".join(f"--- {log}\n{log.read_text()}" for log in workdir.glob("results/micro/logs/**/*.log"))
+        raise AssertionError(f"snakemake failed:\n{done.stdout}\n{done.stderr}\n{logs}")
+    return done.stdout + done.stderr
+
+
+def planned(workdir: Path, **changes) -> dict[str, int]:
+    """How many jobs of each rule a call would run."""
+    text = snakemake(workdir, "--dry-run", "--quiet", "reason", **changes)
+    if "Nothing to be done" in text:
+        return {}
+    lines = text.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    return {name: int(count) for name, count in (line.split() for line in lines if line.strip())}
+
+
+@pytest.fixture(scope="module")
+def finished(workdir) -> Path:
+    snakemake(workdir)
+    return workdir / "results" / "micro"
+
+
+def test_results_hold_every_image_of_every_run(finished):
+    results = pd.read_csv(finished / "results.csv")
+    assert set(results.model) == {"bicubic", "ipt", "ipt-contrastive"}
+    assert len(results) == 1 + 2 * 2
+    assert results.psnr_y.between(5, 60).all()
+    assert {"experiment", "model", "fraction", "seed", "task", "dataset", "image", "psnr_y", "ssim_y"} <= set(results)
+
+
+def test_fractions_are_exact_nested_and_free_of_validation_images(finished):
+    half, whole, held_out = (
+        set(pd.read_csv(finished / "data" / name).path)
+        for name in ("fraction-50-seed-0.csv", "fraction-100-seed-0.csv", "validation.csv")
+    )
+    assert (len(half), len(whole), len(held_out)) == (6, 12, 2)
+    assert half < whole
+    assert not whole & held_out
+
+
+def test_each_run_can_be_traced(finished):
+    for run in ("ipt-50-seed-0", "ipt-contrastive-100-seed-0"):
+        record = json.loads((finished / "runs" / run / "provenance.json").read_text())
+        assert record["run"] == run
+        assert record["training"]["steps"] == 3
+
+
+def test_report_is_one_file_with_figures_and_tables(finished):
+    html = (finished / "report.html").read_text()
+    assert "<html" in html
+    for figure in ("psnr_fraction", "contrastive_gain", "training_curves", "comparison-sr2-photos@1-astronaut"):
+        assert (finished / "figures" / f"{figure}.png").stat().st_size > 5000
+        assert f"{figure}.png" in html
+    assert "summary.csv" in html
+    for suffix in ("csv", "md", "tex"):
+        assert (finished / "tables" / f"summary.{suffix}").stat().st_size > 100
+
+
+def test_second_call_has_nothing_to_do(finished, workdir):
+    assert planned(workdir) == {}
+
+
+def test_new_fraction_trains_only_its_own_runs(finished, workdir):
+    jobs = planned(workdir, fractions=[0.25, 0.5, 1.0])
+    assert (jobs["fraction"], jobs["train"], jobs["evaluate"]) == (1, 2, 2)
+    assert not {"synthesize", "manifest", "evaluate_reference"} & set(jobs)
+
+
+def test_changed_recipe_of_one_model_trains_that_model_again(finished, workdir):
+    models = [MICRO["models"][0], {**MICRO["models"][1], "contrastive": {"weight": 0.2}}]
+    jobs = planned(workdir, models=models)
+    assert (jobs["train"], jobs["evaluate"]) == (2, 2)
+    assert "fraction" not in jobs
+
+
+def test_changed_logging_trains_nothing_again(finished, workdir):
+    assert "train" not in planned(workdir, training={**MICRO["training"], "log_every": 7})
+
+
+def test_changed_figure_module_draws_and_reports_again_and_nothing_else(finished, workdir):
+    module = ROOT / "workflows" / "reporting" / "figures" / "psnr_fraction.py"
+    before = module.stat()
+    try:
+        os.utime(module)
+        jobs = planned(workdir)
+    finally:
+        os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert set(jobs) - {"all", "total"} == {"figure_psnr_fraction", "report"}
+
+
+def test_lost_run_is_made_again_by_the_next_call(finished, workdir):
+    run = finished / "runs" / "ipt-50-seed-0"
+    before = (run / "model.safetensors").read_bytes()
+    shutil.rmtree(run)
+    snakemake(workdir, "--until", "train")
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_broken_config_stops_before_any_job(workdir):
+    with pytest.raises(AssertionError, match=r"fractoins: unknown key, did you mean 'fractions'"):
+        snakemake(workdir, fractoins=[1.0])
+
+
+def test_failing_rule_names_its_log(workdir):
+    with pytest.raises(AssertionError, match=r"(?s)Error in rule train.*log: results/broken/logs/train/ipt-100-seed-0.log"):
+        snakemake(
+            workdir,
+            "--until",
+            "train",
+            name="broken",
+            fractions=[1.0],
+            models=[{"name": "ipt", "variant": "ipt_tiny", "training": {"learning_rate": 1e30, "log_every": 1}}],
+        )
+    log = (workdir / "results" / "broken" / "logs" / "train" / "ipt-100-seed-0.log").read_text()
+    assert "the loss at step" in log
