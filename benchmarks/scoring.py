@@ -1,0 +1,97 @@
+"""How long bicubic takes over whole benchmark sets, beside a straightforward basicsr pipeline on the same files.
+
+Run as `python -m benchmarks.scoring --data-root DIR`. Computation alone is timed: reading files, reducing, enlarging, PSNR
+and SSIM; not the start of the process and its imports. Both sides are run in turn, and the best round of each counts.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import torch
+
+import baselines.basicsr_alias  # noqa: F401  (before basicsr)
+from workflows.evaluation.inference import Restorer
+from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.score import score
+from workflows.evaluation.sets import Job, plan
+
+LIMIT_SECONDS = 8
+
+
+def main() -> int:
+    """Measure, print one line of JSON, and fail if the limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=["Set5", "Set14", "B100"])
+    parser.add_argument("--tasks", nargs="+", default=["sr2", "sr3", "sr4"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without-basicsr", action="store_true", help="measure the suite alone")
+    options = parser.parse_args()
+    jobs = plan(options.sets, options.tasks, options.data_root)
+
+    def suite() -> float:
+        result = score(Restorer("bicubic"), jobs, Protocol(), threads=options.threads, progress=False)
+        if result.failures:
+            raise SystemExit("\n".join(result.failures))
+        return sum(row["psnr_y"] for row in result.rows) / len(result.rows)
+
+    seconds: dict[str, list[tuple[float, float]]] = {"suite": [], "basicsr": []}
+    means = {}
+    for _ in range(options.rounds):
+        torch.set_num_threads(1)
+        seconds["suite"].append(timed(suite, means, "suite"))
+        if not options.without_basicsr:
+            torch.set_num_threads(options.threads)
+            seconds["basicsr"].append(timed(lambda: with_basicsr(jobs), means, "basicsr"))
+    best = {name: min(times) for name, times in seconds.items() if times}
+    print(
+        json.dumps(
+            {
+                "images": sum(len(job.samples) for job in jobs),
+                "seconds": {name: round(wall, 2) for name, (wall, _) in best.items()},
+                "processor_seconds": {name: round(processor, 2) for name, (_, processor) in best.items()},
+                "mean_psnr_y": {name: round(value, 3) for name, value in means.items()},
+                "threads": options.threads,
+                "machine": platform.machine(),
+                "torch": torch.__version__,
+                "opencv": cv2.__version__,
+            }
+        )
+    )
+    return int(best["suite"][0] > LIMIT_SECONDS)
+
+
+def timed(run: Callable[[], float], means: dict[str, float], name: str) -> tuple[float, float]:
+    """Wall-clock and processor seconds; the latter say what the former would be on a machine that nobody shares."""
+    wall, processor = time.perf_counter(), time.process_time()
+    means[name] = run()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def with_basicsr(jobs: list[Job]) -> float:
+    """What a user would write with basicsr: an image after the other, its `imresize`, its metrics. Mean PSNR-Y."""
+    from basicsr.metrics.psnr_ssim import calculate_psnr, calculate_ssim
+    from basicsr.utils.matlab_functions import imresize
+
+    values = []
+    for job in jobs:
+        scale = job.task.scale
+        for sample in job.samples:
+            target = cv2.imread(str(sample.target))
+            target = target[: target.shape[0] // scale * scale, : target.shape[1] // scale * scale]
+            low = (imresize(target / 255.0, 1 / scale) * 255).round().clip(0, 255) / 255.0
+            output = (imresize(low, scale) * 255).round().clip(0, 255).astype("uint8")
+            values.append(calculate_psnr(output, target, scale, test_y_channel=True))
+            calculate_ssim(output, target, scale, test_y_channel=True)
+    return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
