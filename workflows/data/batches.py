@@ -100,6 +100,15 @@ class Batches:
             for part in range(parts)
         ]
 
+    @property
+    def bytes_per_worker(self) -> int:
+        """Upper bound of what a worker keeps: crops cut ahead, decoded images, and batches that are ready.
+
+        Beside it a worker holds the image it is decoding and the interpreter, most of whose pages all share."""
+        return max(
+            reader.crop_bytes + reader.cache_bytes + self._prefetch * reader.batch_bytes for reader in self._readers
+        )
+
     def load(self, step: int) -> Batch:
         """Make batch `step` (from 0) in this process.
 

@@ -77,6 +77,7 @@ class CropReader:
         self.rows = range(*rows.indices(schedule.batch_size))
         self._images = images
         self._tasks = {name: parse_task(name) for name in schedule.tasks}
+        self.cache_bytes = cache_bytes
         self._free = cache_bytes
         self._cache: dict[int, np.ndarray] = {}
         self._crops: dict[tuple[int, int], np.ndarray] = {}  # (step, row) -> crop
@@ -103,7 +104,9 @@ class CropReader:
 
     @property
     def crop_bytes(self) -> int:
-        """Upper bound in bytes of the crops kept ahead: those of two blocks."""
+        """Upper bound in bytes of the crops kept ahead: those of two blocks, or none with one crop an image."""
+        if self.schedule.crops_per_image == 1:
+            return 0
         longest = max(1, min(self.schedule.buffer_images, self.schedule.image_count) // self.schedule.batch_size)
         return 2 * longest * self.schedule.crops_per_image * self.batch_bytes
 

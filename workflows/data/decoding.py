@@ -29,7 +29,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     Raises:
         ValueError: if it is no image that OpenCV can read.
     """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS) if data else None
+    image = _decode(data, _FLAGS)
     if image is None:
         raise ValueError(f"{name}: not an image that can be decoded ({len(data)} bytes)")
     return image
@@ -41,5 +41,12 @@ def check_decodes(data: bytes) -> None:
     Raises:
         ValueError: if it is truncated, corrupt or no image.
     """
-    if not data or cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) is None:
+    if _decode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
         raise ValueError("truncated, corrupt, or of a format that is not known")
+
+
+def _decode(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:  # raised for some broken headers, for example of more pixels than OpenCV allows
+        return None

@@ -41,8 +41,10 @@ class WorkerPool:
         atexit.register(self.close)  # runs before multiprocessing's own clean-up, which would wait for the workers
         for number, (reader, ring) in enumerate(zip(readers, self._rings, strict=True)):
             ours, theirs = context.Pipe()
+            # A worker sees its parent's end closed when the parent dies, unless a worker holds a copy of it.
+            inherited = [pipe for _, pipe in self._workers] + [ours]
             process = context.Process(
-                target=_work, args=(reader, ring, theirs, start), name=f"input worker {number}", daemon=True
+                target=_work, args=(reader, ring, theirs, inherited, start), name=f"input worker {number}", daemon=True
             )
             process.start()
             theirs.close()
@@ -93,7 +95,9 @@ class WorkerPool:
         self._workers.clear()
 
 
-def _work(reader: CropReader, ring: np.ndarray, pipe: Connection, step: int) -> None:
+def _work(reader: CropReader, ring: np.ndarray, pipe: Connection, inherited: list[Connection], step: int) -> None:
+    for other in inherited:
+        other.close()
     cv2.setNumThreads(0)  # the cores are shared with the other workers and the training
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

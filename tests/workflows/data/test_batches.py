@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from itertools import islice
 
 import numpy as np
@@ -76,6 +79,36 @@ def test_a_killed_worker_gives_one_clear_error(folder, table):
         os.kill(int(listing.read().split()[-1]), signal.SIGKILL)
     with pytest.raises(RuntimeError, match=r"input worker 1 \(process \d+\) was killed by SIGKILL.*fewer workers"):
         list(islice(stream, 200))
+
+
+def test_workers_end_when_their_parent_is_killed(folder, table, tmp_path):
+    table.to_csv(tmp_path / "table.csv")
+    code = f"""
+import multiprocessing, os, time, pandas
+from workflows.data.batches import Batches
+stream = Batches(pandas.read_csv({str(tmp_path / "table.csv")!r}), {str(folder)!r}, ["sr2"], 8, 4, 0, workers=2).iterate()
+next(stream)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(workers) == 2
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)  # the parent's to answer
+        parent.kill()
+    deadline = time.monotonic() + 30
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(alive(pid) for pid in workers)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_bad_file_met_by_a_worker_is_named(tmp_path, folder, table):

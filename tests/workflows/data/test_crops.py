@@ -86,8 +86,9 @@ def test_decoding_is_spread_over_the_steps_of_a_block(monkeypatch, folder, table
     assert max(np.diff(counts[9:])) <= 2  # 12 images over 9 steps
 
 
-def test_what_is_kept_ahead_stays_within_the_stated_bytes(folder, table):
-    batches = Batches(table, folder, ["sr3", "dn30"], 8, 4, 0, crops_per_image=3, buffer_images=8, cache_bytes=0)
+@pytest.mark.parametrize("crops_per_image", [1, 3])
+def test_what_is_kept_ahead_stays_within_the_stated_bytes(folder, table, crops_per_image):
+    batches = Batches(table, folder, ["sr3", "dn30"], 8, 4, 0, crops_per_image, buffer_images=8, cache_bytes=0)
     reader = batches._readers[0]
     for n in [*range(20), 3, 500, 501, 2]:
         reader.load(n)

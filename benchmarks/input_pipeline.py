@@ -1,0 +1,210 @@
+"""How fast training pairs are made from real JPEGs, beside the straightforward pipeline a user would write instead.
+
+Run as `python -m benchmarks.input_pipeline --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as ImageNet has it. Every
+pipeline makes pairs of 48 x 48 and 96 x 96 pixels for x2, with its degradation on the CPU. They take turns, `--rounds`
+times, and medians are reported. Pairs a second depend on who else uses the machine, pairs a core-second (over all
+processes) hardly. Nothing decoded is kept from one block of images to the next, as is the case with a large data set.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from workflows.data.batches import Batches
+from workflows.data.degradations import make_pairs
+from workflows.data.manifest import scan
+
+PATCH, SCALE, BATCH = 48, 2, 256
+PAIRS_PER_SECOND, TIMES_PER_ITEM = 1000, 8  # the aims on two cores
+
+
+class PerItem(Dataset):
+    """The straightforward pipeline: an item is a file decoded by PIL, one crop of it, and basicsr's `imresize`."""
+
+    def __init__(self, root: Path, table: pd.DataFrame) -> None:
+        self._paths = [root / path for path in table["path"]]
+
+    def __len__(self) -> int:
+        return 1 << 30
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        import baselines.basicsr_alias  # noqa: F401, I001
+        from basicsr.utils.matlab_functions import imresize
+
+        rng = np.random.default_rng(index)
+        image = np.asarray(Image.open(self._paths[rng.integers(len(self._paths))]).convert("RGB"))
+        side = PATCH * SCALE
+        top, left = (rng.integers(0, size - side + 1) for size in image.shape[:2])
+        target = image[top : top + side, left : left + side].astype(np.float32) / 255
+        if rng.random() < 0.5:
+            target = target[:, ::-1]
+        reduced = imresize(np.ascontiguousarray(target), 1 / SCALE)
+        return tuple(torch.from_numpy(np.ascontiguousarray(x)).permute(2, 0, 1) for x in (reduced, target))
+
+
+def per_item(root: Path, table: pd.DataFrame, workers: int) -> Iterator[int]:
+    for x, _ in DataLoader(PerItem(root, table), batch_size=32, num_workers=workers, worker_init_fn=_one_thread):
+        yield len(x)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+    import baselines.basicsr_alias  # noqa: F401, I001
+    import basicsr.utils.matlab_functions  # noqa: F401
+
+
+def ours(root: Path, table: pd.DataFrame, workers: int, crops_per_image: int) -> Iterator[int]:
+    batches = Batches(table, root, [f"sr{SCALE}"], PATCH, BATCH, 0, crops_per_image, workers=workers, cache_bytes=0)
+    stream = batches.iterate()
+    try:
+        for batch in stream:
+            x, _ = make_pairs(batch, PATCH, seed=0)
+            yield len(x)
+    finally:
+        stream.close()
+
+
+def measure(make: Callable[[], Iterator[int]], seconds: float, warm_up: int) -> dict[str, float]:
+    """Pairs a second and a core-second, after `warm_up` batches have been thrown away, and the largest worker."""
+    stream = make()
+    for _ in range(warm_up):
+        next(stream)
+    started, spent, pairs = time.perf_counter(), core_seconds(), 0
+    while time.perf_counter() - started < seconds:
+        pairs += next(stream)
+    elapsed, spent = time.perf_counter() - started, core_seconds() - spent
+    memory = max((private_megabytes(child) for child in children()), default=0)
+    stream.close()
+    return {
+        "pairs_per_second": pairs / elapsed,
+        "pairs_per_core_second": pairs / spent,
+        "megabytes_per_worker": memory,
+    }
+
+
+def children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def core_seconds() -> float:
+    """Processor time of this process and the workers it has now."""
+    stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split() for child in children()]
+    return time.process_time() + sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+
+def private_megabytes(process: str) -> float:
+    """What a process has in memory for itself alone, beyond what it shares with its parent."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1000
+
+
+def decoders() -> dict[str, Callable[[bytes], object]]:
+    """Libraries that decode JPEG to RGB, those that are installed."""
+    found: dict[str, Callable[[bytes], object]] = {
+        "PIL": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
+        "OpenCV": lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB),
+    }
+    with suppress(ImportError):
+        from torchvision.io import ImageReadMode, decode_jpeg
+
+        found["torchvision"] = lambda data: decode_jpeg(
+            torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB
+        )
+    with suppress(ImportError):
+        import simplejpeg
+
+        found["simplejpeg"] = lambda data: simplejpeg.decode_jpeg(data, "RGB")
+    with suppress(ImportError, RuntimeError):
+        import turbojpeg
+
+        library = turbojpeg.TurboJPEG()
+        found["PyTurboJPEG"] = lambda data: library.decode(data, pixel_format=turbojpeg.TJPF_RGB)
+    return found
+
+
+def compare_decoders(files: list[Path], rounds: int) -> dict[str, float]:
+    """Milliseconds of one core for an image, the least of the rounds. Files that not all can decode are left out."""
+    contents, found = [file.read_bytes() for file in files], decoders()
+
+    def decodes(data: bytes) -> bool:
+        with suppress(Exception):
+            return all(decode(data) is not None for decode in found.values())
+        return False
+
+    contents = [data for data in contents if decodes(data)]
+    times: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(rounds):
+        for name, decode in found.items():
+            started = time.process_time()
+            for data in contents:
+                decode(data)
+            times[name].append((time.process_time() - started) / len(contents) * 1000)
+    return {name: round(min(values), 3) for name, values in times.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder with train/<class>/*.JPEG")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--crops-per-image", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-decoders", action="store_true", help="leave the comparison of decoding libraries out")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    table = scan(options.root, min_side=PATCH * SCALE).images
+    pipelines: dict[str, tuple[Callable[[], Iterator[int]], int]] = {
+        "ours": (lambda: ours(options.root, table, options.workers, options.crops_per_image), 16),
+        "ours, one crop an image": (lambda: ours(options.root, table, options.workers, 1), 8),
+        "per item": (lambda: per_item(options.root, table, options.workers), 4),
+    }
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in pipelines}
+    for _ in range(options.rounds):
+        for name, (make, warm_up) in pipelines.items():
+            rounds[name].append(measure(make, options.seconds, warm_up))
+    result = {
+        name: {key: round(median(each[key] for each in found), 1) for key in found[0]} for name, found in rounds.items()
+    }
+    fast, slow = result["ours"], result["per item"]
+    report = {
+        "settings": {"images": len(table), "workers": options.workers, "crops_per_image": options.crops_per_image},
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "opencv": cv2.__version__},
+        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        "pipelines": result,
+        "times_per_item": {key: round(fast[key] / slow[key], 1) for key in list(fast)[:2]},
+    }
+    if not options.no_decoders:
+        files = [options.root / path for path in table["path"][:150]]
+        report["decoding_milliseconds"] = compare_decoders(files, options.rounds)
+    print(json.dumps(report, indent=2))
+    met = (
+        fast["pairs_per_second"] >= PAIRS_PER_SECOND and report["times_per_item"]["pairs_per_second"] >= TIMES_PER_ITEM
+    )
+    return 0 if met else 1
+
+
+def processor() -> str:
+    lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return lines[0].partition(":")[2].strip() if lines else platform.processor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
