@@ -3,6 +3,9 @@
 Gray images become three equal channels, CMYK and palettes become RGB, alpha is dropped, 16 bits become 8, and the
 format is read from the content, whatever the file's name says. An orientation in EXIF is not applied: the pixels are
 taken as they are stored, which is what the width and height in the manifest describe.
+
+OpenCV decodes an ImageNet JPEG in 1.6 ms of one core, as torchvision.io and simplejpeg do (all three use
+libjpeg-turbo and give the same pixels); PIL takes 2.1 ms (`benchmarks/input_pipeline.py`).
 """
 
 import cv2
