@@ -51,7 +51,8 @@ def scope_parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="SET",
-        help=f"{', '.join(SETS)}; Set14@3 (the first three images); NAME=FOLDER; NAME=TARGETS,INPUTS",
+        help=f"{', '.join(SETS)}; Set14@3 (its first three images); Set14@matlab (its gray files that way); "
+        "NAME=FOLDER; NAME=TARGETS,INPUTS",
     )
     scope.add_argument("--tasks", nargs="+", required=True, metavar="TASK", help="sr2, sr3, sr4, dn30, dn50, dr, …")
     scope.add_argument("--data-root", type=Path, metavar="DIR", help="folder that holds the sets")

@@ -37,7 +37,7 @@ def export_inputs(
         except ImageError as error:
             failures.append(str(error))
             continue
-        degraded = degraded_pixels(files, job.request, sample, job.task, protocol)
+        degraded = degraded_pixels(files, job.request, sample, job.task, protocol.with_gray(job.request.gray))
         images.write(Path(f"{stem}_HR.png"), target_pixels(files, job.task))
         if degraded.dtype == np.uint8:
             images.write(Path(f"{stem}_LR.png"), degraded)

@@ -3,7 +3,7 @@
 Change a number here and `VERSION` with it: every row of every table says which version made it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ipt_models.tasks import Task
@@ -59,6 +59,10 @@ class Protocol:
     gray: Literal["rgb", "matlab"] = "rgb"
     bicubic: Literal["uint8", "float"] = "uint8"
     noise: Literal["clipped", "unclipped"] = "clipped"
+
+    def with_gray(self, gray: Literal["rgb", "matlab"] | None) -> "Protocol":
+        """The same with another convention for gray files; None changes nothing."""
+        return self if gray is None else replace(self, gray=gray)
 
     def label(self, task: Task) -> str:
         """The version and the choices that differ from the default, as far as they bear on the task."""

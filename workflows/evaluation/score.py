@@ -70,10 +70,10 @@ def score(
 
     def prepare(job: Job, sample: Sample) -> Prepared:
         files = decode(sample, job.task)
-        full_range = files.target.gray and protocol.gray == "matlab"
+        rules = protocol.with_gray(job.request.gray)
         reads_output = isinstance(source, RestoredFolder)
-        degraded = None if reads_output else degraded_pixels(files, job.request, sample, job.task, protocol)
-        return Prepared(degraded, target_pixels(files, job.task), full_range)
+        degraded = None if reads_output else degraded_pixels(files, job.request, sample, job.task, rules)
+        return Prepared(degraded, target_pixels(files, job.task), files.target.gray and rules.gray == "matlab")
 
     def restore(job: Job, sample: Sample, prepared: Prepared) -> np.ndarray:
         if isinstance(source, RestoredFolder):
@@ -95,7 +95,7 @@ def score(
             "height": prepared.target.shape[0],
             "width": prepared.target.shape[1],
             "head": source.head(task),
-            "protocol": protocol.label(task),
+            "protocol": protocol.with_gray(job.request.gray).label(task),
             "setting": source.setting,
         }
 

@@ -5,6 +5,7 @@ A set is asked for by one string:
 - `Set5`: a set of `sets.yaml`, by its name or another name for it;
 - `B100@20`: its first 20 images in the order of their names. The rows carry that name, so that nobody takes their mean
   for the set's;
+- `Set14@rgb`, `Set14@matlab`: the set with its gray files scored in that convention, beside rows in the other;
 - `mine=FOLDER`: any folder of images, under a name of one's own;
 - `mine=TARGETS,INPUTS`: a pair of folders, for degraded inputs that already exist.
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import yaml
 
@@ -40,6 +41,7 @@ LAYOUTS = (
 PAIR_FOLDERS = (("norain", "rain"), ("norain", "rainy"), ("target", "input"), ("gt", "rain"))  # targets, inputs
 SRF = re.compile(r"(?P<image>.+)_SRF_(?P<scale>\d)_(?P<kind>\w+)")
 RAIN = re.compile(r"(?P<clean>no)?rain-(?P<key>.+?)(x2)?", re.IGNORECASE)
+GRAY_CONVENTIONS = ("rgb", "matlab")
 KINDS = ("sr", "dn", "dr")
 REFUSED = {"BSD68": "is usually the gray one, which this color benchmark does not score; did you mean 'CBSD68'?"}
 
@@ -80,6 +82,7 @@ class Request(NamedTuple):
         benchmark: the entry of `SETS`, or None for a folder.
         first: how many images, or None for all.
         targets, inputs: folders as given, or None.
+        gray: convention for gray files, or None for the protocol's.
     """
 
     label: str
@@ -88,6 +91,7 @@ class Request(NamedTuple):
     first: int | None = None
     targets: str | None = None
     inputs: str | None = None
+    gray: Literal["rgb", "matlab"] | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -122,15 +126,21 @@ def parse_set(text: str) -> Request:
     name, equals, folders = text.partition("=")
     if equals:
         return _folder_request(name, folders)
-    name, at, number = text.partition("@")
-    if at and not (number.isdecimal() and int(number) > 0):
-        raise SetError(f"{text!r}: after @ stands how many of the first images are meant, for example {name}@20")
+    name, *options = text.split("@")
+    numbers = [option for option in options if option.isdecimal() and int(option) > 0]
+    conventions = [option for option in options if option in GRAY_CONVENTIONS]
+    if len(numbers) > 1 or len(conventions) > 1 or len(numbers) + len(conventions) < len(options):
+        raise SetError(
+            f"{text!r}: after @ stands how many of the first images are meant, for example {name}@20, "
+            f"or how gray files are scored: {', '.join(f'{name}@{gray}' for gray in GRAY_CONVENTIONS)}"
+        )
     for benchmark in SETS.values():
         if name in (benchmark.name, *benchmark.aliases):
-            first = int(number) if at else None
+            first = int(numbers[0]) if numbers else None
             if first and first > benchmark.count:
                 raise SetError(f"{text!r}: {benchmark.name} has {benchmark.count} images")
-            return Request(f"{benchmark.name}{at}{number}", benchmark.name, benchmark, first)
+            label = "@".join((benchmark.name, *options))
+            return Request(label, benchmark.name, benchmark, first, gray=conventions[0] if conventions else None)
     if name in REFUSED:
         raise SetError(f"{name!r} {REFUSED[name]}")
     known = [n for benchmark in SETS.values() for n in (benchmark.name, *benchmark.aliases)]

@@ -194,6 +194,9 @@ def test_gray_files_follow_the_convention_that_is_asked_for(root):
     assert gain == pytest.approx(20 * math.log10(256 / 219.859), abs=1e-5)
     assert [r["psnr_y"] for r in rgb[1:]] == [r["psnr_y"] for r in matlab[1:]]
     assert {r["protocol"] for r in matlab} == {"v1 gray=matlab"}
+    both = run(root, "--gray", "matlab", sets=("Set5", "Set5@rgb"))
+    assert [r["psnr_y"] for r in both] == [r["psnr_y"] for r in (*matlab, *rgb)]
+    assert [r["protocol"] for r in both] == ["v1 gray=matlab"] * 5 + ["v1"] * 5
 
 
 def test_exported_inputs_are_what_models_are_given(root):

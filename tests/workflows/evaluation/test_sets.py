@@ -115,6 +115,8 @@ def test_the_first_images_can_be_asked_for_under_a_name_that_says_so(tmp_path):
     (job,) = plan(["Set5@2"], ["sr2"], tmp_path)
     assert [sample.image for sample in job.samples] == ["baby", "bird"]
     assert (job.request.label, job.request.origin) == ("Set5@2", "Set5")
+    request = parse_set("Set5@2@matlab")
+    assert (request.label, request.origin, request.first, request.gray) == ("Set5@2@matlab", "Set5", 2, "matlab")
     (tmp_path / "Set5/woman.png").unlink()
     assert len(find(parse_set("Set5@4"), SR2, tmp_path)) == 4
     with pytest.raises(SetError, match="Set5@4 scores these alone"):
@@ -128,6 +130,8 @@ def test_the_first_images_can_be_asked_for_under_a_name_that_says_so(tmp_path):
         ("Urban10", "did you mean 'Urban100'"),
         ("BSD68", "usually the gray one.*did you mean 'CBSD68'"),
         ("Set5@0", "how many of the first images"),
+        ("Set5@gray", "or how gray files are scored: Set5@rgb, Set5@matlab"),
+        ("Set5@rgb@matlab", "or how gray files are scored"),
         ("Set5@6", "Set5 has 5 images"),
         ("Set5=folder", "is a benchmark set's name"),
         ("a b=folder", "cannot name a set"),
