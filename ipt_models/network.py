@@ -32,12 +32,17 @@ class MeanShift(nn.Conv2d):
 
     def __init__(self, sign: int):
         super().__init__(3, 3, 1)
-        self.weight.data = torch.eye(3, device=self.weight.device).view(3, 3, 1, 1)
-        self.bias.data = sign * RGB_RANGE * torch.tensor(RGB_MEAN, device=self.bias.device)
         self.requires_grad_(False)
+        self.weight.copy_(
+            torch.eye(3, device="cpu").view(3, 3, 1, 1)
+        )  # on the CPU also where a network is a mere shape
+        self.bias.copy_(sign * RGB_RANGE * torch.tensor(RGB_MEAN, device="cpu"))
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # bf16 has steps of a whole grey level at 255
+        device = x.device.type
+        if not torch.amp.is_autocast_available(device):  # of the meta device, where shapes alone are computed
+            return super().forward(x)
+        with torch.autocast(device, enabled=False):  # bf16 has steps of a whole grey level at 255
             return super().forward(x.to(self.weight.dtype))
 
 
@@ -177,7 +182,7 @@ class IPT(nn.Module):
     """The Image Processing Transformer.
 
     Args:
-        tasks: names of the tasks (`sr2`, `dn30`, `dr`, …), in the order of their embeddings.
+        tasks: names of the tasks (`sr2`, `dn30`, `dr`, …); each has a head, a task embedding and a tail of its own.
         num_feat: C, channels of heads and tails.
         patch_dim: P, side of the patch of features that makes one token.
         patch_size: height and width of the input; a multiple of `patch_dim`.
@@ -251,7 +256,9 @@ class IPT(nn.Module):
             self.pos_embed = None
 
         self.embed = nn.Linear(embed_dim, embed_dim) if mlp else None
-        self.task_embed = nn.Parameter(torch.randn(len(tasks), grid**2, embed_dim)) if mlp else None
+        self.task_embed = None
+        if mlp:
+            self.task_embed = nn.ParameterDict({task: torch.randn(grid**2, embed_dim) for task in self.tasks})
         relative_grid = grid if position == "relative" else None
         encoder_layer = EncoderLayer(embed_dim, num_heads, norm, relative_grid)
         decoder_layer = DecoderLayer(embed_dim, num_heads, norm, relative_grid)
@@ -303,7 +310,7 @@ class IPT(nn.Module):
         for layer in self.encoder:
             x = self.run(layer, x, pos_every_layer)
         memory = x
-        task_embed = None if self.task_embed is None else self.task_embed[self.tasks.index(task)]
+        task_embed = None if self.task_embed is None else self.task_embed[task]
         for layer in self.decoder:
             x = self.run(layer, x, memory, task_embed, pos_every_layer)
         return x if self.mlp is None else x + self.mlp(x)

@@ -18,12 +18,12 @@ from torch import Tensor
 from ipt_models.network import IPT, Position
 from ipt_models.tasks import parse_task
 
+TASK_EMBED = "body.query_embed.weight"  # one row of N·D numbers a task
 POSITION_IDS = "body.position_encoding.position_ids"  # 0 … N-1, a constant that our network does without
 
 # Our names -> theirs, heads and tails aside.
 NAMES = [
     (r"pos_embed", r"body.position_encoding.pe.weight"),
-    (r"task_embed", r"body.query_embed.weight"),
     (r"embed\.(weight|bias)", r"body.linear_encoding.\1"),
     (r"mlp\.fc1\.(weight|bias)", r"body.mlp_head.0.\1"),
     (r"mlp\.fc2\.(weight|bias)", r"body.mlp_head.3.\1"),
@@ -87,23 +87,26 @@ def load_official(
     if faults:
         raise ValueError(f"not the IPT checkpoint that its sizes {sizes} speak of:\n  " + "\n  ".join(faults))
 
-    model.load_state_dict(
-        {name: state[official_name(name, model.tasks)].view_as(tensor) for name, tensor in model.state_dict().items()}
-    )
+    weights = {name: state[official_name(name, tasks)] for name in model.state_dict() if "task_embed" not in name}
+    if model.task_embed is not None:
+        for task, row in zip(tasks, state[TASK_EMBED], strict=True):
+            weights[f"task_embed.{task}"] = row.view_as(model.task_embed[task])
+    model.load_state_dict(weights)
     return model
 
 
 def to_official(model: IPT) -> dict[str, Tensor]:
-    """The state dict that the authors' code would load, with their names and shapes; tensors share their memory.
+    """The state dict that the authors' code would load, with their names and shapes.
 
     Raises:
         ValueError: for a position encoding that their code does not have.
     """
     if model.position not in ("none", "learned", "learned_every_layer"):
         raise ValueError(f"the authors' network has no position encoding {model.position!r}")
-    state = {official_name(name, model.tasks): tensor for name, tensor in model.state_dict().items()}
+    weights = model.state_dict()
+    state = {official_name(name, model.tasks): weights[name] for name in weights if "task_embed" not in name}
     if model.task_embed is not None:
-        state["body.query_embed.weight"] = state["body.query_embed.weight"].flatten(1)
+        state[TASK_EMBED] = torch.stack([weights[f"task_embed.{task}"].flatten() for task in model.tasks])
     if model.pos_embed is not None:
         state[POSITION_IDS] = torch.arange(len(model.pos_embed)).unsqueeze(0)
     return state
@@ -154,7 +157,7 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, int | bool]:
         raise ValueError(f"not an IPT checkpoint: {embed_dim} numbers a token are no squares of {num_feat} features")
 
     tokens = (48 // patch_dim) ** 2  # without any embedding the same weights fit all patch sizes
-    for key, axis, divisor in ((POSITION_IDS, -1, 1), ("body.query_embed.weight", -1, embed_dim)):
+    for key, axis, divisor in ((POSITION_IDS, -1, 1), (TASK_EMBED, -1, embed_dim)):
         if key in state:
             tokens = state[key].shape[axis] // divisor
     grid = math.isqrt(tokens)
