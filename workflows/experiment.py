@@ -105,6 +105,9 @@ class Data(Section):
     validation: PositiveInt = Field(
         8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
     )
+    max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="largest share of files that cannot be decoded; above it the manifest stops with a message"
+    )
     crops_per_image: PositiveInt = Field(1, description="crops taken each time an image is decoded")
     buffer_images: PositiveInt = Field(
         1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
@@ -361,6 +364,13 @@ class Experiment(Section):
     @property
     def scored_tasks(self) -> list[str]:
         return self.tasks if self.evaluation.tasks is None else self.evaluation.tasks
+
+    @property
+    def min_side(self) -> int:
+        """Smallest usable side of a training image in pixels: room for a crop of the largest task of any run."""
+        scale = max(parse_task(task).scale for task in self.tasks)
+        patch = max([self.training.patch_size, *(self.recipe(model).patch_size for model in self.models)])
+        return scale * patch
 
     @property
     def folder(self) -> Path:

@@ -57,7 +57,7 @@ def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None 
     shutil.rmtree(out, ignore_errors=True)
     os.replace(partial, out)
     seconds = time.perf_counter() - started
-    print(f"synthesize: {count} images of {size}x{size} pixels in {out}, {seconds:.1f} s", file=sys.stderr)
+    print(f"synthesize: {count} images of {size}x{size} pixels in {out}, {seconds:.1f} s", flush=True)
 
 
 RECORD = "dead_leaves.json"  # what marks a folder as made by `synthesize`
@@ -83,7 +83,7 @@ def _manifest(options: argparse.Namespace) -> None:
     print(
         f"manifest: {len(images)} images of {images['class'].nunique()} classes, {len(validation)} of them for validation; "
         f"{small} too small and {len(rejected) - small} undecodable left out; {time.perf_counter() - started:.1f} s",
-        file=sys.stderr,
+        flush=True,
     )
 
 
@@ -95,7 +95,7 @@ def _fraction(options: argparse.Namespace) -> None:
     print(
         f"fraction: {len(chosen)} of {len(train)} training images, {chosen['class'].nunique()} classes, "
         f"seed {options.seed}",
-        file=sys.stderr,
+        flush=True,
     )
 
 

@@ -14,7 +14,7 @@ if DATA.source == "dead_leaves":
             f"{OUT}/benchmarks/data/synthesize.tsv"
         conda:
             "../../environment.yml"
-        threads: 1
+        threads: 8
         resources:
             mem_mb=1000,
             runtime=30,
@@ -27,7 +27,7 @@ if DATA.source == "dead_leaves":
             "Drawing {params.number} dead-leaves images"
         shell:
             "python -m workflows.data synthesize --seed {params.seed} --count {params.number} --size {params.size}"
-            " --out {output.images} 2> {log}"
+            " --threads {threads} --out {output.images} 2> {log}"
 
 
 rule manifest:
@@ -42,7 +42,7 @@ rule manifest:
         f"{OUT}/benchmarks/data/manifest.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: 8
     resources:
         mem_mb=2000,
         runtime=240,
@@ -51,10 +51,14 @@ rule manifest:
         root=lambda wildcards, input: input.get("images") or IMAGES,
         validation=DATA.validation,
         seed=DATA.seed,
+        # One size for all runs, so that all draw from the same images.
+        min_side=EXPERIMENT.min_side,
+        max_undecodable=DATA.max_undecodable,
     message:
         "Listing the training images under {params.root}"
     shell:
         "python -m workflows.data manifest --root {params.root:q} --validation {params.validation} --seed {params.seed}"
+        " --min-side {params.min_side} --max-undecodable {params.max_undecodable} --threads {threads}"
         " --out-manifest {output.manifest} --out-validation {output.validation} 2> {log}"
 
 

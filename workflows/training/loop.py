@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from lightning.fabric import Fabric
 from torch import nn
@@ -23,6 +22,7 @@ from tqdm import tqdm
 from workflows import models, provenance
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
+from workflows.data.manifest import read_table
 from workflows.experiment import Run
 from workflows.training import checkpoint
 from workflows.training.objective import compute_loss, l1_loss
@@ -64,8 +64,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
     torch.use_deterministic_algorithms(True)
     precision = resolve_precision(recipe.precision, recipe.accelerator)
     fabric = Fabric(accelerator=recipe.accelerator, devices=1, precision=precision)
-    images = pd.read_csv(fraction_csv, dtype={"class": str}, keep_default_na=False)
-    held_out = pd.read_csv(validation_csv, dtype={"class": str}, keep_default_na=False)
+    images, held_out = read_table(fraction_csv), read_table(validation_csv)
     steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.crops_per_image)
 
     torch.manual_seed(run.seed)  # the network's initial weights: nothing else draws from the global generator
