@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from baselines.variants import VARIANTS
@@ -26,7 +27,8 @@ def build(name: str, task: str, **kwargs: Any) -> "nn.Module":
     Args:
         name: a key of `VARIANTS`.
         task: a task name, for example `sr2`, `dn30` or `dr`.
-        **kwargs: changes to the variant's arguments.
+        **kwargs: changes to the variant's arguments. `match={"params": "ipt_small"}` or `{"macs": …}` changes width and
+            depth so that the network costs as much as another one, within 5 % (see `baselines.matching`).
 
     Returns:
         A module called as `model(x, task)`: x is RGB in [0, 1], (B, 3, H, W) of any size; the result is on the same
@@ -40,10 +42,17 @@ def build(name: str, task: str, **kwargs: Any) -> "nn.Module":
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"unknown baseline {name!r}: {hint}known are {', '.join(VARIANTS)}")
     parse_task(task)
-    arguments = VARIANTS[name] | kwargs
+    arguments = dict(VARIANTS[name])
     module, class_name = NETWORKS[arguments.pop("network")]
+    if budget := kwargs.pop("match", None):
+        from baselines.matching import match
+
+        arguments = match(name, task, budget)
+    arguments |= kwargs
     network = getattr(importlib.import_module(module), class_name)
-    try:
-        return network(task, **arguments)
-    except TypeError as error:
-        raise ValueError(f"baseline {name!r}: {error}") from error
+    unknown = set(arguments) - set(inspect.signature(network).parameters)
+    if unknown:
+        raise ValueError(f"baseline {name!r} has no argument {', '.join(sorted(unknown))}")
+    model = network(task, **arguments)
+    model.config = arguments
+    return model

@@ -201,11 +201,8 @@ class IGNN(SingleTask, nn.Module):
         self.num_neighbors = num_neighbors
         self.window = window
         self.vgg = VGGFeatures(vgg_weights) if graph_features == "vgg" else None
-        self.edge_channels = VGG_CHANNELS if self.vgg else min(VGG_CHANNELS, num_feat)
-        if not self.vgg and num_feat % self.edge_channels:
-            raise ValueError(
-                f"with graph_features `encoder`, num_feat above 64 must be a multiple of 64, not {num_feat}"
-            )
+        # learned features are taken together, into as many groups as VGG has channels, or fewer
+        self.edge_channels = max(n for n in range(1, VGG_CHANNELS + 1) if self.vgg or num_feat % n == 0)
 
         self.sub_mean = MeanShift(-1)
         self.add_mean = MeanShift(1)

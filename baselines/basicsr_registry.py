@@ -1,0 +1,77 @@
+"""The baselines and IPT in basicsr's `ARCH_REGISTRY`, for people who train with BasicSR.
+
+Importing this module registers every trained variant by its name (`type: rdn_b` with `task: sr2` in an option file, and
+any argument of the network beside it), and the classes `IPT`, `RDN` and `IGNN`; EDSR and SwinIR as classes are basicsr's
+own. `basicsr_option.yml` is an example, and
+
+    python -m baselines.basicsr_registry -opt baselines/basicsr_option.yml
+
+is BasicSR's own training, with these names known and the current folder as its root.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import baselines.basicsr_alias  # noqa: F401
+
+# isort: split
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+
+from baselines.factory import build
+from baselines.ignn import IGNN
+from baselines.rdn import RDN
+from baselines.variants import UNTRAINED, VARIANTS
+from ipt_models.inference import restore
+from ipt_models.network import IPT as Network
+from ipt_models.variants import VARIANTS as IPT_VARIANTS
+
+
+@ARCH_REGISTRY.register()
+class IPT(Network):
+    """IPT for one task, called as BasicSR calls a network: `net(x)`, patches in training, whole images in validation.
+
+    Args:
+        task: for example `sr2`.
+        **kwargs: see `ipt_models.IPT`.
+    """
+
+    def __init__(self, task: str, **kwargs: Any) -> None:
+        super().__init__(tasks=(task,), **kwargs)
+
+    def forward(
+        self, x: Tensor, task: str | None = None, return_features: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """As IPT's; in evaluation mode an image that is no patch is restored by windows."""
+        if self.training or x.shape[-2:] == (self.patch_size, self.patch_size):
+            return super().forward(x, task, return_features)
+        return restore(self, x, task)
+
+
+def _ipt_builder(variant: str) -> Callable[..., nn.Module]:
+    def build_variant(task: str, **kwargs: Any) -> nn.Module:
+        return IPT(task, **(IPT_VARIANTS[variant] | kwargs))
+
+    return build_variant
+
+
+def _baseline_builder(variant: str) -> Callable[..., nn.Module]:
+    def build_variant(task: str, **kwargs: Any) -> nn.Module:
+        return build(variant, task, **kwargs)
+
+    return build_variant
+
+
+ARCH_REGISTRY.register(RDN)
+ARCH_REGISTRY.register(IGNN)
+builders = {name: _ipt_builder(name) for name in IPT_VARIANTS}
+builders |= {name: _baseline_builder(name) for name in VARIANTS if name not in UNTRAINED}
+for name, builder in builders.items():
+    builder.__name__ = name
+    ARCH_REGISTRY.register(builder)
+
+if __name__ == "__main__":
+    from basicsr.train import train_pipeline
+
+    train_pipeline(str(Path.cwd()))

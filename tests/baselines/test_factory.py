@@ -1,0 +1,90 @@
+"""One call for all baselines: shapes, tasks, names, and what is refused."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import baselines
+from baselines.variants import UNTRAINED, VARIANTS
+
+SCALE_ONE = ("dn30", "dr")
+SMALL = {
+    "edsr_tiny": {"num_block": 2, "num_feat": 8},
+    "rdn_tiny": {"num_block": 2},
+    "ignn_tiny": {"num_block": 2, "num_feat": 8},
+    "swinir_light": {"embed_dim": 12, "depths": (2, 2)},
+}
+
+
+@pytest.mark.parametrize("task", ["sr2", "sr3", "sr4", "dn30", "dr"])
+@pytest.mark.parametrize("name", SMALL)
+def test_every_network_restores_any_size_at_every_scale(name, task):
+    if name == "ignn_tiny" and task in SCALE_ONE:
+        pytest.skip("refused by name, see below")
+    model = baselines.build(name, task, **SMALL[name])
+    scale = int(task[2]) if task.startswith("sr") else 1
+    x = torch.rand(2, 3, 13, 18, requires_grad=True)
+    y = model(x, task)
+    assert y.shape == (2, 3, 13 * scale, 18 * scale)
+    assert model.tasks == (task,)
+    assert torch.equal(model.eval()(x), model(x, task))
+    y.mean().backward()
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad and p.ndim > 1)
+
+
+@pytest.mark.parametrize("name", ["edsr_tiny", "rdn_tiny", "ignn_tiny", "swinir_light"])
+def test_inputs_are_on_the_scale_from_0_to_1(name):
+    """A fresh network adds little to the mean colour (none in RDN) on its own scale; it must come back divided."""
+    torch.manual_seed(0)
+    y = baselines.build(name, "sr2", **SMALL[name])(torch.full((1, 3, 16, 16), 0.5), "sr2")
+    assert y.abs().max() < 2
+
+
+def test_another_task_than_the_network_was_built_for_is_refused():
+    model = baselines.build("rdn_tiny", "sr2")
+    with pytest.raises(ValueError, match="built for sr2, not for sr3"):
+        model(torch.rand(1, 3, 8, 8), "sr3")
+
+
+@pytest.mark.parametrize("task", SCALE_ONE)
+def test_ignn_refuses_scale_one_by_name(task):
+    with pytest.raises(ValueError, match=f"ignn cannot restore {task}"):
+        baselines.build("ignn_tiny", task)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "kwargs", "message"),
+    [
+        ("rdn_tny", "sr2", {}, "did you mean 'rdn_tiny'"),
+        ("rdn_tiny", "sr5", {}, "unknown task 'sr5'"),
+        ("rdn_tiny", "sr2", {"width": 3}, "no argument width"),
+        ("bicubic", "dn30", {}, "`identity`"),
+        ("identity", "sr2", {}, "`bicubic`"),
+    ],
+)
+def test_wrong_requests_are_refused_in_one_message(name, task, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        baselines.build(name, task, **kwargs)
+
+
+def test_config_builds_the_same_network_again():
+    model = baselines.build("rdn_tiny", "sr2", num_block=2)
+    again = baselines.build("rdn_tiny", "sr2", **model.config)
+    assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in again.state_dict().items()}
+
+
+def test_names_are_complete():
+    assert set(VARIANTS) == {
+        "edsr_tiny", "edsr_baseline", "edsr", "rdn_tiny", "rdn_a", "rdn_b",
+        "ignn_tiny", "ignn", "swinir_light", "swinir", "bicubic", "identity",
+    }  # fmt: skip
+    assert {name for name in VARIANTS if name in UNTRAINED} == {"bicubic", "identity"}
+
+
+def test_listing_variants_imports_no_torch():
+    code = "import sys, baselines; baselines.VARIANTS; baselines.build; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

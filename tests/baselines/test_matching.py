@@ -1,0 +1,44 @@
+"""Networks by budget."""
+
+import pytest
+
+import baselines
+from baselines.cost import cost, count_parameters
+from baselines.matching import match
+
+
+@pytest.mark.parametrize("measure", ["params", "macs"])
+@pytest.mark.parametrize("name", ["edsr_baseline", "rdn_a", "ignn_tiny", "swinir_light"])
+def test_a_network_costs_within_five_percent_of_the_one_it_is_matched_to(name, measure):
+    arguments = match(name, "sr2", {measure: "ipt_small"})
+    assert cost(name, "sr2", measure, **arguments) == pytest.approx(cost("ipt_small", "sr2", measure), rel=0.05)
+
+
+def test_proportions_are_kept_where_numbers_allow():
+    assert match("edsr_baseline", "sr2", {"params": 1_369_859})["num_feat"] == 64
+    assert match("rdn_b", "sr2", {"params": "rdn_b"}) == baselines.build("rdn_b", "sr2").config
+    matched = match("rdn_a", "sr2", {"params": "ipt_small"})
+    assert matched["num_feat"] == 2 * matched["growth"]
+
+
+def test_build_takes_a_budget_and_says_what_it_chose():
+    model = baselines.build("rdn_tiny", "sr3", match={"params": 100_000}, gradient_checkpointing=True)
+    assert count_parameters(model) == pytest.approx(100_000, rel=0.05)
+    assert model.gradient_checkpointing
+    assert "match" not in model.config
+    assert count_parameters(baselines.build("rdn_tiny", "sr3", **model.config)) == count_parameters(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "message"),
+    [
+        ("bicubic", {"params": 1000}, "no width and depth"),
+        ("rdn_tiny", {"params": "ipt_smal"}, "unknown variant 'ipt_smal'"),
+        ("rdn_tiny", {"flops": 3}, "one of params and macs"),
+        ("rdn_tiny", {"params": 3, "macs": 3}, "one of params and macs"),
+        ("rdn_tiny", {"params": 30}, "within 5 %"),
+    ],
+)
+def test_impossible_budgets_are_refused(name, budget, message):
+    with pytest.raises(ValueError, match=message):
+        match(name, "sr2", budget)

@@ -1,0 +1,101 @@
+"""RDN: the authors' outputs, their checkpoints, and recomputation."""
+
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import baselines
+from baselines.rdn import RDN, load_official_rdn
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+SMALL = {"num_feat": 6, "growth": 4, "num_block": 2, "num_conv": 3}
+
+
+def fixture_value(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Numbers that anyone can draw again, from the parameter's name."""
+    scale = 1 / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 0.1
+    values = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape) * scale
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def official_state() -> dict[str, torch.Tensor]:
+    """All names and shapes of the published config B; the list gives the first block, which the others repeat."""
+    shapes = {}
+    for line in (FIXTURES / "official_rdn_state_dict.txt").read_text().splitlines():
+        if match := re.fullmatch(r"(\S+) \(([\d, ]+)\)", line):
+            shapes[match[1]] = tuple(int(side) for side in match[2].split(",") if side.strip())
+    first = {key: shape for key, shape in shapes.items() if key.startswith("RDBs.0.")}
+    for block in range(1, 16):
+        shapes |= {key.replace("RDBs.0.", f"RDBs.{block}."): shape for key, shape in first.items()}
+    return {key: fixture_value(key, shape) for key, shape in shapes.items()}
+
+
+def test_agrees_with_the_authors_network_through_their_checkpoint(tmp_path):
+    torch.save(official_state(), tmp_path / "rdn.pt")
+    model = load_official_rdn(tmp_path / "rdn.pt")
+    assert model.tasks == ("sr2",)
+    x = torch.from_numpy(np.random.RandomState(20 * 10000 + 28).randint(0, 256, (1, 3, 20, 28))).float()
+    with torch.no_grad():
+        y = model(x / 255, "sr2") * 255
+    expected = torch.from_numpy(np.load(FIXTURES / "rdn_B_x2.npz")["out_0"])
+    assert (y - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("task", ["sr2", "sr3", "sr4"])
+def test_sizes_and_scale_follow_from_the_checkpoint(task):
+    model = RDN(task, **SMALL)
+    loaded = load_official_rdn(model.state_dict())
+    x = torch.rand(1, 3, 7, 8)
+    assert loaded.tasks == (task,)
+    assert torch.equal(loaded(x), model(x))
+
+
+def test_incomplete_or_foreign_checkpoints_are_refused_with_every_key_named():
+    state = RDN("sr2", **SMALL).state_dict()
+    state["extra"] = torch.zeros(1)
+    del state["GFF.1.bias"]
+    state["RDBs.1.LFF.bias"] = torch.zeros(5)
+    with pytest.raises(
+        ValueError, match=r"(?s)unknown: extra.*missing: GFF.1.bias.*|misshapen: RDBs.1.LFF.bias \(5,\)"
+    ):
+        load_official_rdn(state)
+    with pytest.raises(ValueError, match="no 'SFENet1.weight'"):
+        load_official_rdn({"weight": torch.zeros(1)})
+
+
+def test_files_that_hold_more_than_tensors_are_not_run(tmp_path):
+    torch.save(RDN("sr2", **SMALL), tmp_path / "pickled.pt")
+    with pytest.raises(ValueError, match="no plain PyTorch state dict"):
+        load_official_rdn(tmp_path / "pickled.pt")
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        load_official_rdn(tmp_path / "nothing.pt")
+
+
+def test_recomputation_changes_no_gradient_and_saves_at_least_half_the_memory():
+    model = baselines.build("rdn_tiny", "sr2", num_block=8, num_conv=6)
+    x = torch.rand(2, 3, 12, 12)
+    runs = []
+    for recompute in (False, True):
+        model.gradient_checkpointing = recompute
+        model.zero_grad()
+        storages = {}
+
+        def pack(tensor: torch.Tensor, storages: dict = storages) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = model(x).square().mean()
+        weights = sum(p.untyped_storage().nbytes() for p in model.parameters())
+        kept = sum(storages.values()) - weights
+        loss.backward()
+        runs.append((kept, [p.grad.clone() for p in model.parameters()]))
+    (kept, expected), (kept_recomputing, gradients) = runs
+    assert kept_recomputing < kept / 2
+    for gradient, value in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, value)
