@@ -79,7 +79,9 @@ def test_matlabs_low_resolution_files_are_reproduced_to_the_bit(shared_data, sca
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("size", [(48, 60), (47, 129)])
 def test_floats_equal_basicsr(scale, size):
-    import baselines.basicsr_alias  # noqa: F401  # isort: split
+    import baselines.basicsr_alias  # noqa: F401
+
+    # isort: split
     from basicsr.utils.matlab_functions import imresize
 
     image = torch.rand(3, *size, generator=torch.Generator().manual_seed(1))

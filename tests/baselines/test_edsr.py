@@ -3,7 +3,7 @@
 import torch
 
 import baselines
-import baselines.basicsr_alias  # noqa: F401
+import baselines.basicsr_alias
 
 # isort: split
 from basicsr.archs.edsr_arch import EDSR as BasicsrEDSR

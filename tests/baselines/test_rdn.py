@@ -63,7 +63,7 @@ def test_incomplete_or_foreign_checkpoints_are_refused_with_every_key_named():
         ValueError, match=r"(?s)unknown: extra.*missing: GFF.1.bias.*|misshapen: RDBs.1.LFF.bias \(5,\)"
     ):
         load_official_rdn(state)
-    with pytest.raises(ValueError, match="no 'SFENet1.weight'"):
+    with pytest.raises(ValueError, match=r"no 'SFENet1\.weight'"):
         load_official_rdn({"weight": torch.zeros(1)})
 
 
