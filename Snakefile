@@ -32,6 +32,9 @@ OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
 
 
+report: "workflows/reporting/captions/workflow.rst"
+
+
 onstart:
     grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("torch", "torchvision", "timm", "basicsr", "lightning", "numpy", "pandas", "scikit-image", "opencv-python-headless",
+PACKAGES = ("torch", "torchvision", "timm", "basicsr", "lightning-fabric", "numpy", "pandas", "scikit-image", "opencv-python-headless",
             "safetensors", "snakemake")  # fmt: skip
 
 

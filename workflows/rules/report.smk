@@ -163,19 +163,21 @@ rule comparison:
 
 rule results:
     input:
-        rules.tables.output.csv,
-        expand(f"{OUT}/figures/{{name}}.png", name=FIGURES),
-        expand(f"{OUT}/figures/comparison-{{name}}.png", name=SHOWN_PICTURES),
+        tables=rules.tables.output.csv,
+        figures=expand(f"{OUT}/figures/{{name}}.png", name=FIGURES),
+        comparisons=expand(f"{OUT}/figures/comparison-{{name}}.png", name=SHOWN_PICTURES),
 
 
 rule report:
     input:
-        rules.results.input,
+        results=rules.results.input,
         captions=sorted(path.as_posix() for path in (CODE / "captions").glob("*.rst")),
     output:
         html=f"{OUT}/report.html",
     log:
         f"{OUT}/logs/report/report.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/report.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
@@ -157,12 +157,13 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
         bar.update()
 
         done = step + 1
+        due = told is not None or time.perf_counter() - saved_at > recipe.checkpoint_minutes * 60
+        if (logged or due) and not math.isfinite(loss.total.item()):
+            raise TrainingError(
+                f"{run.name}: the loss at step {done:,} is {loss.total.item()}; a lower training.learning_rate or a "
+                f"training.gradient_clip may help. The last good checkpoint, if any, is in {resume}"
+            )
         if logged:
-            if not math.isfinite(loss.total.item()):
-                raise TrainingError(
-                    f"{run.name}: the loss at step {done:,} is {loss.total.item()}; a lower training.learning_rate or a "
-                    f"training.gradient_clip may help. The last good checkpoint, if any, is in {resume}"
-                )
             row = {
                 "step": done,
                 "patches": done * recipe.batch_size,
@@ -173,11 +174,13 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
                 "learning_rate": optimizer.param_groups[0]["lr"],
                 **window.close(done, recipe.batch_size),
                 "seconds": round(seconds(), 3),
-                **{"validation_l1": None, "validation_psnr": None},
+                "validation_l1": None,
+                "validation_psnr": None,
             }
             if done % recipe.validate_every == 0 or done == steps or step == 0:
                 row |= validate(model, validation)
             log.append(row)
+            window = _Window(done)
             bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
             if _crosses_quarter(done, steps, recipe.log_every):
                 left = (steps - done) * recipe.batch_size / row["patches_per_second"]
@@ -186,56 +189,73 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
                     f"{row['patches_per_second']:.0f} patches/s  {left:.0f} s left",
                     flush=True,
                 )
-        if told:
-            save(done)
-            raise Interrupted(f"{run.name}: saved after step {done:,} on {told}; run again to go on")
-        if time.perf_counter() - saved_at > recipe.checkpoint_minutes * 60 and done < steps:
+        if due and done < steps:
             save(done)
             saved_at = time.perf_counter()
+            if told:
+                raise Interrupted(f"{run.name}: saved after step {done:,} on {told}; run again to go on")
     bar.close()
 
-    output.mkdir(parents=True, exist_ok=True)
-    models.save(
-        network,
-        output / "model.safetensors",
-        {
-            "experiment": run.experiment,
-            "run": run.name,
-            "model": run.model,
-            "fraction": run.fraction,
-            "seed": run.seed,
-            "digest": run.digest,
-        },
+    write_results(
+        run, network, log, (fraction_csv, validation_csv), output, images=len(images), seen=seen, precision=precision
     )
+    checkpoint.remove(resume)
+    print(
+        f"{run.name}: {steps:,} steps, {sum(seen.values()):,} patches of {len(images):,} images in {seconds():.0f} s; "
+        f"L1 {log[-1]['l1']:.2f}, held-out {log[-1]['validation_psnr']:.2f} dB",
+        flush=True,
+    )
+
+
+def write_results(
+    run: Run,
+    network: nn.Module,
+    log: list[dict[str, Any]],
+    tables: tuple[Path, ...],
+    output: Path,
+    images: int,
+    seen: Counter[str],
+    precision: str,
+) -> None:
+    """Write `model.safetensors`, `train.csv` and, last, `provenance.json`.
+
+    Args:
+        run: the run that is complete.
+        network: its network.
+        log: rows of train.csv.
+        tables: the files that say which images were used.
+        output: folder to write into.
+        images: number of training images.
+        seen: patches seen of each task.
+        precision: what was computed in.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    header = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
+    models.save(network, output / "model.safetensors", {**header, "digest": run.digest})
     write_log(log, output / "train.csv")
     origin = provenance.record(
-        data=(fraction_csv, validation_csv),
-        **run.model_dump(mode="json", include={"experiment", "model", "variant", "fraction", "seed", "tasks"}),
-        run=run.name,
+        data=tables,
+        **header,
+        variant=run.variant,
+        tasks=run.tasks,
         digest=run.digest,
         config=run.model_dump(mode="json"),
         training={
-            "steps": steps,
-            "batch_size": recipe.batch_size,
-            "patch_size": recipe.patch_size,
-            "patches": steps * recipe.batch_size,
+            "steps": log[-1]["step"],
+            "batch_size": run.training.batch_size,
+            "patch_size": run.training.patch_size,
+            "patches": sum(seen.values()),
             "patches_by_task": dict(seen),
-            "images": len(images),
-            "crops_per_image": steps * recipe.batch_size / len(images),
+            "images": images,
+            "crops_per_image": sum(seen.values()) / images,
             "precision": precision,
-            "wall_seconds": round(seconds(), 1),
+            "wall_seconds": log[-1]["seconds"],
         },
         parameters=sum(p.numel() for p in network.parameters()),
         threads=torch.get_num_threads(),
         weights_sha256=provenance.sha256(output / "model.safetensors"),
     )
     provenance.write_json(origin, output / "provenance.json")
-    checkpoint.remove(resume)
-    print(
-        f"{run.name}: {steps:,} steps, {steps * recipe.batch_size:,} patches of {len(images):,} images in {seconds():.0f} s; "
-        f"L1 {log[-1]['l1']:.2f}, held-out {log[-1]['validation_psnr']:.2f} dB",
-        flush=True,
-    )
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -283,12 +303,10 @@ class _Window:
 
     def close(self, step: int, batch_size: int) -> dict[str, float]:
         elapsed = time.perf_counter() - self.begun
-        row = {
+        return {
             "patches_per_second": round((step - self.step) * batch_size / elapsed, 2),
             "data_wait": round(self.waited / elapsed, 4),
         }
-        self.__init__(step)
-        return row
 
 
 def _timed(batches: Iterator, count: int) -> Iterator[tuple[Any, float]]:

@@ -30,7 +30,7 @@ def test_another_seed_gives_other_weights(train, make_run):
 
 
 def test_training_lowers_the_loss(train, make_run):
-    log = pd.read_csv(train(make_run("edsr", budget={"steps": 60}, learning_rate=3e-3)) / "train.csv")
+    log = pd.read_csv(train(make_run("edsr", budget={"steps": 200}, learning_rate=1e-2)) / "train.csv")
     assert log.l1.iloc[-5:].mean() < 0.5 * log.l1.iloc[0]
 
 

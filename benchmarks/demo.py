@@ -1,0 +1,87 @@
+"""What the demo costs and reaches: `python -m benchmarks.demo`, on a machine that does nothing else.
+
+Runs the default experiment from nothing in a folder of its own and prints wall time, core-seconds by rule (from the
+processes themselves, Snakemake and imports included), the share spent in training, and each network's gain over bicubic
+at 100 % of the data.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from workflows import provenance
+
+
+def run(folder: Path, cores: int) -> dict[str, float]:
+    """Run the demo in `folder`; wall seconds and core-seconds of the whole process tree."""
+    command = (
+        "snakemake",
+        "--snakefile",
+        provenance.ROOT / "Snakefile",
+        "--configfile",
+        provenance.ROOT / "config/demo.yaml",
+    )
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run((*map(str, command), "--directory", str(folder), "--cores", str(cores)), check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_seconds": time.perf_counter() - started, "core_seconds": spent}
+
+
+def by_rule(results: Path) -> pd.Series:
+    """Core-seconds of each rule's jobs, from Snakemake's benchmark files."""
+    rows = []
+    for path in sorted((results / "benchmarks").glob("*/*.tsv")):
+        stage = path.parent.name
+        rows.append({"rule": stage, "core_seconds": pd.read_csv(path, sep="\t")["cpu_time"].sum()})
+    return pd.DataFrame(rows).groupby("rule")["core_seconds"].sum()
+
+
+def in_loop(results: Path) -> float:
+    """Seconds of the trainings themselves, without imports; each has one thread, so they are core-seconds."""
+    records = [json.loads(path.read_text()) for path in sorted(results.glob("runs/*/provenance.json"))]
+    return sum(record["training"]["wall_seconds"] for record in records)
+
+
+def gains(results: Path) -> pd.Series:
+    """Each model's mean PSNR-Y at the largest fraction, less bicubic's, in dB."""
+    table = pd.read_csv(results / "results.csv")
+    mean = (
+        table[(table.fraction == table.fraction.max()) | table.fraction.isna()]
+        .groupby("model", sort=False)
+        .psnr_y.mean()
+    )
+    return (mean - mean["bicubic"]).drop("bicubic")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="an empty folder to run in; it holds results/demo afterwards")
+    parser.add_argument("--cores", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.folder.exists() and any(arguments.folder.iterdir()):
+        sys.exit(f"{arguments.folder} is not empty: the demo is measured from nothing")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    cost = run(arguments.folder, arguments.cores)
+    results = arguments.folder / "results" / "demo"
+    rules = by_rule(results)
+    rules["snakemake and the rest"] = cost["core_seconds"] - rules.sum()
+    machine = provenance.hardware()
+    print(f"\n{machine['processor']}, {machine['cores']} cores, {arguments.cores} used")
+    print(f"wall time: {cost['wall_seconds'] / 60:.1f} minutes; {cost['core_seconds']:.0f} core-seconds, of them")
+    for rule, seconds in rules.items():
+        print(f"  {rule:24}{seconds:7.0f}  {seconds / cost['core_seconds']:4.0%}")
+    print(f"  (in the training loops alone, without imports: {in_loop(results):.0f})")
+    print("gain over bicubic at 100 % of the data, mean PSNR-Y on photos:")
+    for model, gain in gains(results).items():
+        print(f"  {model:24}{gain:+7.2f} dB")
+
+
+if __name__ == "__main__":
+    main()
