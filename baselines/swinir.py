@@ -40,7 +40,7 @@ class SwinIR(SingleTask, BasicsrSwinIR):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.meshgrid")  # basicsr's, about a future release
             super().__init__(
-                img_size=window_size,  # only sizes tables that basicsr recomputes for every other input
+                img_size=6 * window_size,  # 48: patches for which basicsr keeps the masks of shifted windows
                 embed_dim=embed_dim,
                 depths=depths,
                 num_heads=[num_heads] * len(depths),

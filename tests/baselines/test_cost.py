@@ -59,7 +59,7 @@ def test_multiply_adds_of_ipt_include_its_attention_and_are_scaled_to_48x48():
     assert count_macs(model, "sr2") == 4 * (layers + linear + head + tail + mean_shifts)
 
 
-@pytest.mark.parametrize("task", ["sr2", "sr3", "sr4", "dn30"])
+@pytest.mark.parametrize("task", ["sr2", "sr4", "dn30"])
 @pytest.mark.parametrize(
     ("name", "kwargs", "size"),
     [
@@ -75,8 +75,7 @@ def test_an_output_pixel_depends_on_its_receptive_field_at_most(name, kwargs, si
     widest = 0
     for position in range(size // 2, size // 2 + 8):
         x = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-        for inside in range(model.scale):
-            row = position * model.scale + inside
+        for row in {position * model.scale, (position + 1) * model.scale - 1}:
             (gradient,) = torch.autograd.grad(model(x)[0, 0, row, size // 2 * model.scale], x)
             rows = gradient.abs().sum(dim=(0, 1, 3)).nonzero()
             widest = max(widest, position - int(rows.min()), int(rows.max()) - position)

@@ -9,7 +9,7 @@ from baselines import patch_graph
 from baselines.ignn import VGG_FILE, GraphAggregation
 from baselines.patch_graph import NeighborFeatures, edge_differences, extract_patches, find_neighbors
 
-SIZES = [(2, (16, 21)), (2, (13, 18)), (3, (20, 25))]
+SIZES = [(2, (12, 17)), (2, (13, 14)), (3, (16, 22))]
 
 
 def mirror(index: int, length: int) -> int:
