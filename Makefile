@@ -31,7 +31,7 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 	@touch $@
 
 demo: env  ## train, score and report on embedded data: results/demo/report.html
-	snakemake --cores $(CORES) --show-failed-logs $(ARGS)
+	snakemake --cores $(CORES) $(ARGS)
 	@echo "The report: results/demo/report.html"
 
 test: env  ## the test suite
