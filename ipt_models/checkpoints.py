@@ -10,10 +10,13 @@ from os import PathLike
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from ipt_models.network import IPT
 from ipt_models.variants import VARIANTS, build
+
+CONVERT = "for a checkpoint of the IPT authors see python -m ipt_models convert"
 
 
 def save(model: IPT, path: str | PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -32,7 +35,7 @@ def save(model: IPT, path: str | PathLike[str], metadata: Mapping[str, str] | No
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary, header)
+        temporary.write_bytes(serialize({name: t.contiguous() for name, t in model.state_dict().items()}, header))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -54,12 +57,11 @@ def load(path: str | PathLike[str]) -> IPT:
             header = file.metadata() or {}
         weights = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error})") from None
+        raise ValueError(f"{path} is not a whole safetensors file ({error}); {CONVERT}") from None
     missing = [key for key in ("variant", "kwargs", "tasks") if key not in header]
     if missing:
         raise ValueError(
-            f"{path} does not say how to build its network: no {', '.join(missing)} in its header; "
-            "for a checkpoint of the IPT authors see python -m ipt_models convert"
+            f"{path} does not say how to build its network: no {', '.join(missing)} in its header; {CONVERT}"
         )
     try:
         model = build(header["variant"], json.loads(header["tasks"]), **json.loads(header["kwargs"]))

@@ -7,6 +7,7 @@ output each window has a weight for every row and column, and the weights of all
 
 import contextlib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -18,6 +19,8 @@ from ipt_models.tasks import parse_task
 
 Blend = Literal["centre", "smooth"]
 
+BAR_DELAY = 2  # seconds after which it is worth showing
+
 
 @torch.no_grad()
 def restore(
@@ -27,7 +30,7 @@ def restore(
     stride: int | None = None,
     batch_size: int = 16,
     progress: bool = False,
-    blend: Blend = "centre",
+    blend: Blend | None = None,
     self_ensemble: bool = False,
     precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Tensor:
@@ -42,10 +45,10 @@ def restore(
             reflection.
         task: name of the task; may be left out where the network has only one.
         stride: distance of windows, in pixels of the input, from 1 to `patch_size`. None is one whole window, the setting
-            of the main tables: with `centre`, each pixel is predicted once.
+            of the main tables: each pixel is predicted once.
         batch_size: windows at a time.
-        progress: show a bar if it takes longer than two seconds.
-        blend: `centre` or `smooth`, see above.
+        progress: show a bar where it takes longer than two seconds.
+        blend: `centre` or `smooth`, see above. By default `centre` without a stride and `smooth` with one.
         self_ensemble: average over the 8 flips and rotations of the image; 8 times the work.
         precision: `bf16` runs the network in bfloat16 autocast.
 
@@ -56,6 +59,7 @@ def restore(
         ValueError: for a wrong shape, stride, batch size, blend, precision or task.
     """
     size = model.patch_size
+    blend = blend or ("centre" if stride is None else "smooth")
     stride = size if stride is None else stride
     if x.ndim != 4 or x.shape[:2] != (1, 3) or 0 in x.shape or not x.is_floating_point():
         raise ValueError(
@@ -77,7 +81,7 @@ def restore(
     device = next(model.parameters()).device
     autocast = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
     total = 0
-    with autocast, tqdm(total=windows, unit="window", desc=task, delay=2, disable=not progress) as bar:
+    with autocast, tqdm(total=windows, unit="window", desc=task, delay=BAR_DELAY, disable=not progress) as bar:
         for turn in range(rounds):
             y = restore_once(model, dihedral(x, turn), task, stride, batch_size, blend, bar)
             total = total + dihedral(y, turn, inverse=True)
@@ -120,22 +124,18 @@ def starts(length: int, size: int, stride: int) -> list[int]:
 
 def window_weights(begins: list[int], size: int, scale: int, blend: Blend) -> Tensor:
     """The weight of each window along one side of the output, (windows, scale·size); they add up to one at each pixel."""
-    begin = scale * torch.tensor(begins)
-    size = scale * size
-    place = begin[:, None] + torch.arange(size) + 0.5  # of each weight, in the output
+    size, begins = scale * size, [scale * begin for begin in begins]
+    place = torch.arange(size) + 0.5
     if blend == "centre":
         # Neighbours meet in the middle of what they share; the outermost reach to the image's border.
-        meet = (begin[:-1] + size + begin[1:]) // 2
-        low = torch.cat([begin[:1], meet])
-        high = torch.cat([meet, begin[-1:] + size])
-        return ((place > low[:, None]) & (place < high[:, None])).float()
-
-    # A triangle over each window, rising from its ends to its middle, divided by the sum of all at the place.
-    def triangle(window: Tensor, at: Tensor) -> Tensor:
-        return (size / 2 - (at - window - size / 2).abs()).clamp(min=0)
-
-    every = torch.stack([triangle(b, place) for b in begin])  # (windows, windows, size)
-    return triangle(begin[:, None], place) / every.sum(0)
+        meet = [(left + size + right) // 2 for left, right in pairwise(begins)]
+        ends = zip(begins, [begins[0], *meet], [*meet, begins[-1] + size], strict=True)
+        return torch.stack([((place > low - begin) & (place < high - begin)).float() for begin, low, high in ends])
+    triangle = torch.minimum(place, size - place)  # from each end of a window up to its middle
+    total = torch.zeros(begins[-1] + size)
+    for begin in begins:
+        total[begin : begin + size] += triangle
+    return torch.stack([triangle / total[begin : begin + size] for begin in begins])
 
 
 def extend(x: Tensor, dim: int, size: int) -> Tensor:

@@ -1,0 +1,190 @@
+"""`python -m ipt_models list | convert | restore`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ipt_models.variants import VARIANTS, build
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (OSError, ValueError) as error:
+        print(f"ipt_models {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def list_variants(options: argparse.Namespace) -> None:
+    """Print sizes, parameters and multiply-adds, computed from the networks' shapes alone."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    print(f"one task, {options.task}; multiply-adds of convolutions and matrix products for one patch")
+    print(f"{'variant':<12}{'parameters':>13}{'multiply-adds':>17}{'patch':>9}{'tokens':>9}{'depth':>8}{'heads':>7}")
+    for variant, sizes in VARIANTS.items():
+        with torch.device("meta"), torch.no_grad():
+            model = build(variant, (options.task,))
+            side = model.patch_size
+            with FlopCounterMode(display=False) as counter:
+                model(torch.empty(1, 3, side, side))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        tokens = f"{(side // model.patch_dim) ** 2}x{sizes['num_feat'] * model.patch_dim**2}"
+        macs = f"{counter.get_total_flops() / 2e9:.3f} G"
+        depth = f"{sizes['depth']}+{sizes['depth']}"
+        print(
+            f"{variant:<12}{parameters:>13,}{macs:>17}{f'{side}x{side}':>9}{tokens:>9}{depth:>8}{sizes['num_heads']:>7}"
+        )
+
+
+def convert(options: argparse.Namespace) -> None:
+    """The authors' checkpoint to ours, or ours (.safetensors) to theirs."""
+    import torch
+
+    from ipt_models.checkpoints import load, save
+    from ipt_models.official import load_official, to_official
+
+    source, target = options.source, options.target
+    if source.suffix == ".safetensors":
+        if target.suffix == ".safetensors":
+            raise ValueError(f"{target}: the authors' code reads PyTorch files, name it .pt")
+        state = {name: tensor.clone() for name, tensor in to_official(load(source)).items()}
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        torch.save(state, temporary)
+        os.replace(temporary, target)
+        print(f"{target}: {len(state)} arrays with the authors' names")
+        return
+    if target.suffix != ".safetensors":
+        raise ValueError(f"{target}: our checkpoints are safetensors files, name it .safetensors")
+    model = load_official(source, options.tasks, options.position, options.num_heads, options.patch_size)
+    save(model, target, {"model": source.stem})
+    print(f"{target}: {', '.join(model.tasks)}; {sum(p.numel() for p in model.parameters()):,} parameters")
+
+
+def restore_images(options: argparse.Namespace) -> None:
+    """Restore an image, or every image of a folder."""
+    import torch
+
+    from ipt_models.checkpoints import load
+    from ipt_models.inference import restore
+
+    pairs = list(image_pairs(options.source, options.target))
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    model = load(options.checkpoint).to(options.device)
+    task = model.resolve(options.task)
+    stride = options.stride or max(1, model.patch_size // 2)
+    for source, target in pairs:
+        x = read_image(source)
+        y = restore(
+            model,
+            torch.from_numpy(x).permute(2, 0, 1).unsqueeze(0).float() / 255,
+            task,
+            stride,
+            options.batch_size,
+            progress=True,
+            self_ensemble=options.self_ensemble,
+            precision=options.precision,
+        )
+        y = (255 * y[0]).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        write_image(y, target)
+        print(f"{target}: {x.shape[1]}x{x.shape[0]} -> {y.shape[1]}x{y.shape[0]}, {task}")
+
+
+def image_pairs(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """Which files to read and write; a folder's images become PNG files of a folder."""
+    if source.is_file():
+        if target.suffix.lower() not in IMAGES:
+            raise ValueError(f"{target}: expected an image's name, ending in one of {', '.join(IMAGES)}")
+        if target.exists() and target.samefile(source):
+            raise ValueError(f"{target} is the input; name another output")
+        yield source, target
+        return
+    if not source.is_dir():
+        raise FileNotFoundError(f"no image or folder at {source}")
+    images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGES)
+    if not images:
+        raise ValueError(f"{source} has no images ({', '.join(IMAGES)})")
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the input; name another folder")
+    seen: dict[str, Path] = {}
+    for path in images:
+        if other := seen.get(path.stem):
+            raise ValueError(f"{other.name} and {path.name} would both become {path.stem}.png; rename one")
+        seen[path.stem] = path
+    for path in images:
+        yield path, target / f"{path.stem}.png"
+
+
+def read_image(path: Path) -> np.ndarray:
+    """uint8 RGB (H, W, 3); gray is repeated, transparency is dropped."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"{path} has more than 8 bits a channel; convert it to 8 bits first")
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is no image that Pillow reads") from None
+
+
+def write_image(pixels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        Image.fromarray(pixels).save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    main_parser = argparse.ArgumentParser(prog="python -m ipt_models", description="The Image Processing Transformer.")
+    commands = main_parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("list", help="variants, with their parameters and multiply-adds")
+    command.add_argument("--task", default="sr2", help="count with this task's head and tail (default: sr2)")
+    command.set_defaults(run=list_variants)
+
+    command = commands.add_parser(
+        "convert",
+        help="the IPT authors' PyTorch checkpoint to safetensors, or back",
+        description="Which way follows from the names: official.pt model.safetensors, or model.safetensors official.pt.",
+    )
+    command.add_argument("source", type=Path)
+    command.add_argument("target", type=Path)
+    command.add_argument("--tasks", nargs="+", help="in the order of the heads, where shapes cannot tell: sr2 dn30 …")
+    command.add_argument("--position", choices=("none", "learned", "learned_every_layer"), help="(default: learned)")
+    command.add_argument("--num-heads", type=int, default=12, help="shapes cannot tell them (default: 12)")
+    command.add_argument("--patch-size", type=int, help="needed only without any embedding (default: 48)")
+    command.set_defaults(run=convert)
+
+    command = commands.add_parser("restore", help="restore an image, or every image of a folder")
+    command.add_argument("source", type=Path, help="an image or a folder")
+    command.add_argument("target", type=Path, help="an image's name, or a folder to write PNG files into")
+    command.add_argument("--checkpoint", type=Path, required=True, help="a model.safetensors")
+    command.add_argument("--task", help="sr2, dn30, dr, …; may be left out if the checkpoint has only one")
+    command.add_argument(
+        "--stride",
+        type=int,
+        help="distance of the windows in input pixels; they are blended smoothly (default: half a window)",
+    )
+    command.add_argument("--self-ensemble", action="store_true", help="average over 8 flips and rotations")
+    command.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    command.add_argument("--batch-size", type=int, default=16, help="windows at a time (default: 16)")
+    command.add_argument("--device", default="cpu", help="torch's name of it (default: cpu)")
+    command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    command.set_defaults(run=restore_images)
+    return main_parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Checkpoints that say how to build their network again."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ipt_models import IPT, build, load, save, to_official
+from ipt_models.variants import VARIANTS
+
+SMALL = {"num_feat": 2, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
+
+
+def header(path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"position": "learned_every_layer"}, {"position": "none"}, {"norm": False}, {"mlp": False}]
+)
+def test_a_saved_network_comes_back_the_same(tmp_path, kwargs):
+    model = IPT(("sr2", "dn30"), **(SMALL | kwargs))
+    save(model, tmp_path / "model.safetensors", {"model": "IPT", "seed": "3"})
+    loaded = load(tmp_path / "model.safetensors")
+    assert loaded.config == model.config
+    assert loaded.tasks == ("sr2", "dn30")
+    assert not loaded.training
+    x = torch.rand(1, 3, 8, 8)
+    assert torch.equal(loaded(x, "dn30"), model(x, "dn30"))
+    assert header(tmp_path / "model.safetensors")["seed"] == "3"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_header_names_the_variant_whose_sizes_fit(tmp_path):
+    save(build("ipt_tiny", ("dr",), position="none"), tmp_path / "model.safetensors")
+    found = header(tmp_path / "model.safetensors")
+    assert found["variant"] == "ipt_tiny"
+    assert json.loads(found["tasks"]) == ["dr"]
+    assert json.loads(found["kwargs"]) == {**VARIANTS["ipt_tiny"], "position": "none", "norm": True, "mlp": True}
+
+
+def test_a_header_may_give_only_what_departs_from_the_variant(tmp_path):
+    model = build("ipt_tiny", ("sr2",), depth=1)
+    metadata = {"variant": "ipt_tiny", "kwargs": '{"depth": 1}', "tasks": '["sr2"]', "run": "ipt-20-seed-0"}
+    save_file(model.state_dict(), tmp_path / "model.safetensors", metadata)
+    assert load(tmp_path / "model.safetensors").config == model.config
+
+
+def test_an_aborted_save_leaves_the_old_file(tmp_path):
+    model = IPT(**SMALL)
+    save(model, tmp_path / "model.safetensors")
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(TypeError):
+        save(model, tmp_path / "model.safetensors", {"seed": 3})
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_that_hold_no_ipt_are_told_apart(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+        load(tmp_path / "absent.safetensors")
+    torch.save(to_official(IPT(**SMALL)), tmp_path / "official.pt")
+    with pytest.raises(ValueError, match=r"official\.pt is not a whole safetensors file.*convert"):
+        load(tmp_path / "official.pt")
+    weights = IPT(**SMALL).state_dict()
+    save_file(weights, tmp_path / "bare.safetensors")
+    with pytest.raises(ValueError, match=r"bare\.safetensors.*no variant, kwargs, tasks in its header"):
+        load(tmp_path / "bare.safetensors")
+    good = {"variant": "ipt_tiny", "kwargs": json.dumps(SMALL), "tasks": '["sr2"]'}
+    save_file(weights, tmp_path / "good.safetensors", good)
+    load(tmp_path / "good.safetensors")
+    for name, fault, message in (
+        ("variant", "edsr_tiny", "unknown IPT variant 'edsr_tiny'"),
+        ("kwargs", '{"width": 3}', "width"),
+        ("kwargs", "{}", "size mismatch"),
+        ("kwargs", "{", "Expecting"),
+        ("tasks", '["sr3"]', r"heads\.sr3"),
+    ):
+        save_file(weights, tmp_path / "bad.safetensors", good | {name: fault})
+        with pytest.raises(ValueError, match=rf"(?s)bad\.safetensors holds no IPT.*{message}"):
+            load(tmp_path / "bad.safetensors")
