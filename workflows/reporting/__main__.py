@@ -12,14 +12,13 @@ FIGURES = ("psnr_fraction", "contrastive_gain", "training_curves", "ablations", 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 2 with a message on bad input."""
+    """Run one command: 0, or 2 with a message on bad input; `verify` also 1."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ReportError, OSError) as error:
         print(f"workflows.reporting {options.command}: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +72,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--out", type=Path, nargs="+", required=True, help=".png and .pdf")
     compare.set_defaults(run=_compare)
+    similarity = commands.add_parser(
+        "similarity", help="map the similarity of IPT's patch features to a few chosen patches"
+    )
+    similarity.add_argument(
+        "--experiment-dir", type=Path, required=True, help="folder with runs.csv and runs/<run>/features/"
+    )
+    similarity.add_argument("--dataset", required=True)
+    similarity.add_argument("--image", required=True)
+    similarity.add_argument("--task", required=True)
+    similarity.add_argument(
+        "--runs", nargs="*", help="a row each; without them a model without and one with the contrastive loss"
+    )
+    similarity.add_argument("--out", type=Path, nargs="+", required=True, help=".png, .pdf and .csv")
+    similarity.set_defaults(run=_similarity)
+
+    verdict = commands.add_parser("verdict", help="say in three sentences what the scores show")
+    _add_inputs(verdict)
+    verdict.add_argument("--out", type=Path, required=True, help="Markdown")
+    verdict.set_defaults(run=_verdict)
+
+    page = commands.add_parser("html", help="write the whole study as one HTML file")
+    page.add_argument(
+        "--experiment-dir", type=Path, required=True, help="folder with results.csv, runs.csv, figures/ and runs/"
+    )
+    page.add_argument("--out", type=Path, required=True)
+    page.set_defaults(run=_html)
+    verify = commands.add_parser(
+        "verify", help="check an experiment from data to table; exit status 1 if something changed"
+    )
+    verify.add_argument("experiment_dir", type=Path, help="results/<name>")
+    verify.set_defaults(run=_verify)
+
+    between = commands.add_parser("compare-experiments", help="paired differences between two experiments")
+    between.add_argument("first", type=Path, help="results/<name>")
+    between.add_argument("second", type=Path, help="results/<name>")
+    between.add_argument("--out", type=Path, help="also write the differences as .csv")
+    between.set_defaults(run=_between)
     return parser
 
 
@@ -123,6 +159,52 @@ def _compare(options: argparse.Namespace) -> None:
     with house_style():
         figure, data = draw(options.experiment_dir, options.task, options.dataset, options.image, options.crop)
         save(figure, data, options.out)
+
+
+def _similarity(options: argparse.Namespace) -> None:
+    from workflows.reporting.similarity import draw
+    from workflows.reporting.style import house_style, save
+
+    with house_style():
+        figure, data = draw(options.experiment_dir, options.task, options.dataset, options.image, options.runs)
+        save(figure, data, options.out)
+
+
+def _verdict(options: argparse.Namespace) -> None:
+    from workflows.reporting.files import write_text
+    from workflows.reporting.records import read_results, read_runs
+    from workflows.reporting.verdict import judge
+
+    sentences = judge(read_results(options.results), read_runs(options.runs)).sentences
+    write_text("".join(f"- {sentence}\n" for sentence in sentences), options.out)
+
+
+def _html(options: argparse.Namespace) -> None:
+    from workflows.reporting.html import write_html
+
+    write_html(options.experiment_dir, options.out)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from workflows.reporting.verify import ABSENT, CHANGED, OK, verify
+
+    count = dict.fromkeys((OK, CHANGED, ABSENT), 0)
+    for finding in verify(options.experiment_dir):
+        count[finding.state] += 1
+        if finding.state != OK:
+            print(f"{finding.state}: {finding.what}" + (f": {finding.why}" if finding.why else ""))
+    print(", ".join(f"{number} {state}" for state, number in count.items()))
+    return int(count[CHANGED] > 0)
+
+
+def _between(options: argparse.Namespace) -> None:
+    from workflows.reporting.between_experiments import blocks, compare
+    from workflows.reporting.files import write_csv
+    from workflows.reporting.markup import MARKDOWN, to_markdown
+
+    print(to_markdown(blocks(options.first, options.second, MARKDOWN), "The two experiments have no score in common."))
+    if options.out:
+        write_csv(compare(options.first, options.second), options.out)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,15 @@ def blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str
     second are marked in every column and for every metric; equal printed numbers share their mark.
     """
     summary = summarise(results, runs, setting)
-    return [_block(cells, runs, form, setting) for _, cells in summary.groupby(SCORED_ON, sort=False)]
+    found = []
+    for (task, dataset), cells in summary.groupby(SCORED_ON, sort=False):
+        here = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
+        protocols = list(dict.fromkeys(here["protocol"].dropna())) if "protocol" in here else []
+        found.append(_block(cells, runs, form, setting, protocols))
+    return found
 
 
-def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str) -> Block:
+def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, protocols: list[str]) -> Block:
     task, dataset = cells[["task", "dataset"]].iloc[0]
     metrics = {"psnr_y": 2, **({"psnr_rgb": 2} if task.startswith("dn") else {}), "ssim_y": 4}
     fractions = sorted(cells["fraction"].dropna().unique())
@@ -42,7 +47,12 @@ def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str) 
         ]
         for model in order
     ]
-    notes = [form.escape(note) for note in _notes(cells, metrics, names)]
+    notes = _notes(cells, metrics, names)
+    if len(protocols) > 1:
+        notes.append(f"Rows were scored by different protocols ({'; '.join(protocols)}): they are not comparable.")
+    elif protocols:
+        notes.append(f"Protocol {protocols[0]}.")
+    notes = [form.escape(note) for note in notes]
     title = f"{dataset}, {task}" + ("" if setting == PLAIN else f", {setting}")
     return Block(form.escape(title), notes, [form.escape(text) for text in header], rows)
 

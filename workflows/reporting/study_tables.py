@@ -92,29 +92,35 @@ def crossover_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) ->
 def data_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
     """What data bought each model, and the power law where the points carry one."""
     names, blocks = labels(runs), []
-    laws = power_laws(results, runs).set_index([*SCORED_ON, "model"])
+    laws = power_laws(results, runs)
     for title, here in _each(data_limits(results, runs)):
         rows = []
         for row in here.itertuples():
-            law = laws.loc[(row.task, row.dataset, row.model)]
-            limit = law["refused"] or (
-                f"{_number(law['limit'])} dB ({_interval(law['limit_low'], law['limit_high'])}), "
-                f"exponent {_number(law['exponent'])}, R² {_number(law['r2'])}"
-            )
             cells = [names[row.model], f"{percent(row.smallest)} to {percent(row.largest)}", _number(row.gain, 3, "+")]
             cells += [_interval(row.low, row.high, 3), f"{row.count} {row.over}", "yes" if row.limiting else "no"]
-            cells += [_number(row.crops_per_image, 0), _number(row.gap_smallest), _number(row.gap_largest), limit]
-            rows.append(cells)
+            rows.append([*cells, _number(row.crops_per_image, 0), _number(row.gap_smallest), _number(row.gap_largest)])
         header = ["model", "from", "gain in dB", "95 % interval", "over", "data was limiting", "crops an image"]
-        header += ["gap, smallest", "gap, largest", "limit of a power law"]
         notes = [
             "Data was limiting where the gain is at least 0.05 dB and its interval lies above 0.",
             "Crops an image: at the smallest fraction. Gap: held-out minus training L1 on the 0-255 scale.",
         ]
         if (here["over"] == "images").any():
             notes.append("Intervals over images hold for one training each: they say nothing about other seeds.")
-        blocks.append(_block(form, title, notes, header, rows))
+        blocks.append(_block(form, title, notes, [*header, "gap, smallest", "gap, largest"], rows))
+        on = (laws["task"] == here["task"].iloc[0]) & (laws["dataset"] == here["dataset"].iloc[0])
+        blocks.append(_law_block(form, title, laws[on], names))
     return blocks
+
+
+def _law_block(form: Format, title: str, laws: pd.DataFrame, names: dict[str, str]) -> Block:
+    rows = []
+    for law in laws.itertuples():
+        cells = [names[law.model], _number(law.limit), _interval(law.limit_low, law.limit_high), _number(law.exponent)]
+        cells += [_interval(law.exponent_low, law.exponent_high), _number(law.r2), law.refused or "fitted"]
+        rows.append(cells)
+    header = ["model", "limit in dB", "95 % interval", "exponent", "95 % interval", "R²", "fit"]
+    notes = ["PSNR = limit − loss · (n / largest n)^(−exponent); refused where the points do not carry it."]
+    return _block(form, f"{title}: a saturating power law of the number of images", notes, header, rows)
 
 
 def costs(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -158,14 +164,15 @@ def cost_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list
         cells += [_number(row["train_hours"], 3), str(row["runs"]), *(_number(row[column]) for column in scored)]
         rows.append(cells)
     notes = ["Means over a model's runs. PSNR-Y is that of the largest fraction."]
-    return [_block(form, "Costs", notes, header, rows)]
+    return [_block(form, "All models", notes, header, rows)]
 
 
 def published(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The published PSNR-Y for every task and dataset that was scored, and ours of the same kind of network beside it.
 
-    Columns: task, dataset, method, published, source, channel, gray, model, fraction (our largest), seeds, ours, low, high,
-    difference (ours minus published). Kinds without a run of ours, and ours without a published number, have gaps.
+    Columns: task, dataset, method, published, source, channel, gray (how they score gray files), our_gray, model, fraction
+    (our largest), seeds, ours, low, high, difference (ours minus published). Kinds without a run of ours, and ours without a
+    published number, have gaps.
     """
     with resources.files("workflows.reporting").joinpath("published.csv").open() as file:
         theirs = pd.read_csv(file).rename(columns={"psnr_y": "published"})
@@ -178,10 +185,18 @@ def published(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     kinds = {model: PUBLISHED_NAMES.get(variant(runs, model).split("_")[0]) for model in set(ours["model"])}
     ours = ours.assign(method=ours["model"].map(kinds))
     scored = ours[SCORED_ON].drop_duplicates()
-    both = theirs.merge(scored, on=SCORED_ON).merge(ours.dropna(subset="method"), on=[*SCORED_ON, "method"], how="left")
+    theirs = theirs.merge(scored.astype(theirs.dtypes[SCORED_ON]), on=SCORED_ON)
+    ours = ours.dropna(subset="method").astype({"method": theirs["method"].dtype})
+    both = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
     both = both.assign(difference=both["ours"] - both["published"])
-    columns = [*SCORED_ON, "method", "published", "source", "channel", "gray", "model", "fraction", "seeds", "ours"]
-    return both[[*columns, "low", "high", "difference"]]
+    # The protocol's label names the convention where it is not the default one.
+    matlab = (
+        results[results["protocol"].str.contains("gray=matlab", na=False)] if "protocol" in results else results[:0]
+    )
+    matlab = matlab[SCORED_ON].drop_duplicates().assign(our_gray="matlab")
+    both = both.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
+    columns = [*SCORED_ON, "method", "published", "source", "channel", "gray", "our_gray", "model", "fraction", "seeds"]
+    return both[[*columns, "ours", "low", "high", "difference"]]
 
 
 def published_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
@@ -193,11 +208,11 @@ def published_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) ->
             ours = _number(row.ours) + ("" if pd.isna(row.high) else f" ± {_number(row.high - row.ours)}")
             mine = names.get(row.model, "–") + ("" if pd.isna(row.fraction) else f", {percent(row.fraction)}")
             cells = [row.method, _number(row.published), mine, ours, _number(row.difference, 2, "+")]
-            rows.append([*cells, row.source, row.channel, row.gray])
+            rows.append([*cells, row.source, row.channel, f"{row.gray} ({row.our_gray})"])
         notes = [
             "PSNR in dB. Published networks are of full size and trained on millions of patches an epoch; ours cost what the "
             "table of costs says, so a difference is one of size and training before it is one of method.",
-            "Gray: how a gray file is scored, which matters for Set14 alone.",
+            "Gray: how gray files are scored there, and here in parentheses; Set14 has one.",
         ]
         header = ["method", "published", "ours", "ours in dB", "difference", "source", "channel", "gray"]
         blocks.append(_block(form, title, notes, header, rows))

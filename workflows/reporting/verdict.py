@@ -15,19 +15,16 @@ from workflows.reporting.inference import (
     rivals,
     transformers,
 )
-from workflows.reporting.records import SCORED_ON, labels, models, percent
+from workflows.reporting.records import labels, models, percent
 from workflows.reporting.statistics import ALREADY, NONE, OVERTAKES, UNRESOLVED
 from workflows.reporting.study_tables import published
 from workflows.reporting.summary import summarise
 from workflows.reporting.twins import gains
 
-# The paper's own answer, from single runs at full size: figure of PSNR against the share of ImageNet.
-PAPER = "The paper, from single runs at full size, puts the crossing at about 60 % of ImageNet"
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """Three sentences or paragraphs, and the set and task that they are about."""
+    """Three sentences, and the task and set that they are about."""
 
     task: str
     dataset: str
@@ -46,12 +43,9 @@ def judge(results: pd.DataFrame, runs: pd.DataFrame) -> Verdict:
     scored = summary[summary["fraction"].notna() & summary["psnr_y"].notna()]
     if scored.empty:
         nothing = "No trained model is scored yet"
+        contrastive = f"{nothing}, with the contrastive loss or without."
         return Verdict(
-            "",
-            "",
-            f"{nothing}, so nothing is said about data.",
-            f"{nothing} with the contrastive loss.",
-            _missing(runs),
+            "", "", f"{nothing}, so nothing is said about data.", contrastive, f"{_missing(runs).capitalize()}."
         )
     task = scored["task"].iloc[0]
     of_task = scored[scored["task"] == task]
@@ -83,25 +77,25 @@ def _overtaking(results: pd.DataFrame, runs: pd.DataFrame) -> str:
     found = found[(found["model"] == ours) & (found["other"] == others)]
     if found.empty:
         return f"On {dataset} {names[ours]} and {names[others]} share no two fractions, so no crossing is computed: {lead}."
-    return f"On {dataset} {_crossing(found.iloc[0], names, fractions)} ({lead}). {PAPER}."
+    return f"On {dataset} {_crossing(found.iloc[0], names, fractions)}; {lead}."
 
 
 def _crossing(found: pd.Series, names: dict[str, str], fractions: list[float]) -> str:
-    ours, others = names[found["model"]], names[found["other"]]
-    alone = found["seeds"] == 1
-    hedge = "from one seed, so without an interval" if alone else f"{found['seeds']} seeds"
-    if not alone and pd.notna(found["low"]):
-        span = f"{percent(round(found['low'], 3))} to {percent(round(found['high'], 3))}"
-        hedge = f"95 % interval {span}, {hedge}"
-    if found["status"] == OVERTAKES:
-        return f"{ours} overtakes {others} at {percent(round(found['fraction'], 3))} of the images ({hedge})"
+    ours, others, seeds = names[found["model"]], names[found["other"]], found["seeds"]
+    span = "" if pd.isna(found["low"]) else f"{percent(round(found['low'], 3))} to {percent(round(found['high'], 3))}"
     if found["status"] == UNRESOLVED:
-        return f"the data does not resolve whether {ours} overtakes {others}: the interval covers the whole range ({found['seeds']} seeds)"
-    open_ = "" if alone or pd.isna(found["low"]) else ", though a crossing cannot be excluded within that interval"
+        return f"it is not resolved whether {ours} overtakes {others}: the interval covers the range {span} ({seeds} seeds)"
+    if found["status"] == OVERTAKES:
+        hedge = "one seed, so no interval" if seeds == 1 else f"95 % interval {span}, {seeds} seeds"
+        return f"{ours} overtakes {others} at {percent(round(found['fraction'], 3))} of the images ({hedge})"
+    told = (
+        f"{seeds} seeds tell them apart everywhere" if not span else f"{seeds} seeds do not tell them apart from {span}"
+    )
+    hedge = "one seed, so no interval" if seeds == 1 else told
     if found["status"] == ALREADY:
-        return f"{ours} is ahead of {others} already at {percent(fractions[0])} of the images ({hedge}{open_})"
+        return f"{ours} is ahead of {others} already at {percent(fractions[0])} of the images ({hedge})"
     assert found["status"] == NONE
-    return f"{ours} does not overtake {others} up to {percent(fractions[-1])} of the images ({hedge}{open_})"
+    return f"{ours} does not overtake {others} up to {percent(fractions[-1])} of the images ({hedge})"
 
 
 def _best(table: pd.DataFrame, among: list[str], fraction: float) -> str | None:
@@ -128,7 +122,8 @@ def _lead(results: pd.DataFrame, runs: pd.DataFrame, fraction: float) -> str:
         return f"{text}, from one seed each, so that the order may be the seeds'"
     p = found["p_holm"].iloc[0]
     told = "told apart" if p < 0.05 else "not told apart"
-    return f"{text}, {told} by {found['seeds'].iloc[0]} seeds (p = {p:.2g} after Holm's correction)"
+    chance = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return f"{text}, {told} by {found['seeds'].iloc[0]} seeds ({chance} after Holm's correction)"
 
 
 def _contrastive(results: pd.DataFrame, runs: pd.DataFrame) -> str:
@@ -145,13 +140,11 @@ def _contrastive(results: pd.DataFrame, runs: pd.DataFrame) -> str:
     sure = mine[mine["over"] == "seeds"]
     if largest["over"] == "images":
         text += (
-            f" (mean over {largest['count']} images of one seed; no interval over trainings), which is not evidence for or "
+            f" (mean over {largest['count']:.0f} images of one seed; no interval over trainings), which is not evidence for or "
             "against it"
         )
     else:
-        text += (
-            f" (95 % interval {_signed(largest['low'])} to {_signed(largest['high'])} dB, {largest['count']} seeds): "
-        )
+        text += f" (95 % interval {_signed(largest['low'])} to {_signed(largest['high'])} dB, {largest['count']:.0f} seeds): "
         text += "it helps" if largest["low"] > 0 else "it harms" if largest["high"] < 0 else "no effect is shown"
     if len(sure) > 1:
         above, below = (sure["low"] > 0).sum(), (sure["high"] < 0).sum()
@@ -175,25 +168,25 @@ def _certainty(results: pd.DataFrame, here: pd.DataFrame, runs: pd.DataFrame) ->
     text = f"{text}; {_missing(runs)}"
     theirs = published(results, runs)
     theirs = theirs[(theirs["method"] == "IPT") & theirs["ours"].notna()]
+    paper = "the paper's single runs (115 M parameters, all of ImageNet) put the crossing at about 60 %"
     if theirs.empty:
-        return text
-    row = theirs.sort_values("ours", kind="stable").drop_duplicates(SCORED_ON, keep="last").iloc[0]
+        return f"{text}; {paper}."
+    nearest = (theirs["dataset"] == here["dataset"].iloc[0]).astype(int) + (theirs["task"] == here["task"].iloc[0])
+    row = theirs.loc[nearest.sort_values(ascending=False, kind="stable").index[0]]
     mine = runs[(runs["model"] == row["model"]) & (runs["fraction"] == row["fraction"])]
     cost = ""
     if {"parameters", "patches"} <= set(mine) and mine["parameters"].notna().any():
-        cost = f", {mine['parameters'].mean():,.0f} parameters and {mine['patches'].mean():,.0f} patches"
-    return (
-        f"{text} On {row['dataset']} ({row['task']}) the authors publish {row['published']:.2f} dB for IPT, a network of 115 M "
-        f"parameters trained on all of ImageNet; ours reaches {row['ours']:.2f} dB with {percent(row['fraction'])}{cost}."
-    )
+        cost = f" with {mine['parameters'].mean():,.0f} parameters and {mine['patches'].mean():,.0f} patches"
+    where = f"{row['dataset']} ({row['task']})"
+    return f"{text}; {paper} and IPT at {row['published']:.2f} dB on {where}, where ours reaches {row['ours']:.2f} dB{cost}."
 
 
 def _missing(runs: pd.DataFrame) -> str:
     trained = runs[runs["model"].isin(models(runs))]
     lost = int((trained["status"] != "done").sum())
     if not lost:
-        return f"all {len(trained)} runs of the grid are scored."
-    return f"{lost} of {len(trained)} runs of the grid are missing."
+        return f"all {len(trained)} runs of the grid are scored"
+    return f"{lost} of {len(trained)} runs of the grid are missing"
 
 
 def _signed(value: float) -> str:

@@ -46,7 +46,7 @@ def scores(
             "height": 300,
             "width": 451,
             "head": run["task"],
-            "protocol": 1,
+            "protocol": "v1",
             "setting": setting,
         }
     )

@@ -7,8 +7,9 @@ from PIL import Image
 
 from tests.workflows.reporting.conftest import MODELS, gather, write_experiment, write_images
 from workflows.reporting.__main__ import main
-from workflows.reporting.comparison import Tile, draw, load, pick_crop
+from workflows.reporting.comparison import draw
 from workflows.reporting.records import ReportError, read_results
+from workflows.reporting.restored import Tile, load, pick_crop
 from workflows.reporting.style import house_style
 
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from workflows.reporting.__main__ import FIGURES, main
-from workflows.reporting.figures import contrastive_gain, psnr_fraction, training_curves
+from workflows.reporting.figures import ablations, contrastive_gain, psnr_fraction, quality_cost, training_curves
 from workflows.reporting.statistics import t_interval
 from workflows.reporting.style import COLUMN, house_style, model_colors, model_markers
 
@@ -105,6 +105,51 @@ def test_every_set_and_task_has_its_panel(gathered):
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["Set5, sr2", "B100, sr2", "Set5, dn30", "B100, dn30"]
 
 
+def test_a_crossing_is_marked_with_its_interval_where_seeds_give_one(gathered):
+    models = {
+        "ipt": ("ipt_tiny", 0.0, 1.0, 0.5),
+        "edsr": ("edsr_tiny", 0.0, 0.8, 0.1),
+        "rdn": ("rdn_tiny", 0.0, 0.2, 0.1),
+    }
+    figure, data = psnr_fraction.draw(*gathered(name="three", seeds=(0, 1, 2), models=models, noise=0.01))
+    assert "overtakes EDSR" in texts(figure)
+    row = data[data["model"] == "ipt"].iloc[0]
+    assert row["at_low"] < row["at"] < row["at_high"]
+    figure, data = psnr_fraction.draw(*gathered(name="one", models=models, noise=0.01))
+    assert "overtakes" not in texts(figure)
+    assert data["at"].isna().all()
+
+
+def test_the_gradients_share_stands_beside_the_gain(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    figure, data = contrastive_gain.draw(results, runs)
+    shares = data[data["level"] == "share"]
+    assert len(shares) == 2
+    assert shares["share"].iloc[0] == pytest.approx(runs["contrastive_share"].dropna().iloc[0])
+    assert len(figure.axes) == 2
+
+
+def test_effects_are_bars_from_zero_in_the_models_colours(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    figure, data = ablations.draw(results, runs)
+    (ax,) = figure.axes
+    widths = [bar.get_width() for bar in ax.patches]
+    assert widths == pytest.approx(data["effect"].to_list())
+    assert [bar.get_x() for bar in ax.patches] == [0, 0]
+    assert ax.patches[1].get_facecolor()[:3] == pytest.approx(model_colors(runs)["ipt-contrastive"])
+    assert "One seed" in texts(figure)
+
+
+def test_quality_stands_against_multiply_adds_where_they_are_known(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    figure, data = quality_cost.draw(results, runs)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "training hours a run"]
+    assert set(data["fraction"]) == {1.0}
+    runs["macs_per_output_pixel"] = runs["parameters"] * 0.9
+    figure, _ = quality_cost.draw(results, runs)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "multiply-adds a pixel"]
+
+
 def test_the_gain_is_the_twin_with_minus_the_twin_without(gathered):
     results, runs = gathered(fractions=(0.2, 1.0))
     results.loc[results["model"] == "ipt-contrastive", "psnr_y"] = (
@@ -137,6 +182,6 @@ def test_curves_average_the_seeds_that_reached_a_step(gathered, tmp_path):
 
 def test_nothing_scored_is_said_and_not_an_error(gathered):
     results, runs = gathered(fractions=(1.0,))
-    for module in (psnr_fraction, contrastive_gain, training_curves):
+    for module in (psnr_fraction, contrastive_gain, training_curves, ablations, quality_cost):
         figure, _ = module.draw(results.iloc[:0], runs, [])
         assert "No " in texts(figure)

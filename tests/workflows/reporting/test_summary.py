@@ -1,34 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from workflows.reporting.statistics import t_interval, within_image_interval
+from workflows.reporting.statistics import t_interval
 from workflows.reporting.summary import common_images, per_seed, summarise
 from workflows.reporting.twins import find_pairs, gains
-
-
-def test_the_interval_is_students_and_one_value_has_none():
-    values = [33.1, 33.4, 33.2]
-    interval = t_interval(values)
-    half = 4.302652729911275 * np.std(values, ddof=1) / np.sqrt(3)
-    assert interval.mean == pytest.approx(np.mean(values))
-    assert interval.high - interval.mean == pytest.approx(half)
-    assert np.isnan(t_interval([33.1])[1:3]).all()
-    assert t_interval([2.0, 2.0])[:3] == (2.0, 2.0, 2.0)
-
-
-def test_intervals_within_images_forget_how_hard_an_image_is():
-    rng = np.random.default_rng(0)
-    networks = rng.normal(0, 0.1, (3, 8))
-    _, narrow = within_image_interval(networks)
-    _, same = within_image_interval(networks + rng.normal(30, 5, 8))
-    assert same == pytest.approx(narrow)
-    # Two networks: the corrected interval of one mean is the paired interval of the difference over the square root of 2.
-    two = networks[:2]
-    _, half = within_image_interval(two)
-    paired = stats.t.ppf(0.975, 7) * stats.sem(two[0] - two[1])
-    assert half == pytest.approx([paired / np.sqrt(2)] * 2)
 
 
 def test_seeds_are_averaged_after_images(gathered):

@@ -5,7 +5,10 @@ import sys
 import pandas as pd
 import pytest
 
-from workflows.reporting.tables import LATEX, MARKDOWN, blocks, to_latex, to_markdown, write_tables
+from workflows.reporting.markup import LATEX, MARKDOWN, to_latex, to_markdown
+from workflows.reporting.score_tables import blocks, ensembled_blocks
+from workflows.reporting.study_tables import crossover_blocks, data_blocks, difference_blocks, published_blocks
+from workflows.reporting.tables import tables, write_tables
 
 
 def row(markdown: str, model: str) -> list[str]:
@@ -104,14 +107,65 @@ def test_the_csv_is_unrounded(gathered, tmp_path):
     assert table.loc["ipt", "psnr_y_low"] < table.loc["ipt", "psnr_y"] < table.loc["ipt", "psnr_y_high"]
 
 
+def test_every_table_is_written_in_three_forms_the_empty_ones_too(gathered, tmp_path):
+    write_tables(*gathered(fractions=(1.0,)), tmp_path)
+    assert {path.name for path in tmp_path.glob("*.*")} == {
+        f"{name}.{form}" for name in tables() for form in ("csv", "md", "tex")
+    }
+    assert "no published numbers" in (tmp_path / "published.md").read_text()
+    assert "Nothing was scored with overlap averaging" in (tmp_path / "ensembled.tex").read_text()
+    assert pd.read_csv(tmp_path / "ensembled.csv").empty
+
+
+def test_ensembled_scores_have_a_table_of_their_own(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    x8 = results[results["model"] == "edsr"].assign(setting="x8", psnr_y=40.0)
+    results = pd.concat([results, x8])
+    (block,) = ensembled_blocks(results, runs, MARKDOWN)
+    assert block.title == "photos, sr2, x8"
+    assert "40.00" in to_markdown([block])
+    assert "40.00" not in to_markdown(blocks(results, runs, MARKDOWN))
+
+
+def test_scores_by_different_protocols_are_marked(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    assert "Protocol v1." in to_markdown(blocks(results, runs, MARKDOWN))
+    results.loc[results["model"] == "edsr", "protocol"] = "v2"
+    assert "different protocols (v1; v2): they are not comparable" in to_markdown(blocks(results, runs, MARKDOWN))
+
+
+def test_study_tables_say_what_one_seed_does_not_tell(gathered):
+    one = gathered(name="one", fractions=(0.2, 1.0))
+    assert "neither interval nor p-value" in to_markdown(difference_blocks(*one, MARKDOWN))
+    assert "One seed has no interval." in to_markdown(crossover_blocks(*one, MARKDOWN))
+    assert "say nothing about other seeds" in to_markdown(data_blocks(*one, MARKDOWN))
+    three = gathered(name="three", fractions=(0.2, 1.0), seeds=(0, 1, 2))
+    assert "corrected for the 12 comparisons" in to_markdown(difference_blocks(*three, MARKDOWN))
+    assert "One seed" not in to_markdown(crossover_blocks(*three, MARKDOWN))
+
+
+def test_published_rows_state_source_channel_and_gray_convention(gathered):
+    results, runs = gathered(fractions=(1.0,), datasets=("Set14",))
+    results["protocol"] = "v1 gray=matlab"
+    text = to_markdown(published_blocks(results, runs, MARKDOWN))
+    bicubic = next(line for line in text.splitlines() if line.startswith("| bicubic"))
+    assert "EDSR paper" in bicubic
+    assert "matlab (matlab)" in bicubic
+    assert "| Y " in bicubic
+
+
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex: install texlive-latex-recommended")
 def test_latex_compiles(gathered, tmp_path):
-    results, runs = gathered(
-        seeds=(0, 1), fractions=(0.2, 1.0), tasks=("sr2", "dn30"), lost=["ipt-20-seed-0", "ipt-20-seed-1"]
-    )
+    lost = ["ipt-20-seed-0", "ipt-20-seed-1"]
+    results, runs = gathered(seeds=(0, 1), fractions=(0.2, 1.0), tasks=("sr2", "dn30"), datasets=("Set5",), lost=lost)
     write_tables(results, runs, tmp_path)
-    lines = [r"\documentclass{article}", r"\usepackage[utf8]{inputenc}", r"\usepackage{booktabs,graphicx}"]
-    lines += [r"\begin{document}", r"\input{summary}", r"\end{document}"]
+    lines = [
+        r"\documentclass{article}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage{booktabs,graphicx}",
+        r"\begin{document}",
+    ]
+    lines += [rf"\input{{{name}}}" for name in tables()] + [r"\end{document}"]
     (tmp_path / "paper.tex").write_text("\n".join(lines))
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
