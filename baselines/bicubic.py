@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 SUPPORT = 4  # the cubic kernel covers (-2, 2)
-BLOCK = 32  # output rows that share one dense matrix: a band of the whole matrix, which is zero elsewhere
+BLOCK = 16  # output rows that share one dense matrix: a band of the whole matrix, which is zero elsewhere
 FLOAT32_EXACT = 2**24  # whole numbers up to here, and sums of them, are exact in float32
 
 
