@@ -6,23 +6,25 @@ shares. Noise and rain are added on the 0-255 scale and clipped to it, and not r
 
 import hashlib
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from baselines.bicubic import bicubic_resize
 from ipt_models.tasks import Task, parse_task
-from workflows.data.batches import Batch
 from workflows.data.crops import REACH
 from workflows.data.rain import rain_streaks
+
+if TYPE_CHECKING:
+    from workflows.data.batches import Batch
 from workflows.data.schedule import NOISE, RAIN, integer_seed
 
 __all__ = ["bicubic_resize", "degrade_image", "dihedral", "make_pairs"]
 
 
 def make_pairs(
-    batch: Batch, patch_size: int, seed: int, device: torch.device | str = "cpu", rows: slice = slice(None)
+    batch: "Batch", patch_size: int, seed: int, device: torch.device | str = "cpu", rows: slice = slice(None)
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Degrade and augment a batch of crops on the training device.
 

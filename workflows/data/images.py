@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from workflows.data.decoding import decode
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_span(path: Path, offset: int, length: int) -> bytes:
@@ -32,13 +35,13 @@ class Images:
         root: the folder that paths and archives are relative to.
     """
 
-    def __init__(self, table: pd.DataFrame, root: Path) -> None:
+    def __init__(self, table: "pd.DataFrame", root: Path) -> None:
         self.sizes = table[["height", "width"]].to_numpy(dtype=np.int64)
         self._root = Path(root)
         self._paths = np.char.encode(table["path"].to_numpy(dtype=str), "utf-8")
         self._archives: list[Path] = []
         if "archive" in table:
-            codes, names = pd.factorize(table["archive"])
+            codes, names = table["archive"].factorize()
             self._archives = [self._root / name for name in names]
             self._codes = codes.astype(np.int32)
             self._spans = table[["offset", "bytes"]].to_numpy(dtype=np.int64)

@@ -16,7 +16,8 @@ SHOWN_RUNS = [
 # Shared by trained models and references: the same protocol for both.
 PROTOCOL = (
     f"--gray {SCORING.gray} --bicubic {SCORING.bicubic} --precision {SCORING.precision} --threads {SCORING.threads}"
-    f" --experiment {EXPERIMENT.name}" + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
+    f" --device {SCORING.accelerator} --experiment {EXPERIMENT.name}"
+    + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
 )
 
 
