@@ -45,7 +45,7 @@ def test_from_nothing_to_a_fraction(drawn, tmp_path, capsys):
         "rejected.csv",
         "validation.csv",
     ]
-    assert "4 of 8 training images" in capsys.readou.out().err
+    assert "4 of 8 training images" in capsys.readouterr().out
 
 
 def test_drawing_again_replaces_what_was_drawn(drawn, tmp_path):
