@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from benchmarks.dense_contrastive import dense_contrastive_loss
 from ipt_models.contrastive import contrastive_loss
 
 BATCH, PATCHES, DIM = 6, 5, 7
@@ -19,24 +19,6 @@ IDS = {
     "pairs": torch.tensor([4, 4, 1, 1, 9, 9]),
     "scattered": torch.tensor([0, 3, 0, 7, 3, 0]),
 }
-
-
-def dense(features, temperature, formulation, ids=None):
-    """Every similarity at once, straight from the two formulas."""
-    batch, patches, _ = features.shape
-    ids = torch.arange(batch) if ids is None else ids
-    z = F.normalize(features, dim=-1)
-    similarity = torch.einsum("ind,kmd->inkm", z, z) / temperature
-    if formulation == "paper":
-        other = (ids[:, None] != ids[None, :])[:, None, :, None]
-        denominator = similarity.masked_fill(~other, -torch.inf).logsumexp(2)  # (i, j1, j2)
-        numerator = torch.stack([similarity[i, :, i, :] for i in range(batch)])
-        return (denominator - numerator).mean()
-    similarity = similarity.reshape(batch * patches, -1)
-    labels, itself = ids.repeat_interleave(patches), torch.eye(batch * patches, dtype=torch.bool)
-    log_probability = similarity - similarity.masked_fill(itself, -torch.inf).logsumexp(1, keepdim=True)
-    positive = (labels[:, None] == labels[None, :]) & ~itself
-    return -((log_probability * positive).sum(1) / positive.sum(1)).mean()
 
 
 def features(batch=BATCH, patches=PATCHES, dim=DIM, dtype=torch.float32) -> torch.Tensor:
@@ -53,7 +35,7 @@ def features(batch=BATCH, patches=PATCHES, dim=DIM, dtype=torch.float32) -> torc
 def test_value_and_gradient_equal_the_dense_computation(formulation, temperature, block_size, ids):
     x = features()
     loss = contrastive_loss(x, temperature, formulation, ids, block_size)
-    expected = dense(x, temperature, formulation, ids)
+    expected = dense_contrastive_loss(x, temperature, formulation, ids)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     gradient, expected = (torch.autograd.grad(value, x)[0] for value in (loss, expected))
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
@@ -136,7 +118,7 @@ def test_a_zero_feature_is_similar_to_nothing_and_gets_no_gradient(formulation):
     with torch.no_grad():
         x[0] = 0
     loss = contrastive_loss(x, formulation=formulation)
-    torch.testing.assert_close(loss, dense(x, 0.07 if formulation == "supcon" else 1.0, formulation))
+    torch.testing.assert_close(loss, dense_contrastive_loss(x, 0.07 if formulation == "supcon" else 1.0, formulation))
     (gradient,) = torch.autograd.grad(loss, x)
     assert gradient[0].count_nonzero() == 0
     assert gradient.isfinite().all()
@@ -176,7 +158,7 @@ def test_what_has_no_value_is_refused(shape, kwargs, message):
 
 def test_one_patch_an_image_has_a_value_in_the_papers_formulation():
     x = features(patches=1)
-    torch.testing.assert_close(contrastive_loss(x, 1.0, "paper"), dense(x, 1.0, "paper"))
+    torch.testing.assert_close(contrastive_loss(x, 1.0, "paper"), dense_contrastive_loss(x, 1.0, "paper"))
 
 
 RANK = """

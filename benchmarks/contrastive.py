@@ -1,0 +1,115 @@
+"""Memory and time of the contrastive loss in blocks, beside the dense computation.
+
+Run as `python -m benchmarks.contrastive`. It measures what forward and backward need beyond features and gradient at the
+paper's batch (256 images, 256 patches, 576 features; a process of its own for each figure), and the time of both at sizes
+that dense can do, alternating, on the same features. Exit status 1: more than 1.5 GB, or more than 1.3 times dense.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmarks.dense_contrastive import dense_contrastive_loss
+from benchmarks.hardware import EXACT_MEMORY, peak_memory, report, reset_peak_memory
+from ipt_models.contrastive import TEMPERATURES, contrastive_loss
+
+LIMITS = {"gigabytes": 1.5, "ratio": 1.3}
+TIMED = ((16, 64, 72), (16, 64, 144), (32, 64, 144), (8, 256, 576), (16, 256, 576))  # batch, patches, features
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--memory-at", type=int, nargs=3, default=(256, 256, 576), metavar=("B", "N", "D"))
+    parser.add_argument("--block-size", type=int, default=1024)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--no-memory", action="store_true", help="time only")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/contrastive.csv"))
+    parser.add_argument("--child", choices=("blocks", "dense"), help=argparse.SUPPRESS)
+    parser.add_argument("--formulation", choices=TEMPERATURES, default="supcon", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    loss = {
+        "blocks": lambda x, formulation: contrastive_loss(x, None, formulation, block_size=options.block_size),
+        "dense": lambda x, formulation: dense_contrastive_loss(x, TEMPERATURES[formulation], formulation),
+    }
+    if options.child:
+        print(json.dumps(measure_memory(loss[options.child], options.formulation, *options.memory_at)))
+        return 0
+
+    rows, sound = [], True
+    for formulation in TEMPERATURES:
+        for shape in TIMED:
+            times = measure_times(loss, formulation, shape, options.repeats)
+            ratio = median(times["blocks"]) / median(times["dense"])
+            sound &= ratio <= LIMITS["ratio"]
+            for method in loss:
+                rows.append(row(formulation, method, shape, seconds=median(times[method])))
+            rows[-2]["ratio_to_dense"] = ratio
+        if not options.no_memory:
+            shape = tuple(options.memory_at)
+            for method, size in (("blocks", shape), ("dense", TIMED[-1]), ("blocks", TIMED[-1])):
+                found = run_child(method, formulation, size, options)
+                rows.append(row(formulation, method, size, **found))
+                sound &= method == "dense" or found["gigabytes"] <= LIMITS["gigabytes"]
+    report(rows, options.out, options.threads)
+    return 0 if sound else 1
+
+
+def row(formulation: str, method: str, shape: tuple[int, ...], **measured: float) -> dict[str, object]:
+    batch, patches, dim = shape
+    return {"formulation": formulation, "method": method, "batch": batch, "patches": patches, "dim": dim, **measured}
+
+
+def features(shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+def measure_times(
+    loss: dict[str, Callable[[Tensor, str], Tensor]], formulation: str, shape: tuple[int, ...], repeats: int
+) -> dict[str, list[float]]:
+    """Seconds of forward and backward, alternating so that both meet the same disturbances."""
+    x, times = features(shape), {method: [] for method in loss}
+    for repeat in range(repeats + 1):
+        for method, function in loss.items():
+            x.grad = None
+            started = time.perf_counter()
+            function(x, formulation).backward()
+            if repeat:  # the first warms up
+                times[method].append(time.perf_counter() - started)
+    return times
+
+
+def measure_memory(loss: Callable[[Tensor, str], Tensor], formulation: str, *shape: int) -> dict[str, float]:
+    """Gigabytes beyond features and gradient, and seconds, of one forward and backward."""
+    loss(features((2, 4, 8)), formulation).backward()  # whatever is loaded at first use
+    x = features(shape)
+    before = reset_peak_memory()
+    started = time.perf_counter()
+    gradient = torch.autograd.grad(loss(x, formulation), x)[0]
+    seconds = time.perf_counter() - started
+    beyond = peak_memory() - before
+    assert gradient.isfinite().all()
+    return {"seconds": seconds, "gigabytes": (beyond - gradient.nbytes) / 1e9}
+
+
+def run_child(method: str, formulation: str, shape: tuple[int, ...], options: argparse.Namespace) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.contrastive", "--child", method, "--formulation", formulation]
+    command += ["--memory-at", *map(str, shape), "--block-size", str(options.block_size)]
+    command += ["--threads", str(options.threads)]
+    environment = os.environ | EXACT_MEMORY
+    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(result.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What a measurement was made on, and tables of measurements as text and CSV."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from workflows import provenance
+
+
+def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
+    """Columns that stand beside every measurement."""
+    hardware = provenance.hardware()
+    return {
+        "processor": hardware["processor"],
+        "cpu_capability": hardware["cpu_capability"],
+        "cores": hardware["cores"],
+        "threads": threads,
+        "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else "",
+        "torch": torch.__version__,
+        "commit": provenance.commit()["commit"],
+    }
+
+
+def report(rows: Sequence[dict[str, Any]], out: Path, threads: int, device: str = "cpu") -> None:
+    """Print the rows and write them to a CSV file, with hardware, threads and versions in further columns."""
+    table = pd.DataFrame(rows)
+    beside = facts(threads, device)
+    print(", ".join(f"{name} {value}" for name, value in beside.items() if value != ""))
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    table.assign(**beside).to_csv(temporary, index=False, float_format="%.6g")
+    os.replace(temporary, out)
+    print(f"written to {out}")
+
+
+def peak_memory() -> float:
+    """Largest resident size of this process since `reset_peak_memory`, in bytes (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def reset_peak_memory() -> float:
+    """Start over, and say how large the process is now, in bytes (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_memory()
+
+
+# Freed memory goes back to the system at once, so that a process is as large as what it holds. For child processes:
+# the C library reads these when it starts.
+EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
