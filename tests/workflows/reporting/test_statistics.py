@@ -38,7 +38,7 @@ def test_the_interval_is_students_and_one_value_has_none():
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_intervals_over_seeds_cover_as_often_as_they_say(seeds):
     rng = np.random.default_rng(seeds)
-    hits = np.mean([covered(t_interval(33 + rng.normal(0, 0.1, seeds)), 33) for _ in range(600)])
+    hits = np.mean([covered(t_interval(33 + rng.normal(0, 0.1, seeds)), 33) for _ in range(400)])
     assert 0.90 <= hits <= 0.98
 
 
@@ -65,9 +65,10 @@ def test_holm_keeps_the_family_and_leaves_untested_ones_alone():
     corrected = holm([0.01, np.nan, 0.04, 0.03])
     assert corrected[[0, 2, 3]] == pytest.approx([0.03, 0.06, 0.06])
     assert np.isnan(corrected[1])
-    rng = np.random.default_rng(3)
-    false = [np.min(holm(stats.ttest_1samp(rng.normal(0, 1, (6, 3)), 0, axis=1).pvalue)) < 0.05 for _ in range(300)]
-    assert np.mean(false) <= 0.08
+    # All six models equal: the smallest corrected p-value decides whether the family errs.
+    p_values = stats.ttest_1samp(np.random.default_rng(3).normal(0, 1, (2000, 6, 3)), 0, axis=2).pvalue
+    assert [holm(family).min() for family in p_values[:5]] == pytest.approx(np.minimum(6 * p_values[:5].min(axis=1), 1))
+    assert np.mean(6 * p_values.min(axis=1) < 0.05) <= 0.07
 
 
 def test_one_pair_has_neither_interval_nor_p_value():
@@ -198,7 +199,7 @@ def test_points_that_do_not_carry_a_power_law_get_none(sizes, psnr, why):
 
 def test_noise_alone_is_hardly_ever_a_power_law():
     rng = np.random.default_rng(7)
-    refused = [bool(power_law(SIZES, 33 + rng.normal(0, 0.05, 9)).refused) for _ in range(40)]
+    refused = [bool(power_law(SIZES, 33 + rng.normal(0, 0.05, 9)).refused) for _ in range(20)]
     assert np.mean(refused) >= 0.9
 
 

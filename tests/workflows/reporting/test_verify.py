@@ -1,11 +1,12 @@
 import hashlib
 import json
+import shutil
 
 import pandas as pd
 import pytest
 import yaml
 
-from tests.workflows.reporting.conftest import gather
+from tests.workflows.reporting.conftest import gather, write_experiment
 from workflows import experiment as grid
 from workflows.reporting.__main__ import main
 from workflows.reporting.between_experiments import changed_settings, compare
@@ -17,9 +18,15 @@ MODELS = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.
 
 
 @pytest.fixture
-def sound(experiment):
-    """An experiment whose hashes, configs and tables all agree."""
-    folder, names = experiment(fractions=(0.5, 1.0), models=MODELS)
+def sound(agreeing, tmp_path):
+    """A copy to change of an experiment whose hashes, configs and tables all agree."""
+    return shutil.copytree(agreeing, tmp_path / "small")
+
+
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verify") / "small"
+    names = write_experiment(folder, fractions=(0.5, 1.0), models=MODELS)
     config = {
         "name": "small",
         "fractions": [0.5, 1.0],
