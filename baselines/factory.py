@@ -2,10 +2,9 @@
 
 import difflib
 import importlib
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from baselines.variants import VARIANTS
+from baselines.variants import ARGUMENTS, VARIANTS
 from ipt_models.tasks import parse_task
 
 if TYPE_CHECKING:
@@ -43,16 +42,17 @@ def build(name: str, task: str, **kwargs: Any) -> "nn.Module":
         raise ValueError(f"unknown baseline {name!r}: {hint}known are {', '.join(VARIANTS)}")
     parse_task(task)
     arguments = dict(VARIANTS[name])
-    module, class_name = NETWORKS[arguments.pop("network")]
+    network = arguments.pop("network")
+    if unknown := sorted(set(kwargs) - {*ARGUMENTS[network], "match"}):
+        raise ValueError(
+            f"baseline {name!r} has no argument {', '.join(unknown)}; {network} takes {ARGUMENTS[network]}"
+        )
     if budget := kwargs.pop("match", None):
         from baselines.matching import match
 
         arguments = match(name, task, budget)
     arguments |= kwargs
-    network = getattr(importlib.import_module(module), class_name)
-    unknown = set(arguments) - set(inspect.signature(network).parameters)
-    if unknown:
-        raise ValueError(f"baseline {name!r} has no argument {', '.join(sorted(unknown))}")
-    model = network(task, **arguments)
+    module, class_name = NETWORKS[network]
+    model = getattr(importlib.import_module(module), class_name)(task, **arguments)
     model.config = arguments
     return model

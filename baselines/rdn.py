@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from baselines.bicubic import without_autocast
 from baselines.single_task import SingleTask
 
 RGB_RANGE = 255.0  # the authors' checkpoints take 0-255 and subtract no mean
@@ -84,7 +85,9 @@ class RDN(SingleTask, nn.Module):
             kept = not recompute or i % KEPT == KEPT - 1
             features = block(features) if kept else checkpoint(block, features, use_reentrant=False)
             outputs.append(features)
-        return self.UPNet(self.GFF(torch.cat(outputs, dim=1)) + shallow) / RGB_RANGE
+        features = self.UPNet[:-1](self.GFF(torch.cat(outputs, dim=1)) + shallow)
+        with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
+            return self.UPNet[-1](features.to(x.dtype)) / RGB_RANGE
 
 
 def _upsampler(num_feat: int, growth: int, scale: int) -> nn.Sequential:

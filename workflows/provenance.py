@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("torch", "torchvision", "timm", "basicsr", "lightning-fabric", "numpy", "pandas", "scikit-image", "opencv-python-headless",
-            "safetensors", "snakemake")  # fmt: skip
+PACKAGES = (
+    *("torch", "torchvision", "timm", "basicsr", "lightning-fabric", "numpy", "pandas", "scikit-image"),
+    *("opencv-python-headless", "safetensors", "snakemake"),
+)
 
 
 def sha256(path: Path | str) -> str:

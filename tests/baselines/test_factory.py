@@ -1,5 +1,7 @@
 """One call for all baselines: shapes, tasks, names, and what is refused."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 
@@ -7,7 +9,8 @@ import pytest
 import torch
 
 import baselines
-from baselines.variants import UNTRAINED, VARIANTS
+from baselines.factory import NETWORKS
+from baselines.variants import ARGUMENTS, UNTRAINED, VARIANTS
 
 SCALE_ONE = ("dn30", "dr")
 SMALL = {
@@ -75,6 +78,12 @@ def test_config_builds_the_same_network_again():
     model = baselines.build("rdn_tiny", "sr2", num_block=2)
     again = baselines.build("rdn_tiny", "sr2", **model.config)
     assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in again.state_dict().items()}
+
+
+def test_listed_arguments_are_those_of_the_networks():
+    for network, (module, name) in NETWORKS.items():
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        assert [*parameters] == ["task", *ARGUMENTS[network]]
 
 
 def test_names_are_complete():

@@ -75,6 +75,17 @@ def test_files_that_hold_more_than_tensors_are_not_run(tmp_path):
         load_official_rdn(tmp_path / "nothing.pt")
 
 
+def test_bfloat16_autocast_keeps_grey_levels_apart():
+    """In bfloat16 numbers near 255 are a whole grey level apart; the result must not be."""
+    torch.manual_seed(0)
+    model = baselines.build("rdn_tiny", "sr2")
+    torch.nn.init.constant_(model.UPNet[-1].bias, 255)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        y = model(torch.rand(1, 3, 16, 16)) * 255
+    assert y.dtype == torch.float32
+    assert (y - y.bfloat16().float()).abs().max() > 0.1
+
+
 def test_recomputation_changes_no_gradient_and_saves_at_least_half_the_memory():
     model = baselines.build("rdn_tiny", "sr2", num_block=8, num_conv=6)
     x = torch.rand(2, 3, 12, 12)

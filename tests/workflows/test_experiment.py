@@ -149,7 +149,7 @@ def test_known_arguments_are_those_of_the_networks():
     def arguments(network):
         return tuple(inspect.signature(network).parameters)[1:]
 
-    assert ipt_models.variants.ARGUMENTS == arguments(IPT)
+    assert arguments(IPT) == ipt_models.variants.ARGUMENTS
     for name, (module, class_name) in baselines.factory.NETWORKS.items():
         network = getattr(importlib.import_module(module), class_name)
         assert baselines.variants.ARGUMENTS[name] == arguments(network), name
