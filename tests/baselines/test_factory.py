@@ -26,13 +26,14 @@ SMALL = {
 def test_every_network_restores_any_size_at_every_scale(name, task):
     if name == "ignn_tiny" and task in SCALE_ONE:
         pytest.skip("refused by name, see below")
-    model = baselines.build(name, task, **SMALL[name])
+    torch.manual_seed(0)
+    model = baselines.build(name, task, **SMALL[name]).eval()  # SwinIR drops paths at random in training
     scale = int(task[2]) if task.startswith("sr") else 1
     x = torch.rand(2, 3, 13, 18, requires_grad=True)
     y = model(x, task)
     assert y.shape == (2, 3, 13 * scale, 18 * scale)
     assert model.tasks == (task,)
-    assert torch.equal(model.eval()(x), model(x, task))
+    assert torch.equal(model(x), y)
     y.mean().backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []

@@ -1,0 +1,228 @@
+"""EDSR and RDN beside plain implementations of the same networks: `python -m benchmarks.baselines`, on an idle machine.
+
+A training step (forward, L1, backward, Adam) and inference of an image, at the same precision and with the same weights;
+the two take turns and medians count. Then RDN's training step with and without gradient checkpointing. Peak memory is
+that of a process of its own for each (resident memory on a CPU, allocated memory on a GPU), less what it had before.
+"""
+
+import argparse
+import importlib
+import json
+import multiprocessing
+import platform
+import resource
+import sys
+import time
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import baselines
+
+RATIO_LIMIT, MEMORY_LIMIT = 1.05, 1.0
+RECOMPUTING_TIME_LIMIT, RECOMPUTING_MEMORY_LIMIT = 1.35, 0.5
+NOISE = 0.02  # resident memory comes in pages and arenas
+
+
+class PlainEDSR(nn.Module):
+    """EDSR at x2 as its paper draws it."""
+
+    def __init__(self, num_feat: int, num_block: int, res_scale: float = 1.0) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, num_feat, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(num_feat, num_feat, 3, padding=1) for _ in range(2)) for _ in range(num_block)
+        )
+        self.last_of_body = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+        self.up = nn.Conv2d(num_feat, 4 * num_feat, 3, padding=1)
+        self.last = nn.Conv2d(num_feat, 3, 3, padding=1)
+        self.res_scale = res_scale
+        self.register_buffer("mean", 255 * torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1))
+
+    def forward(self, x: Tensor, task: str) -> Tensor:
+        x = self.first(x * 255 - self.mean)
+        y = x
+        for conv1, conv2 in self.blocks:
+            y = y + self.res_scale * conv2(F.relu(conv1(y)))
+        y = x + self.last_of_body(y)
+        return (self.last(F.pixel_shuffle(self.up(y), 2)) + self.mean) / 255
+
+
+class PlainRDN(nn.Module):
+    """RDN at x2 as its paper draws it."""
+
+    def __init__(self, num_feat: int, growth: int, num_block: int, num_conv: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, num_feat, 3, padding=1)
+        self.second = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+        self.dense = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(num_feat + i * growth, growth, 3, padding=1) for i in range(num_conv))
+            for _ in range(num_block)
+        )
+        self.fusions = nn.ModuleList(nn.Conv2d(num_feat + num_conv * growth, num_feat, 1) for _ in range(num_block))
+        self.fuse = nn.Conv2d(num_block * num_feat, num_feat, 1)
+        self.fuse_again = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+        self.up = nn.Conv2d(num_feat, 4 * growth, 3, padding=1)
+        self.last = nn.Conv2d(growth, 3, 3, padding=1)
+
+    def forward(self, x: Tensor, task: str) -> Tensor:
+        first = self.first(x * 255)
+        x = self.second(first)
+        outputs = []
+        for convs, fusion in zip(self.dense, self.fusions, strict=True):
+            dense = x
+            for conv in convs:
+                dense = torch.cat([dense, F.relu(conv(dense))], 1)
+            x = fusion(dense) + x
+            outputs.append(x)
+        x = self.fuse_again(self.fuse(torch.cat(outputs, 1))) + first
+        return self.last(F.pixel_shuffle(self.up(x), 2)) / 255
+
+
+PLAIN = {"edsr": PlainEDSR, "rdn": PlainRDN}
+
+
+def make(variant: str, side: str) -> nn.Module:
+    """`suite`, `recomputing` or `plain`; parameters come in the same order, so that weights can be shared."""
+    torch.manual_seed(0)
+    if side != "plain":
+        kwargs = {"gradient_checkpointing": True} if side == "recomputing" else {}
+        return baselines.build(variant, "sr2", **kwargs)
+    arguments = dict(baselines.VARIANTS[variant])
+    return PLAIN[arguments.pop("network")](**arguments)
+
+
+class Work:
+    """A network with its training step and its inference, on the device and at the precision asked for."""
+
+    def __init__(self, variant: str, side: str, options: argparse.Namespace) -> None:
+        torch.set_num_threads(options.threads)
+        self.options = options
+        self.device = torch.device(options.device)
+        self.model = make(variant, side).to(self.device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-5)
+        generator = torch.Generator().manual_seed(0)
+        patch = options.patch
+        self.x = torch.rand(options.batch, 3, patch, patch, generator=generator).to(self.device)
+        self.y = torch.rand(options.batch, 3, 2 * patch, 2 * patch, generator=generator).to(self.device)
+        self.image = torch.rand(1, 3, options.image, options.image, generator=generator).to(self.device)
+
+    def run(self, what: str) -> Tensor:
+        """`training` or `inference`, once; the loss or the image."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
+            if what == "inference":
+                with torch.no_grad():
+                    return self.model(self.image, "sr2")
+            loss = F.l1_loss(self.model(self.x, "sr2"), self.y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def timed(self, what: str) -> float:
+        """Seconds of one run."""
+        self.synchronize()
+        started = time.perf_counter()
+        self.run(what)
+        self.synchronize()
+        return time.perf_counter() - started
+
+    def synchronize(self) -> None:
+        """Wait for the GPU."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def share_weights(suite: nn.Module, plain: nn.Module, names: list[str]) -> None:
+    """Give the plain network the suite's weights; `names` are the suite's parameters in the plain network's order."""
+    weights = dict(suite.named_parameters())
+    for name, parameter in zip(names, plain.parameters(), strict=True):
+        parameter.data.copy_(weights[name])
+
+
+def plain_order(variant: str, suite: nn.Module) -> list[str]:
+    """The suite's names of parameters in the order in which the plain network registers them."""
+    names = [name for name, _ in suite.named_parameters()]
+    if baselines.VARIANTS[variant]["network"] == "rdn":  # there, local fusions come after all dense convolutions
+        fusions = [name for name in names if ".LFF." in name]
+        end = names.index(fusions[-1]) + 1
+        names = [name for name in names[:end] if name not in fusions] + fusions + names[end:]
+    return names
+
+
+def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.Namespace) -> dict[str, object]:
+    """Times in turn and peak memories of two forms of a network."""
+    first, second = (Work(variant, side, options) for side in sides)
+    order = (
+        plain_order(variant, first.model) if "plain" in sides else [name for name, _ in first.model.named_parameters()]
+    )
+    share_weights(first.model, second.model, order)
+    torch.testing.assert_close(first.run("inference"), second.run("inference"), rtol=0, atol=options.tolerance)
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(options.rounds + 1):
+        measured = [work.timed(what) for work in (first, second)]
+        if turn:  # the first is for warming up
+            for seconds, value in zip(times, measured, strict=True):
+                seconds.append(value)
+    memory = [peak_memory(variant, side, what, options) for side in sides]
+    return {
+        "network": variant,
+        "what": what,
+        "sides": sides,
+        "milliseconds": [round(1000 * median(seconds), 1) for seconds in times],
+        "time_ratio": round(median(a / b for a, b in zip(*times, strict=True)), 3),
+        "megabytes": [round(value / 1e6, 1) for value in memory],
+        "memory_ratio": round(memory[0] / memory[1], 3),
+    }
+
+
+def peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
+    """Bytes at the peak of two runs, in a fresh process, above those before the network was made."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_memory, (variant, side, what, options))
+
+
+def _peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
+    importlib.import_module("baselines.edsr")  # what importing takes is not the network's
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    work = Work(variant, side, options)
+    for _ in range(2):
+        work.run(what)
+    if work.device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+
+def main() -> int:
+    """Measure, print a line of JSON for each comparison, and fail if a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", default=["edsr_baseline", "rdn_a"])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--patch", type=int, default=48)
+    parser.add_argument("--image", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    options.tolerance = 1e-4 if options.precision == "fp32" else 0.05
+    passed = False
+    machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
+    print(json.dumps({**vars(options), **machine}), flush=True)
+    for variant in options.networks:
+        for what in ("training", "inference"):
+            result = compare(variant, what, ("suite", "plain"), options)
+            print(json.dumps(result), flush=True)
+            passed |= result["time_ratio"] > RATIO_LIMIT or result["memory_ratio"] > MEMORY_LIMIT + NOISE
+        if baselines.VARIANTS[variant]["network"] == "rdn":
+            result = compare(variant, "training", ("recomputing", "suite"), options)
+            print(json.dumps(result), flush=True)
+            passed |= result["time_ratio"] > RECOMPUTING_TIME_LIMIT
+            passed |= result["memory_ratio"] > RECOMPUTING_MEMORY_LIMIT
+    return int(passed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
