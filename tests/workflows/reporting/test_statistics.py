@@ -208,7 +208,7 @@ def test_noise_alone_is_hardly_ever_a_power_law():
 def test_all_intervals_cover_over_many_simulations(seeds):
     rng = np.random.default_rng(seeds)
     hits = {"mean": [], "difference": [], "crossing": [], "bootstrap": []}
-    for _ in range(4000):
+    for _ in range(1500):
         hits["mean"].append(covered(t_interval(rng.normal(0, 0.1, seeds)), 0))
         shared = rng.normal(0, 0.1, seeds)
         pair = paired_difference(shared + rng.normal(0, 0.05, seeds), shared + rng.normal(0, 0.05, seeds))
