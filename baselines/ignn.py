@@ -6,7 +6,7 @@ large, are an example of what the patch looks like at high resolution.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -92,6 +92,8 @@ class VGGFeatures(nn.Module):
                 )
             state = torch.load(path, map_location="cpu", weights_only=True)
             names = {f"{kind}{layer}": f"features.{layer}.{kind}" for layer in "02" for kind in ("weight", "bias")}
+            if missing := [theirs for theirs in names.values() if theirs not in state]:
+                raise ValueError(f"{path} is not torchvision's VGG19: it has no {', '.join(missing)}")
             self.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,8 +105,8 @@ class VGGFeatures(nn.Module):
         return F.relu(F.conv2d(x, self.weight2, self.bias2, padding=1))
 
 
-def _mark_loaded(module: VGGFeatures, incompatible_keys: object) -> None:
-    module.loaded = True
+def _mark_loaded(module: VGGFeatures, keys: NamedTuple) -> None:
+    module.loaded |= not any(key.endswith(("weight0", "bias0", "weight2", "bias2")) for key in keys.missing_keys)
 
 
 class GraphAggregation(nn.Module):
@@ -257,7 +259,11 @@ class IGNN(SingleTask, nn.Module):
             return neighbors, edge_differences(queries, keys, neighbors, self.edge_channels)
 
     def _graph_features(self, x: Tensor) -> Tensor:
-        return self.vgg(x) if self.vgg else self.head(self.sub_mean(x * RGB_RANGE))
+        if self.vgg:
+            return self.vgg(x)
+        return (
+            self.head(self.sub_mean(x * RGB_RANGE)) / RGB_RANGE
+        )  # of VGG's size, so that no edge takes all the weight
 
 
 def _fusion(num_feat: int) -> nn.Sequential:

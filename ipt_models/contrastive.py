@@ -38,7 +38,7 @@ def contrastive_loss(
     - `supcon`, what the authors released for another framework (supervised contrastive learning, Khosla et al. 2020, with
       the image as label): the mean over all anchors a of -1/|P(a)| Σ_{p ∈ P(a)} log(exp(d_ap/T) / Σ_{b≠a} exp(d_ab/T)),
       P(a) being the other patches of the same image.
-    - `paper`, the paper's equation 5: the mean over i, j1, j2 (j1 = j2 included) of
+    - `paper`, as in the paper's section 3.3: the mean over i, j1, j2 (j1 = j2 included) of
       -log(exp(d(f_i^j1, f_i^j2)/T) / Σ_{k≠i} exp(d(f_i^j1, f_k^j2)/T)), which can be negative.
 
     Similarities and sums of exponentials are in float32 whatever the features' type and autocast (in float64 for float64

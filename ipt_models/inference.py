@@ -76,8 +76,7 @@ def restore(
     task = model.resolve(task)
 
     rounds = 8 if self_ensemble else 1
-    turned_sides = [x.shape[2:] if turn % 2 == 0 else x.shape[:1:-1] for turn in range(rounds)]
-    windows = sum(len(starts(h, size, stride)) * len(starts(w, size, stride)) for h, w in turned_sides)
+    windows = rounds * len(starts(x.shape[2], size, stride)) * len(starts(x.shape[3], size, stride))
     device = next(model.parameters()).device
     autocast = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
     total = 0

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import baselines
 from baselines import patch_graph
@@ -146,6 +147,28 @@ def test_the_aggregation_equals_a_loop_over_patches(scale, size, block, monkeypa
         torch.testing.assert_close(value, expected)
 
 
+class LargestTensor(TorchDispatchMode):
+    """Counts the elements of the largest tensor that any operation makes."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor) and not function.is_view:
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+def test_searching_a_whole_image_takes_memory_for_a_block_of_queries_only():
+    image, reduced = images(2, (160, 160))
+    queries, keys = extract_patches(image), extract_patches(reduced)
+    with LargestTensor() as largest:
+        edge_differences(queries, keys, find_neighbors(queries, keys, 2, 5, 30), 4)
+    assert largest.elements < queries.numel() + patch_graph.SEARCH_BLOCK**2 * 40**2
+    assert largest.elements < queries.shape[1] ** 2 * keys.shape[1] ** 2 / 10  # all distances, not to speak of patches
+
+
 def test_images_of_a_batch_do_not_mix():
     torch.manual_seed(0)
     model = baselines.build("ignn_tiny", "sr2", num_feat=8, num_block=2).eval()
@@ -212,6 +235,12 @@ def test_missing_vgg_weights_are_an_error_that_says_what_to_do(tmp_path, monkeyp
         baselines.build("ignn", "sr2", **SMALL, vgg_weights=tmp_path / "elsewhere.pth")
 
 
+def test_another_file_than_vgg19_is_refused(tmp_path):
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"not torchvision's VGG19: it has no features\.0\.bias"):
+        baselines.build("ignn", "sr2", **SMALL, vgg_weights=tmp_path / "other.pth")
+
+
 def test_vgg_features_are_torchvisions_after_the_second_relu(vgg_file, tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     vgg_file.rename(tmp_path / "checkpoints" / VGG_FILE)
@@ -233,6 +262,10 @@ def test_vgg_travels_in_the_checkpoint_and_is_not_trained(vgg_file):
     assert not any("vgg" in name for name, _ in model.named_parameters())
     again = baselines.build("ignn", "sr2", **SMALL, vgg_weights="from_checkpoint")
     x = torch.rand(1, 3, 12, 12)
+    with pytest.raises(RuntimeError, match="no checkpoint has been loaded"):
+        again(x)
+    without = {key: value for key, value in model.state_dict().items() if "vgg" not in key}
+    again.load_state_dict(without, strict=False)
     with pytest.raises(RuntimeError, match="no checkpoint has been loaded"):
         again(x)
     again.load_state_dict(model.state_dict())
