@@ -12,18 +12,24 @@ import yaml
 from PIL import Image
 
 import baselines
-import baselines.basicsr_registry
 
-# isort: split
-from basicsr.archs import build_network
-from basicsr.utils.options import ordered_yaml
+OPTION_FILE = Path(baselines.__file__).with_name("basicsr_option.yml")
+OPTIONS = yaml.safe_load(OPTION_FILE.read_text())
 
-OPTION_FILE = Path(baselines.basicsr_registry.__file__).with_name("basicsr_option.yml")
-OPTIONS = yaml.load(OPTION_FILE.read_text(), Loader=ordered_yaml()[0])  # as BasicSR reads it
+
+@pytest.fixture(scope="module")
+def build_network():
+    """BasicSR's, with the suite's names known; importing basicsr takes seconds, so only these tests pay for it."""
+    import baselines.basicsr_registry  # noqa: F401
+
+    # isort: split
+    from basicsr.archs import build_network
+
+    return build_network
 
 
 @pytest.mark.parametrize("name", OPTIONS["networks"])
-def test_basicsr_builds_each_network_of_the_example(name):
+def test_basicsr_builds_each_network_of_the_example(name, build_network):
     network = build_network(OPTIONS["networks"][name])
     patch = torch.rand(1, 3, 48, 48)
     with torch.no_grad():
@@ -55,11 +61,17 @@ def test_basicsr_trains_a_network_by_its_option_file(tmp_path):
     assert any(key.startswith("decoder") for key in saved["params"])
 
 
+def test_basicsr_reads_the_option_file_as_it_is_written(build_network):
+    from basicsr.utils.options import ordered_yaml
+
+    assert yaml.load(OPTION_FILE.read_text(), Loader=ordered_yaml()[0]) == OPTIONS
+
+
 def test_the_chosen_network_is_one_of_the_listed():
     assert OPTIONS["network_g"] in OPTIONS["networks"].values()
 
 
-def test_ipt_restores_whole_images_in_evaluation_and_patches_alone_in_training():
+def test_ipt_restores_whole_images_in_evaluation_and_patches_alone_in_training(build_network):
     network = build_network({"type": "ipt_tiny", "task": "sr2"})
     image = torch.rand(1, 3, 30, 40)
     with pytest.raises(ValueError, match="24"):
@@ -67,7 +79,7 @@ def test_ipt_restores_whole_images_in_evaluation_and_patches_alone_in_training()
     assert network.eval()(image).shape == (1, 3, 60, 80)
 
 
-def test_a_registered_variant_is_the_suites_own():
+def test_a_registered_variant_is_the_suites_own(build_network):
     torch.manual_seed(0)
     theirs = build_network({"type": "edsr_tiny", "task": "sr2", "num_block": 2})
     torch.manual_seed(0)

@@ -3,13 +3,14 @@
 import torch
 
 import baselines
-import baselines.basicsr_alias
-
-# isort: split
-from basicsr.archs.edsr_arch import EDSR as BasicsrEDSR
 
 
 def test_output_equals_basicsrs_edsr_with_the_same_weights():
+    import baselines.basicsr_alias
+
+    # isort: split
+    from basicsr.archs.edsr_arch import EDSR as BasicsrEDSR
+
     torch.manual_seed(0)
     theirs = BasicsrEDSR(3, 3, num_feat=16, num_block=3, upscale=4, res_scale=0.1, img_range=255.0)
     ours = baselines.build("edsr", "sr4", num_feat=16, num_block=3)
