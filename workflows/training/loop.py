@@ -147,7 +147,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
         model.train()
         loss = compute_loss(model, x, y, batch.task, batch.image_ids.to(fabric.device), run.contrastive)
         logged = (step + 1) % recipe.log_every == 0 or step + 1 == steps or step == 0
-        share = loss.contrastive_share(trainable) if logged else None
+        share = loss.contrastive_share(trainable, fabric.backward) if logged else None
         optimizer.zero_grad()
         fabric.backward(loss.total)
         if recipe.gradient_clip is not None:

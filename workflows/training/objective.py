@@ -3,6 +3,7 @@
 The scale decides what λ = 0.1 means: on it a fresh network's supcon loss (about 9) weighs against an L1 of about 6.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,17 +23,24 @@ class Loss:
     contrastive: Tensor | None = None
     weight: float = 0.0
 
-    def contrastive_share(self, parameters: list[nn.Parameter]) -> float | None:
+    def contrastive_share(self, parameters: list[nn.Parameter], backward: Callable[..., None]) -> float | None:
         """Norm of λ·contrastive's gradient over the sum of both terms' norms; None without the contrastive loss.
 
-        Leaves `.grad` and the graph as they are.
+        Args:
+            parameters: the trained ones; their `.grad` is None afterwards. The graph stays.
+            backward: called as `backward(term, retain_graph=True)`: Fabric's, which mixed precision asks for.
         """
         if self.contrastive is None:
             return None
         norms = []
         for term in (self.l1, self.weight * self.contrastive):
-            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            norms.append(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients if g is not None])))
+            for parameter in parameters:
+                parameter.grad = None
+            backward(term, retain_graph=True)
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            norms.append(torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in gradients])))
+        for parameter in parameters:
+            parameter.grad = None
         return (norms[1] / (norms[0] + norms[1])).item()
 
 

@@ -46,6 +46,11 @@ def test_contrastive_twin_starts_equal_and_ends_differently(train, make_run):
     assert weights(plain) != weights(twin)
 
 
+def test_contrastive_loss_trains_and_logs_its_share_in_mixed_precision(train, make_run):
+    log = pd.read_csv(train(make_run(contrastive=True, precision="bf16-mixed")) / "train.csv")
+    assert log.contrastive_share.between(0, 1, inclusive="neither").all()
+
+
 def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
     from workflows.training.objective import compute_loss
 
@@ -61,7 +66,7 @@ def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
         return math.sqrt(sum(p.grad.square().sum().item() for p in parameters if p.grad is not None))
 
     l1, contrastive = norm(lambda loss: loss.l1), norm(lambda loss: 0.1 * loss.contrastive)
-    share = compute_loss(model, x, y, "sr2", ids, run.contrastive).contrastive_share(parameters)
+    share = compute_loss(model, x, y, "sr2", ids, run.contrastive).contrastive_share(parameters, torch.Tensor.backward)
     assert share == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
 
 
