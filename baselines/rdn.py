@@ -1,30 +1,28 @@
 """RDN, the residual dense network (Zhang et al., CVPR 2018), with the parameter names of the EDSR authors' checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from baselines.bicubic import without_autocast
 from baselines.single_task import SingleTask
 
 RGB_RANGE = 255.0  # the authors' checkpoints take 0-255 and subtract no mean
-KEPT = 4  # with gradient checkpointing every fourth block keeps its activations: half the memory is saved long before
 
 
 class DenseConv(nn.Module):
-    """3×3 convolution and ReLU, whose result is appended to its input's channels."""
+    """3×3 convolution and ReLU of all the features before it."""
 
     def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
         self.conv = nn.Sequential(nn.Conv2d(in_channels, growth, 3, padding=1), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((x, self.conv(x)), dim=1)
+        return self.conv(x)
 
 
 class ResidualDenseBlock(nn.Module):
@@ -32,11 +30,35 @@ class ResidualDenseBlock(nn.Module):
 
     def __init__(self, num_feat: int, growth: int, num_conv: int) -> None:
         super().__init__()
-        self.convs = nn.Sequential(*(DenseConv(num_feat + i * growth, growth) for i in range(num_conv)))
+        self.convs = nn.ModuleList(DenseConv(num_feat + i * growth, growth) for i in range(num_conv))
         self.LFF = nn.Conv2d(num_feat + num_conv * growth, num_feat, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.LFF(self.convs(x)) + x
+    def forward(self, x: Tensor, join_again: bool = False) -> Tensor:
+        """(B, num_feat, H, W) -> the same; with `join_again` autograd keeps parts, as in `keeping_parts`."""
+        parts, joined = [x], x
+        for dense in self.convs:
+            parts.append(keeping_parts(dense, joined, parts) if join_again else dense(joined))
+            joined = torch.cat((joined, parts[-1]), dim=1)
+        return (keeping_parts(self.LFF, joined, parts) if join_again else self.LFF(joined)) + x
+
+
+def keeping_parts(layer: nn.Module, joined: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """The layer's result for `joined`, the concatenation of `parts`, of which autograd keeps only the parts.
+
+    In a dense block the layers' inputs hold the same features over and over; the features themselves are kept by the
+    layers that made them anyway. The backward pass joins them again; no layer is computed twice, and no bit changes.
+    """
+    kept = tuple(part.detach() for part in parts)
+    place, shape = joined.data_ptr(), joined.shape  # autograd keeps the hooks, which must not keep `joined`
+
+    def pack(tensor: Tensor) -> Tensor | tuple[Tensor, ...]:
+        return kept if (tensor.data_ptr(), tensor.shape) == (place, shape) else tensor
+
+    def unpack(packed: Tensor | tuple[Tensor, ...]) -> Tensor:
+        return torch.cat(packed, dim=1) if isinstance(packed, tuple) else packed
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        return layer(joined)
 
 
 class RDN(SingleTask, nn.Module):
@@ -48,8 +70,8 @@ class RDN(SingleTask, nn.Module):
         growth: features of each dense convolution (G).
         num_block: residual dense blocks (D).
         num_conv: dense convolutions a block (C).
-        gradient_checkpointing: recompute the activations of three blocks in four in the backward pass; an attribute,
-            free to change.
+        gradient_checkpointing: join the dense blocks' concatenations again in the backward pass instead of keeping them;
+            no convolution is computed twice. An attribute, free to change.
     """
 
     def __init__(
@@ -80,12 +102,13 @@ class RDN(SingleTask, nn.Module):
         shallow = self.SFENet1(x * RGB_RANGE)
         features = self.SFENet2(shallow)
         outputs = []
-        recompute = self.gradient_checkpointing and torch.is_grad_enabled()
-        for i, block in enumerate(self.RDBs):
-            kept = not recompute or i % KEPT == KEPT - 1
-            features = block(features) if kept else checkpoint(block, features, use_reentrant=False)
+        join_again = self.gradient_checkpointing and torch.is_grad_enabled()
+        for block in self.RDBs:
+            features = block(features, join_again)
             outputs.append(features)
-        features = self.UPNet[:-1](self.GFF(torch.cat(outputs, dim=1)) + shallow)
+        joined, fusion = torch.cat(outputs, dim=1), self.GFF[0]
+        fused = keeping_parts(fusion, joined, outputs) if join_again else fusion(joined)
+        features = self.UPNet[:-1](self.GFF[1](fused) + shallow)
         with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
             return self.UPNet[-1](features.to(x.dtype)) / RGB_RANGE
 
