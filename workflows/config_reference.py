@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from workflows.experiment import Experiment, Section, sections
+from workflows.experiment import Experiment, Section, Sizes, sections
 
 README = Path(__file__).parents[1] / "config" / "README.md"
 BEGIN, END = "<!-- keys: written by `make docs` -->", "<!-- end of keys -->"
@@ -67,7 +67,8 @@ def rewritten(text: str) -> str:
     """`text` of the README with the part between the markers replaced."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{reference()}\n{END}{after}"
+    several = f"### `budgets`\n\n{Sizes.__doc__}\n\n{reference(Sizes)}"
+    return f"{before}{BEGIN}\n\n{reference()}\n{several}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.evaluation.sets import check as check_sets
 from workflows.evaluation.sets import parse_set
+from workflows.sizes import SizeError, choose, sizes
 
 TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
 
@@ -81,6 +82,7 @@ def _distinct(values: list) -> list:
 TaskName = Annotated[str, AfterValidator(_task)]
 SetName = Annotated[str, AfterValidator(_set)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct), Field(min_length=1)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
 
@@ -308,11 +310,14 @@ class Experiment(Section):
     """A whole experiment, as one YAML file states it."""
 
     name: FileName = Field(description="results land in `results/<name>/`")
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct), Field(min_length=1)] = Field(
+    seeds: Seeds = Field(
         [0], description="one run each; a seed decides initial weights, data order, augmentation, noise and subset"
     )
     fractions: Annotated[list[Fraction], AfterValidator(_distinct), Field(min_length=1)] = Field(
         [1.0], description="shares of the training images, in (0, 1]"
+    )
+    more_seeds: dict[Fraction, Seeds] = Field(
+        {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
     tasks: Annotated[list[TaskName], AfterValidator(_distinct), Field(min_length=1)] = Field(
         ["sr2"], description="tasks to train on; each batch draws one"
@@ -322,6 +327,19 @@ class Experiment(Section):
     training: Training = Field(Training(), description="the recipe")
     evaluation: Evaluation = Field(Evaluation(), description="what is scored")
     report: Report = Field(Report(), description="what the report shows")
+
+    @model_validator(mode="after")
+    def _more_seeds_are_more(self):
+        for fraction, seeds in self.more_seeds.items():
+            if fraction not in self.fractions:
+                raise ValueError(
+                    f"more_seeds: {fraction:g} is none of the fractions; allowed: {', '.join(f'{f:g}' for f in self.fractions)}"
+                )
+            if repeated := sorted(set(seeds) & set(self.seeds)):
+                raise ValueError(
+                    f"more_seeds: seed {', '.join(map(str, repeated))} at {fraction:g} stands in `seeds` already"
+                )
+        return self
 
     @model_validator(mode="after")
     def _grid_is_sound(self):
@@ -376,16 +394,20 @@ class Experiment(Section):
     def folder(self) -> Path:
         return Path("results") / self.name
 
+    def seeds_at(self, fraction: float) -> list[int]:
+        """The seeds that are trained at a fraction."""
+        return [*self.seeds, *self.more_seeds.get(fraction, [])]
+
     def recipe(self, model: Model) -> Training:
         """The training section with this model's overrides."""
         return Training.model_validate({**self.training.model_dump(exclude_unset=True), **model.training})
 
     def runs(self) -> dict[str, Run]:
-        """The grid: models × fractions × seeds, by run name."""
+        """The grid: models × fractions × the fraction's seeds, by run name."""
         grid = {}
         for model in self.models:
             for fraction in self.fractions:
-                for seed in self.seeds:
+                for seed in self.seeds_at(fraction):
                     name = f"{model.name}-{percent(fraction)}-seed-{seed}"
                     grid[name] = Run(
                         experiment=self.name,
@@ -403,6 +425,20 @@ class Experiment(Section):
         return grid
 
 
+class Sizes(Section):
+    """One file may hold an experiment in several sizes, for example one for a GPU and one for two CPU cores."""
+
+    budget: str | None = Field(
+        None, description="the size that is run, one of `budgets`; `snakemake --config budget=gpu` chooses another"
+    )
+    budgets: dict[str, dict[str, Any]] = Field(
+        {},
+        description="what differs, by the name of the size. Sections are merged key by key (`training.budget` is not), "
+        "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
+        "Results land in `results/<name>-<budget>/`",
+    )
+
+
 def percent(fraction: float) -> str:
     """0.2 → `20`, 0.005 → `0.5`: a fraction in the names of files."""
     return f"{100 * fraction:g}"
@@ -412,16 +448,13 @@ def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
     """Check a config and the files that it names.
 
     Args:
-        config: as YAML gives it.
+        config: as YAML gives it. Where it has several sizes, all are checked and the one that `budget` names is returned.
         check_files: whether the training folder and the benchmark sets have to be there.
 
     Raises:
         ConfigError: one message that names each key, its value and what is allowed.
     """
-    try:
-        experiment = Experiment.model_validate(config)
-    except ValidationError as error:
-        raise ConfigError("The config is not valid:\n" + "\n".join(f"  {line}" for line in _lines(error))) from None
+    experiment = _one_size(config)
     if check_files:
         root = experiment.data.root
         if root is not None and not root.expanduser().is_dir():
@@ -433,6 +466,23 @@ def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
         except (ValueError, OSError) as error:
             raise ConfigError(f"The config is not valid:\n  evaluation.sets, evaluation.data_root: {error}") from None
     return experiment
+
+
+def _one_size(config: Mapping[str, Any]) -> Experiment:
+    try:
+        budget, found = choose(config), sizes(config)
+    except SizeError as error:
+        raise ConfigError(f"The config is not valid:\n  {error}") from None
+    valid, lines = {}, []
+    for name, size in found.items() if budget is not None else [(None, config)]:
+        try:
+            valid[name] = Experiment.model_validate(size)
+        except ValidationError as error:
+            where = "" if name is None else f"with budget {name}: "
+            lines += [where + line for line in _lines(error)]
+    if lines:
+        raise ConfigError("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
+    return valid[budget]
 
 
 def read(path: Path | str, check_files: bool = False) -> Experiment:
@@ -456,7 +506,7 @@ def _lines(error: ValidationError, schema: type[Section] = Experiment, prefix: s
     """One line a problem: key, value, and what is allowed."""
     lines = []
     for problem in error.errors():
-        location = [part for part in problem["loc"] if isinstance(part, int | str)]
+        location = [part for part in problem["loc"] if isinstance(part, int | str) and part != "[key]"]
         key = prefix
         for part in location:
             key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
@@ -481,6 +531,8 @@ def _short(value: Any) -> str:
 
 def _keys(schema: type[Section], location: list[int | str]) -> list[str]:
     """The keys that the section at `location` knows."""
+    if not location and schema is Experiment:
+        return [*schema.model_fields, *Sizes.model_fields]
     for part in location:
         if isinstance(part, int):
             continue

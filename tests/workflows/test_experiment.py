@@ -49,6 +49,13 @@ def test_grid_is_models_times_fractions_times_seeds():
     assert runs["ipt-20-seed-1"].training.learning_rate == 5e-5
 
 
+def test_some_fractions_may_have_more_seeds():
+    config = parse(changed(seeds=[0], fractions=[0.01, 0.1, 1.0], more_seeds={0.01: [1, 2], 1.0: [1]}))
+    names = [run.name.removeprefix("edsr-") for run in config.runs().values() if run.model == "edsr"]
+    assert names == ["1-seed-0", "1-seed-1", "1-seed-2", "10-seed-0", "100-seed-0", "100-seed-1"]
+    assert config.seeds_at(0.1) == [0]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -60,6 +67,10 @@ def test_grid_is_models_times_fractions_times_seeds():
         ({"seeds": "three"}, ["seeds", "'three'", "list"]),
         ({"fractions": [0.2, 20]}, ["fractions[1]", "20", "less than or equal to 1"]),
         ({"fractions": [0.0]}, ["fractions[0]", "greater than 0"]),
+        ({"more_seeds": {0.3: [2]}}, ["more_seeds", "0.3 is none of the fractions", "0.2, 1"]),
+        ({"more_seeds": {1.0: [1, 2]}}, ["more_seeds", "seed 1 at 1 stands in `seeds` already"]),
+        ({"more_seeds": {1.0: []}}, ["more_seeds", "at least 1"]),
+        ({"more_seeds": {"all": [2]}}, ["more_seeds.all", "number"]),
         ({"fractions": [0.2, 0.2]}, ["fractions", "0.2 stands there more than once"]),
         (
             {"models__1__variant": "ipt_tyni"},
@@ -132,7 +143,7 @@ def test_budget_in_steps_patches_or_epochs_becomes_steps(budget, steps):
 
 
 def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
-    original = parse(SMALL)
+    original = parse({**SMALL, "more_seeds": {1.0: [2]}})
     experiment.write(original, tmp_path / "x" / "experiment.yaml")
     assert experiment.read(tmp_path / "x" / "experiment.yaml") == original
     before = (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns
@@ -157,7 +168,9 @@ def test_known_arguments_are_those_of_the_networks():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_of_the_repository_are_valid(path):
-    assert parse(yaml.safe_load(path.read_text()), check_files=False).folder == Path("results") / path.stem
+    config = yaml.safe_load(path.read_text())
+    budget = f"-{config['budget']}" if "budget" in config else ""
+    assert parse(config, check_files=False).folder == Path("results") / f"{path.stem}{budget}"
 
 
 def test_readme_explains_every_key_as_the_schema_does():
