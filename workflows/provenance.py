@@ -5,9 +5,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,12 @@ def _processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of its children that have ended, in core-seconds."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def record(data: Iterable[Path | str] = (), **facts: Any) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
 from workflows.experiment import Run
 from workflows.training import checkpoint
+from workflows.training.devices import make_fabric
 from workflows.training.objective import compute_loss, l1_loss
 from workflows.training.optimization import build_optimizer, build_scheduler
 
@@ -62,8 +62,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
     recipe = run.training
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
-    precision = resolve_precision(recipe.precision, recipe.accelerator)
-    fabric = Fabric(accelerator=recipe.accelerator, devices=1, precision=precision)
+    fabric, precision = make_fabric(recipe)
     images, held_out = read_table(fraction_csv), read_table(validation_csv)
     steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.crops_per_image)
 
@@ -97,14 +96,15 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
         for batch in map(Batches(held_out, seed=VALIDATION_SEED, **feed).load, range(VALIDATION_BATCHES))
     ]
 
-    first, log, spent, seen = 0, [], 0.0, Counter()
+    first, log, spent, cpu_spent, seen = 0, [], 0.0, 0.0, Counter()
     if state := checkpoint.load_latest(resume, run.digest):
         if state["precision"] != precision:
             raise checkpoint.CheckpointError(
                 f"the checkpoint in {resume} was made in {state['precision']}, this device computes in {precision}; "
                 f"set training.precision to {state['precision']}, or delete {resume} to start afresh"
             )
-        first, log, spent, seen = state["step"], state["log"], state["seconds"], Counter(state["seen"])
+        first, log, seen = state["step"], state["log"], Counter(state["seen"])
+        spent, cpu_spent = state["seconds"], state["cpu_seconds"]
         network.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         print(f"{run.name}: goes on after step {first:,}", flush=True)
@@ -123,6 +123,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
                 "optimizer": optimizer.state_dict(),
                 "log": log,
                 "seconds": seconds(),
+                "cpu_seconds": cpu_spent + provenance.cpu_seconds(),
                 "seen": dict(seen),
             },
         )
@@ -138,7 +139,8 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
     saved_at = time.perf_counter()
     window = _Window(first)
     bar = tqdm(total=steps, initial=first, desc=run.name, unit="step", mininterval=1, dynamic_ncols=True)
-    for batch, waited in _timed(batches.iterate(first), steps - first):
+    feeding = batches.iterate(first)
+    for batch, waited in _timed(feeding, steps - first):
         step = batch.step
         begun = time.perf_counter()
         x, y = make_pairs(batch, recipe.patch_size, run.seed, fabric.device)
@@ -147,7 +149,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
         model.train()
         loss = compute_loss(model, x, y, batch.task, batch.image_ids.to(fabric.device), run.contrastive)
         logged = (step + 1) % recipe.log_every == 0 or step + 1 == steps or step == 0
-        share = loss.contrastive_share(trainable, fabric.backward) if logged else None
+        share = loss.contrastive_share(trainable) if logged else None
         optimizer.zero_grad()
         fabric.backward(loss.total)
         if recipe.gradient_clip is not None:
@@ -190,14 +192,25 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
                     flush=True,
                 )
         if due and done < steps:
+            if told:
+                feeding.close()  # so that its workers' time counts
             save(done)
             saved_at = time.perf_counter()
             if told:
                 raise Interrupted(f"{run.name}: saved after step {done:,} on {told}; run again to go on")
     bar.close()
+    feeding.close()
 
     write_results(
-        run, network, log, (fraction_csv, validation_csv), output, images=len(images), seen=seen, precision=precision
+        run,
+        network,
+        log,
+        (fraction_csv, validation_csv),
+        output,
+        images=len(images),
+        seen=seen,
+        precision=precision,
+        cpu_seconds=cpu_spent + provenance.cpu_seconds(),
     )
     checkpoint.remove(resume)
     print(
@@ -216,6 +229,7 @@ def write_results(
     images: int,
     seen: Counter[str],
     precision: str,
+    cpu_seconds: float,
 ) -> None:
     """Write `model.safetensors`, `train.csv` and, last, `provenance.json`.
 
@@ -228,6 +242,7 @@ def write_results(
         images: number of training images.
         seen: patches seen of each task.
         precision: what was computed in.
+        cpu_seconds: processor time that the run took, in core-seconds.
     """
     output.mkdir(parents=True, exist_ok=True)
     header = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
@@ -250,21 +265,13 @@ def write_results(
             "crops_per_image": sum(seen.values()) / images,
             "precision": precision,
             "wall_seconds": log[-1]["seconds"],
+            "cpu_seconds": round(cpu_seconds, 2),
         },
         parameters=sum(p.numel() for p in network.parameters()),
         threads=torch.get_num_threads(),
         weights_sha256=provenance.sha256(output / "model.safetensors"),
     )
     provenance.write_json(origin, output / "provenance.json")
-
-
-def resolve_precision(precision: str, accelerator: str) -> str:
-    """`auto` becomes `bf16-mixed` where the device computes in bf16 natively, else `32-true`."""
-    if precision != "auto":
-        return precision
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 The scale decides what λ = 0.1 means: on it a fresh network's supcon loss (about 9) weighs against an L1 of about 6.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,30 +22,24 @@ class Loss:
     contrastive: Tensor | None = None
     weight: float = 0.0
 
-    def contrastive_share(self, parameters: list[nn.Parameter], backward: Callable[..., None]) -> float | None:
+    def contrastive_share(self, parameters: list[nn.Parameter]) -> float | None:
         """Norm of λ·contrastive's gradient over the sum of both terms' norms; None without the contrastive loss.
 
-        Args:
-            parameters: the trained ones; their `.grad` is None afterwards. The graph stays.
-            backward: called as `backward(term, retain_graph=True)`: Fabric's, which mixed precision asks for.
+        Leaves `.grad` and the graph as they are, and DDP, which acts when gradients reach `.grad`, unaware.
         """
         if self.contrastive is None:
             return None
         norms = []
         for term in (self.l1, self.weight * self.contrastive):
-            for parameter in parameters:
-                parameter.grad = None
-            backward(term, retain_graph=True)
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            norms.append(torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in gradients])))
-        for parameter in parameters:
-            parameter.grad = None
+            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+            norms.append(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients if g is not None])))
         return (norms[1] / (norms[0] + norms[1])).item()
 
 
 def l1_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference on the 0-255 scale of two batches in [0, 1]."""
-    return F.l1_loss(output.float(), target.float()) * 255
+    """Mean absolute difference on the 0-255 scale of two batches in [0, 1], in float32 (float64 for a float64 output)."""
+    dtype = torch.promote_types(output.dtype, torch.float32)
+    return F.l1_loss(output.to(dtype), target.to(dtype)) * 255
 
 
 def compute_loss(

@@ -66,7 +66,7 @@ def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
         return math.sqrt(sum(p.grad.square().sum().item() for p in parameters if p.grad is not None))
 
     l1, contrastive = norm(lambda loss: loss.l1), norm(lambda loss: 0.1 * loss.contrastive)
-    share = compute_loss(model, x, y, "sr2", ids, run.contrastive).contrastive_share(parameters, torch.Tensor.backward)
+    share = compute_loss(model, x, y, "sr2", ids, run.contrastive).contrastive_share(parameters)
     assert share == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
 
 
@@ -137,3 +137,40 @@ def test_log_has_the_curve_and_the_pace(train, make_run):
     assert log.validation_psnr.notna().tolist() == [True, False, False, True]
     assert (log.patches_per_second > 0).all()
     assert log.data_wait.between(0, 1).all()
+
+
+def test_processor_time_counts_what_went_before_an_interruption(train, make_run, monkeypatch):
+    spent = iter([100.0, 5.0])  # of the process that is stopped, and of the one that goes on
+    monkeypatch.setattr(provenance, "cpu_seconds", lambda: next(spent))
+    real, calls = loop.compute_loss, []
+
+    def stops_in_its_third_step(*arguments):
+        calls.append(None)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "compute_loss", stops_in_its_third_step)
+    with pytest.raises(loop.Interrupted):
+        train(make_run())
+    record = json.loads((train(make_run()) / "provenance.json").read_text())
+    assert record["training"]["cpu_seconds"] == 105
+
+
+def test_mixed_precision_shows_the_network_its_input_unrounded(make_run):
+    from workflows.training.devices import make_fabric
+
+    fabric, _ = make_fabric(make_run(precision="bf16-mixed").training)
+
+    class Recorder(torch.nn.Linear):
+        def forward(self, x):
+            self.seen, output = x, super().forward(x)
+            self.computed = output.dtype
+            return output
+
+    network = Recorder(3, 3)
+    x = torch.rand(8, 3)
+    output = fabric.setup(network)(x)
+    assert torch.equal(network.seen, x)
+    assert network.computed == torch.bfloat16
+    assert output.dtype == torch.float32
