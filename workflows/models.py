@@ -119,6 +119,24 @@ def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict
     return model.to(device).eval(), metadata
 
 
+def initialise(network: "torch.nn.Module", path: Path | str) -> None:
+    """Give a network that `build` made the weights of a checkpoint, to train on from there.
+
+    The checkpoint may have more tasks: heads, tails and embeddings that the network lacks are left out.
+
+    Raises:
+        FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
+    """
+    from safetensors.torch import load_file
+
+    others = set(read_metadata(path)["tasks"]) - set(network.built_from["tasks"])
+    tensors = {name: tensor for name, tensor in load_file(path).items() if not others & set(name.split("."))}
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path} does not fit {network.built_from['variant']}: {error}") from None
+
+
 def _in_order(data: bytes) -> bytes:
     """Sort a safetensors header: the library writes metadata in an order that differs from process to process."""
     (length,) = struct.unpack("<Q", data[:8])

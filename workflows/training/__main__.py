@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument(
         "--resume", type=Path, required=True, help="folder for checkpoints; goes on from one found there"
     )
+    parser.add_argument("--init", type=Path, help="a model.safetensors whose weights the run starts from")
     arguments = parser.parse_args()
 
     try:
@@ -32,6 +33,7 @@ def main() -> int:
         hint = f"did you mean {near[0]}?" if near else f"its runs: {', '.join(runs)}"
         return _fail(f"no run {arguments.run!r} in {arguments.experiment}; {hint}")
 
+    from workflows import models
     from workflows.training import checkpoint, loop  # after the checks: torch and Lightning take seconds to import
 
     try:
@@ -42,11 +44,12 @@ def main() -> int:
             arguments.validation,
             arguments.out,
             arguments.resume,
+            arguments.init,
         )
     except loop.Interrupted as error:
         print(error, file=sys.stderr)
         return loop.EXIT_INTERRUPTED
-    except (loop.TrainingError, checkpoint.CheckpointError) as error:
+    except (loop.TrainingError, checkpoint.CheckpointError, models.ModelFileError, FileNotFoundError) as error:
         return _fail(error)
     return 0
 

@@ -43,7 +43,15 @@ class Interrupted(Exception):
     """The run was told to stop and has saved its state."""
 
 
-def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output: Path, resume: Path) -> None:
+def train(
+    run: Run,
+    root: Path,
+    fraction_csv: Path,
+    validation_csv: Path,
+    output: Path,
+    resume: Path,
+    init: Path | None = None,
+) -> None:
     """Train one run of the grid; writes `model.safetensors`, `train.csv` and `provenance.json` into `output`.
 
     Args:
@@ -53,6 +61,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
         validation_csv: held-out images, for the learning curve alone.
         output: folder for the results.
         resume: folder for checkpoints; an interrupted run goes on from there. Removed when the run is complete.
+        init: a `model.safetensors` whose weights the run starts from; it may have more tasks. None: fresh weights.
 
     Raises:
         TrainingError: when the loss is not finite.
@@ -68,6 +77,11 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
 
     torch.manual_seed(run.seed)  # the network's initial weights: nothing else draws from the global generator
     network = models.build(run.variant, run.tasks, **run.kwargs)
+    origin = None
+    if init is not None:
+        models.initialise(network, init)
+        origin = {"path": str(init), "sha256": provenance.sha256(init)}
+    digest = run.digest if origin is None else f"{run.digest}-{origin['sha256'][:16]}"
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)
     network = network.to(fabric.device, torch.float64 if precision == "64-true" else torch.float32)
@@ -97,7 +111,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
     ]
 
     first, log, spent, cpu_spent, seen = 0, [], 0.0, 0.0, Counter()
-    if state := checkpoint.load_latest(resume, run.digest):
+    if state := checkpoint.load_latest(resume, digest):
         if state["precision"] != precision:
             raise checkpoint.CheckpointError(
                 f"the checkpoint in {resume} was made in {state['precision']}, this device computes in {precision}; "
@@ -117,7 +131,7 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
             resume,
             step,
             {
-                "digest": run.digest,
+                "digest": digest,
                 "precision": precision,
                 "model": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
@@ -203,6 +217,8 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
 
     write_results(
         run,
+        digest,
+        origin,
         network,
         log,
         (fraction_csv, validation_csv),
@@ -222,6 +238,8 @@ def train(run: Run, root: Path, fraction_csv: Path, validation_csv: Path, output
 
 def write_results(
     run: Run,
+    digest: str,
+    init: dict[str, str] | None,
     network: nn.Module,
     log: list[dict[str, Any]],
     tables: tuple[Path, ...],
@@ -235,6 +253,8 @@ def write_results(
 
     Args:
         run: the run that is complete.
+        digest: of the run and of the weights that it started from.
+        init: the file that it started from, path and hash.
         network: its network.
         log: rows of train.csv.
         tables: the files that say which images were used.
@@ -246,14 +266,15 @@ def write_results(
     """
     output.mkdir(parents=True, exist_ok=True)
     header = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
-    models.save(network, output / "model.safetensors", {**header, "digest": run.digest})
+    models.save(network, output / "model.safetensors", {**header, "digest": digest})
     write_log(log, output / "train.csv")
-    origin = provenance.record(
+    record = provenance.record(
         data=tables,
         **header,
         variant=run.variant,
         tasks=run.tasks,
-        digest=run.digest,
+        digest=digest,
+        init=init,
         config=run.model_dump(mode="json"),
         training={
             "steps": log[-1]["step"],
@@ -271,7 +292,7 @@ def write_results(
         threads=torch.get_num_threads(),
         weights_sha256=provenance.sha256(output / "model.safetensors"),
     )
-    provenance.write_json(origin, output / "provenance.json")
+    provenance.write_json(record, output / "provenance.json")
 
 
 @torch.no_grad()

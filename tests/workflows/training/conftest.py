@@ -61,10 +61,10 @@ def make_run():
 def train(images, tmp_path):
     """Train a run into a folder of its own and return it."""
 
-    def run_training(run: Run, name: str = "out", resume: str = "resume") -> Path:
+    def run_training(run: Run, name: str = "out", resume: str = "resume", init: Path | None = None) -> Path:
         from workflows.training import loop
 
-        loop.train(run, images.root, images.fraction, images.validation, tmp_path / name, tmp_path / resume)
+        loop.train(run, images.root, images.fraction, images.validation, tmp_path / name, tmp_path / resume, init)
         return tmp_path / name
 
     return run_training

@@ -174,3 +174,23 @@ def test_mixed_precision_shows_the_network_its_input_unrounded(make_run):
     assert torch.equal(network.seen, x)
     assert network.computed == torch.bfloat16
     assert output.dtype == torch.float32
+
+
+def test_run_starts_from_given_weights_of_a_network_with_more_tasks(train, make_run, tmp_path):
+    many = train(make_run(tasks=("sr2", "dn30"), budget={"steps": 3}), "many") / "model.safetensors"
+    run = make_run(learning_rate=1e-30, budget={"steps": 1})
+    folder = train(run, "one", init=many)
+    before, _ = models.load(many)
+    after, header = models.load(folder / "model.safetensors")
+    kept = before.state_dict()
+    for name, tensor in after.state_dict().items():
+        torch.testing.assert_close(tensor, kept[name], rtol=0, atol=1e-20)
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["init"] == {"path": str(many), "sha256": provenance.sha256(many)}
+    assert record["digest"] == header["digest"] != run.digest
+
+
+def test_weights_of_another_network_are_refused_by_name(train, make_run):
+    edsr = train(make_run("edsr"), "edsr") / "model.safetensors"
+    with pytest.raises(models.ModelFileError, match=r"edsr/model.safetensors does not fit ipt_tiny"):
+        train(make_run(), init=edsr)
