@@ -58,6 +58,14 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     return model
 
 
+def macs_per_output_pixel(variant: str, tasks: Sequence[str], **kwargs: Any) -> dict[str, float]:
+    """Multiply-adds that a pixel of each task's output costs, counted on a 48×48 input (see `baselines.cost`)."""
+    from baselines.cost import INPUT_SIZE, cost
+    from ipt_models.tasks import parse_task
+
+    return {task: cost(variant, task, "macs", **kwargs) / (INPUT_SIZE * parse_task(task).scale) ** 2 for task in tasks}
+
+
 def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]) -> None:
     """Write a network that `build` made. The file appears whole or not at all; equal weights give equal bytes.
 

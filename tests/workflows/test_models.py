@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from baselines.cost import cost
 from workflows import models
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
@@ -28,6 +29,14 @@ def test_a_loaded_model_computes_what_the_saved_one_did(tmp_path):
         assert torch.equal(loaded(x, task), model(x, task))
     assert metadata == {**ORIGIN, "variant": "ipt_tiny", "kwargs": SMALL, "tasks": ["sr2", "dn30"]}
     assert not loaded.training
+
+
+def test_multiply_adds_of_a_pixel_are_those_of_a_known_network():
+    # The count itself is checked in test_cost.py.
+    found = models.macs_per_output_pixel("edsr_tiny", ["sr2"])
+    assert found == {"sr2": cost("edsr_tiny", "sr2", "macs") / 96**2}
+    several = models.macs_per_output_pixel("ipt_tiny", ["sr2", "dn30"])
+    assert several["dn30"] > 3 * several["sr2"], "nearly the same network for a quarter of the pixels"
 
 
 def test_saving_twice_gives_the_same_bytes(tmp_path):

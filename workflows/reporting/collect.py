@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from workflows.experiment import FEEDING, WATCHING
-from workflows.reporting.records import RESULT_COLUMNS, ReportError, RunName, parse_run
+from workflows.reporting.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 
@@ -66,7 +66,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
 
     Columns: `run`, `status` (`done`, `not scored`, `missing`), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`,
     `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (in all), `patches_<task>`,
-    `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel`,
+    `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel_<task>`,
     `contrastive` (λ, 0 without), `formulation`, `temperature`, `twin` (equal for runs of one seed and fraction that differ
     in the contrastive loss alone), `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
     `train_l1` (0-255 scale, mean of the last tenth of the log), `validation_l1`, `validation_psnr` (last measured),
@@ -119,7 +119,7 @@ def _facts(path: Path) -> dict[str, Any]:
             **{f"patches_{task}": count for task, count in training["patches_by_task"].items()},
             "crops_per_image": training["patches"] / training["images"],
             "parameters": provenance["parameters"],
-            "macs_per_output_pixel": provenance.get("macs_per_output_pixel"),
+            **{f"{MACS}{task}": macs for task, macs in provenance.get("macs_per_output_pixel", {}).items()},
             "contrastive": contrastive.get("weight", 0.0),
             "formulation": contrastive.get("formulation"),
             "temperature": contrastive.get("temperature"),

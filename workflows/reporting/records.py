@@ -14,6 +14,9 @@ METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
 RUN_COLUMNS = ["run", "status", *RUN]
 
+# Columns of runs.csv: multiply-adds that a pixel of a task's output costs, one column a task.
+MACS = "macs_per_output_pixel_"
+
 # The setting of the main tables: no overlap averaging, no self-ensemble. Ensembled scores stand apart.
 PLAIN = "plain"
 

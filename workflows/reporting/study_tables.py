@@ -7,7 +7,7 @@ import pandas as pd
 
 from workflows.reporting.inference import crossovers, data_limits, differences, power_laws, variant
 from workflows.reporting.markup import Block, Format
-from workflows.reporting.records import SCORED_ON, labels, models, percent
+from workflows.reporting.records import MACS, SCORED_ON, labels, models, percent
 from workflows.reporting.summary import summarise
 
 # The published name of each kind of network; what has none is compared with nothing.
@@ -126,11 +126,11 @@ def _law_block(form: Format, title: str, laws: pd.DataFrame, names: dict[str, st
 def costs(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """What each model cost: means over its runs, and the PSNR-Y at its largest fraction on every set.
 
-    Columns: model, variant, parameters, macs_per_output_pixel, steps, patches, patches of each task, train_hours (a run),
-    runs, and `psnr_y <dataset> <task>`.
+    Columns: model, variant, parameters, multiply-adds an output pixel of each task, steps, patches, patches of each task,
+    train_hours (a run), runs, and `psnr_y <dataset> <task>`.
     """
     trained = runs[runs["fraction"].notna()]
-    facts = ["parameters", "macs_per_output_pixel", "steps", "patches"]
+    facts = ["parameters", *(column for column in runs if column.startswith(MACS)), "steps", "patches"]
     facts += [column for column in runs if column.startswith("patches_")] + ["train_hours"]
     rows = []
     for model in models(runs):
@@ -154,12 +154,14 @@ def cost_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list
         return []
     scored = [column for column in table if column.startswith("psnr_y ")]
     tasks = [column for column in table if column.startswith("patches_")]
-    header = ["model", "variant", "parameters", "multiply-adds an output pixel", "steps", "patches"]
+    macs = [column for column in table if column.startswith(MACS)]
+    header = ["model", "variant", "parameters"]
+    header += [f"multiply-adds a pixel of {column.removeprefix(MACS)}" for column in macs] + ["steps", "patches"]
     header += [f"of {column.removeprefix('patches_')}" for column in tasks] + ["hours a run", "runs"]
     header += [column.removeprefix("psnr_y ").replace(" ", ", ") + " in dB" for column in scored]
     rows = []
     for row in table.to_dict("records"):
-        whole = ["parameters", "macs_per_output_pixel", "steps", "patches", *tasks]
+        whole = ["parameters", *macs, "steps", "patches", *tasks]
         cells = [names[row["model"]], row["variant"], *("–" if pd.isna(row[c]) else f"{row[c]:,.0f}" for c in whole)]
         cells += [_number(row["train_hours"], 3), str(row["runs"]), *(_number(row[column]) for column in scored)]
         rows.append(cells)

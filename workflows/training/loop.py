@@ -75,6 +75,8 @@ def train(
     images, held_out = read_table(fraction_csv), read_table(validation_csv)
     steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.crops_per_image)
 
+    # Counted first: it draws from the generator that is seeded next, and a failure costs no training.
+    macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
     torch.manual_seed(run.seed)  # the network's initial weights: nothing else draws from the global generator
     network = models.build(run.variant, run.tasks, **run.kwargs)
     origin = None
@@ -227,6 +229,7 @@ def train(
         seen=seen,
         precision=precision,
         cpu_seconds=cpu_spent + provenance.cpu_seconds(),
+        macs=macs,
     )
     checkpoint.remove(resume)
     print(
@@ -248,6 +251,7 @@ def write_results(
     seen: Counter[str],
     precision: str,
     cpu_seconds: float,
+    macs: dict[str, float],
 ) -> None:
     """Write `model.safetensors`, `train.csv` and, last, `provenance.json`.
 
@@ -263,6 +267,7 @@ def write_results(
         seen: patches seen of each task.
         precision: what was computed in.
         cpu_seconds: processor time that the run took, in core-seconds.
+        macs: multiply-adds a pixel of each task's output.
     """
     output.mkdir(parents=True, exist_ok=True)
     header = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
@@ -289,6 +294,7 @@ def write_results(
             "cpu_seconds": round(cpu_seconds, 2),
         },
         parameters=sum(p.numel() for p in network.parameters()),
+        macs_per_output_pixel=macs,
         threads=torch.get_num_threads(),
         weights_sha256=provenance.sha256(output / "model.safetensors"),
     )

@@ -167,9 +167,9 @@ def test_quality_stands_against_multiply_adds_where_they_are_known(gathered):
     figure, data = quality_cost.draw(results, runs)
     assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "training hours a run"]
     assert set(data["fraction"]) == {1.0}
-    runs["macs_per_output_pixel"] = runs["parameters"] * 0.9
+    runs["macs_per_output_pixel_sr2"] = runs["parameters"] * 0.9
     figure, _ = quality_cost.draw(results, runs)
-    assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "multiply-adds a pixel"]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "multiply-adds an output pixel"]
 
 
 def test_the_gain_is_the_twin_with_minus_the_twin_without(gathered):

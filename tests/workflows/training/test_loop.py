@@ -118,6 +118,7 @@ def test_provenance_lets_a_number_be_traced(train, make_run, images):
     run = make_run("edsr")
     folder = train(run)
     record = json.loads((folder / "provenance.json").read_text())
+    assert record["macs_per_output_pixel"]["sr2"] > 0
     assert record["weights_sha256"] == provenance.sha256(folder / "model.safetensors")
     assert record["data"] == {path.name: provenance.sha256(path) for path in (images.fraction, images.validation)}
     assert record["config"] == run.model_dump(mode="json")

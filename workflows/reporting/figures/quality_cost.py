@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from workflows.reporting.records import labels, models
+from workflows.reporting.records import MACS, labels, models
 from workflows.reporting.style import COLUMN, empty, legend, model_colors, model_markers, note, thousands
 from workflows.reporting.summary import summarise
 
 COSTS = {
     "parameters": "parameters",
-    "macs_per_output_pixel": "multiply-adds a pixel",
+    "macs_per_output_pixel": "multiply-adds an output pixel",
     "train_hours": "training hours a run",
 }
 
@@ -67,11 +68,13 @@ def points(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     top = scored.sort_values("fraction", kind="stable").drop_duplicates(["task", "dataset", "model"], keep="last")
     columns = ["task", "dataset", "model", "fraction", "seeds", "psnr_y", "psnr_y_low", "psnr_y_high"]
     top = top[columns].rename(columns={"psnr_y_low": "low", "psnr_y_high": "high"})
-    mean = runs.reindex(columns=["model", *COSTS]).astype(dict.fromkeys(COSTS, "float64")).groupby("model").mean()
+    columns = ["parameters", "train_hours", *(column for column in runs if column.startswith(MACS))]
+    mean = runs.reindex(columns=["model", *columns]).astype(dict.fromkeys(columns, "float64")).groupby("model").mean()
     order = {model: number for number, model in enumerate(models(runs))}
-    return top.join(mean, on="model").sort_values(
-        "model", key=lambda column: column.map(order), kind="stable", ignore_index=True
-    )
+    top = top.join(mean, on="model")
+    top["macs_per_output_pixel"] = [row.get(MACS + row["task"], np.nan) for row in top.to_dict("records")]
+    top = top.drop(columns=[column for column in top if column.startswith(MACS)])
+    return top.sort_values("model", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
 def _explain(data: pd.DataFrame) -> str:
