@@ -75,14 +75,14 @@ def restore_images(options: argparse.Namespace) -> None:
     import torch
 
     from ipt_models.checkpoints import load
-    from ipt_models.inference import restore
+    from ipt_models.inference import overlapping_stride, restore
 
     pairs = list(image_pairs(options.source, options.target))
     if options.threads:
         torch.set_num_threads(options.threads)
     model = load(options.checkpoint).to(options.device)
     task = model.resolve(options.task)
-    stride = options.stride or max(1, model.patch_size // 2)
+    stride = overlapping_stride(model) if options.stride is None else options.stride
     for source, target in pairs:
         x = read_image(source)
         y = restore(
@@ -175,7 +175,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--stride",
         type=int,
-        help="distance of the windows in input pixels; they are blended smoothly (default: half a window)",
+        help="distance of the windows in input pixels; they are blended smoothly (default: about half a window)",
     )
     command.add_argument("--self-ensemble", action="store_true", help="average over 8 flips and rotations")
     command.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")

@@ -2,7 +2,9 @@
 
 An image is covered by windows of `patch_size`, `stride` apart, the last of each row and column shifted inwards. In the
 output each window has a weight for every row and column, and the weights of all windows add up to one at each pixel:
-`centre` gives a pixel to the window in whose middle it lies, without any averaging; `smooth` fades from window to window.
+`centre` gives a pixel to the window in whose middle it lies, without any averaging; `smooth` fades from window to window
+with a raised cosine, which leaves little of a window's ends, where the network has seen no neighbours.
+`benchmarks/stride.py` measures what they bring.
 """
 
 import contextlib
@@ -109,6 +111,15 @@ def restore_once(model: IPT, x: Tensor, task: str, stride: int, batch_size: int,
     return y[:, :, : scale * height, : scale * width]
 
 
+def overlapping_stride(model: IPT) -> int:
+    """A stride for good pictures at a moderate price: half a window, or one more where `patch_dim` divides it.
+
+    Windows then cut the image into different tokens, and what `smooth` averages differs by more than its borders.
+    """
+    half = max(1, model.patch_size // 2)
+    return half + 1 if model.patch_dim > 1 and half % model.patch_dim == 0 else half
+
+
 def batches(count: int, size: int) -> Iterator[range]:
     for first in range(0, count, size):
         yield range(first, min(first + size, count))
@@ -130,11 +141,11 @@ def window_weights(begins: list[int], size: int, scale: int, blend: Blend) -> Te
         meet = [(left + size + right) // 2 for left, right in pairwise(begins)]
         ends = zip(begins, [begins[0], *meet], [*meet, begins[-1] + size], strict=True)
         return torch.stack([((place > low - begin) & (place < high - begin)).float() for begin, low, high in ends])
-    triangle = torch.minimum(place, size - place)  # from each end of a window up to its middle
+    fade = torch.sin(torch.pi * place / size).square()
     total = torch.zeros(begins[-1] + size)
     for begin in begins:
-        total[begin : begin + size] += triangle
-    return torch.stack([triangle / total[begin : begin + size] for begin in begins])
+        total[begin : begin + size] += fade
+    return torch.stack([fade / total[begin : begin + size] for begin in begins])
 
 
 def extend(x: Tensor, dim: int, size: int) -> Tensor:

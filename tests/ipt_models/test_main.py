@@ -66,7 +66,7 @@ class TestRestore:
         assert self.run("--task", "sr2", tmp_path / "in.png", tmp_path / "out.png") == 0
         assert "20x30 -> 40x60, sr2" in capsys.readouterr().out
         x = torch.from_numpy(pixels(30, 20)).permute(2, 0, 1).unsqueeze(0) / 255
-        expected = restore(load(TRAINED), x, "sr2", stride=12)[0].permute(1, 2, 0)
+        expected = restore(load(TRAINED), x, "sr2", stride=13)[0].permute(1, 2, 0)
         output = np.asarray(Image.open(tmp_path / "out.png"))
         assert np.array_equal(output, (255 * expected).round().clamp(0, 255).byte().numpy())
 
@@ -110,6 +110,7 @@ class TestRestore:
             ((tmp_path / "deep.png", tmp_path / "out.png"), "more than 8 bits"),
             ((tmp_path / "text.png", tmp_path / "out.png"), "is no image"),
             (("--stride", "25", image, tmp_path / "out.png"), "stride=25: expected 1 to 24"),
+            (("--stride", "0", image, tmp_path / "out.png"), "stride=0: expected 1 to 24"),
         ):
             assert self.run(*arguments) == 1
             assert message in capsys.readouterr().err
