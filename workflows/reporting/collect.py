@@ -15,7 +15,6 @@ from workflows.reporting.records import MACS, RESULT_COLUMNS, ReportError, RunNa
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 
 # The last tenth of the logged rows gives the final training loss: a single batch's is mostly noise.
-FINAL_SHARE = 0.1
 
 # These say which run it is; the rest of its config says how it trains.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
@@ -69,7 +68,9 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel_<task>`,
     `contrastive` (λ, 0 without), `formulation`, `temperature`, `twin` (equal for runs of one seed and fraction that differ
     in the contrastive loss alone), `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
-    `train_l1` (0-255 scale, mean of the last tenth of the log), `validation_l1`, `validation_psnr` (last measured),
+    `training_l1`, `training_psnr`, `validation_l1`, `validation_psnr` (0-255 scale and dB, last measured on fixed crops of the
+    run's own and of held-out images), `gap` (held-out L1 less the training L1 that the held-out crops' difficulty
+    would make of it: interpolation's L1 there over interpolation's on the training crops),
     `contrastive_share` (of the gradient's norm, mean over the log), `commit`, `dirty`.
 
     Args:
@@ -85,6 +86,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         row |= {"label": given.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         if run.fraction is not None and (folder / "provenance.json").is_file():
             row |= _facts(folder / "provenance.json") | _losses(folder / "train.csv")
+            row["gap"] = _gap(row)
         rows.append(row)
     table = pd.DataFrame(rows)
     # Whole numbers stay whole where some runs lack them.
@@ -125,6 +127,8 @@ def _facts(path: Path) -> dict[str, Any]:
             "temperature": contrastive.get("temperature"),
             "twin": _twin(provenance["config"]),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
+            "interpolation_training_l1": training["interpolation_l1"]["training"],
+            "interpolation_validation_l1": training["interpolation_l1"]["validation"],
             "train_hours": training["wall_seconds"] / 3600,
             "commit": provenance["commit"],
             "dirty": provenance["dirty"],
@@ -160,14 +164,21 @@ def _losses(path: Path) -> dict[str, float | None]:
     if not path.is_file():
         return {}
     log = pd.read_csv(path)
-    last = log.tail(max(1, round(FINAL_SHARE * len(log))))
-    found: dict[str, float | None] = {"train_l1": last["l1"].mean()}
-    for column in ("validation_l1", "validation_psnr"):
+    found: dict[str, float | None] = {}
+    for column in ("training_l1", "training_psnr", "validation_l1", "validation_psnr"):
         measured = log[column].dropna() if column in log else []
         found[column] = measured.iloc[-1] if len(measured) else None
     share = log["contrastive_share"].dropna() if "contrastive_share" in log else []
     found["contrastive_share"] = share.mean() if len(share) else None
     return found
+
+
+def _gap(row: dict[str, Any]) -> float | None:
+    """Held-out L1 less what the training L1 would be on crops as hard as the held-out ones."""
+    if row.get("training_l1") is None or row.get("validation_l1") is None:
+        return None
+    harder = row["interpolation_validation_l1"] / row["interpolation_training_l1"]
+    return row["validation_l1"] - harder * row["training_l1"]
 
 
 def missing(runs: pd.DataFrame) -> pd.DataFrame:

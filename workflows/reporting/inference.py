@@ -177,8 +177,8 @@ def data_limits(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Whether data was what limited each model: its gain in dB from the smallest to the largest fraction.
 
     Columns: task, dataset, model, smallest, largest, gain, low, high (95 % t interval, paired by seed, or by image where
-    there is one seed: `over`), count, `crops_per_image` at the smallest fraction, `gap_smallest` and `gap_largest` (held-out
-    minus training L1, 0-255 scale), `limiting`: the gain is at least 0.05 dB and its interval lies above 0.
+    there is one seed: `over`), count, `crops_per_image` at the smallest fraction, `gap_smallest` and `gap_largest`
+    (held-out L1 over training L1, see `collect_runs`), `limiting`: the gain is at least 0.05 dB and its interval above 0.
     """
     plain = common_images(results[results["setting"] == PLAIN])
     rows = []
@@ -200,8 +200,8 @@ def data_limits(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             row |= {"gain": gain.mean, "low": gain.low, "high": gain.high, "over": over, "count": gain.count}
             for name, fraction in (("smallest", smallest), ("largest", largest)):
                 of = runs[(runs["model"] == model) & (runs["fraction"] == fraction)]
-                has = {"validation_l1", "train_l1", "crops_per_image"} <= set(runs)
-                row[f"gap_{name}"] = (of["validation_l1"] - of["train_l1"]).mean() if has else np.nan
+                has = {"gap", "crops_per_image"} <= set(runs)
+                row[f"gap_{name}"] = of["gap"].mean() if has else np.nan
                 if name == "smallest":
                     row["crops_per_image"] = of["crops_per_image"].mean() if has else np.nan
             rows.append(row | {"limiting": bool(gain.mean >= NOTICEABLE and gain.low > 0)})

@@ -25,14 +25,12 @@ from workflows.data.manifest import read_table
 from workflows.experiment import Run
 from workflows.training import checkpoint
 from workflows.training.devices import make_fabric
-from workflows.training.objective import compute_loss, l1_loss
+from workflows.training.objective import compute_loss
 from workflows.training.optimization import build_optimizer, build_scheduler
+from workflows.training.validation import Progress, Validation
 
 EXIT_INTERRUPTED = 75
 """Exit status of a run that saved a checkpoint because it was told to stop: try again (EX_TEMPFAIL)."""
-
-VALIDATION_BATCHES = 4
-VALIDATION_SEED = 2**31 - 1  # run seeds' batches are other streams
 
 
 class TrainingError(RuntimeError):
@@ -107,10 +105,10 @@ def train(
         workers=run.data.workers,
         **feed,
     )
-    validation = [
-        (batch.task, *make_pairs(batch, recipe.patch_size, VALIDATION_SEED, fabric.device))
-        for batch in map(Batches(held_out, seed=VALIDATION_SEED, **feed).load, range(VALIDATION_BATCHES))
-    ]
+    validation = {
+        name: Validation(table, **feed, device=fabric.device)
+        for name, table in (("training", images), ("validation", held_out))
+    }
 
     first, log, spent, cpu_spent, seen = 0, [], 0.0, 0.0, Counter()
     if state := checkpoint.load_latest(resume, digest):
@@ -192,11 +190,11 @@ def train(
                 "learning_rate": optimizer.param_groups[0]["lr"],
                 **window.close(done, recipe.batch_size),
                 "seconds": round(seconds(), 3),
-                "validation_l1": None,
-                "validation_psnr": None,
+                **dict.fromkeys(f"{name}_{what}" for name in validation for what in Progress._fields),
             }
             if done % recipe.validate_every == 0 or done == steps or step == 0:
-                row |= validate(model, validation)
+                for name, crops in validation.items():
+                    row |= {f"{name}_{what}": value for what, value in crops.measure(model)._asdict().items()}
             log.append(row)
             window = _Window(done)
             bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
@@ -225,6 +223,7 @@ def train(
         log,
         (fraction_csv, validation_csv),
         output,
+        interpolation={name: crops.measure_interpolation().l1 for name, crops in validation.items()},
         images=len(images),
         seen=seen,
         precision=precision,
@@ -247,6 +246,7 @@ def write_results(
     log: list[dict[str, Any]],
     tables: tuple[Path, ...],
     output: Path,
+    interpolation: dict[str, float],
     images: int,
     seen: Counter[str],
     precision: str,
@@ -263,6 +263,7 @@ def write_results(
         log: rows of train.csv.
         tables: the files that say which images were used.
         output: folder to write into.
+        interpolation: interpolation's L1 on the fixed crops of training and of held-out images.
         images: number of training images.
         seen: patches seen of each task.
         precision: what was computed in.
@@ -289,6 +290,7 @@ def write_results(
             "patches_by_task": dict(seen),
             "images": images,
             "crops_per_image": sum(seen.values()) / images,
+            "interpolation_l1": interpolation,
             "precision": precision,
             "wall_seconds": log[-1]["seconds"],
             "cpu_seconds": round(cpu_seconds, 2),
@@ -299,21 +301,6 @@ def write_results(
         weights_sha256=provenance.sha256(output / "model.safetensors"),
     )
     provenance.write_json(record, output / "provenance.json")
-
-
-@torch.no_grad()
-def validate(model: nn.Module, batches: list[tuple[str, torch.Tensor, torch.Tensor]]) -> dict[str, float]:
-    """L1 on the 0-255 scale and PSNR over RGB in dB, on (task, x, y) batches of held-out images."""
-    model.eval()
-    l1, mse = [], []
-    for task, x, y in batches:
-        output = model(x, task).float().clamp(0, 1)
-        l1.append(l1_loss(output, y).item())
-        mse.append((output - y).square().mean().item())
-    return {
-        "validation_l1": sum(l1) / len(l1),
-        "validation_psnr": -10 * math.log10(sum(mse) / len(mse)),
-    }
 
 
 def write_log(rows: list[dict[str, Any]], path: Path) -> None:

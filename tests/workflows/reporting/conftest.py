@@ -114,6 +114,8 @@ def _write_run(folder, metrics, run, variant, contrastive, tasks, steps, reached
     log["patches_per_second"] = 400.0
     log["data_wait"] = 0.02
     log["seconds"] = step * 0.04
+    log["training_l1"] = np.where(measured, l1, np.nan)
+    log["training_psnr"] = np.where(measured, psnr + 0.1, np.nan)
     log["validation_l1"] = np.where(measured, l1 + 0.05 / run["fraction"], np.nan)
     log["validation_psnr"] = np.where(measured, psnr, np.nan)
     log.to_csv(folder / "train.csv", index=False)
@@ -143,6 +145,7 @@ def _write_run(folder, metrics, run, variant, contrastive, tasks, steps, reached
             "patches_by_task": {task: steps * 16 // len(tasks) for task in tasks},
             "images": round(300 * run["fraction"]),
             "crops_per_image": 1,
+            "interpolation_l1": {"training": 5.0, "validation": 6.0},
             "wall_seconds": steps * 0.04,
         },
         "parameters": PARAMETERS.get(variant, 1_000_000),

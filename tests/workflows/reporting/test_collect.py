@@ -43,7 +43,7 @@ def test_missing_runs_are_named_and_have_no_numbers(experiment, capsys):
     assert list(missing(runs)["run"]) == ["edsr-20-seed-0", "ipt-20-seed-7"]
     assert list(missing(runs)["status"]) == ["not scored", "missing"]
     assert "missing: ipt-20-seed-7" in capsys.readouterr().err
-    assert runs.set_index("run").loc["ipt-20-seed-7", ["steps", "patches", "train_l1"]].isna().all()
+    assert runs.set_index("run").loc["ipt-20-seed-7", ["steps", "patches", "training_l1"]].isna().all()
     assert not ((results["model"] == "edsr") & (results["fraction"] == 0.2)).any()
 
 
@@ -55,7 +55,9 @@ def test_a_runs_row_states_what_it_cost_and_where_it_ended(experiment):
     assert run["crops_per_image"] == pytest.approx(16000 / 60, rel=1e-6)
     assert (run["contrastive"], run["formulation"], run["label"]) == (0.1, "supcon", "IPT + contrastive")
     log = pd.read_csv(folder / "runs" / "ipt-contrastive-20-seed-0" / "train.csv")
-    assert run["train_l1"] == pytest.approx(log["l1"].tail(5).mean(), rel=1e-6)
+    last = log[["training_l1", "validation_l1"]].dropna().iloc[-1]
+    assert run["training_l1"] == pytest.approx(last["training_l1"], rel=1e-6)
+    assert run["gap"] == pytest.approx(last["validation_l1"] - 6 / 5 * last["training_l1"], abs=1e-5)
     assert run["validation_l1"] == pytest.approx(log["validation_l1"].dropna().iloc[-1], rel=1e-6)
     assert run["train_hours"] == pytest.approx(1000 * 0.04 / 3600, rel=1e-6)
 

@@ -1,0 +1,37 @@
+"""Mixed precision computes in bf16 and keeps pixels exact."""
+
+import pytest
+import torch
+
+from workflows import models
+from workflows.experiment import Training
+from workflows.training.devices import make_fabric
+
+NETWORKS = {
+    "ipt_tiny": {"num_feat": 4, "patch_size": 8, "patch_dim": 2, "num_heads": 2, "depth": 1},
+    "edsr_tiny": {"num_feat": 4, "num_block": 1},
+    "rdn_tiny": {"num_feat": 4, "growth": 4, "num_block": 1, "num_conv": 2},
+    "ignn_tiny": {"num_feat": 4, "num_block": 2},
+    "swinir_light": {"embed_dim": 12, "depths": [2], "num_heads": 2},
+}
+
+
+@pytest.mark.parametrize("variant", NETWORKS)
+def test_every_network_trains_in_mixed_precision_and_its_result_has_more_levels_than_bf16(variant):
+    fabric, _ = make_fabric(Training(accelerator="cpu", precision="bf16-mixed"))
+    torch.manual_seed(0)
+    network = models.build(variant, ["sr2"], **NETWORKS[variant]).to(memory_format=torch.channels_last)
+    y = fabric.setup(network)(torch.rand(2, 3, 8, 8), "sr2")
+    fabric.backward(y.square().mean())
+    assert y.dtype == torch.float32
+    assert not torch.equal(y, y.bfloat16().float())
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+def test_mixed_precision_computes_in_bf16():
+    fabric, _ = make_fabric(Training(accelerator="cpu", precision="bf16-mixed"))
+    model = fabric.setup(torch.nn.Conv2d(3, 3, 3))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.dtype) or tensor, lambda t: t):
+        model(torch.rand(1, 3, 8, 8))
+    assert torch.bfloat16 in kept
