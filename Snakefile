@@ -44,6 +44,8 @@ wildcard_constraints:
     reference="bicubic|identity",
     percent=r"[0-9.]+",
     seed=r"\d+",
+    task="[a-z]+[0-9]*",
+    dataset="[^-/]+",
 
 
 include: "workflows/rules/common.smk"
@@ -57,9 +59,11 @@ localrules:
     all,
     results,
     report,
+    workflow_report,
 
 
 rule all:
     default_target: True
     input:
         f"{OUT}/report.html",
+        f"{OUT}/workflow.html",

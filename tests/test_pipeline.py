@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from workflows.reporting import contents
+from workflows.reporting.verify import verify
+
 ROOT = Path(__file__).parents[1]
 MICRO = {
     "name": "micro",
@@ -85,15 +88,26 @@ def test_each_run_can_be_traced(finished):
         assert record["training"]["steps"] == 3
 
 
-def test_report_is_one_file_with_figures_and_tables(finished):
-    html = (finished / "report.html").read_text()
-    assert "<html" in html
-    for figure in ("psnr_fraction", "contrastive_gain", "training_curves", "comparison-sr2-photos@1-astronaut"):
+def test_figures_tables_and_verdict_stand_in_both_reports(finished):
+    study, workflow = ((finished / f"{name}.html").read_text() for name in ("report", "workflow"))
+    pictures = [f"{kind}-sr2-photos@1-astronaut" for kind in ("comparison", "similarity")]
+    for figure in ("psnr_fraction", "contrastive_gain", "quality_cost", "training_curves", *pictures):
         assert (finished / "figures" / f"{figure}.png").stat().st_size > 5000
-        assert f"{figure}.png" in html
-    assert "summary.csv" in html
-    for suffix in ("csv", "md", "tex"):
-        assert (finished / "tables" / f"summary.{suffix}").stat().st_size > 100
+        assert f"{figure}.png" in workflow
+    assert study.count("<figure") == 6
+    for table in contents.TABLES:
+        assert f'id="table-{table}"' in study
+        assert f"{table}.csv" in workflow
+        assert all((finished / "tables" / f"{table}.{suffix}").stat().st_size > 30 for suffix in ("csv", "md", "tex"))
+    first = (finished / "verdict.md").read_text().splitlines()[0].removeprefix("- ")
+    assert first[:20] in study
+
+
+def test_everything_follows_from_what_it_claims_to_come_from(finished, workdir, monkeypatch):
+    monkeypatch.chdir(workdir)
+    found = list(verify(finished))
+    assert {finding.state for finding in found} == {"ok"}, [finding for finding in found if finding.state != "ok"]
+    assert sum("weights that were scored" in finding.what for finding in found) == 4
 
 
 def test_second_call_has_nothing_to_do(finished, workdir):
@@ -126,7 +140,7 @@ def test_changed_figure_module_draws_and_reports_again_and_nothing_else(finished
     finally:
         module.write_text(before)
         os.utime(module, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert set(jobs) - {"all", "total"} == {"figure_psnr_fraction", "report"}
+    assert set(jobs) - {"all", "total"} == {"figure_psnr_fraction", "report", "workflow_report"}
 
 
 def test_lost_run_is_made_again_bit_for_bit(finished, workdir):

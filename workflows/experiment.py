@@ -259,14 +259,19 @@ class Evaluation(Section):
     memory_mb: PositiveInt = Field(3000, description="memory a scoring job asks the scheduler for, in MB")
 
 
-class Comparison(Section):
-    """One picture of the report: an image by all models."""
+class Picture(Section):
+    """An image that was scored."""
 
     dataset: str = Field(description="the image's set")
     image: str = Field(description="the image's name without suffix")
     task: TaskName = Field(description="the task")
+
+
+class Comparison(Picture):
+    """One picture of the report: an image by all models."""
+
     crop: tuple[int, int, int, int] | None = Field(
-        None, description="x, y, width, height of the zoomed crop in HR pixels"
+        None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where the models differ most"
     )
 
 
@@ -274,6 +279,17 @@ class Report(Section):
     """What the report shows beside tables and curves."""
 
     comparisons: list[Comparison] = Field([], description="images to show, each by all models at the largest fraction")
+    similarity: Picture | None = Field(
+        None,
+        description="image whose IPT patch features are mapped; empty: the first of `comparisons`, where an IPT has a twin "
+        "with the contrastive loss",
+    )
+
+    @property
+    def pictures(self) -> list[tuple[str, Picture]]:
+        """All images that are asked for, with the key that asks."""
+        maps = [] if self.similarity is None else [("similarity", self.similarity)]
+        return [*(("comparisons", shown) for shown in self.comparisons), *maps]
 
 
 class Run(Section):
@@ -371,10 +387,10 @@ class Experiment(Section):
                     f"but the tasks are {', '.join(self.scored_tasks)}"
                 )
         scored = [parse_set(name).label for name in self.evaluation.sets]
-        for shown in self.report.comparisons:
+        for key, shown in self.report.pictures:
             if shown.dataset not in scored or shown.task not in self.scored_tasks:
                 raise ValueError(
-                    f"report.comparisons: {shown.image!r} is of {shown.dataset}, {shown.task}, but scored are "
+                    f"report.{key}: {shown.image!r} is of {shown.dataset}, {shown.task}, but scored are "
                     f"{', '.join(scored)} and {', '.join(self.scored_tasks)}"
                 )
         return self

@@ -58,6 +58,11 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     return model
 
 
+def is_ipt(variant: str) -> bool:
+    """Whether a variant is an IPT, which has patch features and takes windows of one size."""
+    return variant in IPTS
+
+
 def macs_per_output_pixel(variant: str, tasks: Sequence[str], **kwargs: Any) -> dict[str, float]:
     """Multiply-adds that a pixel of each task's output costs, counted on a 48×48 input (see `baselines.cost`)."""
     from baselines.cost import INPUT_SIZE, cost

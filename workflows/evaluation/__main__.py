@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows.evaluation import origin
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import SETS, Job, SetError, plan
 
@@ -33,7 +34,11 @@ PRECISIONS = {"32": "32-true", "32-true": "32-true", "bf16": "bf16-mixed", "bf16
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"export-inputs": export_command, "download": download_command}
+    commands = {
+        "export-inputs": export_command,
+        "export-features": features_command,
+        "download": download_command,
+    }
     command = commands.get(arguments[0]) if arguments else None
     try:
         return command(arguments[1:]) if command else score_command(arguments)
@@ -74,7 +79,8 @@ def score_command(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workflows.evaluation",
         description="Score a model on benchmark sets: one row an image.",
-        epilog="Other commands: export-inputs (write what models are given), download (fetch a set). Each has --help.",
+        epilog="Other commands: export-inputs (write what models are given), export-features (IPT's patch features), "
+        "download (fetch a set). Each has --help.",
         parents=[scope_parser()],
     )
     source = parser.add_argument_group("what scores").add_mutually_exclusive_group(required=True)
@@ -89,7 +95,9 @@ def score_command(arguments: Sequence[str]) -> int:
     run.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1 or auto (default: cpu)")
     run.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
     written = parser.add_argument_group("what is written")
-    written.add_argument("--out", type=Path, required=True, metavar="CSV")
+    written.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="its origin is written beside it, as .json"
+    )
     written.add_argument("--save-images", type=Path, metavar="DIR", help="keep outputs as DIR/<task>/<set>/<image>.png")
     written.add_argument("--images", nargs="+", metavar="NAME", help="keep the outputs of these images only")
     written.add_argument("--experiment", metavar="NAME", help="column experiment (default: the checkpoint's)")
@@ -118,6 +126,9 @@ def score_command(arguments: Sequence[str]) -> int:
     rows = [{**identity, **row} for row in result.rows]
     if not result.failures:
         write_table(rows, args.out)
+        weights = Path(args.model) if getattr(source, "metadata", None) else None
+        facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
+        origin.write(args.out, weights, jobs, **identity, **facts)
         print("\n".join(summary(result.rows)))
         return 0
     # Under its own name: a mean over what is left must not pass for the set's, and Snakemake removes a failed job's output.
@@ -180,6 +191,41 @@ def export_command(arguments: Sequence[str]) -> int:
     failures = export_inputs(
         jobs, Protocol(args.gray, args.bicubic, args.noise), args.out, set(args.images) if args.images else None
     )
+    if failures:
+        print("error: these images failed:\n  " + "\n  ".join(failures), file=sys.stderr)
+    return int(bool(failures))
+
+
+def features_command(arguments: Sequence[str]) -> int:
+    """Write IPT's patch features."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workflows.evaluation export-features",
+        description="Write IPT's patch features of images, which the contrastive loss compares, as .npz.",
+        parents=[scope_parser()],
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="an IPT's model.safetensors")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for DIR/<task>/<set>/<image>.npz")
+    parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
+    for name in ("--precision", "--experiment", "--device"):
+        parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to all commands
+    args = parser.parse_args(arguments)
+    jobs = plan(args.sets, args.tasks, args.data_root)
+    _check_names(args.images, jobs)
+
+    import torch
+
+    from workflows import models
+    from workflows.evaluation.features import export_features
+
+    torch.set_num_threads(args.threads or os.cpu_count() or 1)
+    network, metadata = models.load(args.model)
+    if not models.is_ipt(metadata["variant"]):
+        raise ValueError(f"{args.model} is {metadata['variant']}: only IPT has patch features")
+    if lacking := {job.task.name for job in jobs} - set(network.tasks):
+        raise ValueError(f"{args.model} has heads for {', '.join(network.tasks)}, not for {', '.join(sorted(lacking))}")
+    protocol = Protocol(args.gray, args.bicubic, args.noise)
+    failures = export_features(network, jobs, protocol, args.out, set(args.images) if args.images else None)
     if failures:
         print("error: these images failed:\n  " + "\n  ".join(failures), file=sys.stderr)
     return int(bool(failures))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from workflows.reporting.contents import FIGURES, TABLES
 from workflows.reporting.records import ReportError
-
-FIGURES = ("psnr_fraction", "contrastive_gain", "training_curves", "ablations", "quality_cost")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out-dir",
         type=Path,
         required=True,
-        help="for summary, differences, crossovers, data, costs, published and ensembled, each as .csv, .md and .tex",
+        help=f"for {', '.join(TABLES)}, each as .csv, .md and .tex",
     )
     tables.add_argument(
         "--bootstrap", action="store_true", help="add intervals over seeds x images (from eight seeds on)"

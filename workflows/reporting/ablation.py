@@ -1,48 +1,23 @@
-"""Which models differ in one setting alone, and what that setting did to their score."""
+"""What single settings did to the score of models that differ in one of them alone."""
 
 import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from workflows.reporting.records import PLAIN, SCORED_ON, models
+from workflows.reporting.settings import Group, groups
 from workflows.reporting.statistics import t_interval
 from workflows.reporting.summary import common_images
 
-WEIGHT = "contrastive.weight"
-DEFAULT = "default"
-
-
-class Group(NamedTuple):
-    """Models that differ in `setting` alone: each one's value, the baseline first."""
-
-    setting: str
-    members: dict[str, Any]
-
 
 def find_groups(runs: pd.DataFrame) -> list[Group]:
-    """Groups of two models or more that differ in one setting alone.
-
-    A model without the contrastive loss has λ = 0 and belongs to every group over λ that shares the rest with it. The
-    baseline is λ = 0, else the model that leaves the setting at its default, else the experiment's first. Networks of
-    different kinds are no ablation of one another.
+    """`groups` of the models that have a run.
 
     Args:
         runs: with the column `settings` (see `collect_runs`).
     """
-    known = _settings(runs)
-    names = [key for key in dict.fromkeys(key for found in known.values() for key in found) if key != "variant"]
-    groups = []
-    for setting in ["variant", *names]:
-        members: dict[str, dict[str, Any]] = {}
-        for model, found in known.items():
-            for rest in _rests(found, setting, known):
-                members.setdefault(rest, {})[model] = _value(found, setting)
-        for values in members.values():
-            if len({json.dumps(value) for value in values.values()}) > 1:
-                groups.append(Group(setting, _baseline_first(setting, values)))
-    return [group for group in groups if not any(_within(group, other) for other in groups)]
+    return groups(_settings(runs))
 
 
 def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -50,36 +25,6 @@ def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
         return {}
     first = runs[runs["settings"].notna()].drop_duplicates("model").set_index("model")["settings"]
     return {model: json.loads(first[model]) for model in models(runs) if model in first}
-
-
-def _value(settings: dict[str, Any], setting: str) -> Any:
-    return settings.get(setting, 0 if setting == WEIGHT else DEFAULT)
-
-
-def _rests(settings: dict[str, Any], setting: str, known: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Everything but the setting, as a key; for a model without the contrastive loss one for each kind of it, asked for λ."""
-    rest = {key: value for key, value in settings.items() if key != setting}
-    if setting == "variant":
-        rest["family"] = settings["variant"].split("_")[0]
-    yield json.dumps(rest, sort_keys=True)
-    if setting == WEIGHT and WEIGHT not in settings:
-        kinds = [
-            {k: v for k, v in other.items() if k.startswith("contrastive.") and k != WEIGHT} for other in known.values()
-        ]
-        for kind in kinds:
-            if kind:
-                yield json.dumps({**rest, **kind}, sort_keys=True)
-
-
-def _baseline_first(setting: str, values: dict[str, Any]) -> dict[str, Any]:
-    if all(isinstance(value, int | float) for value in values.values()):
-        return dict(sorted(values.items(), key=lambda item: item[1]))
-    return dict(sorted(values.items(), key=lambda item: item[1] != DEFAULT))
-
-
-def _within(group: Group, other: Group) -> bool:
-    """Whether a larger group over the same setting says it all."""
-    return group.setting == other.setting and group.members.keys() < other.members.keys()
 
 
 def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,23 +1,19 @@
 """Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and a row a run into `runs.csv`."""
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from workflows.experiment import FEEDING, WATCHING
 from workflows.reporting.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
+from workflows.reporting.settings import settings, twin
 
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 
 # The last tenth of the logged rows gives the final training loss: a single batch's is mostly noise.
-
-# These say which run it is; the rest of its config says how it trains.
-IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
 
 
 def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
@@ -125,7 +121,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "contrastive": contrastive.get("weight", 0.0),
             "formulation": contrastive.get("formulation"),
             "temperature": contrastive.get("temperature"),
-            "twin": _twin(provenance["config"]),
+            "twin": twin(provenance["config"]),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
             "interpolation_training_l1": training["interpolation_l1"]["training"],
             "interpolation_validation_l1": training["interpolation_l1"]["validation"],
@@ -136,27 +132,6 @@ def _facts(path: Path) -> dict[str, Any]:
     except (KeyError, json.JSONDecodeError) as error:
         raise ReportError(f"{path}: {type(error).__name__}: {error}") from None
     return facts
-
-
-def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`."""
-    kept = {key: value for key, value in config.items() if key not in IDENTITY}
-    for section, harmless in (("training", WATCHING), ("data", FEEDING)):
-        kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
-    return dict(_flatten(kept, ""))
-
-
-def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield prefix + key, value
-
-
-def _twin(config: dict[str, Any]) -> str:
-    rest = {key: value for key, value in settings(config).items() if not key.startswith("contrastive.")}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _losses(path: Path) -> dict[str, float | None]:

@@ -17,6 +17,7 @@ from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from workflows.reporting.contents import FIGURES, PICTURES, TABLES
 from workflows.reporting.files import write_text
 from workflows.reporting.markup import HTML, to_html
 from workflows.reporting.records import read_results, read_runs
@@ -25,17 +26,7 @@ from workflows.reporting.tables import tables
 from workflows.reporting.verdict import judge
 
 HERE = Path(__file__).parent
-
-# Figures in the order in which they are read; image comparisons and similarity maps follow the curves.
-FIGURES = {
-    "psnr_fraction": "PSNR against the share of the training images",
-    "contrastive_gain": "Gain of the contrastive loss",
-    "ablations": "Single settings",
-    "quality_cost": "Quality against cost",
-    "training_curves": "Learning curves",
-    "similarity": "Similarity of patch features",
-    "comparison": "Image comparison",
-}
+DRAWN = {**FIGURES, **PICTURES}
 
 # The slider shows a window around the crop: large enough to look around in, small enough to mail.
 WINDOW = 240
@@ -81,11 +72,9 @@ def write_html(experiment_dir: Path, out: Path) -> None:
             sentence.replace(" %", "\u00a0%").replace(" dB", "\u00a0dB") for sentence in judge(results, runs).sentences
         ],
         figures=figures(experiment_dir / "figures", config),
-        undrawn=[
-            title for name, title in FIGURES.items() if not list((experiment_dir / "figures").glob(f"{name}*.png"))
-        ],
+        undrawn=[title for name, title in DRAWN.items() if not list((experiment_dir / "figures").glob(f"{name}*.png"))],
         tables=[
-            {"name": name, "title": table.title, "html": to_html(table.blocks(results, runs, HTML), table.nothing)}
+            {"name": name, "title": TABLES[name], "html": to_html(table.blocks(results, runs, HTML), table.nothing)}
             for name, table in tables().items()
         ],
         sliders=sliders(experiment_dir, config),
@@ -102,7 +91,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
 def figures(folder: Path, config: dict[str, Any]) -> list[Shown]:
     """All figures that are drawn, in reading order."""
     shown = []
-    for name, title in FIGURES.items():
+    for name, title in DRAWN.items():
         for path in sorted(folder.glob(f"{name}*.png")):
             of = path.stem.removeprefix(name).strip("-_").replace("-", ", ")
             files = {suffix[1:].upper(): path.with_suffix(suffix) for suffix in (".csv", ".pdf")}

@@ -14,8 +14,11 @@ from workflows.reporting.statistics import (
     holm,
     paired_difference,
     power_law,
+    t_interval,
 )
 from workflows.reporting.summary import common_images, per_seed
+
+LOSSES = ("train_l1", "validation_l1")
 
 # Less than this is no gain worth the name, however sure.
 NOTICEABLE = 0.05
@@ -171,6 +174,30 @@ def power_laws(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         "exponent_high",
     ]
     return pd.DataFrame(rows, columns=[*columns, "r2", "points", "refused"])
+
+
+def gaps(runs: pd.DataFrame) -> pd.DataFrame:
+    """How far the loss on held-out images lies above the training loss, for each model and fraction.
+
+    Both are L1 on the 0-255 scale. Held-out crops may be harder or easier than the training images', so the gap is not zero
+    without overfitting; that it grows as data shrinks is the sign.
+
+    Columns: model, fraction, seeds, images, crops_per_image (how often each image was seen), train_l1, validation_l1, gap,
+    gap_low, gap_high (95 % t interval over seeds; empty with one).
+    """
+    columns = ["model", "fraction", "seeds", "images", "crops_per_image", "train_l1", "validation_l1"]
+    columns += ["gap", "gap_low", "gap_high"]
+    if not {"validation_l1", "train_l1", "crops_per_image"} <= set(runs):
+        return pd.DataFrame(columns=columns)
+    known = runs.dropna(subset=["fraction", "train_l1", "validation_l1"])
+    rows = []
+    for model in models(known):
+        for fraction, here in known[known["model"] == model].groupby("fraction"):
+            gap = t_interval(here["validation_l1"] - here["train_l1"])
+            means = {c: here[c].astype("float64").mean() for c in ("images", "crops_per_image", *LOSSES)}
+            row = {"model": model, "fraction": fraction, "seeds": gap.count, **means}
+            rows.append(row | {"gap": gap.mean, "gap_low": gap.low, "gap_high": gap.high})
+    return pd.DataFrame(rows, columns=columns)
 
 
 def data_limits(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from importlib import resources
 
 import pandas as pd
 
-from workflows.reporting.inference import crossovers, data_limits, differences, power_laws, variant
+from workflows.reporting.inference import crossovers, data_limits, differences, gaps, power_laws, variant
 from workflows.reporting.markup import Block, Format
 from workflows.reporting.records import MACS, SCORED_ON, labels, models, percent
 from workflows.reporting.summary import summarise
@@ -121,6 +121,28 @@ def _law_block(form: Format, title: str, laws: pd.DataFrame, names: dict[str, st
     header = ["model", "limit in dB", "95 % interval", "exponent", "95 % interval", "R²", "fit"]
     notes = ["PSNR = limit − loss · (n / largest n)^(−exponent); refused where the points do not carry it."]
     return _block(form, f"{title}: a saturating power law of the number of images", notes, header, rows)
+
+
+def gap_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+    """Training and held-out loss of every model at each fraction."""
+    names, rows = labels(runs), []
+    found = gaps(runs)
+    for row in found.itertuples():
+        cells = [names[row.model], percent(row.fraction), _number(row.images, 0), _number(row.crops_per_image, 1)]
+        cells += [_number(row.train_l1), _number(row.validation_l1), _number(row.gap, 2, "+")]
+        rows.append([*cells, _interval(row.gap_low, row.gap_high), str(row.seeds)])
+    if not rows:
+        return []
+    header = ["model", "data", "images", "crops an image", "training L1", "held-out L1", "gap"]
+    notes = [
+        "L1 on the 0-255 scale, without the contrastive term; the training loss is the mean of the last tenth of the log. "
+        "Crops an image: how often a run took a crop from each of its images.",
+        "Held-out crops are not as hard as the training images', so a gap at all data is no sign of overfitting; a gap that "
+        "grows as data shrinks is.",
+    ]
+    if (found["seeds"] == 1).any():
+        notes.append("One seed gives no interval.")
+    return [_block(form, "All models", notes, [*header, "95 % interval", "seeds"], rows)]
 
 
 def costs(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from workflows.reporting import score_tables, study_tables
+from workflows.reporting.contents import TABLES
 from workflows.reporting.files import write_csv, write_text
-from workflows.reporting.inference import crossovers, data_limits, differences, power_laws
+from workflows.reporting.inference import crossovers, data_limits, differences, gaps, power_laws
 from workflows.reporting.markup import LATEX, MARKDOWN, Block, to_latex, to_markdown
 from workflows.reporting.records import SCORED_ON
 from workflows.reporting.summary import summarise
@@ -17,9 +18,8 @@ from workflows.reporting.summary import summarise
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, its data, its form for readers, and what is said where there is nothing in it."""
+    """A table: its data, its form for readers, and what is said where there is nothing in it; titles are in `contents`."""
 
-    title: str
     data: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
     blocks: Callable[..., list[Block]]
     nothing: str
@@ -31,36 +31,34 @@ def _data(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def tables(bootstrap: bool = False) -> dict[str, Table]:
-    """All tables by file name; `bootstrap` adds intervals over seeds × images to the differences."""
-    return {
-        "summary": Table("Scores", summarise, score_tables.blocks, "No run is scored yet."),
+    """All tables by file name, in reading order; `bootstrap` adds intervals over seeds × images to the differences."""
+    found = {
+        "summary": Table(summarise, score_tables.blocks, "No run is scored yet."),
         "differences": Table(
-            "Differences between models",
             partial(differences, bootstrap=bootstrap),
             partial(study_tables.difference_blocks, bootstrap=bootstrap),
             "No two models are scored at one fraction and seed.",
         ),
         "crossovers": Table(
-            "Where the transformer overtakes",
             crossovers,
             study_tables.crossover_blocks,
             "There are no two fractions at which an IPT and another network are both scored.",
         ),
-        "data": Table("What data bought", _data, study_tables.data_blocks, "No model is scored at two fractions."),
-        "costs": Table("Costs", study_tables.costs, study_tables.cost_blocks, "Nothing was trained."),
+        "data": Table(_data, study_tables.data_blocks, "No model is scored at two fractions."),
+        "gaps": Table(lambda _, runs: gaps(runs), study_tables.gap_blocks, "No run has both losses."),
+        "costs": Table(study_tables.costs, study_tables.cost_blocks, "Nothing was trained."),
         "published": Table(
-            "Beside the published numbers",
             study_tables.published,
             study_tables.published_blocks,
             "There are no published numbers for the sets and tasks scored here.",
         ),
         "ensembled": Table(
-            "With overlap averaging or self-ensemble",
             score_tables.ensembled,
             score_tables.ensembled_blocks,
             "Nothing was scored with overlap averaging or self-ensemble.",
         ),
     }
+    return {name: found[name] for name in TABLES}
 
 
 def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, bootstrap: bool = False) -> None:

@@ -11,6 +11,8 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from workflows import experiment as grid
+from workflows.evaluation import origin
+from workflows.evaluation.sets import SetError, plan
 from workflows.provenance import sha256
 from workflows.reporting.collect import collect_results, collect_runs
 from workflows.reporting.records import ReportError, parse_run, read_results, read_runs
@@ -33,7 +35,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     """Check everything that can be checked without computing scores anew.
 
     Images against the manifest, subsets and weights against the hashes that each run recorded, each run's config against
-    `experiment.yaml`, results.csv and runs.csv against the runs, tables against results.csv. What is not there (images
+    `experiment.yaml`, scores against the weights and benchmark images that were scored, results.csv and runs.csv against
+    the runs, tables against results.csv. What is not there (images
     are drawn again at will, weights are often not kept) is `absent` and no change.
 
     Raises:
@@ -55,6 +58,7 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
         yield Finding("experiment.yaml", ABSENT, "the runs' configs are not checked")
     yield from _images(experiment_dir, planned.data.root if planned else None)
     yield from _runs(experiment_dir, names, planned.runs() if planned else {})
+    yield from _scores(experiment_dir, names, planned)
     yield from _gathered(experiment_dir, names)
     yield from _tables(experiment_dir)
 
@@ -100,8 +104,48 @@ def _runs(experiment_dir: Path, names: list[str], planned: dict[str, grid.Run]) 
                 continue
             # Runs of one seed share their subset's file.
             found = hashes[path] = hashes.get(path) or sha256(path)
-            why = "" if found == digest else f"SHA-256 is {found[:12]}…, recorded {digest[:12]}…"
-            yield Finding(what, CHANGED if why else OK, why)
+            yield _same_hash(what, found, digest)
+
+
+def _scores(experiment_dir: Path, names: list[str], planned: grid.Experiment | None) -> Iterator[Finding]:
+    """Whether each table of scores is the one that was written, of the weights and images that were scored."""
+    sets = _benchmark_sets(planned) if planned else {}
+    for name in names:
+        folder = experiment_dir / "runs" / name
+        metrics = folder / "metrics.csv"
+        if not metrics.is_file():
+            continue
+        if not origin.beside(metrics).is_file():
+            yield Finding(f"runs/{name}: metrics.json", ABSENT, "metrics.csv is tied to no weights and images")
+            continue
+        recorded = json.loads(origin.beside(metrics).read_text(encoding="utf-8"))
+        yield _same_hash(f"runs/{name}: metrics.csv", sha256(metrics), recorded["metrics_sha256"])
+        if (folder / "provenance.json").is_file():
+            trained = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["weights_sha256"]
+            yield _same_hash(f"runs/{name}: weights that were scored", recorded["weights_sha256"] or "none", trained)
+        for scored, digest in recorded["sets"].items():
+            if scored in sets:
+                yield _same_hash(f"runs/{name}: images of {scored}", sets[scored], digest)
+            else:
+                yield Finding(f"runs/{name}: images of {scored}", ABSENT, "the set is not there")
+
+
+def _benchmark_sets(planned: grid.Experiment) -> dict[str, str]:
+    """Hashes of the sets that the config scores, as far as they are there."""
+    found = {}
+    for name in planned.evaluation.sets:
+        for task in planned.scored_tasks:
+            try:
+                jobs = plan([name], [task], planned.evaluation.data_root)
+            except SetError:
+                continue
+            found |= {f"{job.request.label} {job.task.name}": origin.sha256_of(job.samples) for job in jobs}
+    return found
+
+
+def _same_hash(what: str, found: str, recorded: str) -> Finding:
+    why = "" if found == recorded else f"SHA-256 is {found[:12]}…, recorded {recorded[:12]}…"
+    return Finding(what, CHANGED if why else OK, why)
 
 
 def _gathered(experiment_dir: Path, names: list[str]) -> Iterator[Finding]:

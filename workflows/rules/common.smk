@@ -2,6 +2,7 @@
 
 from ipt_models.tasks import parse_task
 from workflows.evaluation.sets import parse_set
+from workflows.reporting import contents
 
 SCORING = EXPERIMENT.evaluation
 SCORED_TASKS = EXPERIMENT.scored_tasks
@@ -11,6 +12,9 @@ SHOWN = sorted({shown.image for shown in COMPARISONS})
 SHOWN_RUNS = [
     name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
 ]
+# IPT's patch features are mapped for one image, by models without and with the contrastive loss.
+MAPS = contents.maps(EXPERIMENT)
+MAPPED_RUNS = [name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models]
 
 
 # Shared by trained models and references: the same protocol for both.
@@ -28,6 +32,11 @@ def scope(reference=None):
     kinds = {parse_task(task).kind for task in tasks}
     sets = [name for name in SCORING.sets if kinds & set(parse_set(name).kinds)]
     return f"--tasks {' '.join(tasks)} --sets {' '.join(map(repr, sets))}"
+
+
+def title(picture):
+    """A picture in the names of files."""
+    return f"{picture.task}-{picture.dataset}-{picture.image}"
 
 
 def saved(run):

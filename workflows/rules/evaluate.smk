@@ -6,6 +6,7 @@ rule evaluate:
         model=rules.train.output.model,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics.csv",
+        origin=f"{OUT}/runs/{{run}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{run}}.log",
     benchmark:
@@ -31,6 +32,7 @@ rule evaluate:
 rule evaluate_reference:
     output:
         metrics=f"{OUT}/runs/{{reference}}/metrics.csv",
+        origin=f"{OUT}/runs/{{reference}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{reference}}.log",
     benchmark:
@@ -76,3 +78,30 @@ rule export_inputs:
     shell:
         "python -m workflows.evaluation export-inputs {params.protocol} {params.scope} --images {params.names}"
         " --out {output.images} 2> {log}"
+
+
+rule export_features:
+    input:
+        model=rules.train.output.model,
+    output:
+        features=f"{OUT}/runs/{{run}}/features/{{task}}/{{dataset}}/{{image}}.npz",
+    log:
+        f"{OUT}/logs/evaluate/features-{{run}}-{{task}}-{{dataset}}-{{image}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/features-{{run}}-{{task}}-{{dataset}}-{{image}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SCORING.threads
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=30,
+        gpu=0,
+    params:
+        protocol=PROTOCOL,
+        sets=lambda wildcards: next(repr(name) for name in SCORING.sets if parse_set(name).label == wildcards.dataset),
+        out=f"{OUT}/runs/{{run}}/features",
+    message:
+        "Keeping the patch features of {wildcards.image} by {wildcards.run}"
+    shell:
+        "python -m workflows.evaluation export-features --model {input.model} {params.protocol} --sets {params.sets}"
+        " --tasks {wildcards.task} --images {wildcards.image:q} --out {params.out} 2> {log}"

@@ -1,16 +1,17 @@
-"""Scores → results.csv and runs.csv → tables, figures, image comparisons → report.html."""
+"""Scores → results.csv and runs.csv → tables, figures, verdict → report.html, and Snakemake's own workflow.html."""
 
 from pathlib import Path
 
+from workflows.imports import sources
+from workflows.reporting import contents
+
 CODE = Path(workflow.basedir) / "workflows" / "reporting"
-# A figure is drawn again when its module changes, and so is the report; nothing is trained or scored again.
-STYLE = (CODE / "style.py").as_posix()
-FIGURES = {"psnr_fraction": "PSNR against data", "contrastive_gain": "Contrastive loss", "training_curves": "Training"}
-if not RUNS:
-    FIGURES = {}
-elif not any(run.contrastive for run in RUNS.values()):
-    del FIGURES["contrastive_gain"]
-SHOWN_PICTURES = [f"{shown.task}-{shown.dataset}-{shown.image}" for shown in COMPARISONS]
+FIGURES = contents.figures(EXPERIMENT)
+
+
+def code(*modules):
+    """The report's sources that some of its modules work by: when one changes, what they made is made again."""
+    return sources((f"workflows.reporting.{module}" for module in modules), "workflows.reporting")
 
 
 rule collect:
@@ -18,7 +19,7 @@ rule collect:
         metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *RUNS]),
         provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
         logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
-        code=(CODE / "collect.py").as_posix(),
+        code=code("collect"),
     output:
         results=f"{OUT}/results.csv",
         runs=f"{OUT}/runs.csv",
@@ -49,16 +50,16 @@ rule tables:
     input:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
-        code=[(CODE / name).as_posix() for name in ("tables.py", "summary.py", "statistics.py")],
+        code=code("tables"),
+        published=(CODE / "published.csv").as_posix(),
     output:
         csv=report(
-            f"{OUT}/tables/summary.csv",
-            caption="../reporting/captions/summary.rst",
+            expand(f"{OUT}/tables/{{name}}.csv", name=contents.TABLES),
+            caption="../reporting/captions/tables.rst",
             category="Tables",
-            labels={"table": "summary"},
         ),
-        markdown=f"{OUT}/tables/summary.md",
-        latex=f"{OUT}/tables/summary.tex",
+        markdown=expand(f"{OUT}/tables/{{name}}.md", name=contents.TABLES),
+        latex=expand(f"{OUT}/tables/{{name}}.tex", name=contents.TABLES),
     log:
         f"{OUT}/logs/report/tables.log",
     benchmark:
@@ -71,7 +72,7 @@ rule tables:
         runtime=30,
         gpu=0,
     params:
-        folder=subpath(output.csv, parent=True),
+        folder=f"{OUT}/tables",
     message:
         "Writing the tables"
     shell:
@@ -79,7 +80,32 @@ rule tables:
         " --out-dir {params.folder} 2> {log}"
 
 
-for name, category in FIGURES.items():
+rule verdict:
+    input:
+        results=rules.collect.output.results,
+        runs=rules.collect.output.runs,
+        code=code("verdict"),
+        published=(CODE / "published.csv").as_posix(),
+    output:
+        verdict=report(f"{OUT}/verdict.md", caption="../reporting/captions/verdict.rst", category="Verdict"),
+    log:
+        f"{OUT}/logs/report/verdict.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/verdict.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    message:
+        "Judging what the scores show"
+    shell:
+        "python -m workflows.reporting verdict --results {input.results} --runs {input.runs} --out {output.verdict} 2> {log}"
+
+
+for name in FIGURES:
 
     rule:
         name:
@@ -88,13 +114,13 @@ for name, category in FIGURES.items():
             results=rules.collect.output.results,
             runs=rules.collect.output.runs,
             logs=rules.collect.input.logs,
-            code=[(CODE / "figures" / f"{name}.py").as_posix(), STYLE],
+            code=code(f"figures.{name}"),
         output:
             png=report(
                 f"{OUT}/figures/{name}.png",
                 caption=f"../reporting/captions/{name}.rst",
                 category="Figures",
-                labels={"figure": category},
+                labels={"figure": contents.FIGURES[name]},
             ),
             pdf=f"{OUT}/figures/{name}.pdf",
             csv=f"{OUT}/figures/{name}.csv",
@@ -123,7 +149,7 @@ rule comparison:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         inputs=rules.export_inputs.output.images,
-        code=[(CODE / "comparison.py").as_posix(), STYLE],
+        code=code("comparison"),
     output:
         png=report(
             f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.png",
@@ -136,9 +162,6 @@ rule comparison:
         f"{OUT}/logs/report/comparison-{{task}}-{{dataset}}-{{image}}.log",
     benchmark:
         f"{OUT}/benchmarks/report/comparison-{{task}}-{{dataset}}-{{image}}.tsv"
-    wildcard_constraints:
-        task="[a-z]+[0-9]*",
-        dataset="[^-/]+",
     conda:
         "../../environment.yml"
     threads: 1
@@ -161,17 +184,56 @@ rule comparison:
         " --out {output.png} {output.pdf} 2> {log}"
 
 
+rule similarity:
+    input:
+        runs=rules.collect.output.runs,
+        features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
+        code=code("similarity"),
+    output:
+        png=report(
+            f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.png",
+            caption="../reporting/captions/similarity.rst",
+            category="Images",
+            labels={"task": "{task}", "set": "{dataset}", "image": "{image}"},
+        ),
+        pdf=f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.pdf",
+        csv=f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.csv",
+    log:
+        f"{OUT}/logs/report/similarity-{{task}}-{{dataset}}-{{image}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/similarity-{{task}}-{{dataset}}-{{image}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        folder=subpath(input.runs, parent=True),
+        runs=" ".join(MAPPED_RUNS),
+    message:
+        "Mapping what IPT's patch features of {wildcards.image} hold alike"
+    shell:
+        "python -m workflows.reporting similarity --experiment-dir {params.folder} --task {wildcards.task}"
+        " --dataset {wildcards.dataset} --image {wildcards.image} --runs {params.runs}"
+        " --out {output.png} {output.pdf} {output.csv} 2> {log}"
+
+
 rule results:
     input:
+        verdict=rules.verdict.output.verdict,
         tables=rules.tables.output.csv,
         figures=expand(f"{OUT}/figures/{{name}}.png", name=FIGURES),
-        comparisons=expand(f"{OUT}/figures/comparison-{{name}}.png", name=SHOWN_PICTURES),
+        comparisons=expand(f"{OUT}/figures/comparison-{{shown}}.png", shown=map(title, COMPARISONS)),
+        similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=[title(MAPS.picture)] if MAPS else []),
 
 
 rule report:
     input:
         results=rules.results.input,
-        captions=sorted(path.as_posix() for path in (CODE / "captions").glob("*.rst")),
+        code=code("html"),
+        texts=sorted(path.as_posix() for path in (*(CODE / "captions").glob("*.rst"), *CODE.glob("*.jinja"))),
     output:
         html=f"{OUT}/report.html",
     log:
@@ -186,9 +248,34 @@ rule report:
         runtime=30,
         gpu=0,
     params:
+        folder=subpath(output.html, parent=True),
+    message:
+        "Writing {output.html}"
+    shell:
+        "python -m workflows.reporting html --experiment-dir {params.folder} --out {output.html} 2> {log}"
+
+
+rule workflow_report:
+    input:
+        results=rules.results.input,
+        captions=sorted(path.as_posix() for path in (CODE / "captions").glob("*.rst")),
+    output:
+        html=f"{OUT}/workflow.html",
+    log:
+        f"{OUT}/logs/report/workflow.log",
+    benchmark:
+        f"{OUT}/benchmarks/report/workflow.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
         snakefile=workflow.main_snakefile,
         spec=SPEC,
-        temporary=f"{OUT}/.report.tmp.html",
+        temporary=f"{OUT}/.workflow.tmp.html",
     message:
         "Writing {output.html}"
     shell:

@@ -1,6 +1,7 @@
 """`python -m workflows.evaluation`: tables, pictures, other programs' outputs, and what happens to broken files."""
 
 import csv
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from workflows import models
+from workflows import models, provenance
 from workflows.evaluation.__main__ import COLUMNS, main
 from workflows.evaluation.images import read, write
 from workflows.evaluation.metrics import compare
@@ -64,6 +65,51 @@ def test_one_row_an_image_in_the_contracts_columns(root, capsys):
     printed = capsys.readouterr().out.splitlines()
     mean = sum(float(r["psnr_y"]) for r in rows[:5]) / 5
     assert printed[0].startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
+
+
+def test_the_origin_beside_a_table_names_weights_table_and_images(root):
+    torch.manual_seed(0)
+    models.save(models.build("ipt_tiny", ["sr2"], **SMALL), root / "model.safetensors", {"model": "ipt"})
+    run(root, model=root / "model.safetensors")
+    first = json.loads((root / "metrics.json").read_text())
+    assert first["weights_sha256"] == provenance.sha256(root / "model.safetensors")
+    assert first["metrics_sha256"] == provenance.sha256(root / "metrics.csv")
+    assert (first["setting"], first["threads"], list(first["sets"])) == ("plain", 2, ["Set5 sr2"])
+    write(root / "Set5" / "b.png", smooth(26, 27))
+    run(root)
+    second = json.loads((root / "metrics.json").read_text())
+    assert second["weights_sha256"] is None
+    assert second["sets"] != first["sets"]
+
+
+def test_features_are_the_network_s_own_window_by_window(root):
+    torch.manual_seed(0)
+    model = models.build("ipt_tiny", ["sr2"], **SMALL).eval()
+    models.save(model, root / "model.safetensors", {"model": "ipt"})
+    given = ["--sets", "Set5", "--tasks", "sr2", "--data-root", root, "--images", "a", "--out", root / "features"]
+    assert main(["export-features", "--model", str(root / "model.safetensors"), *map(str, given)]) == 0
+    found = np.load(root / "features" / "sr2" / "Set5" / "a.npz")
+    image, features = found["image"], found["features"]
+    # 40x30 is 20x15 when reduced: two windows of 8 stand above one another, with a margin around them.
+    assert (image.shape, features.shape) == ((16, 8, 3), (8, 4, 16))
+    window = torch.from_numpy(image[8:]).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = model(window, "sr2", return_features=True)[1].view(4, 4, 16)
+    np.testing.assert_allclose(features[4:], expected.half(), atol=1e-3)
+
+
+def test_features_are_asked_of_ipt_and_of_large_enough_images(root, capsys):
+    torch.manual_seed(0)
+    models.save(models.build("edsr_tiny", ["sr2"]), root / "edsr.safetensors", {"model": "edsr"})
+    models.save(models.build("ipt_tiny", ["sr2"], **SMALL), root / "ipt.safetensors", {"model": "ipt"})
+    write(root / "small" / "a.png", smooth(14, 40))
+    given = ["--sets", "small=small", "--data-root", str(root), "--out", str(root / "out"), "--tasks"]
+    assert main(["export-features", "--model", str(root / "edsr.safetensors"), *given, "sr2"]) == 2
+    assert main(["export-features", "--model", str(root / "ipt.safetensors"), *given, "sr3"]) == 2
+    assert main(["export-features", "--model", str(root / "ipt.safetensors"), *given, "sr2"]) == 1
+    text = capsys.readouterr().err
+    for part in ("only IPT has patch features", "heads for sr2, not for sr3", "20x7 pixels hold no window of 8x8"):
+        assert part in text
 
 
 def test_saved_images_have_the_scores_of_their_rows(root):

@@ -9,6 +9,7 @@ import workflows.reporting
 
 CAPTIONS = sorted((Path(workflows.reporting.__file__).parent / "captions").glob("*.rst"))
 ONE = {"name": "demo", "seeds": [0], "training": {"budget": {"steps": 800}}}
+MORE = {"name": "demo", "seeds": [0], "more_seeds": {"0.2": [1, 2]}, "fractions": [0.1, 0.2]}
 MANY = {"name": "demo", "seeds": [0, 1, 2], "training": {"budget": {"epochs": 3}}}
 
 
@@ -19,12 +20,12 @@ def render(path: Path, config: dict) -> str:
 
 
 @pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("config", [ONE, MANY, {}], ids=["one", "many", "defaults"])
+@pytest.mark.parametrize("config", [ONE, MORE, MANY, {}], ids=["one", "more", "many", "defaults"])
 def test_captions_render_to_sound_html(path, config):
     assert len(render(path, config)) > 50
 
 
-@pytest.mark.parametrize("name", ["psnr_fraction", "contrastive_gain", "summary", "workflow"])
+@pytest.mark.parametrize("name", ["psnr_fraction", "contrastive_gain", "tables", "workflow"])
 def test_captions_say_what_intervals_are_over(name):
     path = next(path for path in CAPTIONS if path.stem == name)
     one, many = render(path, ONE).lower(), render(path, MANY)
@@ -39,3 +40,11 @@ def test_captions_say_whether_steps_are_equal(name):
     path = next(path for path in CAPTIONS if path.stem == name)
     assert "same number of steps at every fraction" in render(path, ONE).replace("\n", " ")
     assert "epochs" in render(path, MANY)
+
+
+def test_captions_say_where_numbers_of_seeds_differ():
+    texts = {path.stem: " ".join(render(path, MORE).split()) for path in CAPTIONS}
+    assert "10 % has 1, 20 % has 3." in texts["psnr_fraction"]
+    assert "one seed and no interval" in texts["contrastive_gain"]
+    assert "more seeds at some fractions" in texts["workflow"]
+    assert not any("intervals over images" in text for text in texts.values())

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.workflows.reporting.conftest import MODELS, gather, write_experiment, write_images
 from workflows.reporting.__main__ import main
-from workflows.reporting.html import FIGURES, write_html
+from workflows.reporting.html import DRAWN, write_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Headless, without a network, and without the services that a browser calls by itself.
@@ -62,7 +62,7 @@ def test_figures_come_with_caption_and_data_and_the_others_are_named(page):
     assert "the bands are 95 % t intervals over the seeds" in page.replace("\n", " ")
     assert page.count('download="PSNR against the share of the training images.csv"') == 1
     assert "Not drawn for this experiment" in page
-    assert FIGURES["quality_cost"] in page
+    assert DRAWN["quality_cost"] in page
 
 
 def test_missing_runs_are_named(page):

@@ -8,6 +8,8 @@ import yaml
 
 from tests.workflows.reporting.conftest import gather, write_experiment
 from workflows import experiment as grid
+from workflows.evaluation import origin
+from workflows.evaluation.sets import plan
 from workflows.reporting.__main__ import main
 from workflows.reporting.between_experiments import changed_settings, compare
 from workflows.reporting.records import read_results
@@ -52,6 +54,12 @@ def agreeing(tmp_path_factory):
         provenance["data"] = {subset.name: hashlib.sha256(subset.read_bytes()).hexdigest()}
         provenance["digest"] = run.digest
         path.write_text(json.dumps(provenance))
+    photos = origin.sha256_of(plan(["photos"], ["sr2"], None)[0].samples)
+    for name in names:
+        metrics = folder / "runs" / name / "metrics.csv"
+        weights = hashlib.sha256(name.encode()).hexdigest() if name in planned else None
+        recorded = {"metrics_sha256": hashlib.sha256(metrics.read_bytes()).hexdigest(), "weights_sha256": weights}
+        origin.beside(metrics).write_text(json.dumps({**recorded, "sets": {"photos sr2": photos}}))
     write_tables(*gather(folder, names), folder / "tables")
     return folder
 
@@ -71,6 +79,16 @@ def test_changed_weights_are_named(sound, capsys):
     assert list(changed(sound)) == ["runs/ipt-50-seed-0: runs/ipt-50-seed-0/model.safetensors"]
     assert main(["verify", str(sound)]) == 1
     assert "changed: runs/ipt-50-seed-0" in capsys.readouterr().out
+
+
+def test_scores_of_other_weights_and_other_images_are_named(sound):
+    path = sound / "runs" / "ipt-50-seed-0" / "metrics.json"
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps({**recorded, "weights_sha256": "1" * 64, "sets": {"photos sr2": "2" * 64}}))
+    assert list(changed(sound)) == [
+        "runs/ipt-50-seed-0: weights that were scored",
+        "runs/ipt-50-seed-0: images of photos sr2",
+    ]
 
 
 def test_a_changed_image_and_subset_are_named(sound):
@@ -95,7 +113,9 @@ def test_a_changed_score_shows_in_results_and_a_changed_result_in_tables(sound):
     metrics = pd.read_csv(path)
     metrics.loc[0, "psnr_y"] += 0.01
     metrics.to_csv(path, index=False)
-    assert changed(sound) == {"results.csv": "1 rows differ from what the runs wrote, the first is line 20"}
+    found = changed(sound)
+    assert found.pop("runs/edsr-100-seed-0: metrics.csv").startswith("SHA-256 is")
+    assert found == {"results.csv": "1 rows differ from what the runs wrote, the first is line 20"}
     gather(sound, ["ipt-50-seed-0", "ipt-100-seed-0", "edsr-50-seed-0", "edsr-100-seed-0", "bicubic"])
     assert "tables/summary.csv" in changed(sound)
     assert "results.csv" not in changed(sound)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from workflows.reporting.ablation import WEIGHT, effects
+from workflows.reporting.ablation import effects
 from workflows.reporting.records import labels, percent
+from workflows.reporting.settings import WEIGHT
 from workflows.reporting.style import empty, model_colors, note, panels
 
 TITLES = {
