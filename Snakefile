@@ -27,6 +27,8 @@ except grid.ConfigError as error:
 shell.prefix(f"export PATH='{os.path.dirname(sys.executable)}':$PATH PYTHONPATH='{workflow.basedir}'; ")
 
 RUNS = EXPERIMENT.runs()
+TRIALS = EXPERIMENT.trials()
+TRAININGS = EXPERIMENT.trainings()
 REFERENCES = EXPERIMENT.evaluation.references
 OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
@@ -40,7 +42,7 @@ onstart:
 
 
 wildcard_constraints:
-    run="|".join(map(re.escape, RUNS)) or "none",
+    run="|".join(map(re.escape, TRAININGS)) or "none",
     reference="bicubic|identity",
     percent=r"[0-9.]+",
     seed=r"\d+",

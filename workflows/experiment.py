@@ -211,6 +211,11 @@ class Model(Section):
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
     training: dict[str, Any] = Field({}, description="overrides of `training` for this model, at every fraction alike")
+    learning_rates: Annotated[list[PositiveFloat], AfterValidator(_distinct)] = Field(
+        [],
+        description="rates that are tried before: trained at the smallest and the largest fraction, judged on held-out "
+        "training-source images alone, told in `learning_rates.md`. The one to use stands in `training.learning_rate`",
+    )
 
     @model_validator(mode="after")
     def _network_takes_arguments(self):
@@ -338,6 +343,9 @@ class Experiment(Section):
     tasks: Annotated[list[TaskName], AfterValidator(_distinct), Field(min_length=1)] = Field(
         ["sr2"], description="tasks to train on; each batch draws one"
     )
+    trial_seed: Annotated[int, Field(ge=0)] = Field(
+        1000, description="seed of the runs that try learning rates; none of the seeds that are compared"
+    )
     data: Data = Field(Data(), description="training images")
     models: list[Model] = Field(description="the networks that are compared")
     training: Training = Field(Training(), description="the recipe")
@@ -355,6 +363,18 @@ class Experiment(Section):
                 raise ValueError(
                     f"more_seeds: seed {', '.join(map(str, repeated))} at {fraction:g} stands in `seeds` already"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _trials_are_fair(self):
+        tried = {model.name: len(model.learning_rates) for model in self.models if model.learning_rates}
+        if len(set(tried.values())) > 1:
+            told = ", ".join(f"{name} {count}" for name, count in tried.items())
+            raise ValueError(f"models: learning_rates differ in number ({told}); every network gets as many trials")
+        if tried and self.trial_seed in {seed for fraction in self.fractions for seed in self.seeds_at(fraction)}:
+            raise ValueError(
+                f"trial_seed: {self.trial_seed} is one of the seeds that are compared; trials need another"
+            )
         return self
 
     @model_validator(mode="after")
@@ -420,25 +440,43 @@ class Experiment(Section):
 
     def runs(self) -> dict[str, Run]:
         """The grid: models × fractions × the fraction's seeds, by run name."""
-        grid = {}
-        for model in self.models:
-            for fraction in self.fractions:
-                for seed in self.seeds_at(fraction):
-                    name = f"{model.name}-{percent(fraction)}-seed-{seed}"
-                    grid[name] = Run(
-                        experiment=self.name,
-                        name=name,
-                        model=model.name,
-                        variant=model.variant,
-                        kwargs=model.kwargs,
-                        contrastive=model.contrastive,
-                        fraction=fraction,
-                        seed=seed,
-                        tasks=tuple(self.tasks),
-                        data=self.data,
-                        training=self.recipe(model),
-                    )
-        return grid
+        return {
+            run.name: run
+            for model in self.models
+            for fraction in self.fractions
+            for run in (self._run(model, fraction, seed) for seed in self.seeds_at(fraction))
+        }
+
+    def trials(self) -> dict[str, Run]:
+        """The runs that try learning rates, by run name: each model's rates at the smallest and the largest fraction."""
+        return {
+            run.name: run
+            for model in self.models
+            for rate in model.learning_rates
+            for fraction in dict.fromkeys((min(self.fractions), max(self.fractions)))
+            for run in [self._run(model, fraction, self.trial_seed, rate)]
+        }
+
+    def trainings(self) -> dict[str, Run]:
+        """Everything that may be trained: the grid and the trials."""
+        return {**self.runs(), **self.trials()}
+
+    def _run(self, model: Model, fraction: float, seed: int, rate: float | None = None) -> Run:
+        recipe = self.recipe(model)
+        tried = "" if rate is None else f"-lr-{rate:g}"
+        return Run(
+            experiment=self.name,
+            name=f"{model.name}{tried}-{percent(fraction)}-seed-{seed}",
+            model=model.name,
+            variant=model.variant,
+            kwargs=model.kwargs,
+            contrastive=model.contrastive,
+            fraction=fraction,
+            seed=seed,
+            tasks=tuple(self.tasks),
+            data=self.data,
+            training=recipe if rate is None else recipe.model_copy(update={"learning_rate": rate}),
+        )
 
 
 class Sizes(Section):

@@ -86,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     similarity.add_argument("--out", type=Path, nargs="+", required=True, help=".png, .pdf and .csv")
     similarity.set_defaults(run=_similarity)
 
+    rates = commands.add_parser("learning-rates", help="compare the learning rates that were tried, on held-out images")
+    rates.add_argument("--experiment-dir", type=Path, required=True, help="folder with experiment.yaml and runs/")
+    rates.add_argument("--out", type=Path, nargs="+", required=True, help=".csv and .md")
+    rates.set_defaults(run=_learning_rates)
+
     verdict = commands.add_parser("verdict", help="say in three sentences what the scores show")
     _add_inputs(verdict)
     verdict.add_argument("--out", type=Path, required=True, help="Markdown")
@@ -167,6 +172,15 @@ def _similarity(options: argparse.Namespace) -> None:
     with house_style():
         figure, data = draw(options.experiment_dir, options.task, options.dataset, options.image, options.runs)
         save(figure, data, options.out)
+
+
+def _learning_rates(options: argparse.Namespace) -> None:
+    from workflows.reporting.files import write_csv, write_text
+    from workflows.reporting.learning_rates import compare, to_text
+
+    table = compare(options.experiment_dir)
+    for path in options.out:
+        write_csv(table, path) if path.suffix == ".csv" else write_text(to_text(table), path)
 
 
 def _verdict(options: argparse.Namespace) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from workflows.reporting import learning_rates
 from workflows.reporting.contents import FIGURES, PICTURES, TABLES
 from workflows.reporting.files import write_text
 from workflows.reporting.markup import HTML, to_html
@@ -76,7 +78,8 @@ def write_html(experiment_dir: Path, out: Path) -> None:
         tables=[
             {"name": name, "title": TABLES[name], "html": to_html(table.blocks(results, runs, HTML), table.nothing)}
             for name, table in tables().items()
-        ],
+        ]
+        + _learning_rates(experiment_dir),
         sliders=sliders(experiment_dir, config),
         missing=runs.loc[runs["status"] != "done", ["run", "status"]].to_dict("records"),
         origins=origins(experiment_dir, list(runs["run"])),
@@ -86,6 +89,14 @@ def write_html(experiment_dir: Path, out: Path) -> None:
         runs=_data_address(experiment_dir / "runs.csv"),
     )
     write_text(page, out)
+
+
+def _learning_rates(experiment_dir: Path) -> list[dict[str, str]]:
+    if not (experiment_dir / "learning_rates.csv").is_file():
+        return []
+    table = pd.read_csv(experiment_dir / "learning_rates.csv")
+    page = to_html(learning_rates.blocks(table, HTML))
+    return [{"name": "learning-rates", "title": "How the learning rates were chosen", "html": page}]
 
 
 def figures(folder: Path, config: dict[str, Any]) -> list[Shown]:

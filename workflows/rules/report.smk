@@ -229,9 +229,40 @@ rule results:
         similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=[title(MAPS.picture)] if MAPS else []),
 
 
+if TRIALS:
+
+    rule learning_rates:
+        input:
+            logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
+            provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
+            code=code("learning_rates"),
+        output:
+            csv=f"{OUT}/learning_rates.csv",
+            markdown=f"{OUT}/learning_rates.md",
+        log:
+            f"{OUT}/logs/report/learning_rates.log",
+        benchmark:
+            f"{OUT}/benchmarks/report/learning_rates.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            folder=subpath(output.csv, parent=True),
+        message:
+            "Comparing the learning rates that were tried"
+        shell:
+            "python -m workflows.reporting learning-rates --experiment-dir {params.folder}"
+            " --out {output.csv} {output.markdown} 2> {log}"
+
+
 rule report:
     input:
         results=rules.results.input,
+        learning_rates=rules.learning_rates.output.markdown if TRIALS else [],
         code=code("html"),
         texts=sorted(path.as_posix() for path in (*(CODE / "captions").glob("*.rst"), *CODE.glob("*.jinja"))),
     output:

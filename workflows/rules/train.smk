@@ -1,10 +1,10 @@
-"""Images of a fraction → model.safetensors, train.csv, provenance.json, one job a run of the grid."""
+"""Images of a fraction → model.safetensors, train.csv, provenance.json, one job a run of the grid or of the trials."""
 
 
 rule train:
     input:
         fraction=lambda wildcards: "{out}/data/fraction-{run.percent}-seed-{run.seed}.csv".format(
-            out=OUT, run=RUNS[wildcards.run]
+            out=OUT, run=TRAININGS[wildcards.run]
         ),
         validation=rules.manifest.output.validation,
     output:
@@ -17,14 +17,14 @@ rule train:
         f"{OUT}/benchmarks/train/{{run}}.tsv"
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: RUNS[wildcards.run].training.threads
+    threads: lambda wildcards: TRAININGS[wildcards.run].training.threads
     resources:
-        mem_mb=lambda wildcards: RUNS[wildcards.run].training.memory_mb,
-        runtime=lambda wildcards: RUNS[wildcards.run].training.runtime_minutes,
-        gpu=lambda wildcards: int(RUNS[wildcards.run].training.accelerator == "cuda"),
+        mem_mb=lambda wildcards: TRAININGS[wildcards.run].training.memory_mb,
+        runtime=lambda wildcards: TRAININGS[wildcards.run].training.runtime_minutes,
+        gpu=lambda wildcards: int(TRAININGS[wildcards.run].training.accelerator == "cuda"),
     params:
         # A change of what the weights depend on trains again; a change of anything else does not.
-        digest=lambda wildcards: RUNS[wildcards.run].digest,
+        digest=lambda wildcards: TRAININGS[wildcards.run].digest,
         root=IMAGES,
         # Checkpoints are no declared output: Snakemake deletes those of a failed job, and a resumed run needs them.
         resume=f"{OUT}/resume/{{run}}",

@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     try:
-        runs = experiment.read(arguments.experiment).runs()
+        runs = experiment.read(arguments.experiment).trainings()
     except (OSError, experiment.ConfigError) as error:
         return _fail(error)
     if arguments.run not in runs:
