@@ -56,9 +56,31 @@ def test_some_fractions_may_have_more_seeds():
     assert config.seeds_at(0.1) == [0]
 
 
+def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_a_seed_of_their_own():
+    config = parse(changed(fractions=[0.2, 0.5, 1.0], models__0__learning_rates=[0.001, 0.01]))
+    trials = config.trials()
+    assert list(trials) == [
+        "edsr-lr-0.001-20-seed-1000",
+        "edsr-lr-0.001-100-seed-1000",
+        "edsr-lr-0.01-20-seed-1000",
+        "edsr-lr-0.01-100-seed-1000",
+    ]
+    assert trials["edsr-lr-0.01-20-seed-1000"].training.learning_rate == 0.01
+    assert not trials.keys() & config.runs().keys()
+    assert config.trainings() == {**config.runs(), **trials}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        (
+            {"models__0__learning_rates": [0.001, 0.01], "models__1__learning_rates": [0.001]},
+            "learning_rates differ in number (edsr 2, ipt 1); every network gets as many trials",
+        ),
+        (
+            {"models__0__learning_rates": [0.001], "trial_seed": 1},
+            "trial_seed: 1 is one of the seeds that are compared; trials need another",
+        ),
         ({"fractoins": [0.2]}, ["fractoins", "did you mean 'fractions'", "allowed: name, seeds"]),
         ({"training__bach_size": 3}, ["training.bach_size", "did you mean 'batch_size'"]),
         ({"models__0__trainng": {}}, ["models[0].trainng", "did you mean 'training'"]),
