@@ -191,12 +191,16 @@ class Training(Section):
     checkpoint_minutes: PositiveFloat = Field(
         5, description="minutes between checkpoints that a killed run resumes from"
     )
+    reuse: bool = Field(
+        True,
+        description="copy a finished run of the same training from another experiment beside this one, if there is one",
+    )
     memory_mb: PositiveInt = Field(3000, description="memory a run asks the scheduler for, in MB")
     runtime_minutes: PositiveInt = Field(240, description="time a run asks the scheduler for, in minutes")
 
 
 # These do not touch the weights, so changing them trains nothing again.
-WATCHING = ("log_every", "validate_every", "checkpoint_minutes", "memory_mb", "runtime_minutes")
+WATCHING = ("log_every", "validate_every", "checkpoint_minutes", "reuse", "memory_mb", "runtime_minutes")
 FEEDING = ("cache_mb", "workers")
 
 
@@ -399,6 +403,12 @@ class Experiment(Section):
                     f"models: {model.name!r} takes patches of {takes} pixels, but training.patch_size is {recipe.patch_size}; "
                     "set one to the other"
                 )
+        first: dict[str, str] = {}
+        for run in self.runs().values():
+            if (other := first.setdefault(run.digest, run.model)) != run.model:
+                raise ValueError(
+                    f"models: {other!r} and {run.model!r} are the same training under two names; one of them is enough"
+                )
         kinds = {parse_task(task).kind for task in self.scored_tasks}
         for reference in self.evaluation.references:
             if not (("sr" in kinds) if reference == "bicubic" else (kinds - {"sr"})):
@@ -470,7 +480,8 @@ class Experiment(Section):
             model=model.name,
             variant=model.variant,
             kwargs=model.kwargs,
-            contrastive=model.contrastive,
+            # λ = 0 is the training without it, whichever way it is written.
+            contrastive=model.contrastive if model.contrastive and model.contrastive.weight else None,
             fraction=fraction,
             seed=seed,
             tasks=tuple(self.tasks),

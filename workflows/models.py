@@ -5,8 +5,10 @@ comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a ch
 """
 
 import difflib
+import hashlib
 import json
 import os
+import shutil
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.variants import VARIANTS as BASELINES
 from ipt_models.variants import VARIANTS as IPTS
+from workflows.provenance import sha256
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +96,28 @@ def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]
         temporary.unlink(missing_ok=True)
 
 
+def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> None:
+    """Copy a checkpoint with some of its header's entries replaced, without torch. It appears whole or not at all.
+
+    The bytes are those that `save` writes for the same weights and entries.
+    """
+    source, path = Path(source), Path(path)
+    changed = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in metadata.items()
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(source, "rb") as old, open(temporary, "wb") as new:
+            (length,) = struct.unpack("<Q", old.read(8))
+            header = json.loads(old.read(length))
+            header["__metadata__"] |= changed
+            new.write(_encoded(header))
+            shutil.copyfileobj(old, new)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def read_metadata(path: Path | str) -> dict[str, Any]:
     """A checkpoint's header, without its weights and without torch.
 
@@ -132,6 +157,22 @@ def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict
     return model.to(device).eval(), metadata
 
 
+def origin(path: Path | str) -> dict[str, str]:
+    """What provenance says of a checkpoint that a run starts from: `path`, `sha256`, `weights_sha256`."""
+    return {"path": str(path), "sha256": sha256(path), "weights_sha256": weights_sha256(path)}
+
+
+def weights_sha256(path: Path | str) -> str:
+    """Hash of a checkpoint's weights without the header's entries: equal for equal weights under other names."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        digest = hashlib.sha256(_encoded({key: value for key, value in header.items() if key != "__metadata__"}))
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def initialise(network: "torch.nn.Module", path: Path | str) -> None:
     """Give a network that `build` made the weights of a checkpoint, to train on from there.
 
@@ -153,7 +194,10 @@ def initialise(network: "torch.nn.Module", path: Path | str) -> None:
 def _in_order(data: bytes) -> bytes:
     """Sort a safetensors header: the library writes metadata in an order that differs from process to process."""
     (length,) = struct.unpack("<Q", data[:8])
-    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    encoded = header.encode()
+    return _encoded(json.loads(data[8 : 8 + length])) + data[8 + length :]
+
+
+def _encoded(header: dict[str, Any]) -> bytes:
+    encoded = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     encoded += b" " * (-len(encoded) % 8)
-    return struct.pack("<Q", len(encoded)) + encoded + data[8 + length :]
+    return struct.pack("<Q", len(encoded)) + encoded

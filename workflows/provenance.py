@@ -1,5 +1,6 @@
 """Where a number comes from: commit, versions, hardware and hashes of files."""
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -25,6 +26,17 @@ def sha256(path: Path | str) -> str:
     """Hash of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def code() -> str:
+    """One hash of all source files that weights depend on: networks, data, training. As they are when first asked."""
+    folders = ("ipt_models", "baselines", "workflows/data", "workflows/training")
+    files = sorted(path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    listed = "".join(
+        f"{path.relative_to(ROOT).as_posix()} {sha256(path)}\n" for path in (*files, ROOT / "workflows/models.py")
+    )
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def commit() -> dict[str, Any]:
@@ -86,6 +98,7 @@ def record(data: Iterable[Path | str] = (), **facts: Any) -> dict[str, Any]:
     return {
         **facts,
         **commit(),
+        "code": code(),
         "versions": versions(),
         "hardware": hardware(),
         "data": {Path(path).name: sha256(path) for path in data},

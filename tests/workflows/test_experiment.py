@@ -100,6 +100,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ),
         ({"models__0__variant": "bicubic"}, ["models[0].variant", "'bicubic'", "allowed"]),
         ({"models__2__name": "ipt"}, ["two models are named 'ipt'"]),
+        ({"models__2__contrastive": {"weight": 0}}, ["'ipt' and 'ipt-contrastive' are the same training"]),
         ({"models__2__name": "bicubic"}, ["two models are named 'bicubic'"]),
         ({"models__2__name": "a/b"}, ["models[2].name", "a/b"]),
         ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
@@ -154,6 +155,8 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     for changes in ({"training__log_every": 7}, {"name": "other"}, {"evaluation__threads": 2}, {"data__cache_mb": 1}):
         assert digest(**changes) == plain, changes
     assert digest(fractions=[0.1, 0.2, 1.0]) == plain
+    lone = changed(models=[{**SMALL["models"][1], "contrastive": {"weight": 0}}])
+    assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,11 @@ rule train:
         resume=f"{OUT}/resume/{{run}}",
         out=subpath(output.model, parent=True),
         spec=SPEC,
+        experiments=EXPERIMENT.folder.parent.as_posix(),
     message:
         "Training {wildcards.run}"
     shell:
         "python -m workflows.training --experiment {params.spec} --run {wildcards.run} --root {params.root:q}"
         " --fraction {input.fraction} --validation {input.validation} --out {params.out} --resume {params.resume}"
+        " --reuse {params.experiments}"
         " 2> {log}"

@@ -2,10 +2,13 @@
 
 import argparse
 import difflib
+import os
+import shutil
 import sys
 from pathlib import Path
 
-from workflows import experiment
+from workflows import experiment, models, provenance
+from workflows.training import reuse
 
 
 def main() -> int:
@@ -22,6 +25,11 @@ def main() -> int:
         "--resume", type=Path, required=True, help="folder for checkpoints; goes on from one found there"
     )
     parser.add_argument("--init", type=Path, help="a model.safetensors whose weights the run starts from")
+    parser.add_argument(
+        "--reuse",
+        type=Path,
+        help="folder of experiments: a finished run of the same training found there is copied instead of trained again",
+    )
     arguments = parser.parse_args()
 
     try:
@@ -33,12 +41,23 @@ def main() -> int:
         hint = f"did you mean {near[0]}?" if near else f"its runs: {', '.join(runs)}"
         return _fail(f"no run {arguments.run!r} in {arguments.experiment}; {hint}")
 
-    from workflows import models
+    run = runs[arguments.run]
+    provenance.code()  # the code that trains is what is on disk now, not what is there hours later
+    started_by_another = "LOCAL_RANK" in os.environ  # which looked already, and trains
+    if arguments.reuse and run.training.reuse and not started_by_another:
+        tables = (arguments.fraction, arguments.validation)
+        origin = reuse.find(run, tables, arguments.reuse, arguments.out, arguments.init)
+        if origin is not None:
+            reuse.take(origin, run, arguments.out, arguments.init)
+            shutil.rmtree(arguments.resume, ignore_errors=True)
+            print(f"{run.name}: the same training as {origin}, copied", flush=True)
+            return 0
+
     from workflows.training import checkpoint, loop  # after the checks: torch and Lightning take seconds to import
 
     try:
         loop.train(
-            runs[arguments.run],
+            run,
             arguments.root,
             arguments.fraction,
             arguments.validation,

@@ -80,8 +80,8 @@ def train(
     origin = None
     if init is not None:
         models.initialise(network, init)
-        origin = {"path": str(init), "sha256": provenance.sha256(init)}
-    digest = run.digest if origin is None else f"{run.digest}-{origin['sha256'][:16]}"
+        origin = models.origin(init)
+    digest = run.digest if origin is None else f"{run.digest}-{origin['weights_sha256'][:16]}"
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)
     network = network.to(fabric.device, torch.float64 if precision == "64-true" else torch.float32)

@@ -187,7 +187,8 @@ def test_run_starts_from_given_weights_of_a_network_with_more_tasks(train, make_
     for name, tensor in after.state_dict().items():
         torch.testing.assert_close(tensor, kept[name], rtol=0, atol=1e-20)
     record = json.loads((folder / "provenance.json").read_text())
-    assert record["init"] == {"path": str(many), "sha256": provenance.sha256(many)}
+    assert record["init"] == models.origin(many)
+    assert record["init"]["sha256"] == provenance.sha256(many)
     assert record["digest"] == header["digest"] != run.digest
 
 

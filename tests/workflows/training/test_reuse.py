@@ -1,0 +1,116 @@
+"""No training is done twice: a finished run of the same training is copied under the new name, and nothing else is."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workflows import models, provenance
+from workflows.training import reuse
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def results(tmp_path, train, make_run):
+    """One experiment with one finished run."""
+    train(make_run(), "results/micro/runs/ipt-100-seed-0")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def other_run(make_run):
+    """The same training in another experiment under another name, logged more often."""
+    run = make_run(log_every=1)
+    return run.model_copy(update={"experiment": "second", "model": "plain", "name": "plain-100-seed-0"})
+
+
+def find(run, images, results):
+    return reuse.find(run, (images.fraction, images.validation), results, results / "second" / "runs" / run.name)
+
+
+def test_copy_equals_what_a_training_would_have_written(results, other_run, images, train):
+    origin, copy = find(other_run, images, results), results / "second" / "runs" / other_run.name
+    assert origin == results / "micro" / "runs" / "ipt-100-seed-0"
+    reuse.take(origin, other_run, copy)
+    trained = train(other_run, "trained")
+    assert (copy / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert (copy / "train.csv").read_bytes() == (origin / "train.csv").read_bytes()
+    ours, theirs = (json.loads((folder / "provenance.json").read_text()) for folder in (copy, trained))
+    assert ours.pop("reused_from") == {"experiment": "micro", "run": "ipt-100-seed-0"}
+    for record in (ours, theirs):
+        record["training"] = {k: v for k, v in record["training"].items() if not k.endswith("_seconds")}
+    assert ours == theirs
+    assert sorted(path.name for path in copy.iterdir()) == ["model.safetensors", "provenance.json", "train.csv"]
+
+
+def test_copy_of_a_copy_names_the_run_that_was_trained(results, other_run, images):
+    copy = results / "second" / "runs" / other_run.name
+    reuse.take(find(other_run, images, results), other_run, copy)
+    third = other_run.model_copy(update={"experiment": "third"})
+    shutil.rmtree(results / "micro")
+    reuse.take(reuse.find(third, (images.fraction, images.validation), results, results / "x"), third, results / "x")
+    record = json.loads((results / "x" / "provenance.json").read_text())
+    assert record["reused_from"] == {"experiment": "micro", "run": "ipt-100-seed-0"}
+    assert models.read_metadata(results / "x" / "model.safetensors")["experiment"] == "third"
+
+
+def test_another_training_is_not_taken(results, other_run, images):
+    for change in ({"seed": 1}, {"tasks": ("sr3",)}, {"kwargs": {**other_run.kwargs, "depth": 2}}):
+        assert find(other_run.model_copy(update=change), images, results) is None, change
+
+
+def test_run_that_starts_from_other_weights_is_not_taken(results, other_run, images, train, make_run):
+    begins = results / "micro" / "runs" / "ipt-100-seed-0" / "model.safetensors"
+    models.copy(begins, results / "renamed.safetensors", {"experiment": "other"})
+    tuned = make_run(learning_rate=1e-4)
+    train(tuned, "results/micro/runs/tuned", init=begins)
+    tables = (images.fraction, images.validation)
+    assert reuse.find(tuned, tables, results, results / "x") is None
+    found = reuse.find(tuned, tables, results, results / "x", results / "renamed.safetensors")
+    assert found == results / "micro" / "runs" / "tuned", "equal weights under another name are equal"
+    reuse.take(found, tuned, results / "x", results / "renamed.safetensors")
+    record = json.loads((results / "x" / "provenance.json").read_text())
+    assert record["init"]["sha256"] == provenance.sha256(results / "renamed.safetensors")
+
+
+@pytest.mark.parametrize("what", ["data", "code", "versions"])
+def test_equal_config_with_other_data_code_or_versions_is_refused_aloud(what, results, other_run, images, capsys):
+    path = results / "micro" / "runs" / "ipt-100-seed-0" / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), what: "other"}))
+    assert find(other_run, images, results) is None
+    assert f"other {what}: not taken" in capsys.readouterr().out
+
+
+def test_changed_or_unfinished_origin_is_refused(results, other_run, images, capsys):
+    folder = results / "micro" / "runs" / "ipt-100-seed-0"
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    assert find(other_run, images, results) is None
+    assert "missing or changed" in capsys.readouterr().out
+    (folder / "provenance.json").write_text("{")
+    assert find(other_run, images, results) is None
+
+
+def test_command_copies_without_loading_torch(results, other_run, images, tmp_path):
+    from workflows import experiment
+
+    grid = {"name": "second", "models": [{"name": "plain", "variant": other_run.variant, "kwargs": other_run.kwargs}]}
+    grid["training"] = other_run.training.model_dump(mode="json", exclude_unset=True)
+    spec, out = tmp_path / "second.yaml", results / "second" / "runs" / other_run.name
+    experiment.write(experiment.parse(grid), spec)
+    arguments = ["--experiment", spec, "--run", other_run.name, "--root", images.root, "--fraction", images.fraction]
+    arguments += ["--validation", images.validation, "--out", out, "--resume", tmp_path / "r", "--reuse", results]
+    code = "import sys; from workflows.training.__main__ import main; "
+    code += "status = main(); sys.exit(status or 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "plain-100-seed-0: the same training as" in done.stdout
+    assert (
+        provenance.sha256(out / "model.safetensors")
+        == json.loads((out / "provenance.json").read_text())["weights_sha256"]
+    )

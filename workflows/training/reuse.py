@@ -1,0 +1,95 @@
+"""A finished run of the same training, found in another experiment, is copied instead of trained again. No torch here.
+
+Two runs are the same training when a repeat would give the same weights: equal digests (everything in the config that
+weights depend on), equal tables of training and validation images, equal weights to start from, equal code, equal versions
+of the packages. Machines may differ, as they may within one experiment; the copy's provenance keeps its origin's hardware,
+commit and hours, and names the origin under `reused_from`.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from workflows import models, provenance
+from workflows.experiment import Run
+
+SAME = ("data", "init", "code", "versions")  # beside the digest
+
+
+def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: Path | None = None) -> Path | None:
+    """The folder of a finished run of the same training, or None.
+
+    Prints a line for each run of equal config that cannot be taken, with the reason.
+
+    Args:
+        run: the run that is wanted.
+        tables: its tables of training and validation images.
+        results: folder of experiments, searched as `<experiment>/runs/<run>/`.
+        output: the run's own folder, which is not searched.
+        init: the checkpoint that the run starts from.
+    """
+    wanted: dict[str, Any] | None = None
+    for folder, found in _finished(results, output):
+        if str(found.get("digest")).split("-")[0] != run.digest:  # what follows names the weights it started from
+            continue
+        wanted = wanted or {
+            "data": {path.name: provenance.sha256(path) for path in tables},
+            "init": models.weights_sha256(init) if init else None,
+            "code": provenance.code(),
+            "versions": provenance.versions(),
+        }
+        theirs = {**found, "init": (found.get("init") or {}).get("weights_sha256")}
+        if differs := [key for key in SAME if theirs.get(key) != wanted[key]]:
+            print(f"{run.name}: {folder} is of equal config but other {' and '.join(differs)}: not taken", flush=True)
+        elif not _is_whole(folder, found):
+            print(f"{run.name}: {folder} is the same training, but its files are missing or changed", flush=True)
+        else:
+            return folder
+    return None
+
+
+def take(origin: Path, run: Run, output: Path, init: Path | None = None) -> None:
+    """Copy a finished run under another run's name: weights, train.csv and, last, provenance.json.
+
+    The weights' header and the provenance get the run's own names, so that the files equal those of a training here.
+    """
+    found = json.loads((origin / "provenance.json").read_text(encoding="utf-8"))
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return  # another process of this job copies
+    output.mkdir(parents=True, exist_ok=True)
+    names = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
+    models.copy(origin / "model.safetensors", output / "model.safetensors", names)
+    temporary = output / f".train.csv.{os.getpid()}"
+    shutil.copyfile(origin / "train.csv", temporary)
+    os.replace(temporary, output / "train.csv")
+    record = {
+        **found,
+        **names,
+        "config": run.model_dump(mode="json"),
+        "init": models.origin(init) if init else None,
+        "weights_sha256": provenance.sha256(output / "model.safetensors"),
+        "reused_from": found.get("reused_from") or {key: found[key] for key in ("experiment", "run")},
+    }
+    provenance.write_json(record, output / "provenance.json")
+
+
+def _finished(results: Path, output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(results.glob("*/runs/*/provenance.json")):
+        if path.parent.resolve() == output.resolve():
+            continue
+        try:
+            yield path.parent, json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            continue  # removed or replaced while this looks
+
+
+def _is_whole(folder: Path, found: dict[str, Any]) -> bool:
+    weights = folder / "model.safetensors"
+    return (
+        (folder / "train.csv").is_file()
+        and weights.is_file()
+        and provenance.sha256(weights) == found.get("weights_sha256")
+    )
