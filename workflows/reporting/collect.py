@@ -13,8 +13,6 @@ from workflows.reporting.settings import settings, twin
 
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 
-# The last tenth of the logged rows gives the final training loss: a single batch's is mostly noise.
-
 
 def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """All scores of the runs that have them, as text, so that no digit changes on the way.
@@ -123,8 +121,8 @@ def _facts(path: Path) -> dict[str, Any]:
             "temperature": contrastive.get("temperature"),
             "twin": twin(provenance["config"]),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
-            "interpolation_training_l1": training["interpolation_l1"]["training"],
-            "interpolation_validation_l1": training["interpolation_l1"]["validation"],
+            # Runs of before this was measured have no gap.
+            **{f"interpolation_{of}_l1": l1 for of, l1 in training.get("interpolation_l1", {}).items()},
             "train_hours": training["wall_seconds"] / 3600,
             "commit": provenance["commit"],
             "dirty": provenance["dirty"],
@@ -150,7 +148,8 @@ def _losses(path: Path) -> dict[str, float | None]:
 
 def _gap(row: dict[str, Any]) -> float | None:
     """Held-out L1 less what the training L1 would be on crops as hard as the held-out ones."""
-    if row.get("training_l1") is None or row.get("validation_l1") is None:
+    needed = ("training_l1", "validation_l1", "interpolation_training_l1", "interpolation_validation_l1")
+    if any(row.get(column) is None for column in needed):
         return None
     harder = row["interpolation_validation_l1"] / row["interpolation_training_l1"]
     return row["validation_l1"] - harder * row["training_l1"]

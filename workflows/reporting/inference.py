@@ -18,8 +18,6 @@ from workflows.reporting.statistics import (
 )
 from workflows.reporting.summary import common_images, per_seed
 
-LOSSES = ("train_l1", "validation_l1")
-
 # Less than this is no gain worth the name, however sure.
 NOTICEABLE = 0.05
 
@@ -177,25 +175,22 @@ def power_laws(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def gaps(runs: pd.DataFrame) -> pd.DataFrame:
-    """How far the loss on held-out images lies above the training loss, for each model and fraction.
+    """How far the loss on held-out images lies above that on a run's own, for each model and fraction.
 
-    Both are L1 on the 0-255 scale. Held-out crops may be harder or easier than the training images', so the gap is not zero
-    without overfitting; that it grows as data shrinks is the sign.
-
-    Columns: model, fraction, seeds, images, crops_per_image (how often each image was seen), train_l1, validation_l1, gap,
-    gap_low, gap_high (95 % t interval over seeds; empty with one).
+    Columns: model, fraction, seeds, images, crops_per_image (how often each image was seen), training_l1, validation_l1, gap
+    (see `collect_runs`), gap_low, gap_high (95 % t interval over seeds; empty with one).
     """
-    columns = ["model", "fraction", "seeds", "images", "crops_per_image", "train_l1", "validation_l1"]
-    columns += ["gap", "gap_low", "gap_high"]
-    if not {"validation_l1", "train_l1", "crops_per_image"} <= set(runs):
+    means = ["images", "crops_per_image", "training_l1", "validation_l1"]
+    columns = ["model", "fraction", "seeds", *means, "gap", "gap_low", "gap_high"]
+    if not {"gap", *means} <= set(runs):
         return pd.DataFrame(columns=columns)
-    known = runs.dropna(subset=["fraction", "train_l1", "validation_l1"])
+    known = runs.dropna(subset=["fraction", "gap"])
     rows = []
     for model in models(known):
         for fraction, here in known[known["model"] == model].groupby("fraction"):
-            gap = t_interval(here["validation_l1"] - here["train_l1"])
-            means = {c: here[c].astype("float64").mean() for c in ("images", "crops_per_image", *LOSSES)}
-            row = {"model": model, "fraction": fraction, "seeds": gap.count, **means}
+            gap = t_interval(here["gap"].astype("float64"))
+            row = {"model": model, "fraction": fraction, "seeds": gap.count}
+            row |= {column: here[column].astype("float64").mean() for column in means}
             rows.append(row | {"gap": gap.mean, "gap_low": gap.low, "gap_high": gap.high})
     return pd.DataFrame(rows, columns=columns)
 
@@ -204,8 +199,9 @@ def data_limits(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Whether data was what limited each model: its gain in dB from the smallest to the largest fraction.
 
     Columns: task, dataset, model, smallest, largest, gain, low, high (95 % t interval, paired by seed, or by image where
-    there is one seed: `over`), count, `crops_per_image` at the smallest fraction, `gap_smallest` and `gap_largest`
-    (held-out L1 over training L1, see `collect_runs`), `limiting`: the gain is at least 0.05 dB and its interval above 0.
+    there is one seed: `over`), count, `crops_smallest` and `crops_largest` (how often each image was seen), `gap_smallest` and
+    `gap_largest` (held-out over training L1, see `collect_runs`), `limiting`: the gain is at least 0.05 dB, its interval lies
+    above 0, and where the gap is known it is larger at the smallest fraction.
     """
     plain = common_images(results[results["setting"] == PLAIN])
     rows = []
@@ -227,10 +223,10 @@ def data_limits(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             row |= {"gain": gain.mean, "low": gain.low, "high": gain.high, "over": over, "count": gain.count}
             for name, fraction in (("smallest", smallest), ("largest", largest)):
                 of = runs[(runs["model"] == model) & (runs["fraction"] == fraction)]
-                has = {"gap", "crops_per_image"} <= set(runs)
-                row[f"gap_{name}"] = of["gap"].mean() if has else np.nan
-                if name == "smallest":
-                    row["crops_per_image"] = of["crops_per_image"].mean() if has else np.nan
-            rows.append(row | {"limiting": bool(gain.mean >= NOTICEABLE and gain.low > 0)})
-    columns = [*SCORED_ON, "model", "smallest", "largest", "gain", "low", "high", "over", "count", "crops_per_image"]
-    return pd.DataFrame(rows, columns=[*columns, "gap_smallest", "gap_largest", "limiting"])
+                for key, column in (("crops", "crops_per_image"), ("gap", "gap")):
+                    row[f"{key}_{name}"] = of[column].astype("float64").mean() if column in of else np.nan
+            no_gap = row["gap_smallest"] <= row["gap_largest"]
+            rows.append(row | {"limiting": bool(gain.mean >= NOTICEABLE and gain.low > 0 and not no_gap)})
+    columns = [*SCORED_ON, "model", "smallest", "largest", "gain", "low", "high", "over", "count"]
+    columns += ["crops_smallest", "crops_largest", "gap_smallest", "gap_largest"]
+    return pd.DataFrame(rows, columns=[*columns, "limiting"])

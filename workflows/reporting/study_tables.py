@@ -18,6 +18,11 @@ def _number(value: float, digits: int = 2, sign: str = "") -> str:
     return "–" if pd.isna(value) else f"{value:{sign}.{digits}f}".replace("-", "−")
 
 
+def count(value: float) -> str:
+    """A large number to three digits, a small one to one decimal."""
+    return "–" if pd.isna(value) else f"{value:.1f}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}"
+
+
 def _interval(low: float, high: float, digits: int = 2) -> str:
     return "–" if pd.isna(low) else f"{_number(low, digits)} to {_number(high, digits)}"
 
@@ -98,15 +103,16 @@ def data_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list
         for row in here.itertuples():
             cells = [names[row.model], f"{percent(row.smallest)} to {percent(row.largest)}", _number(row.gain, 3, "+")]
             cells += [_interval(row.low, row.high, 3), f"{row.count} {row.over}", "yes" if row.limiting else "no"]
-            rows.append([*cells, _number(row.crops_per_image, 0), _number(row.gap_smallest), _number(row.gap_largest)])
-        header = ["model", "from", "gain in dB", "95 % interval", "over", "data was limiting", "crops an image"]
+            cells += [f"{count(row.crops_smallest)} to {count(row.crops_largest)}"]
+            rows.append([*cells, f"{_number(row.gap_smallest, 2, '+')} to {_number(row.gap_largest, 2, '+')}"])
+        header = ["model", "from", "gain in dB", "95 % interval", "over", "data was limiting", "crops an image", "gap"]
         notes = [
-            "Data was limiting where the gain is at least 0.05 dB and its interval lies above 0.",
-            "Crops an image: at the smallest fraction. Gap: held-out minus training L1 on the 0-255 scale.",
+            "Data was limiting where the gain is at least 0.05 dB, its interval above 0, and the gap is larger with least data.",
+            "Crops an image: how often each image was seen. Gap: held-out over training L1, see the table of both losses.",
         ]
         if (here["over"] == "images").any():
             notes.append("Intervals over images hold for one training each: they say nothing about other seeds.")
-        blocks.append(_block(form, title, notes, [*header, "gap, smallest", "gap, largest"], rows))
+        blocks.append(_block(form, title, notes, header, rows))
         on = (laws["task"] == here["task"].iloc[0]) & (laws["dataset"] == here["dataset"].iloc[0])
         blocks.append(_law_block(form, title, laws[on], names))
     return blocks
@@ -128,17 +134,17 @@ def gap_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[
     names, rows = labels(runs), []
     found = gaps(runs)
     for row in found.itertuples():
-        cells = [names[row.model], percent(row.fraction), _number(row.images, 0), _number(row.crops_per_image, 1)]
-        cells += [_number(row.train_l1), _number(row.validation_l1), _number(row.gap, 2, "+")]
+        cells = [names[row.model], percent(row.fraction), _number(row.images, 0), count(row.crops_per_image)]
+        cells += [_number(row.training_l1), _number(row.validation_l1), _number(row.gap, 2, "+")]
         rows.append([*cells, _interval(row.gap_low, row.gap_high), str(row.seeds)])
     if not rows:
         return []
     header = ["model", "data", "images", "crops an image", "training L1", "held-out L1", "gap"]
     notes = [
-        "L1 on the 0-255 scale, without the contrastive term; the training loss is the mean of the last tenth of the log. "
-        "Crops an image: how often a run took a crop from each of its images.",
-        "Held-out crops are not as hard as the training images', so a gap at all data is no sign of overfitting; a gap that "
-        "grows as data shrinks is.",
+        "L1 on the 0-255 scale after the last step, on fixed crops of a run's own images and of held-out ones. Crops an image: "
+        "how often a run took a crop from each of its images.",
+        "Gap: held-out L1 less what the training L1 would be on crops as hard as the held-out ones, their difficulty taken from "
+        "interpolation. Above zero: what was learned holds for the run's own images more than for others.",
     ]
     if (found["seeds"] == 1).any():
         notes.append("One seed gives no interval.")

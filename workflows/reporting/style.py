@@ -72,27 +72,47 @@ def panels(keys: list, height: float = 2.45) -> tuple[Figure, dict]:
     return figure, dict(zip(keys, axes.flat, strict=False))
 
 
+def logarithmic(fractions: Iterable[float]) -> bool:
+    """Whether fractions stand on a logarithmic axis: where they span more than a decade."""
+    return max(fractions) / min(fractions) > 10
+
+
 def fraction_axis(ax: Axes, fractions: Iterable[float], runs: pd.DataFrame) -> None:
     """Ticks at the trained fractions with their number of images; logarithmic where they span more than a decade."""
     fractions = np.array(sorted(fractions))
     images = runs.groupby("fraction")["images"].max() if "images" in runs else pd.Series(dtype="float64")
     place = fractions
-    if fractions.max() / fractions.min() > 10:
+    if logarithmic(fractions):
         ax.set_xscale("log")
         place = np.log(fractions)
     names = []
     room = 0.075 * np.ptp(place)
-    for number, fraction in enumerate(fractions):
+    named = np.inf
+    # From the right, so that the last tick always has its name; one too close to the next name goes without.
+    for fraction, here in zip(fractions[::-1], place[::-1], strict=True):
         count = images.get(fraction)
         name = f"{100 * fraction:g}" + ("" if pd.isna(count) else f"\n{thousands(count)}")
-        # The last tick always has its name; one too close to the next or to the last goes without.
-        crowded = number + 1 < len(place) and min(place[number + 1] - place[number], place[-1] - place[number]) < room
-        names.append("" if crowded else name)
+        crowded = named - here < room
+        named = named if crowded else here
+        names.insert(0, "" if crowded else name)
     ax.xaxis.set_major_locator(FixedLocator(fractions))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(fractions, names)
     if ax.get_subplotspec().is_last_row():
         ax.set_xlabel("share of the training images in %" + ("\nand their number" if images.notna().any() else ""))
+
+
+def side_by_side(values: pd.Series, number: int, of: int, log: bool, span: float) -> pd.Series:
+    """Places on an axis, moved a little sideways, so that the bars of several models at one place are all seen.
+
+    Args:
+        values: where the points belong.
+        number, of: which model it is, and of how many.
+        log: whether the axis is logarithmic.
+        span: length of the axis, of its logarithm where it is logarithmic.
+    """
+    shift = 0.005 * span * (number - (of - 1) / 2)
+    return values * np.exp(shift) if log else values + shift
 
 
 def thousands(count: float) -> str:

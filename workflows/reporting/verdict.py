@@ -17,7 +17,7 @@ from workflows.reporting.inference import (
 )
 from workflows.reporting.records import labels, models, percent
 from workflows.reporting.statistics import ALREADY, NONE, OVERTAKES, UNRESOLVED
-from workflows.reporting.study_tables import published
+from workflows.reporting.study_tables import count, published
 from workflows.reporting.summary import summarise
 from workflows.reporting.twins import gains
 
@@ -63,35 +63,69 @@ def _overtaking(results: pd.DataFrame, runs: pd.DataFrame) -> str:
     if len(fractions) < 2:
         return f"On {dataset} everything is trained on {percent(fractions[0])} of the images, so data is not compared: {lead}."
     span = f"from {percent(fractions[0])} to {percent(fractions[-1])} of the images"
-    limits = data_limits(results, runs)
-    if len(limits) and not limits["limiting"].any():
-        top = limits.loc[limits["gain"].idxmax()]
-        return (
-            f"Data was not limiting on {dataset}: {span} no model's gain is both noticeable and told from zero (the largest is "
-            f"{names[top['model']]}'s {_decibel(top)}), so a crossover caused by data cannot be seen here; {lead}."
-        )
     ours, others = _best(table, transformers(runs), fractions[-1]), _best(table, rivals(runs), fractions[-1])
+    limits = data_limits(results, runs)
+    limited = limits[limits["limiting"]]
+    if len(limits) and limited.empty:
+        return (
+            f"Data was not limiting on {dataset}: {span} no model has a gain that is noticeable and told from zero, with a gap "
+            f"between held-out and training loss that closes ({_most(limits, names)}), so a crossover caused by data cannot be "
+            f"seen here; {lead}."
+        )
+    data = (
+        f"Data was limiting {_whom(limited, limits, names)} on {dataset} ({_most(limited, names)})"
+        if len(limits)
+        else ""
+    )
     if ours is None or others is None:
-        return f"On {dataset} no IPT stands beside another network {span}, so there is no crossing to look for: {lead}."
+        none = f"on {dataset} no IPT stands beside another network {span}, so there is no crossing to look for"
+        return f"{'; '.join(filter(None, [data, none, lead]))}."
     found = crossovers(results, runs)
     found = found[(found["model"] == ours) & (found["other"] == others)]
     if found.empty:
-        return f"On {dataset} {names[ours]} and {names[others]} share no two fractions, so no crossing is computed: {lead}."
-    return f"On {dataset} {_crossing(found.iloc[0], names, fractions)}; {lead}."
+        crossing = f"{names[ours]} and {names[others]} share no two fractions, so no crossing is computed"
+    elif limited["model"].isin([ours, others]).any() or limits.empty:
+        crossing = _crossing(found.iloc[0], names, fractions)
+    else:
+        crossing = f"it limited neither {names[ours]} nor {names[others]}, so there is no crossover caused by data between them"
+    return f"{'; '.join(filter(None, [data, crossing, lead]))}."
+
+
+def _whom(limited: pd.DataFrame, limits: pd.DataFrame, names: dict[str, str]) -> str:
+    if len(limited) == len(limits):
+        return "for all models" if len(limits) > 1 else f"for {names[limits['model'].iloc[0]]}"
+    others = [names[model] for model in limits.loc[~limits["limiting"], "model"]]
+    return f"for {_list([names[model] for model in limited['model']])}, not for {_list(others)},"
+
+
+def _list(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _most(limits: pd.DataFrame, names: dict[str, str]) -> str:
+    """The largest gain by data, with what else tells whether data limited that model."""
+    top = limits.loc[limits["gain"].idxmax()]
+    text = f"the largest gain is {names[top['model']]}'s {_decibel(top)}"
+    if pd.notna(top["gap_smallest"]):
+        text += f", its gap goes from {_signed(top['gap_smallest'])} to {_signed(top['gap_largest'])} (L1, 0-255)"
+    if pd.notna(top["crops_smallest"]):
+        text += f" and each image was seen {count(top['crops_smallest'])} to {count(top['crops_largest'])} times"
+    return text
 
 
 def _crossing(found: pd.Series, names: dict[str, str], fractions: list[float]) -> str:
-    ours, others, seeds = names[found["model"]], names[found["other"]], found["seeds"]
+    ours, others = names[found["model"]], names[found["other"]]
+    seeds = f"{found['seeds']} seeds"
+    if len(found["fractions"].split()) < len(fractions):
+        seeds += f" at {_list([share.replace('%', ' %') for share in found['fractions'].split()])}"
     span = "" if pd.isna(found["low"]) else f"{percent(round(found['low'], 3))} to {percent(round(found['high'], 3))}"
     if found["status"] == UNRESOLVED:
-        return f"it is not resolved whether {ours} overtakes {others}: the interval covers the range {span} ({seeds} seeds)"
+        return f"it is not resolved whether {ours} overtakes {others}: the interval covers the range {span} ({seeds})"
     if found["status"] == OVERTAKES:
-        hedge = "one seed, so no interval" if seeds == 1 else f"95 % interval {span}, {seeds} seeds"
+        hedge = "one seed, so no interval" if found["seeds"] == 1 else f"95 % interval {span}, {seeds}"
         return f"{ours} overtakes {others} at {percent(round(found['fraction'], 3))} of the images ({hedge})"
-    told = (
-        f"{seeds} seeds tell them apart everywhere" if not span else f"{seeds} seeds do not tell them apart from {span}"
-    )
-    hedge = "one seed, so no interval" if seeds == 1 else told
+    told = f"{seeds} tell them apart everywhere" if not span else f"{seeds} do not tell them apart from {span}"
+    hedge = "one seed, so no interval" if found["seeds"] == 1 else told
     if found["status"] == ALREADY:
         return f"{ours} is ahead of {others} already at {percent(fractions[0])} of the images ({hedge})"
     assert found["status"] == NONE
@@ -112,11 +146,17 @@ def _lead(results: pd.DataFrame, runs: pd.DataFrame, fraction: float) -> str:
     if len(means) == 1:
         return f"{names[means.index[0]]} reaches {means.iloc[0]:.2f} dB at {percent(fraction)}"
     first, second = means.index[:2]
+    ahead = means.iloc[0] - means.iloc[1]
     found = differences(results, runs)
     found = found[
         (found["fraction"] == fraction) & found["model"].isin([first, second]) & found["other"].isin([first, second])
     ]
-    text = f"at {percent(fraction)} {names[first]} is first with {means.iloc[0]:.2f} dB, {means.iloc[0] - means.iloc[1]:.2f} dB "
+    if len(found):
+        # Of the seeds that both have.
+        ahead = found["difference"].iloc[0] * (1 if found["model"].iloc[0] == first else -1)
+    text = (
+        f"at {percent(fraction)} {names[first]} is first with {means.iloc[0]:.2f} dB, {_signed(ahead).lstrip('+')} dB "
+    )
     text += f"before {names[second]}"
     if found.empty or pd.isna(found["p"].iloc[0]):
         return f"{text}, from one seed each, so that the order may be the seeds'"
@@ -165,6 +205,7 @@ def _certainty(results: pd.DataFrame, here: pd.DataFrame, runs: pd.DataFrame) ->
         text = (
             f"Every point comes from {low if low == high else f'{low} to {high}'} seeds, which the intervals are over"
         )
+        text += ", so that points of one seed have none" if low == 1 else ""
     text = f"{text}; {_missing(runs)}"
     theirs = published(results, runs)
     theirs = theirs[(theirs["method"] == "IPT") & theirs["ours"].notna()]

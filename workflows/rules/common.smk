@@ -2,6 +2,7 @@
 
 from ipt_models.tasks import parse_task
 from workflows.evaluation.sets import parse_set
+from workflows.imports import sources
 from workflows.reporting import contents
 
 SCORING = EXPERIMENT.evaluation
@@ -42,3 +43,8 @@ def title(picture):
 def saved(run):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
     return f"--save-images {OUT}/runs/{run}/images --images {' '.join(SHOWN)}" if SHOWN else ""
+
+
+def code(*modules):
+    """The report's sources that some of its modules work by: when one changes, what they made is made again."""
+    return sources((f"workflows.reporting.{module}" for module in modules), "workflows.reporting")

@@ -2,16 +2,10 @@
 
 from pathlib import Path
 
-from workflows.imports import sources
 from workflows.reporting import contents
 
 CODE = Path(workflow.basedir) / "workflows" / "reporting"
 FIGURES = contents.figures(EXPERIMENT)
-
-
-def code(*modules):
-    """The report's sources that some of its modules work by: when one changes, what they made is made again."""
-    return sources((f"workflows.reporting.{module}" for module in modules), "workflows.reporting")
 
 
 rule collect:
@@ -72,7 +66,7 @@ rule tables:
         runtime=30,
         gpu=0,
     params:
-        folder=f"{OUT}/tables",
+        folder=lambda wildcards, output: Path(output.csv[0]).parent,
     message:
         "Writing the tables"
     shell:

@@ -59,7 +59,7 @@ def test_the_verdict_stands_before_everything_else(page):
 
 def test_figures_come_with_caption_and_data_and_the_others_are_named(page):
     assert page.count("<figure") == 2
-    assert "the bands are 95 % t intervals over the seeds" in page.replace("\n", " ")
+    assert "bands and bars are 95 % t intervals over the seeds" in page.replace("\n", " ")
     assert page.count('download="PSNR against the share of the training images.csv"') == 1
     assert "Not drawn for this experiment" in page
     assert DRAWN["quality_cost"] in page

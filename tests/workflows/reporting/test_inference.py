@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workflows.reporting.ablation import effects, find_groups
-from workflows.reporting.inference import crossovers, data_limits, differences, power_laws
+from workflows.reporting.inference import crossovers, data_limits, differences, gaps, power_laws
 from workflows.reporting.records import ReportError
 from workflows.reporting.statistics import ALREADY, NONE, OVERTAKES, paired_difference
 from workflows.reporting.study_tables import costs, published
@@ -86,7 +86,24 @@ def test_networks_that_gain_nothing_from_data_are_not_limited_by_it(gathered):
     assert found.loc["edsr", "low"] > 0.4
     assert set(found["over"]) == {"seeds"}
     assert found.loc["edsr", "gap_smallest"] > found.loc["edsr", "gap_largest"]
-    assert found.loc["edsr", "crops_per_image"] == pytest.approx(2000 * 16 / 60, rel=1e-5)
+    assert found.loc["edsr", "crops_smallest"] == pytest.approx(2000 * 16 / 60, rel=1e-5)
+
+
+def test_a_gain_without_a_gap_is_no_sign_that_data_was_limiting(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), models=CROSSING, noise=0.005)
+    assert data_limits(results, runs).set_index("model").loc["ipt", "limiting"]
+    assert not data_limits(results, runs.assign(gap=runs["fraction"]))["limiting"].any()
+
+
+def test_gaps_stand_at_every_fraction_with_the_seeds_that_have_them(gathered):
+    _, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), models=CROSSING)
+    runs.loc[runs["run"].isin(["rdn-20-seed-1", "rdn-20-seed-2"]), "gap"] = None
+    found = gaps(runs).set_index(["model", "fraction"])
+    mine = runs[(runs["model"] == "ipt") & (runs["fraction"] == 0.2)]["gap"]
+    assert found.loc[("ipt", 0.2), "gap"] == pytest.approx(mine.mean())
+    assert found.loc[("ipt", 0.2), "gap_low"] < mine.mean() < found.loc[("ipt", 0.2), "gap_high"]
+    assert found.loc[("rdn", 0.2), "seeds"] == 1
+    assert np.isnan(found.loc[("rdn", 0.2), "gap_low"])
 
 
 def test_power_laws_say_why_there_is_none(gathered):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from workflows.reporting.ablation import effects
 from workflows.reporting.records import labels, percent
@@ -36,6 +37,7 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
         ax.errorbar(sure["effect"], sure["value"], xerr=half, fmt="none", color="0.2", capsize=2, linewidth=0.9)
         ax.axvline(0, color="0.35", linewidth=0.8)
         ax.invert_yaxis()
+        ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_xlabel(f"PSNR-Y minus {names[baseline]}'s in dB")
         ax.set_title(f"{TITLES.get(setting, setting)} ({dataset}, {task})", loc="left")
         ax.spines[["top", "right", "left"]].set_visible(False)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from workflows.reporting.records import labels
 from workflows.reporting.style import empty, legend, model_colors, model_markers, note, panels
@@ -69,6 +70,8 @@ def _draw_gains(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame, fractions: lis
         line = here[here["with"] == twin]
         color = colors[twin]
         single = line[line["level"] == ("seed" if over_seeds else "image")]
+        # A single seed is its own mean.
+        single = single[single.groupby("fraction")["gain"].transform("size") > 1]
         spread = _places(single, twins, fractions) + np.resize([-0.14, 0.08, -0.08, 0.14], len(single)) / len(twins)
         ax.plot(spread, single["gain"], ".", color=color, alpha=0.5, markersize=5, markeredgewidth=0)
         mean = line[line["level"] == "mean"]
@@ -96,6 +99,7 @@ def _draw_shares(ax: Axes, shares: pd.DataFrame, runs: pd.DataFrame, fractions: 
         )
         ax.plot(_places(mean, twins, fractions), 100 * mean[SHARE], markers[twin], color=colors[twin])
     ax.set_ylim(0, 115 * shares[SHARE].max())
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_ylabel("share in %")
     ax.set_title("λ · contrastive's share of the gradient", loc="left")
 

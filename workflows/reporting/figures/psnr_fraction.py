@@ -21,10 +21,12 @@ from workflows.reporting.style import (
     empty,
     fraction_axis,
     legend,
+    logarithmic,
     model_colors,
     model_markers,
     note,
     panels,
+    side_by_side,
 )
 from workflows.reporting.summary import common_images, summarise
 
@@ -45,7 +47,8 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
     if data["psnr_y"].notna().sum() == 0:
         return empty("No run is scored yet."), data
     data = mark_crossings(data, results, runs)
-    figure, axes = panels(list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True))))
+    keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
+    figure, axes = panels(keys, height=2.45 if len(keys) != 3 else 2.1)
     handles: dict = {}
     for (dataset, task), ax in axes.items():
         here = data[(data["dataset"] == dataset) & (data["task"] == task)]
@@ -96,28 +99,28 @@ def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
     colors, markers, names = model_colors(runs), model_markers(runs), labels(runs)
     handles = {}
     over_seeds = (here["band"] == OVER_SEEDS).any()
-    for model in models(runs):
+    trained = here["fraction"].dropna()
+    log = len(trained) > 0 and logarithmic(trained)
+    span = np.ptp(np.log(trained) if log else trained) if len(trained) else 0
+    shown = [model for model in models(runs) if here.loc[here["model"] == model, "psnr_y"].notna().any()]
+    for number, model in enumerate(shown):
         line = here[(here["model"] == model) & here["psnr_y"].notna()].sort_values("fraction")
-        if line.empty:
-            continue
+        line = line.assign(place=side_by_side(line["fraction"], number, len(shown), log, span))
         style = {"color": colors[model], "zorder": 3}
-        (handle,) = ax.plot(
-            line["fraction"], line["psnr_y"], marker=markers[model], markeredgecolor="white", mew=0.5, **style
-        )
+        (handle,) = ax.plot(line["place"], line["psnr_y"], marker=markers[model], mec="white", mew=0.5, **style)
         handles[names[model]] = handle
-        ax.fill_between(line["fraction"], line["low"], line["high"], color=colors[model], alpha=0.14, linewidth=0)
+        ax.fill_between(line["place"], line["low"], line["high"], color=colors[model], alpha=0.12, linewidth=0)
         sure = line.dropna(subset="low")
-        ax.vlines(sure["fraction"], sure["low"], sure["high"], color=colors[model], linewidth=0.8, alpha=0.6)
+        ax.vlines(sure["place"], sure["low"], sure["high"], color=colors[model], linewidth=1, alpha=0.7, zorder=2)
         if over_seeds:
             alone = line[line["low"].isna()]
-            ax.plot(alone["fraction"], alone["psnr_y"], markers[model], markerfacecolor="white", mew=0.9, **style)
+            ax.plot(alone["place"], alone["psnr_y"], markers[model], markerfacecolor="white", mew=0.9, **style)
     untrained = here[here["fraction"].isna() & here["psnr_y"].notna()]
     for dashes, reference in zip(REFERENCE_DASHES, untrained.itertuples(), strict=False):
         handles[names[reference.model]] = ax.axhline(
             reference.psnr_y, color=REFERENCE, linewidth=1, dashes=dashes, zorder=1
         )
     _mark(ax, here, runs)
-    trained = here["fraction"].dropna()
     if len(trained):
         fraction_axis(ax, trained.unique(), runs)
     else:
@@ -151,7 +154,7 @@ def _explain(data: pd.DataFrame) -> str:
     if (data["band"] == OVER_SEEDS).any():
         most = data.loc[data["band"] == OVER_SEEDS, "seeds"]
         count = f"{most.min()}" if most.min() == most.max() else f"{most.min()} to {most.max()}"
-        lines.append(f"Bands: 95 % t intervals over {count} seeds.")
+        lines.append(f"Bars and bands: 95 % t intervals over {count} seeds.")
         if data["at"].notna().any():
             lines.append("Diamonds: where a model overtakes, with 95 % intervals.")
         if (data["fraction"].notna() & (data["seeds"] == 1)).any():
