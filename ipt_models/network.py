@@ -55,7 +55,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(num_feat, num_feat, 5, padding=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
+        return x + self.conv2(F.relu_(self.conv1(x)))
 
 
 def make_head(num_feat: int) -> nn.Sequential:
@@ -95,9 +95,11 @@ class Attention(nn.Module):
         if query is key and key is value:
             return self.in_proj(query).chunk(3, dim=-1)
         if query is key:
-            return *F.linear(query, weight[: 2 * dim]).chunk(2, dim=-1), F.linear(value, weight[2 * dim :])
+            both, last = weight.split((2 * dim, dim))
+            return *F.linear(query, both).chunk(2, dim=-1), F.linear(value, last)
         if key is value:
-            return F.linear(query, weight[:dim]), *F.linear(key, weight[dim:]).chunk(2, dim=-1)
+            first, both = weight.split((dim, 2 * dim))
+            return F.linear(query, first), *F.linear(key, both).chunk(2, dim=-1)
         return tuple(F.linear(x, w) for x, w in zip((query, key, value), weight.chunk(3), strict=True))
 
 
@@ -110,7 +112,7 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(4 * embed_dim, embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.relu(self.fc1(x)))
+        return self.fc2(F.relu_(self.fc1(x)))
 
 
 def add(x: Tensor, embedding: Tensor | None) -> Tensor:
