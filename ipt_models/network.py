@@ -86,7 +86,7 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, N, D) each -> (B, N, D); `bias` (1, heads, N, N) is added to the logits."""
         q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in self.project(query, key, value))
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, heads, N, D/heads)
+        x = attend(q, k, v, bias)  # (B, heads, N, D/heads)
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
@@ -101,6 +101,15 @@ class Attention(nn.Module):
             first, both = weight.split((dim, 2 * dim))
             return F.linear(query, first), *F.linear(key, both).chunk(2, dim=-1)
         return tuple(F.linear(x, w) for x, w in zip((query, key, value), weight.chunk(3), strict=True))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """torch's fused attention; on a CPU in float32, where its bfloat16 kernel takes three to eight times as long backward."""
+    if q.dtype != torch.bfloat16 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    bias = None if bias is None else bias.float()
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=bias).to(q.dtype)
 
 
 class MLP(nn.Module):
