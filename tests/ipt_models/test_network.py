@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from benchmarks.mha_reference import ReferenceIPT
 from ipt_models import IPT, build
-from ipt_models.network import Attention
+from ipt_models.network import Attention, attend
 from ipt_models.official import load_official, official_name, to_official
 from ipt_models.tasks import parse_task
 from tests.conftest import FIXTURES
@@ -321,3 +321,13 @@ def test_wrong_inputs_are_named():
         model(image(model))
     with pytest.raises(ValueError, match=r"\(B, 3, 12, 12\).*restore"):
         model(torch.rand(1, 3, 24, 24), "sr2")
+
+
+def test_attention_in_bfloat16_on_a_cpu_rounds_only_its_inputs_and_its_result():
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 16, 4).bfloat16() for _ in range(3))
+    expected = torch.softmax(q.float() @ k.float().mT / 2, -1) @ v.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = attend(q, k, v, None)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y, expected.bfloat16(), rtol=2**-7, atol=1e-6)
