@@ -6,11 +6,10 @@ floats and, with MATLAB's two roundings, as uint8.
 """
 
 import argparse
-import json
-import platform
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -20,48 +19,50 @@ import baselines.basicsr_alias  # noqa: F401
 from basicsr.utils.matlab_functions import imresize
 
 from baselines.bicubic import bicubic_resize
+from benchmarks.hardware import report
 
 TIMES_FASTER = 50
 
 
 def main() -> int:
-    """Measure, print one line of JSON, and fail below the aim."""
+    """Measure, write the table, and fail below the aim."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crops", type=int, default=64)
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--scale", type=int, default=2, help="by how much to reduce")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/bicubic.csv"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     pixels = torch.randint(0, 256, (options.crops, 3, options.size, options.size), dtype=torch.uint8)
     floats = pixels / 255
     sides = {
-        "basicsr": lambda: torch.stack([imresize(image, 1 / options.scale) for image in floats]),
-        "float": lambda: bicubic_resize(floats, 1 / options.scale),
-        "uint8": lambda: bicubic_resize(pixels, 1 / options.scale),
+        "basicsr imresize": lambda: torch.stack([imresize(image, 1 / options.scale) for image in floats]),
+        "ours, float": lambda: bicubic_resize(floats, 1 / options.scale),
+        "ours, uint8": lambda: bicubic_resize(pixels, 1 / options.scale),
     }
-    difference = float((sides["float"]() - sides["basicsr"]()).abs().max())
+    difference = float((sides["ours, float"]() - sides["basicsr imresize"]()).abs().max())
     seconds = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, side in sides.items():
             seconds[name].append(timed(side))
     wall, processor = ({name: min(t[i] for t in times) for name, times in seconds.items()} for i in (0, 1))
-    faster = {name: wall["basicsr"] / wall[name] for name in ("float", "uint8")}
-    print(
-        json.dumps(
-            {
-                "milliseconds": {name: round(1000 * value, 2) for name, value in wall.items()},
-                "processor_milliseconds": {name: round(1000 * value, 2) for name, value in processor.items()},
-                "times_faster": {name: round(value, 1) for name, value in faster.items()},
-                "largest_difference": difference,
-                "threads": options.threads,
-                "processor": platform.processor() or platform.machine(),
-                "torch": torch.__version__,
-            }
-        )
-    )
-    return int(min(faster.values()) < TIMES_FASTER)
+    rows = [
+        {
+            "crops": options.crops,
+            "size": options.size,
+            "scale": options.scale,
+            "side": name,
+            "milliseconds": 1000 * wall[name],
+            "processor_milliseconds": 1000 * processor[name],
+            "times_faster": wall["basicsr imresize"] / wall[name],
+            "largest_difference": difference if name == "ours, float" else None,
+        }
+        for name in sides
+    ]
+    report(rows, options.out, options.threads)
+    return int(min(row["times_faster"] for row in rows[1:]) < TIMES_FASTER)
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

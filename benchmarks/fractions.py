@@ -4,7 +4,6 @@ Run as `python -m benchmarks.fractions`. It calls the same command as the workfl
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import tempfile
 import time
 from hashlib import sha256
 from pathlib import Path
+
+from benchmarks.hardware import report
 
 LIMITS = {"seconds": 10, "gigabytes": 1}
 
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=1_281_167)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--fraction", type=float, default=0.6)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/fractions.csv"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         manifest, validation, out = (Path(folder, name) for name in ("manifest.csv", "validation.csv", "fraction.csv"))
@@ -32,8 +34,9 @@ def main() -> int:
         seconds = time.perf_counter() - started
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     gigabytes = usage.ru_maxrss * 1024 / 1e9
-    measured = {"seconds": seconds, "processor_seconds": usage.ru_utime + usage.ru_stime, "gigabytes": gigabytes}
-    print(json.dumps({"images": options.images} | {name: round(value, 2) for name, value in measured.items()}))
+    row = {"images": options.images, "classes": options.classes, "fraction": options.fraction}
+    row |= {"seconds": seconds, "processor_seconds": usage.ru_utime + usage.ru_stime, "gigabytes": gigabytes}
+    report([row], options.out, threads=1)
     return 0 if seconds <= LIMITS["seconds"] and gigabytes <= LIMITS["gigabytes"] else 1
 
 

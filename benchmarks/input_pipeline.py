@@ -8,14 +8,12 @@ processes) hardly. Nothing decoded is kept from one block of images to the next,
 
 import argparse
 import io
-import json
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +24,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.hardware import report
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import scan
@@ -69,9 +68,12 @@ def _one_thread(_: int) -> None:
     import basicsr.utils.matlab_functions  # noqa: F401
 
 
+def batches(root: Path, table: pd.DataFrame, workers: int, crops_per_image: int) -> Batches:
+    return Batches(table, root, [f"sr{SCALE}"], PATCH, BATCH, 0, crops_per_image, workers=workers, cache_bytes=0)
+
+
 def ours(root: Path, table: pd.DataFrame, workers: int, crops_per_image: int) -> Iterator[int]:
-    batches = Batches(table, root, [f"sr{SCALE}"], PATCH, BATCH, 0, crops_per_image, workers=workers, cache_bytes=0)
-    stream = batches.iterate()
+    stream = batches(root, table, workers, crops_per_image).iterate()
     try:
         for batch in stream:
             x, _ = make_pairs(batch, PATCH, seed=0)
@@ -138,8 +140,9 @@ def decoders() -> dict[str, Callable[[bytes], object]]:
     return found
 
 
-def compare_decoders(files: list[Path], rounds: int) -> dict[str, float]:
-    """Milliseconds of one core for an image, the least of the rounds. Files that not all can decode are left out."""
+def compare_decoders(files: list[Path], rounds: int) -> list[dict[str, object]]:
+    """A row a library: milliseconds of one core for an image, the least of the rounds. Files that one of them cannot
+    decode are left out."""
     contents, found = [file.read_bytes() for file in files], decoders()
 
     def decodes(data: bytes) -> bool:
@@ -155,7 +158,16 @@ def compare_decoders(files: list[Path], rounds: int) -> dict[str, float]:
             for data in contents:
                 decode(data)
             times[name].append((time.process_time() - started) / len(contents) * 1000)
-    return {name: round(min(values), 3) for name, values in times.items()}
+    packages = {"PIL": "pillow", "OpenCV": "opencv-python-headless"}
+    return [
+        {
+            "library": name,
+            "version": version(packages.get(name, name)),
+            "images": len(contents),
+            "milliseconds_per_image": min(values),
+        }
+        for name, values in times.items()
+    ]
 
 
 def main() -> int:
@@ -166,6 +178,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-decoders", action="store_true", help="leave the comparison of decoding libraries out")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured"), help="folder for the tables")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -179,31 +192,36 @@ def main() -> int:
     for _ in range(options.rounds):
         for name, (make, warm_up) in pipelines.items():
             rounds[name].append(measure(make, options.seconds, warm_up))
-    result = {
-        name: {key: round(median(each[key] for each in found), 1) for key in found[0]} for name, found in rounds.items()
-    }
+    result = {name: {key: median(each[key] for each in found) for key in found[0]} for name, found in rounds.items()}
     fast, slow = result["ours"], result["per item"]
-    report = {
-        "settings": {"images": len(table), "workers": options.workers, "crops_per_image": options.crops_per_image},
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "opencv": cv2.__version__},
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
-        "pipelines": result,
-        "times_per_item": {key: round(fast[key] / slow[key], 1) for key in list(fast)[:2]},
+    settings = {"images": len(table), "workers": options.workers}
+    crops = {"ours": options.crops_per_image, "ours, one crop an image": 1, "per item": 1}
+    stated = {
+        name: batches(options.root, table, options.workers, crops[name]).bytes_per_worker / 1e6
+        for name in pipelines
+        if name != "per item"
     }
+    rows = [
+        {
+            **settings,
+            "pipeline": name,
+            "crops_per_image": crops[name],
+            **measured,
+            "stated_megabytes_per_worker": stated.get(name),
+            "times_per_item": measured["pairs_per_second"] / slow["pairs_per_second"],
+            "load": os.getloadavg()[0],
+        }
+        for name, measured in result.items()
+    ]
+    report(rows, options.out / "input_pipeline.csv", options.workers)
     if not options.no_decoders:
         files = [options.root / path for path in table["path"][:150]]
-        report["decoding_milliseconds"] = compare_decoders(files, options.rounds)
-    print(json.dumps(report, indent=2))
+        report(compare_decoders(files, options.rounds), options.out / "decoders.csv", threads=1)
     met = (
-        fast["pairs_per_second"] >= PAIRS_PER_SECOND and report["times_per_item"]["pairs_per_second"] >= TIMES_PER_ITEM
+        fast["pairs_per_second"] >= PAIRS_PER_SECOND
+        and fast["pairs_per_second"] >= TIMES_PER_ITEM * slow["pairs_per_second"]
     )
     return 0 if met else 1
-
-
-def processor() -> str:
-    lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return lines[0].partition(":")[2].strip() if lines else platform.processor()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Run as `python -m benchmarks.large_images`. Networks are freshly initialised: me
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.hardware import report
 from workflows import models
 
 SIZES = {"2k": (1080, 2048), "4k": (2160, 4096), "8k": (4320, 7680)}
@@ -23,12 +23,13 @@ LIMIT_GIGABYTES = 3
 
 
 def main() -> int:
-    """Measure, print a line of JSON for each, and fail if the limit is passed."""
+    """Measure, write the table, and fail if the limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--models", nargs="+", default=[*REFERENCES, "edsr_tiny", "ipt_tiny"], help="variants at sr2")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/large_images.csv"))
     options = parser.parse_args()
-    worst = 0.0
+    rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for size in options.sizes:
             write_image(Path(scratch, size), *SIZES[size])
@@ -40,10 +41,12 @@ def main() -> int:
                 command = [sys.executable, "-m", "workflows.evaluation", "--model", str(source), "--threads", "1"]
                 command += ["--sets", f"large={Path(scratch, size)}", "--tasks", REFERENCES.get(model, "sr2")]
                 gigabytes, seconds = measure([*command, "--out", str(Path(scratch, "metrics.csv"))])
-                worst = max(worst, gigabytes)
-                line = {"size": size, "model": model, "gigabytes": round(gigabytes, 2), "seconds": round(seconds, 1)}
-                print(json.dumps(line), flush=True)
-    return int(worst > LIMIT_GIGABYTES)
+                height, width = SIZES[size]
+                row = {"size": size, "height": height, "width": width, "model": model}
+                rows.append(row | {"gigabytes": gigabytes, "seconds": seconds})
+                print(f"{size} by {model}: {gigabytes:.2f} GB, {seconds:.1f} s", flush=True)
+    report(rows, options.out, threads=1)
+    return int(max(row["gigabytes"] for row in rows) > LIMIT_GIGABYTES)
 
 
 def write_image(folder: Path, height: int, width: int) -> None:

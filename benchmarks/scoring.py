@@ -5,8 +5,6 @@ and SSIM; not the start of the process and its imports. Both sides are run in tu
 """
 
 import argparse
-import json
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ import cv2
 import torch
 
 import baselines.basicsr_alias  # noqa: F401  (before basicsr)
+from benchmarks.hardware import report
 from workflows.evaluation.inference import Restorer
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.score import score
@@ -25,7 +24,7 @@ LIMIT_SECONDS = 8
 
 
 def main() -> int:
-    """Measure, print one line of JSON, and fail if the limit is passed."""
+    """Measure, write the table, and fail if the limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", default=["Set5", "Set14", "B100"])
@@ -33,6 +32,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without-basicsr", action="store_true", help="measure the suite alone")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/scoring.csv"))
     options = parser.parse_args()
     jobs = plan(options.sets, options.tasks, options.data_root)
 
@@ -51,20 +51,19 @@ def main() -> int:
             torch.set_num_threads(options.threads)
             seconds["basicsr"].append(timed(lambda: with_basicsr(jobs), means, "basicsr"))
     best = {name: min(times) for name, times in seconds.items() if times}
-    print(
-        json.dumps(
-            {
-                "images": sum(len(job.samples) for job in jobs),
-                "seconds": {name: round(wall, 2) for name, (wall, _) in best.items()},
-                "processor_seconds": {name: round(processor, 2) for name, (_, processor) in best.items()},
-                "mean_psnr_y": {name: round(value, 3) for name, value in means.items()},
-                "threads": options.threads,
-                "machine": platform.machine(),
-                "torch": torch.__version__,
-                "opencv": cv2.__version__,
-            }
-        )
-    )
+    rows = [
+        {
+            "sets": " ".join(options.sets),
+            "tasks": " ".join(options.tasks),
+            "images": sum(len(job.samples) for job in jobs),
+            "pipeline": name,
+            "seconds": wall,
+            "processor_seconds": processor,
+            "mean_psnr_y": means[name],
+        }
+        for name, (wall, processor) in best.items()
+    ]
+    report(rows, options.out, options.threads)
     return int(best["suite"][0] > LIMIT_SECONDS)
 
 

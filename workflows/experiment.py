@@ -31,8 +31,9 @@ from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
+from workflows.evaluation.protocol import HeadError, nearest_head
+from workflows.evaluation.sets import SETS, fetchable, parse_set
 from workflows.evaluation.sets import check as check_sets
-from workflows.evaluation.sets import parse_set
 from workflows.sizes import SizeError, choose, sizes
 
 TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
@@ -94,10 +95,12 @@ class Data(Section):
     """Where training images come from and how they are fed."""
 
     source: Literal["dead_leaves", "image_folder"] = Field(
-        "dead_leaves", description="`dead_leaves` draws synthetic images; `image_folder` reads the folder `root`"
+        "dead_leaves", description="`dead_leaves` draws synthetic images; `image_folder` reads what lies in `root`"
     )
     root: Path | None = Field(
-        None, description="image folder; `train/<class>/` inside it gives classes, as in ImageNet (`image_folder`)"
+        None,
+        description="folder that holds ImageNet (`train/<class>/`, or its tar archives as they come), webdataset shards, "
+        "DIV2K (`DIV2K_train_HR/`) or any images (`image_folder`)",
     )
     count: PositiveInt = Field(300, description="number of images to draw (`dead_leaves`)")
     size: Annotated[int, Field(ge=64)] = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
@@ -114,7 +117,9 @@ class Data(Section):
     buffer_images: PositiveInt = Field(
         1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
     )
-    cache_mb: Annotated[int, Field(ge=0)] = Field(1024, description="memory for decoded images, in MB a process")
+    cache_mb: Annotated[int, Field(ge=0)] = Field(
+        1024, description="memory for decoded images, in MB a training process; its loader processes share it out"
+    )
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="loader processes a run; 0 loads in the training process"
     )
@@ -262,10 +267,24 @@ class Evaluation(Section):
     )
     gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
+    noise: Literal["clipped", "unclipped"] = Field(
+        "clipped", description="whether noisy inputs are clipped to 0-255; some papers do not"
+    )
+    download: bool = Field(
+        False,
+        description="fetch sets that are not below `data_root` and have a public address: "
+        + ", ".join(name for name, benchmark in SETS.items() if benchmark.download),
+    )
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="precision of scoring")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of scoring")
     threads: PositiveInt = Field(1, description="torch's threads of a scoring job")
     memory_mb: PositiveInt = Field(3000, description="memory a scoring job asks the scheduler for, in MB")
+
+    @model_validator(mode="after")
+    def _download_has_a_place(self):
+        if self.download and self.data_root is None:
+            raise ValueError("`download` needs `data_root`, the folder that the sets are fetched into")
+        return self
 
 
 class Picture(Section):
@@ -409,6 +428,11 @@ class Experiment(Section):
                 raise ValueError(
                     f"models: {other!r} and {run.model!r} are the same training under two names; one of them is enough"
                 )
+        for task in self.scored_tasks if self.models else ():
+            try:
+                nearest_head(parse_task(task), self.tasks, "each model")
+            except HeadError as error:
+                raise ValueError(f"evaluation.tasks: {error}") from None
         kinds = {parse_task(task).kind for task in self.scored_tasks}
         for reference in self.evaluation.references:
             if not (("sr" in kinds) if reference == "bicubic" else (kinds - {"sr"})):
@@ -523,11 +547,14 @@ def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
     if check_files:
         root = experiment.data.root
         if root is not None and not root.expanduser().is_dir():
+            hint = "; name the folder that holds it" if root.expanduser().is_file() else ""
             raise ConfigError(
-                f"The config is not valid:\n  data.root: {str(root)!r} is not a folder (seen from {os.getcwd()})"
+                f"The config is not valid:\n  data.root: {str(root)!r} is not a folder (seen from {os.getcwd()}){hint}"
             )
+        scored = experiment.evaluation
+        absent = fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.download else ()
         try:
-            check_sets(experiment.evaluation.sets, experiment.evaluation.data_root, experiment.scored_tasks)
+            check_sets(scored.sets, scored.data_root, experiment.scored_tasks, absent)
         except (ValueError, OSError) as error:
             raise ConfigError(f"The config is not valid:\n  evaluation.sets, evaluation.data_root: {error}") from None
     return experiment

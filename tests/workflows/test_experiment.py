@@ -118,6 +118,8 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "dept", "did you mean 'depth'"]),
         ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "num_blok", "did you mean 'num_block'"]),
         ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
+        ({"evaluation__tasks": ["sr2", "dn30"]}, ["evaluation.tasks", "trained on sr2", "no head for dn30"]),
+        ({"evaluation__download": True}, ["evaluation", "`download` needs `data_root`"]),
         (
             {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
             ["report.comparisons", "baby"],
@@ -129,6 +131,24 @@ def test_mistake_is_told_with_key_value_and_what_is_allowed(changes, said):
         parse(changed(**changes))
     for part in said:
         assert part in str(error.value)
+
+
+def test_unseen_noise_levels_are_scored_by_the_nearest_head():
+    config = parse(changed(tasks=["dn30"], evaluation__tasks=["dn10", "dn30", "dn70"], evaluation__references=[]))
+    assert config.scored_tasks == ["dn10", "dn30", "dn70"]
+
+
+def test_a_missing_set_is_no_mistake_where_it_may_be_fetched(tmp_path):
+    wanted = {"evaluation__sets": ["Set5"], "evaluation__data_root": str(tmp_path / "sets")}
+    with pytest.raises(ConfigError, match=r"no images below .*download --sets Set5 --data-root .*fetches it"):
+        parse(changed(**wanted))
+    parse(changed(**wanted, evaluation__download=True))
+
+
+def test_a_file_as_training_folder_is_told_with_what_would_be_right(tmp_path):
+    (tmp_path / "train.tar").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"train\.tar' is not a folder .*; name the folder that holds it"):
+        parse(changed(data={"source": "image_folder", "root": str(tmp_path / "train.tar")}))
 
 
 def test_all_mistakes_come_in_one_message():

@@ -73,7 +73,13 @@ def _manifest(options: argparse.Namespace) -> None:
     # Not an output of the workflow's rule: what it holds survives an interrupted or failed job.
     journal = out.with_name(f"{out.name}.partial")
     started = time.perf_counter()
-    images, rejected = manifest.scan(options.root, options.min_side, options.max_undecodable, journal, options.threads)
+    try:
+        images, rejected = manifest.scan(
+            options.root, options.min_side, options.max_undecodable, journal, options.threads
+        )
+    except manifest.UndecodableError as error:
+        manifest.write_table(error.rejected, rejected_path)
+        raise ValueError(f"{error}. All that were found so far stand in {rejected_path}") from None
     _, validation = fractions.split_validation(images, options.validation, options.seed)
     manifest.write_table(rejected, rejected_path)
     manifest.write_table(validation, options.out_validation)

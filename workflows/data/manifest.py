@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,18 @@ TOO_SMALL = "too small"
 
 _SPECIAL = re.compile('[",\r\n]')
 _CHUNK = 1024  # images between two writes of the journal
+
+
+class UndecodableError(ValueError):
+    """More undecodable images than are allowed.
+
+    Attributes:
+        rejected: those found so far; `REJECTED_COLUMNS`.
+    """
+
+    def __init__(self, message: str, rejected: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.rejected = rejected
 
 
 class Scan(NamedTuple):
@@ -67,7 +80,8 @@ def scan(
 
     Raises:
         FileNotFoundError: if there are no images.
-        ValueError: if too many images are undecodable, or none is usable.
+        UndecodableError: if too many images are undecodable.
+        ValueError: if none is usable.
     """
     entries = list_images(root)
     findings = _inspect_all(Path(root), entries, max_undecodable, journal, threads)
@@ -129,9 +143,11 @@ def _inspect_all(
     if findings:
         print(f"manifest: {len(findings)} of {len(entries)} images are known from {journal}", file=sys.stderr)
     unread = [entry for entry in entries if entry.path not in findings]
-    bad = {path: found.reason for path, found in findings.items() if found.reason}
+    bad = [(entry.path, entry.bytes, findings[entry.path].reason) for entry in entries if entry.path in findings]
+    bad = [row for row in bad if row[-1]]
     interval = 0.5 if sys.stderr.isatty() else 30
     bar = tqdm(total=len(entries), initial=len(findings), unit="image", desc="manifest", mininterval=interval)
+    told, started = 10 * len(findings) // len(entries), time.perf_counter()
     with (
         ThreadPoolExecutor(threads or os.cpu_count()) as pool,
         open(journal or os.devnull, "a", newline="", encoding="utf-8") as log,
@@ -142,17 +158,25 @@ def _inspect_all(
             for entry, found in zip(chunk, pool.map(lambda entry: _inspect(root, entry), chunk), strict=True):
                 findings[entry.path] = found
                 if found.reason:
-                    bad[entry.path] = found.reason
+                    bad.append((entry.path, entry.bytes, found.reason))
                 _write_journal(log, entry, found)
                 bar.update()
             log.flush()
             if len(bad) > max_undecodable * len(entries):
-                path, reason = next(iter(bad.items()))
-                raise ValueError(
+                path, _, reason = bad[0]
+                raise UndecodableError(
                     f"{len(bad)} of {len(entries)} images under {root} are undecodable, more than the "
                     f"{max_undecodable:.2%} allowed; the first is {path}: {reason}. Repair the source, or raise "
-                    "--max-undecodable"
+                    "data.max_undecodable (--max-undecodable)",
+                    pd.DataFrame(bad, columns=REJECTED_COLUMNS),
                 )
+            done = start + len(chunk)
+            tenths = 10 * len(findings) // len(entries)
+            if told < tenths < 10:  # where no bar is seen, as below a workflow that keeps it in a log
+                rate = done / (time.perf_counter() - started)
+                left = (len(unread) - done) / rate / 60
+                print(f"manifest: {10 * tenths} %  {rate:,.0f} images/s  {left:.0f} min left", flush=True)
+            told = tenths
     return findings
 
 

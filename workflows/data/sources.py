@@ -7,10 +7,13 @@ ImageNet as a folder, as the official tar of tars and as one tar a class gives t
 import itertools
 import os
 import re
+import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm import tqdm
 
 from workflows.data.decoding import IMAGE_SUFFIXES
 
@@ -41,9 +44,10 @@ class Entry(NamedTuple):
 def list_images(root: Path) -> list[Entry]:
     """List a source's images, sorted by path, whatever order the file system lists them in.
 
-    Understood are, in this order: a folder `train/` (classes are the folders in it) or `DIV2K_train_HR/`; tar archives
-    (the official ImageNet archive of archives, one archive a class, webdataset shards with the class in `.cls`), of which
-    those with `train` in their name count where there are any; any other folder of images (classes are its folders).
+    Understood are, in this order: a folder `train/` (classes are the folders in it) or `DIV2K_train_HR/` that holds images;
+    tar archives (the official ImageNet archive of archives, one archive a class, webdataset shards with the class in
+    `.cls`), of which those with `train` in their path count where there are any; any other folder of images (classes are
+    its folders).
 
     Raises:
         FileNotFoundError: if root is missing or holds no image.
@@ -53,12 +57,11 @@ def list_images(root: Path) -> list[Entry]:
     if not root.is_dir():
         raise FileNotFoundError(f"no folder of images at {root}")
     folder = next((name for name in TRAINING_FOLDERS if (root / name).is_dir()), None)
-    if folder:
-        entries = list(_folder(root, root / folder))
-    elif archives := _archives(root):
-        entries = [entry for archive in archives for entry in _archive(root, archive)]
-    else:
-        entries = list(_folder(root, root))
+    entries = _counted(_folder(root, root / folder)) if folder else []
+    if not entries and (archives := _archives(root)):
+        entries = _counted(entry for archive in archives for entry in _archive(root, archive))
+    elif not folder:
+        entries = _counted(_folder(root, root))
     if not entries:
         raise FileNotFoundError(
             f"no images under {root / (folder or '')}: expected train/<class>/*.JPEG, tar archives, or files that end in "
@@ -69,6 +72,12 @@ def list_images(root: Path) -> list[Entry]:
         if first.path == second.path:
             raise ValueError(f"{first.path} is in {root} twice ({first.archive} and {second.archive})")
     return entries
+
+
+def _counted(entries: Iterable[Entry]) -> list[Entry]:
+    """A list of them, with their number shown as it grows: listing a million files may take minutes."""
+    interval = 0.5 if sys.stderr.isatty() else 30
+    return list(tqdm(entries, unit="image", desc="list", mininterval=interval, leave=False))
 
 
 def _is_image(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from workflows.evaluation import origin
 from workflows.evaluation.protocol import Protocol
-from workflows.evaluation.sets import SETS, Job, SetError, plan
+from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, plan
 
 COLUMNS = (
     "experiment",
@@ -236,19 +237,29 @@ def download_command(arguments: Sequence[str]) -> int:
     able = [benchmark.name for benchmark in SETS.values() if benchmark.download]
     parser = argparse.ArgumentParser(
         prog="python -m workflows.evaluation download",
-        description=f"Fetch a benchmark set from its authors' address, checked by sha256. Known: {', '.join(able)}.",
+        description=f"Fetch benchmark sets from their public addresses, checked by sha256. Known: {', '.join(able)}.",
     )
     parser.add_argument("--sets", nargs="+", required=True, metavar="SET", choices=able)
     parser.add_argument("--data-root", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--receipts", type=Path, metavar="DIR", help="note each set's origin in DIR/<set>.json")
     args = parser.parse_args(arguments)
 
     from workflows.evaluation.download import fetch
 
+    archives: dict[tuple[str, str], dict[str, Path]] = {}  # one may hold several sets
     for name in args.sets:
-        rule = SETS[name].download
-        folder = args.data_root / rule["folder"]
-        fetch(rule["url"], rule["sha256"], folder)
-        print(f"{name} is in {folder}")
+        origin = SETS[name].download
+        parts = archives.setdefault((origin["url"], origin["sha256"]), {})
+        parts[origin.get("part", "")] = fetched_folder(SETS[name], args.data_root)
+    for (url, sha256), folders in archives.items():
+        fetch(url, sha256, folders)
+    for name in args.sets:
+        folder = fetched_folder(SETS[name], args.data_root)
+        if args.receipts:
+            args.receipts.mkdir(parents=True, exist_ok=True)
+            receipt = {"set": name, **SETS[name].download, "folder": str(folder.resolve())}
+            (args.receipts / f"{name}.json").write_text(json.dumps(receipt, indent=2) + "\n")
+        print(f"{name} is in {folder}", flush=True)
     return 0
 
 

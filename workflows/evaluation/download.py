@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -27,28 +28,35 @@ class DownloadError(OSError):
 
 
 def fetch(
-    url: str, sha256: str, folder: Path | str, tries: int = TRIES, pause: float = 2.0, progress: bool = True
+    url: str,
+    sha256: str,
+    folders: Mapping[str, Path],
+    tries: int = TRIES,
+    pause: float = 2.0,
+    progress: bool = True,
 ) -> None:
-    """Download a zip or tar archive and unpack its images into a new folder.
+    """Download a zip or tar archive and unpack its images into new folders.
 
-    The archive is kept nowhere unless it is the right one, and the folder appears when all of it is there. Leading
-    folders that all members share are left out.
+    The archive is used only if it is the right one, and a folder appears when all of it is there.
 
     Args:
         url: http, https or file.
         sha256: of the archive, in hexadecimal.
-        folder: where the images go; nothing happens if it exists.
+        folders: where the images of each part of the archive go. A part is a folder in it, or '' for all of it without
+            the leading folders that its members share. What exists is left alone; nothing is fetched if all does.
         tries: attempts before giving up; an answer such as 404 is not tried again.
         pause: seconds before the second attempt, doubled for each further one.
 
     Raises:
         DownloadError: unreachable, another checksum, not an archive, or a member that points outside its folder.
     """
-    folder = Path(folder)
-    if folder.exists():
+    folders = {part: Path(folder) for part, folder in folders.items() if not Path(folder).exists()}
+    if not folders:
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+    for folder in folders.values():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    first = next(iter(folders.values()))
+    with tempfile.TemporaryDirectory(prefix=f".{first.name}.", dir=first.parent) as scratch:
         archive = Path(scratch, "archive")
         for attempt in range(1, tries + 1):
             try:
@@ -68,8 +76,9 @@ def fetch(
             raise DownloadError(f"{url}: its sha256 is {found}, expected {sha256}; nothing was unpacked")
         unpacked = Path(scratch, "unpacked")
         unpacked.mkdir()
-        _unpack(archive, unpacked, url)
-        os.replace(_innermost(unpacked), folder)
+        _unpack(archive, unpacked, folders, url)
+        for part, folder in folders.items():
+            os.replace(unpacked / part if part else _innermost(unpacked), folder)
 
 
 def _download(url: str, path: Path, progress: bool) -> None:
@@ -89,24 +98,24 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unpack(archive: Path, folder: Path, url: str) -> None:
-    """Write an archive's images, after all of its members have been looked at."""
+def _unpack(archive: Path, folder: Path, parts: Collection[str], url: str) -> None:
+    """Write the images of an archive's parts, after all of its members have been looked at."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
                 members = [(m.filename, m.file_size, stat.S_ISLNK(m.external_attr >> 16), m) for m in file.infolist()]
-                _write(members, file.open, folder, url)
+                _write(members, file.open, folder, parts, url)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as file:
                 members = [(m.name, m.size, not (m.isfile() or m.isdir()), m) for m in file]
-                _write(members, file.extractfile, folder, url)
+                _write(members, file.extractfile, folder, parts, url)
         else:
             raise DownloadError(f"{url}: is neither a zip nor a tar archive")
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise DownloadError(f"{url}: its archive is damaged ({error})") from None
 
 
-def _write(members: list, opener, folder: Path, url: str) -> None:
+def _write(members: list, opener, folder: Path, parts: Collection[str], url: str) -> None:
     """Members are (name, size, whether neither file nor folder, the library's own description)."""
     for name, _, special, _ in members:
         path = PurePosixPath(name.replace("\\", "/"))
@@ -114,11 +123,13 @@ def _write(members: list, opener, folder: Path, url: str) -> None:
             raise DownloadError(
                 f"{url}: its member {name!r} would land outside its folder or is a link; nothing was unpacked"
             )
-    wanted = [m for m in members if not m[0].endswith("/") and PurePosixPath(m[0]).suffix.lower() in SUFFIXES]
+    images = [m for m in members if not m[0].endswith("/") and PurePosixPath(m[0]).suffix.lower() in SUFFIXES]
+    inside = {part: [m for m in images if PurePosixPath(m[0]).is_relative_to(part)] for part in parts}
+    wanted = list({m[0]: m for found in inside.values() for m in found}.values())
     if sum(size for _, size, _, _ in wanted) > MAX_UNPACKED:
         raise DownloadError(f"{url}: would unpack to more than {MAX_UNPACKED >> 30} GB")
-    if not wanted:
-        raise DownloadError(f"{url}: holds no images")
+    for part in (part for part, found in inside.items() if not found):
+        raise DownloadError(f"{url}: holds no images" + (f" in {part}" if part else ""))
     for name, _, _, member in tqdm(wanted, unit="image", disable=None):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

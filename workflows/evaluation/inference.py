@@ -1,16 +1,16 @@
 """What is scored: trained networks and the references, behind one call, with the head that fits a task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from baselines.variants import UNTRAINED
-from ipt_models.tasks import Task, parse_task
+from ipt_models.tasks import Task
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
-from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.protocol import Protocol, nearest_head
 
 REFERENCE_KINDS = {"bicubic": ("sr",), "identity": ("dn", "dr")}
 
@@ -78,7 +78,7 @@ class Restorer:
         """The head that restores a task: `nearest_head` of a network, empty for references.
 
         Raises:
-            InferenceError: the network has none for it.
+            HeadError: the network has none for it.
         """
         return nearest_head(task, self._network.tasks, self.label) if self._network is not None else ""
 
@@ -108,22 +108,6 @@ class Restorer:
 
             return bicubic_resize(x.double(), task.scale).to(x.dtype)
         return models.build(self.label, (task.name,))(x, task.name)
-
-
-def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -> str:
-    """The trained task whose head restores a task: itself, or else that of its kind with the nearest noise level.
-
-    Between two equally near levels the stronger one is taken, which leaves no noise behind. Scales have no
-    neighbours: a head for another scale gives an image of another size.
-
-    Raises:
-        InferenceError: no head of that kind or scale.
-    """
-    heads = [parse_task(name) for name in trained]
-    fitting = [head for head in heads if head.kind == task.kind and head.scale == task.scale]
-    if not fitting:
-        raise InferenceError(f"{label} was trained on {', '.join(trained)} and has no head for {task.name}")
-    return min(fitting, key=lambda head: (abs(head.sigma - task.sigma), -head.sigma)).name
 
 
 def dihedral_mean(restore: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 Change a number here and `VERSION` with it: every row of every table says which version made it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ipt_models.tasks import Task
+from ipt_models.tasks import Task, parse_task
 
 VERSION = "v1"
 
@@ -20,6 +21,10 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 PEAK = 255.0
+
+
+class HeadError(ValueError):
+    """A task that no trained task can stand in for."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +91,19 @@ def cropped(height: int, width: int, task: Task) -> tuple[int, int]:
     if not RULES[task.kind].crop_to_scale:
         return height, width
     return height // task.scale * task.scale, width // task.scale * task.scale
+
+
+def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -> str:
+    """The trained task whose head restores a task: itself, or else that of its kind with the nearest noise level.
+
+    Between two equally near levels the stronger one is taken, which leaves no noise behind. Scales have no
+    neighbours: a head for another scale gives an image of another size.
+
+    Raises:
+        HeadError: no head of that kind or scale.
+    """
+    heads = [parse_task(name) for name in trained]
+    fitting = [head for head in heads if head.kind == task.kind and head.scale == task.scale]
+    if not fitting:
+        raise HeadError(f"{label} was trained on {', '.join(trained)} and has no head for {task.name}")
+    return min(fitting, key=lambda head: (abs(head.sigma - task.sigma), -head.sigma)).name

@@ -15,7 +15,7 @@ Folders are relative to the data root.
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -160,8 +160,38 @@ def _folder_request(name: str, folders: str) -> Request:
     return Request(name, name, None, None, targets, inputs or None)
 
 
-def plan(names: Iterable[str], tasks: Iterable[str], data_root: Path | str | None) -> list[Job]:
+def fetchable(names: Iterable[str], tasks: Iterable[str], data_root: Path | str) -> list[str]:
+    """The sets among `names` that have a public address and that the data root lacks for every one of the tasks."""
+    parsed = [parse_task(name) for name in tasks]
+    missing = {}
+    for request in map(parse_set, names):
+        benchmark = request.benchmark
+        if benchmark and benchmark.download and not fetched_folder(benchmark, data_root).exists():
+            fitting = [task for task in parsed if task.kind in request.kinds]
+            if fitting and not any(_holds(request, task, data_root) for task in fitting):
+                missing[benchmark.name] = None
+    return list(missing)
+
+
+def fetched_folder(benchmark: BenchmarkSet, data_root: Path | str) -> Path:
+    """Where a set's images come to lie when it is fetched."""
+    return Path(data_root).expanduser() / benchmark.download["folder"]
+
+
+def _holds(request: Request, task: Task, data_root: Path | str) -> bool:
+    try:
+        return bool(find(request, task, data_root))
+    except SetError:
+        return False
+
+
+def plan(
+    names: Iterable[str], tasks: Iterable[str], data_root: Path | str | None, absent: Collection[str] = ()
+) -> list[Job]:
     """Which tasks are scored on which sets, and the files of each: every set with those tasks that the field scores on it.
+
+    Args:
+        absent: names of sets that are fetched later, whose files are not looked for.
 
     Raises:
         SetError: one message with everything that is unknown, missing, too few or without a partner, and where it was
@@ -182,7 +212,8 @@ def plan(names: Iterable[str], tasks: Iterable[str], data_root: Path | str | Non
         if not fitting:
             kinds, given = " and ".join(request.kinds), ", ".join(task.name for task in parsed)
             problems.append(f"{request.label} is a set for {kinds}, and the tasks are {given}")
-        for task in fitting:
+        fetched_later = request.benchmark is not None and request.benchmark.name in absent
+        for task in fitting if not fetched_later else ():
             try:
                 jobs.append(Job(task, request, tuple(find(request, task, data_root))))
             except SetError as error:
@@ -197,17 +228,19 @@ def plan(names: Iterable[str], tasks: Iterable[str], data_root: Path | str | Non
     return jobs
 
 
-def check(names: Sequence[str], data_root: Path | str | None, tasks: Sequence[str]) -> None:
+def check(
+    names: Sequence[str], data_root: Path | str | None, tasks: Sequence[str], absent: Collection[str] = ()
+) -> None:
     """Whether everything asked for can be scored: sets complete, headers readable, pairs of matching size, sides large enough.
 
-    Reads headers only, no pixels.
+    Reads headers only, no pixels; nothing of the sets named in `absent`, which are fetched later.
 
     Raises:
         SetError: one message with every problem and where it was looked for.
     """
     sizes: dict[Path, tuple[int, int]] = {}
     problems: dict[str, None] = {}  # in order, each once
-    for job in plan(names, tasks, data_root):
+    for job in plan(names, tasks, data_root, absent):
         for sample in job.samples:
             try:
                 for path in filter(None, (sample.target, sample.input)):
@@ -251,7 +284,7 @@ def find(request: Request, task: Task, data_root: Path | str | None) -> list[Sam
         SetError: missing, too few, too many or unpaired, with the folders that were looked at.
     """
     if request.benchmark is None:
-        return _find_folder(request, task, Path(data_root or "."))
+        return _find_folder(request, task, Path(data_root or ".").expanduser())
     benchmark = request.benchmark
     if benchmark.package:
         samples = _find_package(benchmark)
@@ -305,7 +338,9 @@ def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root
         )
     places = ", ".join((*benchmark.folders, *LAYOUTS)).format(name="NAME", scale="{2,3,4}")
     fetch = (
-        f"; `python -m workflows.evaluation download --sets {benchmark.name}` fetches it" if benchmark.download else ""
+        f"; `python -m workflows.evaluation download --sets {benchmark.name} --data-root {root}` fetches it"
+        if benchmark.download
+        else ""
     )
     raise SetError(
         f"{benchmark.name}: no {pairs} below {root}; looked in {places}, where NAME is {' or '.join(names)}{fetch}"

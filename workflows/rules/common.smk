@@ -1,7 +1,7 @@
 """What several rules ask of the experiment."""
 
 from ipt_models.tasks import parse_task
-from workflows.evaluation.sets import parse_set
+from workflows.evaluation.sets import SETS, fetchable, parse_set
 from workflows.imports import sources
 from workflows.reporting import contents
 
@@ -18,10 +18,20 @@ MAPS = contents.maps(EXPERIMENT)
 MAPPED_RUNS = [name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models]
 
 
+# Sets that are fetched before anything is scored. Their receipts stand in for them as files of the workflow: Snakemake
+# removes what a rule declares before the rule runs again, and a data set should not be lost so.
+FETCHED = []
+if SCORING.download:
+    lacking = fetchable(SCORING.sets, SCORED_TASKS, SCORING.data_root)
+    receipts = {name: f"{OUT}/data/sets/{name}.json" for name in SETS}
+    FETCHED = [name for name, receipt in receipts.items() if name in lacking or exists(receipt)]
+RECEIPTS = [f"{OUT}/data/sets/{name}.json" for name in FETCHED]
+
+
 # Shared by trained models and references: the same protocol for both.
 PROTOCOL = (
     f"--gray {SCORING.gray} --bicubic {SCORING.bicubic} --precision {SCORING.precision} --threads {SCORING.threads}"
-    f" --device {SCORING.accelerator} --experiment {EXPERIMENT.name}"
+    f" --noise {SCORING.noise} --device {SCORING.accelerator} --experiment {EXPERIMENT.name}"
     + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
 )
 

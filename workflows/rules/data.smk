@@ -80,7 +80,8 @@ rule fraction:
         runtime=30,
         gpu=0,
     params:
-        fraction=lambda wildcards: float(wildcards.percent) / 100,
+        # As the config has it: its name in files may be rounded.
+        fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if grid.percent(f) == wildcards.percent),
     message:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"
     shell:

@@ -1,9 +1,38 @@
 """Models → metrics.csv, one row an image, and the pictures that the report shows."""
 
+if FETCHED:
+
+    # A cluster's nodes often see no network.
+    rule download:
+        output:
+            receipts=RECEIPTS,
+        log:
+            f"{OUT}/logs/evaluate/download.log",
+        benchmark:
+            f"{OUT}/benchmarks/evaluate/download.tsv"
+        localrule: True
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=240,
+            gpu=0,
+        params:
+            sets=" ".join(FETCHED),
+            data_root=SCORING.data_root,
+            receipts=f"{OUT}/data/sets",
+        message:
+            "Fetching {params.sets} into {params.data_root}"
+        shell:
+            "python -m workflows.evaluation download --sets {params.sets} --data-root {params.data_root:q}"
+            " --receipts {params.receipts} 2> {log}"
+
 
 rule evaluate:
     input:
         model=rules.train.output.model,
+        sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics.csv",
         origin=f"{OUT}/runs/{{run}}/metrics.json",
@@ -30,6 +59,8 @@ rule evaluate:
 
 
 rule evaluate_reference:
+    input:
+        sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{reference}}/metrics.csv",
         origin=f"{OUT}/runs/{{reference}}/metrics.json",
@@ -56,6 +87,8 @@ rule evaluate_reference:
 
 
 rule export_inputs:
+    input:
+        sets=RECEIPTS,
     output:
         images=directory(f"{OUT}/inputs"),
     log:

@@ -70,8 +70,11 @@ def test_a_failed_manifest_says_why_and_keeps_what_it_found(drawn, tmp_path, cap
     path.write_bytes(b"")
     out = tmp_path / "data"
     assert main(manifest_arguments(drawn, out)) == 1
-    assert f"{path.name}: empty file" in capsys.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.csv.partial"]
+    said = capsys.readouterr().err
+    assert f"{path.name}: empty file" in said
+    assert f"stand in {out / 'rejected.csv'}" in said
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.csv.partial", "rejected.csv"]
+    assert (out / "rejected.csv").read_text().count("empty file") == 1
     assert main(manifest_arguments(drawn, out, "--max-undecodable", "0.2", "--min-side", "64")) == 0
     assert "9 of 10" not in capsys.readouterr().err
     assert (out / "rejected.csv").read_text().splitlines()[1:] == [f"{path.relative_to(drawn).as_posix()},0,empty file"]

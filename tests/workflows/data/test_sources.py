@@ -7,12 +7,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.workflows.data.conftest import texture
+from workflows.data.__main__ import main as data_stage
 from workflows.data.batches import Batches
 from workflows.data.fractions import select
 from workflows.data.manifest import read_table, scan, write_table
 from workflows.data.sources import list_images
+from workflows.experiment import parse
+from workflows.training.loop import train
 
 NAMES = [f"{category}/{category}_{index}.JPEG" for category in ("n00000001", "n00000002") for index in range(4)]
 
@@ -121,6 +126,54 @@ def test_div2k_s_training_part_alone_is_taken(tmp_path):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"x")
     assert [(entry.path, entry.category) for entry in list_images(tmp_path)] == [("DIV2K_train_HR/0001.png", "")]
+
+
+def test_archives_may_lie_in_the_training_folder(forms, tmp_path):
+    (tmp_path / "train").mkdir()
+    for path in forms["classes"].iterdir():
+        (tmp_path / "train" / path.name).write_bytes(path.read_bytes())
+    expected = list_images(forms["classes"])
+    assert [entry.path for entry in list_images(tmp_path)] == [entry.path for entry in expected]
+
+
+def test_a_run_trains_from_every_form_and_imagenet_s_give_the_same_weights(forms, tmp_path):
+    """By the commands that the workflow's rules call: config, manifest, fraction, training."""
+    roots = dict(forms)
+    roots["shards"] = tmp_path / "shards"
+    roots["shards"].mkdir()
+    for shard in range(2):
+        samples = {f"{number:04d}.jpg": jpeg(number) for number in range(4 * shard, 4 * shard + 4)}
+        labels = {f"{number:04d}.cls": b"%d" % (number % 2) for number in range(4 * shard, 4 * shard + 4)}
+        (roots["shards"] / f"in-train-{shard}.tar").write_bytes(tar(dict(sorted({**samples, **labels}.items()))))
+    roots["div2k"], roots["any"] = tmp_path / "div2k", tmp_path / "any"
+    for number in range(8):
+        for path in (roots["div2k"] / f"DIV2K_train_HR/{number:04d}.png", roots["any"] / f"{number % 2}/{number}.bmp"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), texture(number, 40, 50))
+
+    weights = {}
+    for form, root in roots.items():
+        out = tmp_path / "results" / form
+        experiment = parse(
+            {
+                "name": form,
+                "fractions": [0.5],
+                "data": {"source": "image_folder", "root": str(root), "validation": 2},
+                "models": [{"name": "edsr", "variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}}],
+                "training": {"budget": {"steps": 2}, "batch_size": 2, "patch_size": 20, "accelerator": "cpu"},
+            }
+        )
+        run = experiment.runs()["edsr-50-seed-0"]
+        tables = ["--manifest", f"{out}/manifest.csv", "--validation", f"{out}/validation.csv"]
+        listing = ["--out-manifest", f"{out}/manifest.csv", "--out-validation", f"{out}/validation.csv"]
+        wanted = ["--validation", "2", "--min-side", str(experiment.min_side)]
+        assert data_stage(["manifest", "--root", str(root), *wanted, *listing]) == 0
+        assert data_stage(["fraction", *tables, "--fraction", "0.5", "--seed", "0", "--out", f"{out}/half.csv"]) == 0
+        assert len(read_table(out / "half.csv")) == 3
+        train(run, root, out / "half.csv", out / "validation.csv", out / "run", out / "resume")
+        weights[form] = load_file(out / "run" / "model.safetensors")
+    for form in ("official", "classes"):
+        assert all(torch.equal(weights[form][name], value) for name, value in weights["folder"].items())
 
 
 def test_sources_without_images_are_named(tmp_path):

@@ -281,9 +281,12 @@ def test_wrong_requests_end_with_one_message(root, capsys):
 def test_download_writes_where_the_set_is_looked_for(root, monkeypatch, capsys):
     from workflows.evaluation import download
 
-    asked = []
-    monkeypatch.setattr(download, "fetch", lambda url, sha256, folder: asked.append((url, len(sha256), folder)))
-    assert main(["download", "--sets", "DIV2K", "--data-root", str(root)]) == 0
-    (url, digits, folder) = asked[0]
-    assert (url.startswith("https://"), digits, folder) == (True, 64, root / "DIV2K/DIV2K_valid_HR")
+    asked = {}
+    monkeypatch.setattr(download, "fetch", lambda url, sha256, folders: asked.update({(url, sha256): folders}))
+    assert main(["download", "--sets", "DIV2K", "Set14", "Urban100", "--data-root", str(root)]) == 0
+    assert all(url.startswith("https://") and len(sha256) == 64 for url, sha256 in asked)
+    assert list(asked.values()) == [
+        {"": root / "DIV2K/DIV2K_valid_HR"},
+        {f"benchmark/{name}": root / "benchmark" / name for name in ("Set14", "Urban100")},
+    ]
     assert "DIV2K is in" in capsys.readouterr().out

@@ -75,7 +75,8 @@ def server():
 
 def get(server, folder, digest=None):
     digest = digest or hashlib.sha256(server.content).hexdigest()
-    fetch(server.url, digest, folder, tries=3, pause=0, progress=False)
+    folders = folder if isinstance(folder, dict) else {"": folder}
+    fetch(server.url, digest, folders, tries=3, pause=0, progress=False)
 
 
 def nothing_is_left(tmp_path):
@@ -95,6 +96,17 @@ def test_a_folder_that_is_there_is_left_alone(server, tmp_path):
     (tmp_path / "Set5").mkdir()
     get(server, tmp_path / "Set5")
     assert server.requests == 0
+
+
+def test_parts_of_one_archive_go_to_folders_of_their_own_by_one_download(server, tmp_path):
+    server.content = tarred("all/Set5/HR/a.png", "all/Set5/X2/a.png", "all/B100/HR/b.png", "all/Set50/c.png")
+    (tmp_path / "Set14").mkdir()
+    get(server, {"all/Set5": tmp_path / "Set5", "all/Set14": tmp_path / "Set14", "all/B100": tmp_path / "x/B100"})
+    found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert found == ["Set5/HR/a.png", "Set5/X2/a.png", "x/B100/HR/b.png"]
+    assert server.requests == 1
+    with pytest.raises(DownloadError, match="holds no images in all/Set14"):
+        get(server, {"all/Set14": tmp_path / "again"})
 
 
 @pytest.mark.parametrize("answers", [[503, 500], ["cut", 429]])

@@ -6,8 +6,8 @@ import torch
 from ipt_models.inference import restore
 from ipt_models.tasks import parse_task
 from workflows import models
-from workflows.evaluation.inference import InferenceError, Restorer, dihedral_mean, nearest_head
-from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.inference import InferenceError, Restorer, dihedral_mean
+from workflows.evaluation.protocol import HeadError, Protocol, nearest_head
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 X = torch.rand(1, 3, 13, 18, generator=torch.Generator().manual_seed(0))
@@ -32,7 +32,7 @@ def test_unseen_levels_take_the_nearest_head_of_their_kind(task, head):
 
 @pytest.mark.parametrize("task", ["sr3", "dr"])
 def test_another_scale_or_kind_has_no_head(task):
-    with pytest.raises(InferenceError, match=f"trained on sr2, dn30 and has no head for {task}"):
+    with pytest.raises(HeadError, match=f"trained on sr2, dn30 and has no head for {task}"):
         nearest_head(parse_task(task), ["sr2", "dn30"])
 
 

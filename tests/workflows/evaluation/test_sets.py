@@ -8,7 +8,7 @@ from PIL import Image
 
 from ipt_models.tasks import parse_task
 from workflows.evaluation import sets
-from workflows.evaluation.sets import SETS, SetError, check, find, parse_set, plan
+from workflows.evaluation.sets import SETS, SetError, check, fetchable, find, parse_set, plan
 
 SR2, DN30, DR = parse_task("sr2"), parse_task("dn30"), parse_task("dr")
 
@@ -203,6 +203,18 @@ def test_mismatched_pairs_are_refused_before_any_job(tmp_path):
     images(tmp_path / "rain", "rain-2.png", size=(16, 13))
     with pytest.raises(SetError, match=r"rain-2\.png: 16x13 pixels do not match norain-2\.png \(16x12\)"):
         check(["mine=rain"], tmp_path, ["dr"])
+
+
+def test_only_sets_that_are_nowhere_and_have_an_address_are_fetched(tmp_path):
+    names = ["Set5", "Set14@3", "DIV2K", "CBSD68", "photos", "mine=x"]
+    assert fetchable(names, ["sr2", "dn30"], tmp_path) == ["Set5", "Set14", "DIV2K"]
+    images(tmp_path / "Set5", *five())
+    images(tmp_path / "benchmark/Set14", "one.png")  # incomplete, and not ours to replace
+    assert fetchable(names, ["sr2"], tmp_path) == ["DIV2K"]
+    assert fetchable(names, ["dr"], tmp_path) == []
+    check(["Set5", "DIV2K"], tmp_path, ["sr2"], absent=["DIV2K"])
+    with pytest.raises(SetError, match="DIV2K is a set for sr and dn, and the tasks are dr"):
+        check(["DIV2K"], tmp_path, ["dr"], absent=["DIV2K"])
 
 
 def test_bundled_photographs_need_no_data_root():
