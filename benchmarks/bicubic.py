@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--scale", type=int, default=2, help="by how much to reduce")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/bicubic.csv"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

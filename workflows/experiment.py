@@ -552,11 +552,16 @@ def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
                 f"The config is not valid:\n  data.root: {str(root)!r} is not a folder (seen from {os.getcwd()}){hint}"
             )
         scored = experiment.evaluation
-        absent = fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.download else ()
+        absent = fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
         try:
-            check_sets(scored.sets, scored.data_root, experiment.scored_tasks, absent)
+            check_sets(scored.sets, scored.data_root, experiment.scored_tasks, absent if scored.download else ())
         except (ValueError, OSError) as error:
-            raise ConfigError(f"The config is not valid:\n  evaluation.sets, evaluation.data_root: {error}") from None
+            hint = (
+                f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
+            )
+            raise ConfigError(
+                f"The config is not valid:\n  evaluation.sets, evaluation.data_root: {error}{hint}"
+            ) from None
     return experiment
 
 

@@ -140,7 +140,10 @@ def test_unseen_noise_levels_are_scored_by_the_nearest_head():
 
 def test_a_missing_set_is_no_mistake_where_it_may_be_fetched(tmp_path):
     wanted = {"evaluation__sets": ["Set5"], "evaluation__data_root": str(tmp_path / "sets")}
-    with pytest.raises(ConfigError, match=r"no images below .*download --sets Set5 --data-root .*fetches it"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no images below .*download --sets Set5 --data-root (?s:.*)`evaluation.download: true` fetches Set5",
+    ):
         parse(changed(**wanted))
     parse(changed(**wanted, evaluation__download=True))
 

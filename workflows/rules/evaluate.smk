@@ -116,6 +116,7 @@ rule export_inputs:
 rule export_features:
     input:
         model=rules.train.output.model,
+        sets=RECEIPTS,
     output:
         features=f"{OUT}/runs/{{run}}/features/{{task}}/{{dataset}}/{{image}}.npz",
     log:

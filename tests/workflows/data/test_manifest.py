@@ -129,6 +129,15 @@ def test_an_interrupted_scan_goes_on_where_it_stopped(tmp_path, photo, monkeypat
     assert resumed["width"][2] == 60
 
 
+def test_a_long_scan_says_how_far_it_is(tmp_path, photo, monkeypatch, capsys):
+    root = fill(tmp_path, {f"{index:02d}.png": encoded(photo, "png") for index in range(12)})
+    monkeypatch.setattr(module, "_CHUNK", 4)
+    scan(root)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["manifest: 30 %", "manifest: 60 %"]
+    assert all("images/s" in line and "min left" in line for line in lines)
+
+
 def test_the_listing_order_of_the_file_system_plays_no_part(tmp_path, photo, monkeypatch):
     import os
 

@@ -165,6 +165,7 @@ def test_no_member_lands_outside_its_folder(server, tmp_path, content):
         (zipped("readme.txt"), "holds no images"),
         (zipped("a.png")[:-30], "neither a zip nor a tar|damaged"),
     ],
+    ids=["page", "no images", "cut short"],
 )
 def test_what_is_no_archive_of_images_is_refused(server, tmp_path, content, message):
     server.content = content
