@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 CORES ?= all
 ARGS ?=
 
-.PHONY: help env demo test lint format docs lock clean
+.PHONY: help env demo test prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ demo: env  ## train, score and report on embedded data: results/demo/report.html
 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
+
+prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models are not told apart
+	python -m pytest -m slow -n 0 -s -k simulations tests/workflows/reporting/test_statistics.py
 
 lint: env  ## ruff, snakefmt and snakemake --lint
 	ruff check .

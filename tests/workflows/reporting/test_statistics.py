@@ -204,7 +204,7 @@ def test_noise_alone_is_hardly_ever_a_power_law():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [3, 5, 8])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
 def test_all_intervals_cover_over_many_simulations(seeds):
     rng = np.random.default_rng(seeds)
     hits = {"mean": [], "difference": [], "crossing": [], "bootstrap": []}
@@ -219,4 +219,8 @@ def test_all_intervals_cover_over_many_simulations(seeds):
             _, differences = crossed_bootstrap(simulated_scores(rng, seeds, 14), resamples=1000)
             hits["bootstrap"].append(differences[0, 1, 0] <= 0 <= differences[0, 1, 1])
     rates = {name: float(np.mean(found)) for name, found in hits.items() if found}
-    assert all(0.93 <= rate <= 0.975 for rate in rates.values()), rates
+    print(f"\n{seeds} seeds, coverage of nominal 95 %: {rates}")
+    if seeds == 2:
+        # Wide on purpose, see `crossover`.
+        assert rates.pop("crossing") >= 0.95
+    assert all(0.93 <= rate <= 0.98 for rate in rates.values()), rates
