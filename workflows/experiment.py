@@ -32,7 +32,7 @@ from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.evaluation.protocol import HeadError, nearest_head
-from workflows.evaluation.sets import SETS, fetchable, parse_set
+from workflows.evaluation.sets import SETS, fetchable, parse_set, plan
 from workflows.evaluation.sets import check as check_sets
 from workflows.sizes import SizeError, choose, sizes
 
@@ -562,6 +562,8 @@ def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
             raise ConfigError(
                 f"The config is not valid:\n  evaluation.sets, evaluation.data_root: {error}{hint}"
             ) from None
+        if lines := _absent_pictures(experiment, absent):
+            raise ConfigError("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
     return experiment
 
 
@@ -580,6 +582,23 @@ def _one_size(config: Mapping[str, Any]) -> Experiment:
     if lines:
         raise ConfigError("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
     return valid[budget]
+
+
+def _absent_pictures(experiment: Experiment, absent: Iterable[str]) -> list[str]:
+    """A line for each image that the report is to show and that its set, where it is there, does not have."""
+    lines = []
+    for key, shown in experiment.report.pictures:
+        asked = next(name for name in experiment.evaluation.sets if parse_set(name).label == shown.dataset)
+        if parse_set(asked).origin in absent:
+            continue
+        (job,) = plan([asked], [shown.task], experiment.evaluation.data_root)
+        images = [sample.image for sample in job.samples]
+        if shown.image not in images:
+            few = ", ".join(images if len(images) <= 20 else [*images[:3], "…", images[-1]])
+            lines.append(
+                f"report.{key}: {shown.dataset} has no image {shown.image!r}{_nearest(shown.image, images)}; it has {few}"
+            )
+    return lines
 
 
 def read(path: Path | str, check_files: bool = False) -> Experiment:

@@ -229,3 +229,10 @@ def test_readme_explains_every_key_as_the_schema_does():
 def test_checking_a_config_imports_no_torch():
     code = "import sys, workflows.experiment; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_an_image_that_its_set_does_not_have_is_refused_with_the_nearest_name():
+    with pytest.raises(
+        ConfigError, match=r"report\.comparisons: photos has no image 'chelsy', did you mean 'chelsea'\?; it has"
+    ):
+        parse(changed(report={"comparisons": [{"dataset": "photos", "image": "chelsy", "task": "sr2"}]}))

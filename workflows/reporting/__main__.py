@@ -112,7 +112,15 @@ def _parser() -> argparse.ArgumentParser:
     between.add_argument("first", type=Path, help="results/<name>")
     between.add_argument("second", type=Path, help="results/<name>")
     between.add_argument("--out", type=Path, help="also write the differences as .csv")
+    between.add_argument(
+        "--within", type=float, metavar="DB", help="exit status 1 where an image differs by more, or has no partner"
+    )
     between.set_defaults(run=_between)
+
+    excerpt = commands.add_parser("excerpt", help="copy what of an experiment is worth keeping in a repository")
+    excerpt.add_argument("experiment_dir", type=Path, help="results/<name>")
+    excerpt.add_argument("out", type=Path, help="for example results/reference/<name>")
+    excerpt.set_defaults(run=_excerpt)
     return parser
 
 
@@ -210,14 +218,27 @@ def _verify(options: argparse.Namespace) -> int:
     return int(count[CHANGED] > 0)
 
 
-def _between(options: argparse.Namespace) -> None:
-    from workflows.reporting.between_experiments import blocks, compare
+def _between(options: argparse.Namespace) -> int:
+    from workflows.reporting.between_experiments import agreement, blocks, compare
     from workflows.reporting.files import write_csv
     from workflows.reporting.markup import MARKDOWN, to_markdown
 
     print(to_markdown(blocks(options.first, options.second, MARKDOWN), "The two experiments have no score in common."))
     if options.out:
         write_csv(compare(options.first, options.second), options.out)
+    if options.within is None:
+        return 0
+    agrees, told = agreement(options.first, options.second, options.within)
+    print(told)
+    return int(not agrees)
+
+
+def _excerpt(options: argparse.Namespace) -> None:
+    from workflows.reporting.excerpt import excerpt
+
+    files = excerpt(options.experiment_dir, options.out)
+    size = sum((options.out / file).stat().st_size for file in files)
+    print(f"{options.out}: {len(files)} files, {size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

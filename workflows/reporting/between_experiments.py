@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from workflows.reporting.markup import Block, Format
-from workflows.reporting.records import RUN, SCORED_ON, percent, read_results, read_runs
+from workflows.reporting.records import METRICS, RUN, SCORED_ON, percent, read_results, read_runs
 from workflows.reporting.statistics import t_interval
 
 KEY = [*SCORED_ON, "setting", *RUN, "image"]
@@ -44,6 +44,23 @@ def compare(first: Path, second: Path) -> pd.DataFrame:
         rows.append(row | {"protocols": _protocols(paired)})
     counts = ["seeds", "images", "only_first", "only_second"]
     return pd.DataFrame(rows, columns=[*group, *counts, "difference", "low", "high", "largest", "protocols"])
+
+
+def agreement(first: Path, second: Path, tolerance: float) -> tuple[bool, str]:
+    """Whether every score has its partner in the other and differs by at most `tolerance` dB, and a line that says so."""
+    a, b = (read_results(folder / "results.csv") for folder in (first, second))
+    both = a.merge(b, on=KEY, how="outer", suffixes=("_first", "_second"), indicator=True)
+    alone = int((both["_merge"] != "both").sum())
+    if alone:
+        return False, f"{alone} scores have no partner"
+    pairs = [(both[f"{metric}_first"], both[f"{metric}_second"]) for metric in METRICS]
+    if all(ours.equals(theirs) for ours, theirs in pairs):
+        return True, f"all {len(both)} scores are equal to the last digit"
+    largest = (both["psnr_y_second"] - both["psnr_y_first"]).abs().max()
+    within = f"at most {tolerance:g} dB" if largest <= tolerance else f"more than {tolerance:g} dB"
+    return bool(
+        largest <= tolerance
+    ), f"{len(both)} scores, the largest difference on an image is {largest:.3g} dB, {within}"
 
 
 def _protocols(paired: pd.DataFrame) -> str:

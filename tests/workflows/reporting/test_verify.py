@@ -172,3 +172,23 @@ def test_other_protocols_and_settings_are_said(experiment):
     assert "ipt: training.learning_rate is 0.0005 in the first and 0.001 in the second" in list(
         changed_settings(*folders)
     )
+
+
+def test_reproduced_scores_are_told_from_changed_ones(experiment, capsys):
+    folders = []
+    for name in ("a", "b"):
+        folder, names = experiment(name=name, fractions=(1.0,), models=MODELS)
+        gather(folder, names)
+        folders.append(folder)
+    call = ["compare-experiments", *map(str, folders), "--within", "0.01"]
+    assert main(call) == 0
+    assert "all 18 scores are equal to the last digit" in capsys.readouterr().out
+    table = pd.read_csv(folders[1] / "results.csv")
+    for change, status, said in ((0.004, 0, "at most 0.01 dB"), (0.02, 1, "more than 0.01 dB")):
+        changed = table.assign(psnr_y=table["psnr_y"].where(table.index != 3, table["psnr_y"] + change))
+        changed.to_csv(folders[1] / "results.csv", index=False)
+        assert main(call) == status
+        assert f"the largest difference on an image is {change:g} dB, {said}" in capsys.readouterr().out
+    table.iloc[1:].to_csv(folders[1] / "results.csv", index=False)
+    assert main(call) == 1
+    assert "1 scores have no partner" in capsys.readouterr().out

@@ -1,0 +1,44 @@
+"""What is kept of an experiment is small and whole."""
+
+import pytest
+
+from tests.workflows.reporting.conftest import gather, write_experiment
+from workflows.reporting.__main__ import main
+from workflows.reporting.excerpt import LARGEST, excerpt
+from workflows.reporting.records import ReportError
+
+
+@pytest.fixture
+def experiment_dir(tmp_path):
+    folder = tmp_path / "small"
+    names = write_experiment(folder, fractions=(0.5, 1.0))
+    gather(folder, names)
+    for name in ("runs/ipt-50-seed-0/model.safetensors", "runs/ipt-50-seed-0/images/sr2/a.png", "report.html"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"large")
+    return folder
+
+
+def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_path, capsys):
+    out = tmp_path / "reference" / "small"
+    (out / "old").mkdir(parents=True)
+    assert main(["excerpt", str(experiment_dir), str(out)]) == 0
+    kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {"results.csv", "runs.csv", "runs/ipt-50-seed-0/train.csv", "runs/ipt-50-seed-0/provenance.json"} <= kept
+    assert not [name for name in kept if name.endswith((".safetensors", ".png", ".html"))]
+    assert (out / "results.csv").read_bytes() == (experiment_dir / "results.csv").read_bytes()
+    assert not (out / "old").exists(), "an older excerpt is replaced"
+    assert f"{len(kept)} files" in capsys.readouterr().out
+
+
+def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp_path):
+    (experiment_dir / "figures").mkdir()
+    (experiment_dir / "figures" / "big.png").write_bytes(bytes(LARGEST + 1))
+    with pytest.raises(ReportError, match=r"big\.png has 1,048,577 bytes"):
+        excerpt(experiment_dir, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unfinished_experiment_is_refused(tmp_path):
+    with pytest.raises(ReportError, match=r"no results\.csv"):
+        excerpt(tmp_path, tmp_path / "out")
