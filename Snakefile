@@ -55,12 +55,14 @@ include: "workflows/rules/data.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/evaluate.smk"
 include: "workflows/rules/report.smk"
+include: "workflows/rules/plan.smk"
 
 
 localrules:
     all,
     results,
     report,
+    plan,
     workflow_report,
 
 

@@ -320,6 +320,15 @@ class Report(Section):
         return [*(("comparisons", shown) for shown in self.comparisons), *maps]
 
 
+class Plan(Section):
+    """What `snakemake plan` reckons with. Nothing of it changes a result."""
+
+    patches_per_second: dict[str, PositiveFloat] = Field(
+        {}, description="training speed by the model's name, where it is known; the others are measured on this machine"
+    )
+    seconds: PositiveFloat = Field(20, description="length of a measurement, of training steps alone")
+
+
 class Run(Section):
     """One training: everything that decides its weights, and what it is called."""
 
@@ -338,6 +347,11 @@ class Run(Section):
     @property
     def percent(self) -> str:
         return percent(self.fraction)
+
+    @property
+    def min_side(self) -> int:
+        """Smallest usable side of a training image in pixels."""
+        return self.training.patch_size * max(parse_task(task).scale for task in self.tasks)
 
     @property
     def digest(self) -> str:
@@ -374,6 +388,7 @@ class Experiment(Section):
     training: Training = Field(Training(), description="the recipe")
     evaluation: Evaluation = Field(Evaluation(), description="what is scored")
     report: Report = Field(Report(), description="what the report shows")
+    plan: Plan = Field(Plan(), description="how the plan's hours are reckoned")
 
     @model_validator(mode="after")
     def _more_seeds_are_more(self):
@@ -422,6 +437,9 @@ class Experiment(Section):
                     f"models: {model.name!r} takes patches of {takes} pixels, but training.patch_size is {recipe.patch_size}; "
                     "set one to the other"
                 )
+        for name in self.plan.patches_per_second:
+            if name not in names:
+                raise ValueError(f"plan.patches_per_second.{name}: no model has this name; allowed: {', '.join(names)}")
         first: dict[str, str] = {}
         for run in self.runs().values():
             if (other := first.setdefault(run.digest, run.model)) != run.model:

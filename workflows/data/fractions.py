@@ -52,9 +52,13 @@ def select(train: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
         raise ValueError(f"fraction must be in (0, 1], not {fraction}")
     if not len(train):
         raise ValueError("there are no training images to choose from")
+    return train.iloc[_order(train, str(seed))[: count_of(fraction, len(train))]].reset_index(drop=True)
+
+
+def count_of(fraction: float, images: int) -> int:
+    """How many images a fraction of `images` training images is: rounded half up, at least 1."""
     # By decimals: 57 % of 50 is 28.5, which binary floating point takes for 28.499…
-    count = int((Decimal(str(fraction)) * len(train)).quantize(Decimal(1), ROUND_HALF_UP))
-    return train.iloc[_order(train, str(seed))[: max(1, count)]].reset_index(drop=True)
+    return max(1, int((Decimal(str(fraction)) * images).quantize(Decimal(1), ROUND_HALF_UP)))
 
 
 def _order(table: pd.DataFrame, key: str) -> np.ndarray:

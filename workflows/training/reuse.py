@@ -33,7 +33,7 @@ def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: 
     """
     wanted: dict[str, Any] | None = None
     for folder, found in _finished(results, output):
-        if str(found.get("digest")).split("-")[0] != run.digest:  # what follows names the weights it started from
+        if not _is_of(found, run):
             continue
         wanted = wanted or {
             "data": {path.name: provenance.sha256(path) for path in tables},
@@ -49,6 +49,15 @@ def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: 
         else:
             return folder
     return None
+
+
+def is_finished(folder: Path, run: Run) -> bool:
+    """Whether a folder holds the finished training of a run."""
+    try:
+        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return False
+    return _is_of(found, run) and (folder / "model.safetensors").is_file()
 
 
 def take(origin: Path, run: Run, output: Path, init: Path | None = None) -> None:
@@ -93,3 +102,8 @@ def _is_whole(folder: Path, found: dict[str, Any]) -> bool:
         and weights.is_file()
         and provenance.sha256(weights) == found.get("weights_sha256")
     )
+
+
+def _is_of(found: dict[str, Any], run: Run) -> bool:
+    # What follows the digest names the weights that it started from.
+    return str(found.get("digest")).split("-")[0] == run.digest
