@@ -184,7 +184,7 @@ class Training(Section):
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "64-true"] = Field(
         "auto",
-        description="Fabric's precision; `auto` is `bf16-mixed` where the device computes in bf16, else `32-true`",
+        description="Fabric's precision; `auto` is `bf16-mixed` on GPUs with bf16 and on CPUs with AMX, else `32-true`",
     )
     channels_last: bool = Field(True, description="convolutions in channels-last memory order")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Fabric's accelerator")

@@ -41,9 +41,12 @@ def make_fabric(recipe: Training) -> tuple[Fabric, str]:
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """`auto` becomes `bf16-mixed` where the device computes in bf16 natively, else `32-true`."""
+    """`auto` becomes `bf16-mixed` where that is faster: on GPUs with bf16 and on CPUs with matrix units (AMX); else `32-true`.
+
+    With AVX512-BF16 alone a training step took 1.2 to 1.8 times as long as in float32, for convolutions and transformers.
+    """
     if precision != "auto":
         return precision
     if accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() else "32-true"

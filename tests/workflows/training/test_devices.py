@@ -5,7 +5,7 @@ import torch
 
 from workflows import models
 from workflows.experiment import Training
-from workflows.training.devices import make_fabric
+from workflows.training.devices import make_fabric, resolve_precision
 
 NETWORKS = {
     "ipt_tiny": {"num_feat": 4, "patch_size": 8, "patch_dim": 2, "num_heads": 2, "depth": 1},
@@ -35,3 +35,10 @@ def test_mixed_precision_computes_in_bf16():
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.dtype) or tensor, lambda t: t):
         model(torch.rand(1, 3, 8, 8))
     assert torch.bfloat16 in kept
+
+
+@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_is_bf16_on_cpus_with_matrix_units_alone(amx, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert resolve_precision("auto", "cpu") == expected
+    assert resolve_precision("64-true", "cpu") == "64-true"
