@@ -30,14 +30,18 @@ def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, 
     untrained = [model for model in references(runs) if model in set(cells["model"])]
     order = [*untrained, *models(runs)]
 
-    columns = []
+    columns, head = [], []
+    most_seeds = int(cells["seeds"].max())
     for fraction in fractions or [None]:
         # What is not trained is the same at every fraction and stands in every column to be compared with.
         there = cells[(cells["fraction"] == fraction) | cells["fraction"].isna()].set_index("model").reindex(order)
-        columns.append(_column(there, metrics, int(cells["seeds"].max()), form))
+        # A column's usual number of seeds stands in its head.
+        seeds = int(there.loc[there["fraction"].notna(), "seeds"].max()) if fraction is not None else most_seeds
+        columns.append(_column(there, metrics, seeds, form))
+        name = "score" if fraction is None else percent(fraction)
+        head.append(name if seeds in (0, most_seeds) else f"{name} (n = {seeds})")
     costs = [_cost(cells, order, cost) for cost in ("steps", "patches", "task_patches", "parameters")]
 
-    head = [percent(fraction) for fraction in fractions] or ["score"]
     header = ["model", *head, "steps", "patches", f"patches of {task}", "parameters"]
     rows = [
         [
@@ -57,8 +61,8 @@ def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, 
     return Block(form.escape(title), notes, [form.escape(text) for text in header], rows)
 
 
-def _column(there: pd.DataFrame, metrics: dict[str, int], most_seeds: int, form: Format) -> dict[str, str]:
-    """The texts of one column by model."""
+def _column(there: pd.DataFrame, metrics: dict[str, int], usual_seeds: int, form: Format) -> dict[str, str]:
+    """The texts of one column by model; a cell with fewer seeds than is usual in it says so."""
     parts = {model: [] for model in there.index}
     for metric, digits in metrics.items():
         rounded = there[metric].round(digits)
@@ -77,7 +81,7 @@ def _column(there: pd.DataFrame, metrics: dict[str, int], most_seeds: int, form:
     for model, values in parts.items():
         texts[model] = "missing" if None in values else " / ".join(values)
         seeds = there.loc[model, "seeds"]
-        if None not in values and seeds < most_seeds and pd.notna(there.loc[model, "fraction"]):
+        if None not in values and seeds < usual_seeds and pd.notna(there.loc[model, "fraction"]):
             texts[model] += f" (n = {seeds:.0f})"
     return texts
 
@@ -113,7 +117,7 @@ def _notes(cells: pd.DataFrame, metrics: dict[str, int], names: dict[str, str]) 
     elif seeds:
         notes.append(f"± is half the 95 % t interval over {seeds[-1]} seeds' means.")
         if seeds[0] < seeds[-1]:
-            notes.append("Cells with another number of seeds say n; one seed gives no interval.")
+            notes.append("Columns and cells with another number of seeds say n; one seed gives no interval.")
     for cell in trained[trained["seeds"] < trained["seeds_planned"]].itertuples():
         notes.append(
             f"Missing: {names[cell.model]} at {percent(cell.fraction)}, {cell.seeds} of {cell.seeds_planned} seeds."

@@ -15,7 +15,8 @@ PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "
 
 
 def _number(value: float, digits: int = 2, sign: str = "") -> str:
-    return "–" if pd.isna(value) else f"{value:{sign}.{digits}f}".replace("-", "−")
+    # Adding 0 after rounding turns −0.0 into 0.0.
+    return "–" if pd.isna(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
 
 
 def count(value: float) -> str:
@@ -63,8 +64,10 @@ def difference_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, b
         if here["p"].notna().any():
             tests = int(here["p"].notna().sum())
             notes.append(f"p (Holm) is corrected for the {tests} comparisons made here at all fractions.")
-        if (here["seeds"] == 1).any():
+        if (here.loc[here["fraction"] == largest, "seeds"] == 1).any():
             notes.append("With one seed there is neither interval nor p-value: the difference may be the seed's.")
+        if len(here["fraction"].unique()) > 1:
+            notes.append("The other fractions stand in the CSV file.")
         if bootstrap:
             header.append("bootstrap over seeds × images")
             notes.append("The bootstrap also asks what other images of this kind would have given.")

@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from workflows.reporting.files import replacing, write_csv
 from workflows.reporting.records import models, references
@@ -61,8 +62,9 @@ def model_markers(runs: pd.DataFrame) -> dict[str, str]:
 
 
 def panels(keys: list, height: float = 2.45) -> tuple[Figure, dict]:
-    """A figure with one panel a key: one column wide up to three panels, else as wide as a page."""
-    across = 1 if len(keys) <= 3 else 2
+    """A figure with one panel a key: one column wide up to four panels, which are lower then, else as wide as a page."""
+    across = 1 if len(keys) <= 4 else 2
+    height *= {3: 0.86, 4: 0.76}.get(len(keys), 1)
     down = -(-len(keys) // across)
     figure, axes = plt.subplots(
         down, across, figsize=(COLUMN if across == 1 else PAGE, height * down + 0.45), squeeze=False
@@ -72,47 +74,53 @@ def panels(keys: list, height: float = 2.45) -> tuple[Figure, dict]:
     return figure, dict(zip(keys, axes.flat, strict=False))
 
 
-def logarithmic(fractions: Iterable[float]) -> bool:
-    """Whether fractions stand on a logarithmic axis: where they span more than a decade."""
-    return max(fractions) / min(fractions) > 10
-
-
-def fraction_axis(ax: Axes, fractions: Iterable[float], runs: pd.DataFrame) -> None:
-    """Ticks at the trained fractions with their number of images; logarithmic where they span more than a decade."""
-    fractions = np.array(sorted(fractions))
-    images = runs.groupby("fraction")["images"].max() if "images" in runs else pd.Series(dtype="float64")
-    place = fractions
-    if logarithmic(fractions):
-        ax.set_xscale("log")
-        place = np.log(fractions)
-    names = []
-    room = 0.075 * np.ptp(place)
-    named = np.inf
-    # From the right, so that the last tick always has its name; one too close to the next name goes without.
-    for fraction, here in zip(fractions[::-1], place[::-1], strict=True):
-        count = images.get(fraction)
-        name = f"{100 * fraction:g}" + ("" if pd.isna(count) else f"\n{thousands(count)}")
-        crowded = named - here < room
-        named = named if crowded else here
-        names.insert(0, "" if crowded else name)
-    ax.xaxis.set_major_locator(FixedLocator(fractions))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(fractions, names)
-    if ax.get_subplotspec().is_last_row():
-        ax.set_xlabel("share of the training images in %" + ("\nand their number" if images.notna().any() else ""))
-
-
-def side_by_side(values: pd.Series, number: int, of: int, log: bool, span: float) -> pd.Series:
-    """Places on an axis, moved a little sideways, so that the bars of several models at one place are all seen.
-
-    Args:
-        values: where the points belong.
-        number, of: which model it is, and of how many.
-        log: whether the axis is logarithmic.
-        span: length of the axis, of its logarithm where it is logarithmic.
+class FractionAxis:
+    """An axis of fractions: logarithmic where they span more than a decade; no data at all then stands a step before the
+    smallest.
     """
-    shift = 0.005 * span * (number - (of - 1) / 2)
-    return values * np.exp(shift) if log else values + shift
+
+    def __init__(self, fractions: Iterable[float]) -> None:
+        self.fractions = np.array(sorted(set(fractions)), dtype="float64")
+        positive = self.fractions[self.fractions > 0]
+        self.log = len(positive) > 1 and positive[-1] / positive[0] > 10
+        self.none = positive[0] / 2 if self.log else 0.0
+        ends = self._even(self.places(self.fractions[[0, -1]]))
+        self.span = ends[1] - ends[0]
+
+    def places(self, fractions: ArrayLike, number: int = 0, of: int = 1) -> np.ndarray:
+        """Where points stand; those of several models a little apart, so that all their bars are seen.
+
+        Args:
+            fractions: of the points.
+            number, of: which model it is, and of how many.
+        """
+        places = np.where(np.asarray(fractions) > 0, fractions, self.none)
+        shift = 0.005 * self.span * (number - (of - 1) / 2) if of > 1 else 0.0
+        return places * np.exp(shift) if self.log else places + shift
+
+    def _even(self, places: np.ndarray) -> np.ndarray:
+        return np.log(places) if self.log else places
+
+    def draw(self, ax: Axes, runs: pd.DataFrame) -> None:
+        """Ticks at the fractions, with their number of images."""
+        images = runs.groupby("fraction")["images"].max() if "images" in runs else pd.Series(dtype="float64")
+        if self.log:
+            ax.set_xscale("log")
+        names = []
+        places = self.places(self.fractions)
+        named = np.inf
+        # From the right, so that the last tick always has its name; one too close to the next name goes without.
+        for fraction, here in zip(self.fractions[::-1], self._even(places)[::-1], strict=True):
+            count = images.get(fraction)
+            name = f"{100 * fraction:g}" + ("" if pd.isna(count) else f"\n{thousands(count)}")
+            crowded = named - here < 0.075 * self.span
+            named = named if crowded else here
+            names.insert(0, "" if crowded else name)
+        ax.xaxis.set_major_locator(FixedLocator(places))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(places, names)
+        if ax.get_subplotspec().is_last_row():
+            ax.set_xlabel("share of the training images in %" + ("\nand their number" if images.notna().any() else ""))
 
 
 def thousands(count: float) -> str:

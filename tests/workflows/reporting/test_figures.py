@@ -1,5 +1,6 @@
 import io
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from tests.workflows.reporting.conftest import gather, write_experiment
 from workflows.reporting.__main__ import FIGURES, main
 from workflows.reporting.figures import ablations, contrastive_gain, psnr_fraction, quality_cost, training_curves
 from workflows.reporting.statistics import t_interval
-from workflows.reporting.style import COLUMN, house_style, model_colors, model_markers
+from workflows.reporting.style import COLUMN, FractionAxis, house_style, model_colors, model_markers
 
 
 def lines(ax) -> dict[str, list]:
@@ -119,6 +120,16 @@ def test_bicubic_is_a_dashed_line_and_missing_points_are_counted(gathered):
 def test_fractions_over_more_than_a_decade_stand_on_a_logarithmic_axis(gathered):
     wide, runs = gathered(fractions=(0.01, 0.1, 1.0))
     assert psnr_fraction.draw(wide, runs)[0].axes[0].get_xscale() == "log"
+
+
+def test_no_data_at_all_stands_before_the_smallest_fraction_and_names_do_not_run_into_one_another():
+    axis = FractionAxis([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert axis.log
+    assert 0 < axis.places([0.0])[0] < 0.01
+    assert FractionAxis([0, 0.5, 1]).places([0.0]).tolist() == [0]
+    ax = plt.figure().add_subplot()
+    axis.draw(ax, pd.DataFrame({"fraction": []}))
+    assert [label.get_text() for label in ax.get_xticklabels()][-4:] == ["40", "60", "", "100"]
 
 
 def test_every_set_and_task_has_its_panel(gathered):

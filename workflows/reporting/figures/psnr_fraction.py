@@ -18,15 +18,13 @@ from workflows.reporting.statistics import OVERTAKES, within_image_interval
 from workflows.reporting.style import (
     REFERENCE,
     REFERENCE_DASHES,
+    FractionAxis,
     empty,
-    fraction_axis,
     legend,
-    logarithmic,
     model_colors,
     model_markers,
     note,
     panels,
-    side_by_side,
 )
 from workflows.reporting.summary import common_images, summarise
 
@@ -48,7 +46,7 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
         return empty("No run is scored yet."), data
     data = mark_crossings(data, results, runs)
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
-    figure, axes = panels(keys, height=2.45 if len(keys) != 3 else 2.1)
+    figure, axes = panels(keys)
     handles: dict = {}
     for (dataset, task), ax in axes.items():
         here = data[(data["dataset"] == dataset) & (data["task"] == task)]
@@ -100,12 +98,11 @@ def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
     handles = {}
     over_seeds = (here["band"] == OVER_SEEDS).any()
     trained = here["fraction"].dropna()
-    log = len(trained) > 0 and logarithmic(trained)
-    span = np.ptp(np.log(trained) if log else trained) if len(trained) else 0
+    axis = FractionAxis(trained) if len(trained) else None
     shown = [model for model in models(runs) if here.loc[here["model"] == model, "psnr_y"].notna().any()]
     for number, model in enumerate(shown):
         line = here[(here["model"] == model) & here["psnr_y"].notna()].sort_values("fraction")
-        line = line.assign(place=side_by_side(line["fraction"], number, len(shown), log, span))
+        line = line.assign(place=axis.places(line["fraction"], number, len(shown)))
         style = {"color": colors[model], "zorder": 3}
         (handle,) = ax.plot(line["place"], line["psnr_y"], marker=markers[model], mec="white", mew=0.5, **style)
         handles[names[model]] = handle
@@ -121,8 +118,8 @@ def _panel(ax: Axes, here: pd.DataFrame, runs: pd.DataFrame) -> dict:
             reference.psnr_y, color=REFERENCE, linewidth=1, dashes=dashes, zorder=1
         )
     _mark(ax, here, runs)
-    if len(trained):
-        fraction_axis(ax, trained.unique(), runs)
+    if axis:
+        axis.draw(ax, runs)
     else:
         ax.set_xticks([])
     return handles
