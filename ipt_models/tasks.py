@@ -21,6 +21,10 @@ class Task:
     scale: int = 1
     sigma: int = 0
 
+    def fits(self, other: "Task") -> bool:
+        """Whether one's head can restore the other: of one kind and scale; noise levels may differ."""
+        return (self.kind, self.scale) == (other.kind, other.scale)
+
 
 ALLOWED = "sr2, sr3, sr4, dn<sigma> with sigma from 1 to 255 (dn30, dn50, …) or dr"
 

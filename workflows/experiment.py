@@ -31,7 +31,7 @@ from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
-from workflows.evaluation.protocol import HeadError, nearest_head
+from workflows.evaluation.protocol import HeadError, can_restore, nearest_head
 from workflows.evaluation.sets import SETS, fetchable, parse_set, plan
 from workflows.evaluation.sets import check as check_sets
 from workflows.sizes import SizeError, choose, sizes
@@ -81,6 +81,7 @@ def _distinct(values: list) -> list:
 
 
 TaskName = Annotated[str, AfterValidator(_task)]
+Tasks = Annotated[list[TaskName], AfterValidator(_distinct), Field(min_length=1)]
 SetName = Annotated[str, AfterValidator(_set)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct), Field(min_length=1)]
@@ -219,6 +220,7 @@ class Model(Section):
     )
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
+    tasks: Tasks | None = Field(None, description="tasks that this model trains on; empty: the experiment's")
     training: dict[str, Any] = Field({}, description="overrides of `training` for this model, at every fraction alike")
     learning_rates: Annotated[list[PositiveFloat], AfterValidator(_distinct)] = Field(
         [],
@@ -377,9 +379,7 @@ class Experiment(Section):
     more_seeds: dict[Fraction, Seeds] = Field(
         {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
-    tasks: Annotated[list[TaskName], AfterValidator(_distinct), Field(min_length=1)] = Field(
-        ["sr2"], description="tasks to train on; each batch draws one"
-    )
+    tasks: Tasks = Field(["sr2"], description="tasks to train on; each batch draws one")
     trial_seed: Annotated[int, Field(ge=0)] = Field(
         1000, description="seed of the runs that try learning rates; none of the seeds that are compared"
     )
@@ -422,10 +422,16 @@ class Experiment(Section):
             if (*names, *self.evaluation.references).count(name) > 1:
                 raise ValueError(f"models: two models are named {name!r}; each name may stand once")
         for model in self.models:
-            if model.variant not in IPTS and len(self.tasks) > 1:
+            tasks = self.tasks_of(model)
+            if model.variant not in IPTS and len(tasks) > 1:
                 raise ValueError(
-                    f"models: {model.name!r} ({model.variant}) restores one task, but tasks are {', '.join(self.tasks)}; "
-                    "only IPT has a head and a tail for each"
+                    f"models: {model.name!r} ({model.variant}) restores one task, but tasks are {', '.join(tasks)}; "
+                    "only IPT has a head and a tail for each. A model may have `tasks` of its own"
+                )
+            if not any(can_restore(tasks, parse_task(task)) for task in self.scored_tasks):
+                raise ValueError(
+                    f"models: {model.name!r} trains on {', '.join(tasks)} and can restore none of the scored tasks "
+                    f"{', '.join(self.scored_tasks)}"
                 )
             try:
                 recipe = self.recipe(model)
@@ -448,7 +454,7 @@ class Experiment(Section):
                 )
         for task in self.scored_tasks if self.models else ():
             try:
-                nearest_head(parse_task(task), self.tasks, "each model")
+                nearest_head(parse_task(task), self.trained_tasks, "each model")
             except HeadError as error:
                 raise ValueError(f"evaluation.tasks: {error}") from None
         kinds = {parse_task(task).kind for task in self.scored_tasks}
@@ -467,14 +473,24 @@ class Experiment(Section):
                 )
         return self
 
+    def tasks_of(self, model: Model) -> list[str]:
+        """The tasks that a model trains on."""
+        return model.tasks or self.tasks
+
+    @property
+    def trained_tasks(self) -> list[str]:
+        """The tasks of all models together."""
+        tasks = dict.fromkeys(task for model in self.models for task in self.tasks_of(model))
+        return list(tasks) or self.tasks
+
     @property
     def scored_tasks(self) -> list[str]:
-        return self.tasks if self.evaluation.tasks is None else self.evaluation.tasks
+        return self.trained_tasks if self.evaluation.tasks is None else self.evaluation.tasks
 
     @property
     def min_side(self) -> int:
         """Smallest usable side of a training image in pixels: room for a crop of the largest task of any run."""
-        scale = max(parse_task(task).scale for task in self.tasks)
+        scale = max(parse_task(task).scale for task in self.trained_tasks)
         patch = max([self.training.patch_size, *(self.recipe(model).patch_size for model in self.models)])
         return scale * patch
 
@@ -526,7 +542,7 @@ class Experiment(Section):
             contrastive=model.contrastive if model.contrastive and model.contrastive.weight else None,
             fraction=fraction,
             seed=seed,
-            tasks=tuple(self.tasks),
+            tasks=tuple(self.tasks_of(model)),
             data=self.data,
             training=recipe if rate is None else recipe.model_copy(update={"learning_rate": rate}),
         )

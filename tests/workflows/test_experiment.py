@@ -106,6 +106,11 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
         ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "did you mean", "dn<sigma>"]),
         ({"tasks": ["sr2", "dn30"]}, ["'edsr'", "one task", "sr2, dn30"]),
+        ({"models__0__tasks": ["sr2", "sr3"]}, ["'edsr'", "one task", "sr2, sr3", "of its own"]),
+        (
+            {"models__0__tasks": ["sr3"], "evaluation__tasks": ["sr2"]},
+            ["'edsr' trains on sr3", "none of the scored", "sr2"],
+        ),
         ({"evaluation__sets": ["photo"]}, ["evaluation.sets[0]", "'photo'", "did you mean 'photos'"]),
         ({"evaluation__tasks": ["dn0"]}, ["evaluation.tasks[0]", "'dn0'"]),
         ({"data__source": "image_folder"}, ["data", "`root` goes with `source: image_folder`"]),
@@ -180,6 +185,17 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert digest(fractions=[0.1, 0.2, 1.0]) == plain
     lone = changed(models=[{**SMALL["models"][1], "contrastive": {"weight": 0}}])
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
+
+
+def test_a_model_may_train_on_tasks_of_its_own():
+    models = [SMALL["models"][0], {**SMALL["models"][1], "tasks": ["sr2", "sr3", "dn30"]}]
+    config = parse(changed(models=models))
+    assert [config.runs()[f"{name}-20-seed-0"].tasks for name in ("edsr", "ipt")] == [("sr2",), ("sr2", "sr3", "dn30")]
+    assert config.scored_tasks == ["sr2", "sr3", "dn30"]
+    assert config.min_side == 3 * 24
+    assert parse(
+        changed(models=models, evaluation={"tasks": ["dn10"], "references": ["identity"]}, tasks=["dn50"])
+    ).scored_tasks == ["dn10"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Change a number here and `VERSION` with it: every row of every table says which version made it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -93,6 +93,11 @@ def cropped(height: int, width: int, task: Task) -> tuple[int, int]:
     return height // task.scale * task.scale, width // task.scale * task.scale
 
 
+def can_restore(trained: Iterable[str], task: Task) -> bool:
+    """Whether a network of these trained tasks has a head that fits a task."""
+    return any(parse_task(name).fits(task) for name in trained)
+
+
 def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -> str:
     """The trained task whose head restores a task: itself, or else that of its kind with the nearest noise level.
 
@@ -103,7 +108,7 @@ def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -
         HeadError: no head of that kind or scale.
     """
     heads = [parse_task(name) for name in trained]
-    fitting = [head for head in heads if head.kind == task.kind and head.scale == task.scale]
+    fitting = [head for head in heads if head.fits(task)]
     if not fitting:
         raise HeadError(f"{label} was trained on {', '.join(trained)} and has no head for {task.name}")
     return min(fitting, key=lambda head: (abs(head.sigma - task.sigma), -head.sigma)).name

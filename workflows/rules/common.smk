@@ -1,6 +1,7 @@
 """What several rules ask of the experiment."""
 
 from ipt_models.tasks import parse_task
+from workflows.evaluation.protocol import can_restore
 from workflows.evaluation.sets import SETS, fetchable, parse_set
 from workflows.imports import sources
 from workflows.reporting import contents
@@ -36,10 +37,16 @@ PROTOCOL = (
 )
 
 
-def scope(reference=None):
-    """The tasks and sets to score; of an untrained reference, those that it has a meaning for."""
-    kinds = {"bicubic": {"sr"}, "identity": {"dn", "dr"}, None: {"sr", "dn", "dr"}}[reference]
-    tasks = [task for task in SCORED_TASKS if parse_task(task).kind in kinds]
+def restores(name, task):
+    """Whether a run's network, or an untrained reference, has a meaning for a task."""
+    if name in REFERENCES:
+        return parse_task(task).kind in {"bicubic": {"sr"}, "identity": {"dn", "dr"}}[name]
+    return can_restore(RUNS[name].tasks, parse_task(task))
+
+
+def scope(name=None):
+    """The tasks and sets to score: those that a run's network or an untrained reference can restore; without a name all."""
+    tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
     kinds = {parse_task(task).kind for task in tasks}
     sets = [name for name in SCORING.sets if kinds & set(parse_set(name).kinds)]
     return f"--tasks {' '.join(tasks)} --sets {' '.join(map(repr, sets))}"
@@ -50,9 +57,10 @@ def title(picture):
     return f"{picture.task}-{picture.dataset}-{picture.image}"
 
 
-def saved(run):
+def saved(name):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
-    return f"--save-images {OUT}/runs/{run}/images --images {' '.join(SHOWN)}" if SHOWN else ""
+    images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
+    return f"--save-images {OUT}/runs/{name}/images --images {' '.join(images)}" if images else ""
 
 
 def code(*modules):

@@ -49,7 +49,7 @@ rule evaluate:
         gpu=int(SCORING.accelerator == "cuda"),
     params:
         protocol=PROTOCOL,
-        scope=scope(),
+        scope=lambda wildcards: scope(wildcards.run),
         save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else "",
     message:
         "Scoring {wildcards.run}"
