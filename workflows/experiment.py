@@ -140,6 +140,12 @@ class Contrastive(Section):
     temperature: PositiveFloat | None = Field(
         None, description="temperature; empty: the formulation's own (0.07 for `supcon`, 1 for `paper`)"
     )
+    group_size: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="images of a batch that are compared with one another: an anchor's negatives are the patches of the "
+        "others, on however many devices and in however many micro-batches they are. Divides `training.batch_size`; "
+        "empty: the whole batch",
+    )
 
 
 class Budget(Section):
@@ -170,7 +176,16 @@ class Training(Section):
     """The recipe. A model may override each key under its own `training`."""
 
     budget: Budget = Field(Budget(steps=1000), description="how long a run trains: `steps`, `patches` or `epochs`")
-    batch_size: PositiveInt = Field(16, description="patches a step")
+    batch_size: PositiveInt = Field(16, description="patches a step, over all devices and micro-batches")
+    micro_batch_size: PositiveInt | None = Field(
+        None,
+        description="patches that a device computes at a time; the gradients of several are accumulated. Empty: its whole "
+        "share of the batch",
+    )
+    devices: PositiveInt = Field(1, description="devices of a run on each node, with a process each (DDP)")
+    num_nodes: PositiveInt = Field(
+        1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes"
+    )
     patch_size: PositiveInt = Field(48, description="side of the network's input patch in (low-resolution) pixels")
     learning_rate: PositiveFloat = Field(5e-5, description="Adam's learning rate after warm-up")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
@@ -187,6 +202,20 @@ class Training(Section):
         "auto",
         description="Fabric's precision; `auto` is `bf16-mixed` on GPUs with bf16 and on CPUs with AMX, else `32-true`",
     )
+    matmul_precision: Literal["highest", "high", "medium"] = Field(
+        "highest",
+        description="torch's arithmetic for float32 products: `high` allows TF32 on CUDA, in convolutions too; `highest` "
+        "is float32",
+    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="decay a step of an exponential moving average of the weights, for example 0.999; the average after the "
+        "last step is what is scored. Empty: none, the weights of the last step are scored",
+    )
+    compile: bool = Field(False, description="the network goes through `torch.compile`")
+    gradient_checkpointing: bool = Field(
+        False, description="less memory for more time: activations are computed again in the backward pass (IPT, RDN)"
+    )
     channels_last: bool = Field(True, description="convolutions in channels-last memory order")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Fabric's accelerator")
     threads: PositiveInt = Field(
@@ -201,12 +230,32 @@ class Training(Section):
         True,
         description="copy a finished run of the same training from another experiment beside this one, if there is one",
     )
+    checkpoint_steps: PositiveInt | None = Field(None, description="steps between checkpoints, beside the minutes")
+    tensorboard: bool = Field(
+        False, description="the rows of train.csv also go to `runs/<run>/tensorboard`, for `tensorboard --logdir`"
+    )
     memory_mb: PositiveInt = Field(3000, description="memory a run asks the scheduler for, in MB")
     runtime_minutes: PositiveInt = Field(240, description="time a run asks the scheduler for, in minutes")
 
+    @property
+    def processes(self) -> int:
+        """Processes of a run, one a device."""
+        return self.devices * self.num_nodes
+
+    @property
+    def division(self) -> dict[str, Any]:
+        """How a batch is divided, see `DIVIDING`."""
+        return self.model_dump(include=set(DIVIDING))
+
 
 # These do not touch the weights, so changing them trains nothing again.
-WATCHING = ("log_every", "validate_every", "checkpoint_minutes", "reuse", "memory_mb", "runtime_minutes")
+WATCHING = (
+    *("log_every", "validate_every", "checkpoint_minutes", "checkpoint_steps", "tensorboard", "reuse"),
+    *("memory_mb", "runtime_minutes"),
+)
+# These divide the same computation otherwise. Sums are rounded in another order, nothing else differs: a run may go on, and
+# its results stay, on other devices than it began on. The provenance tells what a run was computed on.
+DIVIDING = ("devices", "num_nodes", "micro_batch_size", "gradient_checkpointing")
 FEEDING = ("cache_mb", "workers")
 
 
@@ -230,11 +279,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _network_takes_arguments(self):
-        known = (
-            IPT_ARGUMENTS
-            if self.variant in IPTS
-            else (*BASELINE_ARGUMENTS[BASELINES[self.variant]["network"]], "match")
-        )
+        known = _arguments(self.variant) + (() if self.variant in IPTS else ("match",))
         for key in self.kwargs:
             if key not in known:
                 raise ValueError(
@@ -356,10 +401,21 @@ class Run(Section):
         return self.training.patch_size * max(parse_task(task).scale for task in self.tasks)
 
     @property
+    def group_size(self) -> int | None:
+        """Images whose features meet in the contrastive loss; None without it."""
+        if self.contrastive is None or self.contrastive.weight == 0:
+            return None
+        return self.contrastive.group_size or self.training.batch_size
+
+    @property
     def digest(self) -> str:
-        """Changes exactly when something changes that the weights depend on."""
+        """Changes exactly when something changes that the weights depend on by more than the order of sums.
+
+        `threads` is in it, because sums in another order are all it does and whoever sets it wants other bits or none;
+        `DIVIDING` is not, because a run of weeks has to go on where there are devices.
+        """
         spec = self.model_dump(mode="json", exclude={"experiment", "name", "model"})
-        for key in WATCHING:
+        for key in (*WATCHING, *DIVIDING):
             del spec["training"][key]
         for key in FEEDING:
             del spec["data"][key]
@@ -437,6 +493,7 @@ class Experiment(Section):
                 recipe = self.recipe(model)
             except ValidationError as error:
                 raise ValueError(f"models: {model.name!r}: " + "; ".join(_lines(error, Training, "training"))) from None
+            _check_division(model, recipe)
             takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
             if takes != recipe.patch_size:
                 raise ValueError(
@@ -560,6 +617,35 @@ class Sizes(Section):
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
         "Results land in `results/<name>-<budget>/`",
     )
+
+
+def _check_division(model: Model, recipe: Training) -> None:
+    """Whether a batch can be divided as the recipe says, and the network recompute what it asks for."""
+    where = f"models: {model.name!r}: "
+    if recipe.batch_size % recipe.processes:
+        raise ValueError(
+            f"{where}training.batch_size {recipe.batch_size} cannot be shared by {recipe.processes} processes (devices "
+            f"{recipe.devices} × num_nodes {recipe.num_nodes}); it has to be a multiple of them"
+        )
+    able = sorted(variant for variant in TRAINABLE if "gradient_checkpointing" in _arguments(variant))
+    if recipe.gradient_checkpointing and model.variant not in able:
+        raise ValueError(
+            f"{where}training.gradient_checkpointing: {model.variant!r} cannot recompute its activations; allowed for "
+            f"{', '.join(able)}"
+        )
+    group = model.contrastive and model.contrastive.group_size
+    if group and (
+        recipe.batch_size % group or (group < recipe.batch_size and recipe.batch_size // recipe.processes % group)
+    ):
+        raise ValueError(
+            f"{where}contrastive.group_size {group} has to be the whole training.batch_size ({recipe.batch_size}), or divide "
+            f"what each process has of it ({recipe.batch_size // recipe.processes})"
+        )
+
+
+def _arguments(variant: str) -> tuple[str, ...]:
+    """What a variant's network takes beside its tasks."""
+    return IPT_ARGUMENTS if variant in IPTS else BASELINE_ARGUMENTS[BASELINES[variant]["network"]]
 
 
 def percent(fraction: float) -> str:

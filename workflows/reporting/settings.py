@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from workflows.experiment import FEEDING, WATCHING
+from workflows.experiment import DIVIDING, FEEDING, WATCHING
 
 # These say which run it is; the rest of its config says how it trains.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
@@ -17,7 +17,7 @@ DEFAULT = "default"
 def settings(config: dict[str, Any]) -> dict[str, Any]:
     """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`."""
     kept = {key: value for key, value in config.items() if key not in IDENTITY}
-    for section, harmless in (("training", WATCHING), ("data", FEEDING)):
+    for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", FEEDING)):
         kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
     return dict(_flatten(kept, ""))
 

@@ -17,11 +17,12 @@ rule train:
         f"{OUT}/benchmarks/train/{{run}}.tsv"
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: TRAININGS[wildcards.run].training.threads
+    threads: lambda wildcards: TRAININGS[wildcards.run].training.threads * TRAININGS[wildcards.run].training.devices
     resources:
         mem_mb=lambda wildcards: TRAININGS[wildcards.run].training.memory_mb,
         runtime=lambda wildcards: TRAININGS[wildcards.run].training.runtime_minutes,
-        gpu=lambda wildcards: int(TRAININGS[wildcards.run].training.accelerator == "cuda"),
+        gpu=lambda wildcards: TRAININGS[wildcards.run].training.devices
+        * (TRAININGS[wildcards.run].training.accelerator == "cuda"),
     params:
         # A change of what the weights depend on trains again; a change of anything else does not.
         digest=lambda wildcards: TRAININGS[wildcards.run].digest,

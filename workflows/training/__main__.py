@@ -53,8 +53,10 @@ def main() -> int:
             print(f"{run.name}: the same training as {origin}, copied", flush=True)
             return 0
 
-    from workflows.training import checkpoint, loop  # after the checks: torch and Lightning take seconds to import
+    # After the checks: torch and Lightning take seconds to import.
+    from workflows.training import checkpoint, loop, processes
 
+    expected = (loop.TrainingError, checkpoint.CheckpointError, processes.LostProcess, models.ModelFileError, OSError)
     try:
         loop.train(
             run,
@@ -68,7 +70,7 @@ def main() -> int:
     except loop.Interrupted as error:
         print(error, file=sys.stderr)
         return loop.EXIT_INTERRUPTED
-    except (loop.TrainingError, checkpoint.CheckpointError, models.ModelFileError, FileNotFoundError) as error:
+    except expected as error:
         return _fail(error)
     return 0
 

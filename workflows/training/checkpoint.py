@@ -1,8 +1,8 @@
 """Checkpoints that a killed run resumes from.
 
 A checkpoint is whole or absent: it is written under a temporary name, flushed to disk and renamed. The last two are
-kept, so that one survives whatever happens to the other. They live outside of the run's declared outputs, which
-Snakemake deletes when a job fails.
+kept, so that one survives whatever happens to the other. One process writes them, all of a run read them. They live
+outside of the run's declared outputs, which Snakemake deletes when a job fails.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 KEEP = 2
+FORMAT = 2  # of what the loop puts into a checkpoint
 
 
 class CheckpointError(RuntimeError):
@@ -25,16 +26,18 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     Raises:
         CheckpointError: when the disk does not take it; earlier checkpoints stay as they are.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.pt"
     temporary = folder / f".{path.name}.{os.getpid()}"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".step-*"):  # by a process that was killed while it wrote
+            left.unlink()
         with open(temporary, "wb") as file:
-            torch.save({"step": step, **state}, file)
+            torch.save({"format": FORMAT, "step": step, **state}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # torch's writer has its own error for a short write
         temporary.unlink(missing_ok=True)
         raise CheckpointError(f"could not write {path}: {error}; earlier checkpoints in {folder} are intact") from error
     for old in _checkpoints(folder)[:-KEEP]:
@@ -60,6 +63,11 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
         if not isinstance(state, dict) or "digest" not in state:
             unreadable.append(f"{path} (not a checkpoint of this program)")
             continue
+        if state.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path} was written by another version of this program (format {state.get('format')}, not {FORMAT}); "
+                f"go on with that version, or delete {folder} to start afresh"
+            )
         if state["digest"] != digest:
             raise CheckpointError(
                 f"{path} belongs to another config (digest {state['digest']}, this run has {digest}); "

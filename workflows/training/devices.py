@@ -1,13 +1,15 @@
-"""Where a run computes and in which precision: Lightning Fabric, set up from the recipe."""
+"""Where a run computes and in which arithmetic: Lightning Fabric, set up from the recipe."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import Precision
+from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.apply_func import apply_to_collection
-from torch import Tensor
+from torch import Tensor, nn
 
 from workflows.experiment import Training
 
@@ -31,13 +33,61 @@ class BFloat16Mixed(Precision):
         return apply_to_collection(data, Tensor, lambda x: x.float() if x.is_floating_point() else x)
 
 
-def make_fabric(recipe: Training) -> tuple[Fabric, str]:
-    """Fabric on the recipe's device, and the precision that it computes in (`auto` resolved)."""
+class Float64(Precision):
+    """float64 from the input to the loss. Fabric's own hands outputs on in float32."""
+
+    precision = "64-true"
+
+    def convert_module(self, module: nn.Module) -> nn.Module:
+        return module.double()
+
+    def convert_input(self, data: Any) -> Any:
+        return apply_to_collection(data, Tensor, lambda x: x.double() if x.is_floating_point() else x)
+
+
+class Alone(nn.Module):
+    """A network as this process computes it by itself, in the run's precision: no other process has to take part."""
+
+    def __init__(self, fabric: Fabric, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._precision = fabric.strategy.precision
+
+    def forward(self, *inputs: Any) -> Any:
+        with self._precision.forward_context():
+            output = self.network(*self._precision.convert_input(inputs))
+        return self._precision.convert_output(output)
+
+
+def launch(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, str]:
+    """Fabric on the recipe's devices, its other processes started, and the precision it computes in (`auto` resolved).
+
+    Several processes are DDP's. A batch has one task, so that a network of several tasks has parameters without a
+    gradient in every step, other ones each time: DDP then looks for them. They keep no gradient, and Adam leaves them
+    alone, as with one process.
+    """
+
     precision = resolve_precision(recipe.precision, recipe.accelerator)
     cuda = recipe.accelerator == "cuda" or (recipe.accelerator == "auto" and torch.cuda.is_available())
     device = "cuda" if cuda else "cpu"
-    options = {"plugins": [BFloat16Mixed(device)]} if precision == "bf16-mixed" else {"precision": precision}
-    return Fabric(accelerator=device, devices=1, **options), precision
+    plugin = {"bf16-mixed": BFloat16Mixed(device), "64-true": Float64(), "32-true": Precision()}[precision]
+    options: dict[str, Any] = {"accelerator": device, "devices": recipe.devices, "num_nodes": recipe.num_nodes}
+    if recipe.processes > 1:
+        options["strategy"] = DDPStrategy(
+            process_group_backend="nccl" if cuda else "gloo",
+            find_unused_parameters=len(tasks) > 1,
+            broadcast_buffers=False,  # they are constants
+            gradient_as_bucket_view=True,
+        )
+    fabric = Fabric(plugins=[plugin], **options)
+    fabric.launch()
+
+    # After the launch, which sets the number of threads by the machine's cores.
+    torch.set_num_threads(recipe.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.set_float32_matmul_precision(recipe.matmul_precision)
+    torch.backends.cudnn.allow_tf32 = recipe.matmul_precision != "highest"
+    return fabric, precision
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:

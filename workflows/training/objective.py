@@ -15,25 +15,12 @@ from workflows.experiment import Contrastive
 
 @dataclass
 class Loss:
-    """A batch's loss, a differentiable scalar each: `total` = `l1` + λ `contrastive`."""
+    """The loss of some rows, a differentiable scalar each: `total` = `l1` + λ `contrastive`."""
 
     total: Tensor
     l1: Tensor
     contrastive: Tensor | None = None
     weight: float = 0.0
-
-    def contrastive_share(self, parameters: list[nn.Parameter]) -> float | None:
-        """Norm of λ·contrastive's gradient over the sum of both terms' norms; None without the contrastive loss.
-
-        Leaves `.grad` and the graph as they are, and DDP, which acts when gradients reach `.grad`, unaware.
-        """
-        if self.contrastive is None:
-            return None
-        norms = []
-        for term in (self.l1, self.weight * self.contrastive):
-            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            norms.append(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients if g is not None])))
-        return (norms[1] / (norms[0] + norms[1])).item()
 
 
 def l1_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -43,9 +30,16 @@ def l1_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def compute_loss(
-    model: nn.Module, x: Tensor, y: Tensor, task: str, image_ids: Tensor, contrastive: Contrastive | None
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    task: str,
+    image_ids: Tensor,
+    contrastive: Contrastive | None,
+    group_size: int | None = None,
+    gather: bool = False,
 ) -> Loss:
-    """The loss of one batch.
+    """The loss of some rows of a batch.
 
     Args:
         model: called as `model(x, task)`.
@@ -54,12 +48,32 @@ def compute_loss(
         task: the batch's task.
         image_ids: (B,), the image that each patch was cut from.
         contrastive: None trains on L1 alone.
+        group_size, gather: see `compare`.
     """
     if contrastive is None or contrastive.weight == 0:
         l1 = l1_loss(model(x, task), y)
         return Loss(l1, l1)
     output, features = model(x, task, return_features=True)
     l1 = l1_loss(output, y)
-    options = {} if contrastive.temperature is None else {"temperature": contrastive.temperature}
-    term = contrastive_loss(features, formulation=contrastive.formulation, image_ids=image_ids, **options)
+    term = compare(features, image_ids, contrastive, group_size, gather)
     return Loss(l1 + contrastive.weight * term, l1, term, contrastive.weight)
+
+
+def compare(
+    features: Tensor, image_ids: Tensor, contrastive: Contrastive, group_size: int | None = None, gather: bool = False
+) -> Tensor:
+    """The contrastive loss, a scalar: its mean over groups of consecutive rows, of which each is compared with itself.
+
+    Args:
+        features: (B, N, D).
+        image_ids: (B,), the image that each row was cut from.
+        contrastive: the loss's settings.
+        group_size: rows of a group, a divisor of B; None: all are one group.
+        gather: instead, the rows of all processes are one group.
+    """
+    options = {} if contrastive.temperature is None else {"temperature": contrastive.temperature}
+    options |= {"formulation": contrastive.formulation, "gather": gather}
+    if gather or group_size is None or group_size == len(features):
+        return contrastive_loss(features, image_ids=image_ids, **options)
+    groups = zip(features.split(group_size), image_ids.split(group_size), strict=True)
+    return torch.stack([contrastive_loss(rows, image_ids=ids, **options) for rows, ids in groups]).mean()

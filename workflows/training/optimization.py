@@ -1,8 +1,9 @@
-"""Optimizer and learning-rate schedule: Adam and timm's schedulers, counted in steps."""
+"""Optimizer, learning-rate schedule and average of the weights: Adam and timm's parts, counted in steps."""
 
 import torch
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
 from timm.scheduler.scheduler import Scheduler
+from timm.utils import ModelEmaV3
 from torch import nn
 
 from workflows.experiment import Training
@@ -26,3 +27,8 @@ def build_scheduler(optimizer: torch.optim.Optimizer, recipe: Training, steps: i
     last = round(steps * 2 / 3) if recipe.schedule == "paper" else steps
     milestones = [last + 1]  # timm counts from 1
     return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=0.4, **common)
+
+
+def build_average(network: nn.Module, recipe: Training) -> ModelEmaV3 | None:
+    """The exponential moving average of the weights, which starts at those that the network has now; None without one."""
+    return None if recipe.ema is None else ModelEmaV3(network, decay=recipe.ema)

@@ -2,8 +2,8 @@
 
 Two runs are the same training when a repeat would give the same weights: equal digests (everything in the config that
 weights depend on), equal tables of training and validation images, equal weights to start from, equal code, equal versions
-of the packages. Machines may differ, as they may within one experiment; the copy's provenance keeps its origin's hardware,
-commit and hours, and names the origin under `reused_from`.
+of the packages, batches divided alike. Machines may differ, as they may within one experiment; the copy's provenance keeps
+its origin's hardware, commit and hours, and names the origin under `reused_from`.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from workflows import models, provenance
 from workflows.experiment import Run
 
-SAME = ("data", "init", "code", "versions")  # beside the digest
+SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
 
 
 def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: Path | None = None) -> Path | None:
@@ -40,8 +40,10 @@ def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: 
             "init": models.weights_sha256(init) if init else None,
             "code": provenance.code(),
             "versions": provenance.versions(),
+            "devices": [run.training.division],
         }
         theirs = {**found, "init": (found.get("init") or {}).get("weights_sha256")}
+        theirs["devices"] = found.get("training", {}).get("computed_on")
         if differs := [key for key in SAME if theirs.get(key) != wanted[key]]:
             print(f"{run.name}: {folder} is of equal config but other {' and '.join(differs)}: not taken", flush=True)
         elif not _is_whole(folder, found):

@@ -32,15 +32,20 @@ def images(tmp_path_factory) -> SimpleNamespace:
 def make_run():
     """A run by model name; keyword arguments change the recipe."""
 
-    def make(model: str = "ipt", tasks: tuple[str, ...] = ("sr2",), contrastive: bool = False, **recipe) -> Run:
+    def make(
+        model: str = "ipt", tasks: tuple[str, ...] = ("sr2",), contrastive: bool | dict | None = None, **recipe
+    ) -> Run:
         variant = {
             "ipt": {"variant": "ipt_tiny", "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}},
             "edsr": {"variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}},
         }[model]
+        if contrastive is True:
+            contrastive = {"weight": 0.1}
         config = {
             "name": "micro",
             "tasks": list(tasks),
-            "models": [{"name": model, **variant, "contrastive": {"weight": 0.1} if contrastive else None}],
+            "evaluation": {"references": []},
+            "models": [{"name": model, **variant, "contrastive": contrastive}],
             "training": {
                 "budget": {"steps": 6},
                 "batch_size": 4,

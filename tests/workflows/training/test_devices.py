@@ -5,7 +5,7 @@ import torch
 
 from workflows import models
 from workflows.experiment import Training
-from workflows.training.devices import make_fabric, resolve_precision
+from workflows.training.devices import launch, resolve_precision
 
 NETWORKS = {
     "ipt_tiny": {"num_feat": 4, "patch_size": 8, "patch_dim": 2, "num_heads": 2, "depth": 1},
@@ -18,7 +18,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("variant", NETWORKS)
 def test_every_network_trains_in_mixed_precision_and_its_result_has_more_levels_than_bf16(variant):
-    fabric, _ = make_fabric(Training(accelerator="cpu", precision="bf16-mixed"))
+    fabric, _ = launch(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
     torch.manual_seed(0)
     network = models.build(variant, ["sr2"], **NETWORKS[variant]).to(memory_format=torch.channels_last)
     y = fabric.setup(network)(torch.rand(2, 3, 8, 8), "sr2")
@@ -29,7 +29,7 @@ def test_every_network_trains_in_mixed_precision_and_its_result_has_more_levels_
 
 
 def test_mixed_precision_computes_in_bf16():
-    fabric, _ = make_fabric(Training(accelerator="cpu", precision="bf16-mixed"))
+    fabric, _ = launch(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
     model = fabric.setup(torch.nn.Conv2d(3, 3, 3))
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.dtype) or tensor, lambda t: t):
@@ -42,3 +42,18 @@ def test_auto_is_bf16_on_cpus_with_matrix_units_alone(amx, expected, monkeypatch
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     assert resolve_precision("auto", "cpu") == expected
     assert resolve_precision("64-true", "cpu") == "64-true"
+
+
+def test_mixed_precision_shows_the_network_its_input_unrounded():
+    fabric, _ = launch(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
+    seen = []
+    network = torch.nn.Linear(3, 3)
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    x = torch.rand(8, 3)
+    fabric.setup(network)(x)
+    assert torch.equal(seen[0], x)
+
+
+def test_float64_reaches_the_loss():
+    fabric, _ = launch(Training(accelerator="cpu", precision="64-true"), ["sr2"])
+    assert fabric.setup(torch.nn.Linear(3, 3))(torch.rand(8, 3)).dtype == torch.float64

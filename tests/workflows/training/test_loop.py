@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from workflows import models, provenance
-from workflows.training import checkpoint, loop
+from workflows.training import accumulation, checkpoint, loop
 
 
 def weights(folder):
@@ -52,6 +52,8 @@ def test_contrastive_loss_trains_and_logs_its_share_in_mixed_precision(train, ma
 
 
 def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
+    from workflows.training.accumulation import GradientShare
+    from workflows.training.devices import launch
     from workflows.training.objective import compute_loss
 
     run = make_run(contrastive=True)
@@ -66,8 +68,10 @@ def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
         return math.sqrt(sum(p.grad.square().sum().item() for p in parameters if p.grad is not None))
 
     l1, contrastive = norm(lambda loss: loss.l1), norm(lambda loss: 0.1 * loss.contrastive)
-    share = compute_loss(model, x, y, "sr2", ids, run.contrastive).contrastive_share(parameters)
-    assert share == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
+    share = GradientShare(parameters)
+    share.add(compute_loss(model, x, y, "sr2", ids, run.contrastive))
+    fabric, _ = launch(run.training, run.tasks)
+    assert share.value(fabric) == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
 
 
 def test_each_task_of_a_multi_task_run_is_trained(train, make_run):
@@ -82,7 +86,7 @@ def test_each_task_of_a_multi_task_run_is_trained(train, make_run):
 def test_run_that_is_told_to_stop_saves_and_ends_in_the_same_bits(number, train, make_run, monkeypatch):
     run = make_run(contrastive=True)
     whole = train(run, "whole", "resume-whole")
-    real, calls = loop.compute_loss, []
+    real, calls = accumulation.compute_loss, []
 
     def stops_in_its_third_step(*arguments):
         calls.append(None)
@@ -90,7 +94,7 @@ def test_run_that_is_told_to_stop_saves_and_ends_in_the_same_bits(number, train,
             os.kill(os.getpid(), number)
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "compute_loss", stops_in_its_third_step)
+    monkeypatch.setattr(accumulation, "compute_loss", stops_in_its_third_step)
     with pytest.raises(loop.Interrupted, match=f"after step 3 on {number.name}"):
         train(run, "cut")
     folder = train(run, "cut")
@@ -143,7 +147,7 @@ def test_log_has_the_curve_and_the_pace(train, make_run):
 def test_processor_time_counts_what_went_before_an_interruption(train, make_run, monkeypatch):
     spent = iter([100.0, 5.0])  # of the process that is stopped, and of the one that goes on
     monkeypatch.setattr(provenance, "cpu_seconds", lambda: next(spent))
-    real, calls = loop.compute_loss, []
+    real, calls = accumulation.compute_loss, []
 
     def stops_in_its_third_step(*arguments):
         calls.append(None)
@@ -151,30 +155,11 @@ def test_processor_time_counts_what_went_before_an_interruption(train, make_run,
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "compute_loss", stops_in_its_third_step)
+    monkeypatch.setattr(accumulation, "compute_loss", stops_in_its_third_step)
     with pytest.raises(loop.Interrupted):
         train(make_run())
     record = json.loads((train(make_run()) / "provenance.json").read_text())
     assert record["training"]["cpu_seconds"] == 105
-
-
-def test_mixed_precision_shows_the_network_its_input_unrounded(make_run):
-    from workflows.training.devices import make_fabric
-
-    fabric, _ = make_fabric(make_run(precision="bf16-mixed").training)
-
-    class Recorder(torch.nn.Linear):
-        def forward(self, x):
-            self.seen, output = x, super().forward(x)
-            self.computed = output.dtype
-            return output
-
-    network = Recorder(3, 3)
-    x = torch.rand(8, 3)
-    output = fabric.setup(network)(x)
-    assert torch.equal(network.seen, x)
-    assert network.computed == torch.bfloat16
-    assert output.dtype == torch.float32
 
 
 def test_run_starts_from_given_weights_of_a_network_with_more_tasks(train, make_run, tmp_path):

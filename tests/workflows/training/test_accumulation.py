@@ -1,0 +1,65 @@
+"""Micro-batches give the gradient of the whole batch, whatever they are."""
+
+import pytest
+import torch
+
+from workflows import models
+from workflows.training import accumulation
+from workflows.training.devices import launch
+
+ROWS = 8
+LOSSES = {
+    "l1": None,
+    "whole": {"weight": 0.1},
+    "groups": {"weight": 0.1, "group_size": 4},
+    "paper": {"weight": 0.1, "formulation": "paper", "group_size": 2},
+}
+
+
+@pytest.mark.parametrize("task", ["sr2", "sr3", "sr4", "dn30", "dn50", "dr"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("size", [1, 3, 4, 5])
+def test_gradient_value_and_share_are_those_of_the_whole_batch(size, loss, task, make_run):
+    whole = _step(make_run(tasks=(task,), contrastive=LOSSES[loss], batch_size=ROWS, precision="64-true"), task)
+    parts = _step(
+        make_run(tasks=(task,), contrastive=LOSSES[loss], batch_size=ROWS, precision="64-true", micro_batch_size=size),
+        task,
+    )
+    assert whole[0] == 1
+    assert parts[0] > 1
+    for a, b in zip(whole[1:], parts[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def _step(run, task):
+    """Micro-batches, loss, its terms, the contrastive loss's share, and the gradients of all parameters."""
+    torch.manual_seed(0)
+    fabric, _ = launch(run.training, run.tasks)
+    network = models.build(run.variant, run.tasks, **run.kwargs).double()
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    model = fabric.setup(network)
+    x = torch.rand(ROWS, 3, 6, 6, dtype=torch.float64)
+    y = torch.rand_like(model(x, task))
+    share = accumulation.GradientShare(trainable)
+    parts = accumulation.divide(run)
+    loss = accumulation.backward(fabric, model, x, y, task, torch.arange(ROWS), run, parts, share)
+    return len(parts.slices), loss.total, loss.l1, loss.contrastive, share.value(fabric), [p.grad for p in trainable]
+
+
+@pytest.mark.parametrize(
+    ("group", "devices", "micro", "slices", "passes"),
+    [
+        (8, 1, None, 1, 1),  # all at once
+        (8, 1, 4, 2, 2),
+        (4, 1, 4, 2, 1),
+        (4, 1, 6, 2, 1),  # micro-batches of 4: whole groups
+        (4, 2, None, 1, 1),  # a group a process
+        (8, 2, None, 1, 1),  # gathered
+        (8, 2, 2, 2, 2),
+    ],
+)
+def test_groups_stay_whole_and_take_a_second_pass_only_where_they_must(group, devices, micro, slices, passes, make_run):
+    run = make_run(contrastive={"group_size": group}, batch_size=ROWS, devices=devices, micro_batch_size=micro)
+    parts = accumulation.divide(run)
+    assert (len(parts.slices), parts.two_passes + 1) == (slices, passes)
+    assert parts.gather == (group > ROWS // devices)

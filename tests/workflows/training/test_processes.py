@@ -1,0 +1,133 @@
+"""A batch that several processes or micro-batches share gives the weights of one that is computed at once."""
+
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from workflows import experiment
+
+ROOT = Path(__file__).parents[3]
+TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
+TOLERANCE = 1e-5
+
+# Trains all runs of the experiments named on the command line: importing torch takes longer than they do.
+DRIVER = """
+import sys
+from pathlib import Path
+from workflows import experiment
+from workflows.training import loop
+root, out, *configs = map(Path, sys.argv[1:])
+for config in configs:
+    for run in experiment.read(config).runs().values():
+        folder = out / f"{config.stem}-{run.model}"
+        loop.train(run, root, root / "fraction.csv", root / "validation.csv", folder, out / "resume" / folder.name)
+"""
+
+MODELS = {
+    "plain": {},
+    "whole": {"contrastive": {"weight": 0.1}},
+    "pairs": {"contrastive": {"weight": 0.1, "group_size": 2}},
+    "paper": {"contrastive": {"weight": 0.1, "formulation": "paper"}},
+}
+RUNS = [*(f"{task}-plain" for task in TASKS), *(f"all-{model}" for model in MODELS)]
+
+WAYS = {
+    "processes": ({"devices": 2}, RUNS),
+    "processes and parts": ({"devices": 2, "micro_batch_size": 1}, ["all-plain", "all-whole", "all-pairs"]),
+}
+
+
+def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
+    """Micro IPTs for one task each, or for all of them; 20 steps in float64."""
+    folder.mkdir()
+    configs = []
+    for name in dict.fromkeys(run.split("-")[0] for run in runs):
+        tasks = list(TASKS) if name == "all" else [name]
+        models = [run.split("-")[1] for run in runs if run.startswith(f"{name}-")]
+        kwargs = {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}
+        config = {
+            "name": "micro",
+            "tasks": tasks,
+            "models": [{"name": model, "variant": "ipt_tiny", "kwargs": kwargs, **MODELS[model]} for model in models],
+            "training": {
+                "budget": {"steps": 20},
+                "batch_size": 4,
+                "patch_size": 6,
+                "learning_rate": 1e-3,
+                "gradient_clip": 5.0,
+                "precision": "64-true",
+                "accelerator": "cpu",
+                **recipe,
+            },
+            "evaluation": {"references": []},
+        }
+        experiment.parse(config)
+        configs.append(folder / f"{name}.yaml")
+        configs[-1].write_text(yaml.safe_dump(config))
+    return configs
+
+
+def train_all(root: Path, folder: Path, runs: list[str], **recipe) -> Path:
+    """Train them all, on processes that are started from outside, as Slurm and torchrun do."""
+    count = recipe.get("devices", 1)
+    command = [sys.executable, "-c", DRIVER, root, folder, *write_configs(folder, runs, **recipe)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if count > 1:
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    together = [
+        subprocess.Popen(
+            list(map(str, command)),
+            env=environment | ({"LOCAL_RANK": str(rank)} if count > 1 else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    printed = [process.communicate(timeout=240)[0] for process in together]
+    assert not any(process.returncode for process in together), "\n".join(printed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def at_once(images, tmp_path_factory) -> Path:
+    return train_all(images.root, tmp_path_factory.mktemp("at-once") / "out", RUNS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_that_share_a_batch_give_the_weights_of_one(way, images, at_once, tmp_path):
+    recipe, runs = WAYS[way]
+    divided = train_all(images.root, tmp_path / "out", runs, **recipe)
+    for run in runs:
+        expected, found = (load_file(folder / run / "model.safetensors") for folder in (at_once, divided))
+        assert expected.keys() == found.keys()
+        for name, tensor in expected.items():
+            difference = (found[name] - tensor).abs().max().item()
+            assert difference < TOLERANCE, f"{run}, {name}: {difference:.1e}"
+        logs = [pd.read_csv(folder / run / "train.csv") for folder in (at_once, divided)]
+        for column in ("loss", "l1", "contrastive", "contrastive_share", "validation_l1"):
+            np.testing.assert_allclose(logs[1][column], logs[0][column], rtol=1e-7, err_msg=f"{run}, {column}")
+        records = [json.loads((folder / run / "provenance.json").read_text()) for folder in (at_once, divided)]
+        assert records[0]["digest"] == records[1]["digest"]
+        assert records[0]["training"]["negatives"] == records[1]["training"]["negatives"]
+        assert [record["training"]["computed_on"][0]["devices"] for record in records] == [1, 2]
+
+
+def test_losses_that_are_compared_are_different_losses(at_once):
+    """Otherwise the agreement above would show nothing."""
+    tensors = {model: load_file(at_once / f"all-{model}" / "model.safetensors")["mlp.fc1.weight"] for model in MODELS}
+    for a, b in itertools.combinations(tensors, 2):
+        assert (tensors[a] - tensors[b]).abs().max() > 10 * TOLERANCE, (a, b)

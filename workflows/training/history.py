@@ -1,0 +1,148 @@
+"""How far a run has come and at what pace: what a checkpoint keeps beside the weights, and columns of train.csv."""
+
+import resource
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ipt_models.tasks import parse_task
+from workflows import provenance
+from workflows.experiment import Training
+
+# Largest dense rate of one card in FLOP/s, by what a product is computed in. NVIDIA's data sheets of A100 (2021), H100 (2023)
+# and H200 (2024), whose figures with sparsity are halved here. Longer names first.
+PEAKS = {
+    "H100 PCIe": {"bf16": 756e12, "tf32": 378e12, "float32": 51e12},
+    "H100 NVL": {"bf16": 835e12, "tf32": 417e12, "float32": 60e12},
+    "H100": {"bf16": 989e12, "tf32": 494e12, "float32": 67e12},
+    "H200 NVL": {"bf16": 835e12, "tf32": 417e12, "float32": 60e12},
+    "H200": {"bf16": 989e12, "tf32": 494e12, "float32": 67e12},
+    "A100": {"bf16": 312e12, "tf32": 156e12, "float32": 19.5e12},
+}
+
+
+def peak_flops(device: torch.device, precision: str, matmul_precision: str) -> float | None:
+    """A card's largest rate in FLOP/s; None where it is not known.
+
+    Args:
+        device: a CUDA device, for anything to be known.
+        precision: Fabric's, for example `bf16-mixed`.
+        matmul_precision: torch's precision of float32 products.
+    """
+    kind = {"bf16-mixed": "bf16", "32-true": "float32" if matmul_precision == "highest" else "tf32"}.get(precision)
+    return _rates(torch.cuda.get_device_name(device)).get(kind) if device.type == "cuda" else None
+
+
+def _rates(card: str) -> dict[str, float]:
+    """Of a card by its name as CUDA gives it, for example `NVIDIA H100 80GB HBM3`."""
+    return next((rates for name, rates in PEAKS.items() if name in card), {})
+
+
+def training_flops(macs_per_output_pixel: dict[str, float], patch_size: int) -> dict[str, float]:
+    """FLOPs that training on one patch of each task takes: of the network's products, once forward and twice backward.
+
+    Activations that are computed again and the contrastive loss do not count, as is the custom of MFU.
+
+    Args:
+        macs_per_output_pixel: of each task, from torch's counter.
+        patch_size: side of the network's input.
+    """
+    return {task: 6 * macs * (patch_size * parse_task(task).scale) ** 2 for task, macs in macs_per_output_pixel.items()}
+
+
+@dataclass
+class History:
+    """What a run has done so far.
+
+    Attributes:
+        step: optimizer steps.
+        log: rows of train.csv.
+        seen: patches seen of each task.
+        computed_on: the ways in which its batches were divided, in the order in which they were used.
+        seconds, cpu_seconds: wall and processor time of the processes that went before this one.
+    """
+
+    step: int = 0
+    log: list[dict[str, Any]] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    computed_on: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for key, value in state.items():
+            setattr(self, key, Counter(value) if key == "seen" else value)
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return {
+            "step": self.step,
+            "log": self.log,
+            "seen": dict(self.seen),
+            "computed_on": self.computed_on,
+            "seconds": self.wall_seconds,
+            "cpu_seconds": self.processor_seconds,
+        }
+
+    def note_division(self, recipe: Training) -> bool:
+        """Remember how batches are divided from here on; True if they were divided otherwise before."""
+        division = recipe.division
+        changed = bool(self.computed_on) and self.computed_on[-1] != division
+        if changed or not self.computed_on:
+            self.computed_on.append(division)
+        return changed
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds of this process and of those before it."""
+        return self.seconds + time.perf_counter() - self._started
+
+    @property
+    def processor_seconds(self) -> float:
+        """Core-seconds of this process, its ended workers, and those before it."""
+        return self.cpu_seconds + provenance.cpu_seconds()
+
+
+class Window:
+    """Pace since the last row of train.csv.
+
+    Args:
+        device: what is computed on.
+        peak: largest rate of all devices together in FLOP/s, if known.
+    """
+
+    def __init__(self, device: torch.device, peak: float | None) -> None:
+        self._device, self._peak = device, peak
+        self.restart()
+
+    def restart(self) -> None:
+        self._patches, self._flops, self._waited = 0, 0.0, 0.0
+        self._begun = time.perf_counter()
+
+    def add(self, patches: int, flops: float, waited: float) -> None:
+        """A step: patches and FLOPs of the global batch, seconds until this process had its input."""
+        self._patches += patches
+        self._flops += flops
+        self._waited += waited
+
+    def columns(self) -> dict[str, float | None]:
+        """patches_per_second, data_wait (share of the time), mfu (empty where the peak is not known), memory_mb (the
+        most so far: a CUDA device's tensors, or the resident size of this process)."""
+        elapsed = time.perf_counter() - self._begun
+        if self._device.type == "cuda":
+            memory = torch.cuda.max_memory_allocated(self._device)
+        else:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {
+            "patches_per_second": round(self._patches / elapsed, 2),
+            "data_wait": round(self._waited / elapsed, 4),
+            "mfu": None if self._peak is None else round(self._flops / elapsed / self._peak, 4),
+            "memory_mb": round(memory / 2**20, 1),
+        }

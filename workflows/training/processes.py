@@ -1,0 +1,71 @@
+"""What the processes of a run agree on: who computes which rows, and at which step they save or stop."""
+
+import signal
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import Fabric
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # SIGUSR1 is Slurm's usual warning
+
+
+class LostProcess(RuntimeError):
+    """Another process of the run has ended before its time; what it printed says why."""
+
+
+class Processes:
+    """The processes of a run, one for each device, in step with one another.
+
+    As a context manager it takes note of the signals that ask a run to stop, instead of dying of them.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.rank, self.count = fabric.global_rank, fabric.world_size
+        self._told = 0  # number of the signal that was received
+        # Agreeing goes through the processors' memory, so that no device is waited for.
+        self._group = dist.new_group(backend="gloo") if self.count > 1 else None
+
+    def __enter__(self) -> "Processes":
+        self._before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._told = number
+
+    def rows(self, batch_size: int) -> slice:
+        """This process's rows of every global batch."""
+        share = batch_size // self.count
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def agree(self, save: bool) -> tuple[bool, str | None]:
+        """Whether any process wants to save after this step, and the signal that any was told to stop by.
+
+        Raises:
+            LostProcess: where one is no longer there.
+        """
+        ballot = self._largest([int(save), self._told])
+        return bool(ballot[0]), signal.Signals(ballot[1]).name if ballot[1] else None
+
+    def same(self, value: int) -> bool:
+        """Whether all processes have this value.
+
+        Raises:
+            LostProcess: where one is no longer there.
+        """
+        largest, smallest = self._largest([value, -value])
+        return largest == -smallest
+
+    def _largest(self, values: list[int]) -> list[int]:
+        if self._group is None:
+            return values
+        ballot = torch.tensor(values)
+        try:
+            dist.all_reduce(ballot, dist.ReduceOp.MAX, group=self._group)
+        except RuntimeError as error:
+            raise LostProcess(f"another process of the run has ended: see what it printed ({error})") from error
+        return ballot.tolist()
