@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -163,8 +162,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # what torch's unpickler raises on bytes that are no pickle depends on the bytes
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(f"{path} is no plain PyTorch state dict, and nothing else is loaded ({reason})") from None
     if not isinstance(state, Mapping):
         raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")

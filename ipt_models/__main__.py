@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS, build
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -29,6 +30,7 @@ def list_variants(options: argparse.Namespace) -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    parse_task(options.task)
     print(f"one task, {options.task}; multiply-adds of convolutions and matrix products for one patch")
     print(f"{'variant':<12}{'parameters':>13}{'multiply-adds':>17}{'patch':>9}{'tokens':>9}{'depth':>8}{'heads':>7}")
     for variant, sizes in VARIANTS.items():
@@ -67,7 +69,10 @@ def convert(options: argparse.Namespace) -> None:
         raise ValueError(f"{target}: our checkpoints are safetensors files, name it .safetensors")
     model = load_official(source, options.tasks, options.position, options.num_heads, options.patch_size)
     save(model, target, {"model": source.stem})
-    print(f"{target}: {', '.join(model.tasks)}; {sum(p.numel() for p in model.parameters()):,} parameters")
+    parameters = sum(p.numel() for p in model.parameters())
+    print(
+        f"{target}: {', '.join(model.tasks)}; {parameters:,} parameters; {options.num_heads} attention heads, as told"
+    )
 
 
 def restore_images(options: argparse.Namespace) -> None:
@@ -78,8 +83,14 @@ def restore_images(options: argparse.Namespace) -> None:
     from ipt_models.inference import overlapping_stride, restore
 
     pairs = list(image_pairs(options.source, options.target))
-    if options.threads:
+    if options.threads is not None:
+        if options.threads < 1:
+            raise ValueError(f"--threads {options.threads}: expected at least 1")
         torch.set_num_threads(options.threads)
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError) as error:  # an unknown name, or a device that this machine or torch lacks
+        raise ValueError(f"--device {options.device}: {str(error).partition('. ')[0]}") from None
     model = load(options.checkpoint).to(options.device)
     task = model.resolve(options.task)
     stride = overlapping_stride(model) if options.stride is None else options.stride

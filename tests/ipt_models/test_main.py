@@ -22,6 +22,10 @@ def test_list_prints_parameters_and_multiply_adds(capsys):
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
     assert lines["ipt_base"][1:5] == ["115,460,443", "33.324", "G", "48x48"]
     assert {"ipt_tiny", "ipt_small", "ipt_base"} <= lines.keys()
+    assert main(["list", "--task", "sr5"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "unknown task 'sr5'" in printed.err
 
 
 class TestConvert:
@@ -111,6 +115,8 @@ class TestRestore:
             ((tmp_path / "text.png", tmp_path / "out.png"), "is no image"),
             (("--stride", "25", image, tmp_path / "out.png"), "stride=25: expected 1 to 24"),
             (("--stride", "0", image, tmp_path / "out.png"), "stride=0: expected 1 to 24"),
+            (("--threads", "0", image, tmp_path / "out.png"), "--threads 0: expected at least 1"),
+            (("--device", "abacus", image, tmp_path / "out.png"), "--device abacus: Expected one of cpu, cuda"),
         ):
             assert self.run(*arguments) == 1
             assert message in capsys.readouterr().err

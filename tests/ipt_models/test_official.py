@@ -150,6 +150,9 @@ class TestFiles:
         (tmp_path / "text.pt").write_text("not a checkpoint")
         with pytest.raises(ValueError, match=r"text\.pt is no plain PyTorch state dict"):
             load_official(tmp_path / "text.pt")
+        (tmp_path / "junk.pt").write_text("junk")
+        with pytest.raises(ValueError, match=r"junk\.pt is no plain PyTorch state dict"):
+            load_official(tmp_path / "junk.pt")
         (tmp_path / "empty.pt").touch()
         with pytest.raises(ValueError, match=r"empty\.pt is no plain PyTorch state dict"):
             load_official(tmp_path / "empty.pt")
