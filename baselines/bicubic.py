@@ -6,16 +6,16 @@ of the values.
 """
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 SUPPORT = 4  # the cubic kernel covers (-2, 2)
+BAND_VALUES = 2**19  # values that are held as floats at a time, at least one block of one image
 BLOCK = 16  # output rows that share one dense matrix: a band of the whole matrix, which is zero elsewhere
 FLOAT32_EXACT = 2**24  # whole numbers up to here, and sums of them, are exact in float32
 
@@ -56,12 +56,12 @@ def bicubic_resize(images: Tensor, scale: float) -> Tensor:
             dtype, denominator = _exact_arithmetic(scale)
             rows = _integer_weights(height, scale, dtype, images.device)
             columns = _integer_weights(width, scale, dtype, images.device)
-            return _resize(images, rows, columns, lambda sums: _round_half_up(sums, denominator))
+            return _resize_rounded(images, rows, columns, denominator)
         dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
         product_dtype = dtype if _float32_products_are_exact() else torch.float64
         rows = _float_weights(height, scale, dtype, product_dtype, images.device)
         columns = _float_weights(width, scale, dtype, product_dtype, images.device)
-        return _resize(images, rows, columns, lambda values: values.to(images.dtype))
+        return _resize(images, rows, columns)
 
 
 def without_autocast(device_type: str) -> AbstractContextManager:
@@ -71,22 +71,61 @@ def without_autocast(device_type: str) -> AbstractContextManager:
     return nullcontext()
 
 
-def _resize(images: Tensor, rows: list[Block], columns: list[Block], finish: Callable[[Tensor], Tensor]) -> Tensor:
-    """Height, then width. Only a block at a time is held as floats, which bounds the memory of large images."""
+def _resize(images: Tensor, rows: list[Block], columns: list[Block]) -> Tensor:
+    """Height, then width, of floats."""
+    dtype = images.dtype
     bands = [
-        finish(torch.matmul(weights, images[..., start:stop, :].to(weights.dtype))) for start, stop, weights in rows
+        torch.matmul(weights, images[..., start:stop, :].to(weights.dtype)).to(dtype) for start, stop, weights in rows
     ]
     images = bands[0] if len(bands) == 1 else torch.cat(bands, dim=-2)
     bands = [
-        finish(torch.matmul(images[..., start:stop].to(weights.dtype), weights.T)) for start, stop, weights in columns
+        torch.matmul(images[..., start:stop].to(weights.dtype), weights.T).to(dtype) for start, stop, weights in columns
     ]
     return bands[0] if len(bands) == 1 else torch.cat(bands, dim=-1)
 
 
+def _resize_rounded(images: Tensor, rows: list[Block], columns: list[Block], denominator: int) -> Tensor:
+    """Height, then width, of uint8, rounded after each. Only a band of some images is held as floats at a time: both
+    passes find it in the processor's cache, and memory stays bounded for large images."""
+    height, width = (sum(len(block.weights) for block in blocks) for blocks in (rows, columns))
+    flat = images.reshape(-1, *images.shape[-2:])
+    result = images.new_empty(len(flat), height, width)
+    block_values = BLOCK * flat.shape[-1]
+    group = max(1, BAND_VALUES // block_values)
+    for first in range(0, len(flat), group):
+        some, top = flat[first : first + group].transpose(0, 1), 0  # (H, N, W): to the rows all images are one matrix
+        together = max(1, BAND_VALUES // (block_values * some.shape[1]))
+        for blocks in (rows[at : at + together] for at in range(0, len(rows), together)):
+            pixels = _band(some, blocks, columns, width, denominator)
+            result[first : first + group, top : top + len(pixels)] = pixels.transpose(0, 1)
+            top += len(pixels)
+    return result.view(*images.shape[:-2], height, width)
+
+
+def _band(images: Tensor, rows: list[Block], columns: list[Block], width: int, denominator: int) -> Tensor:
+    """Some output rows of images (H, N, W): whole numbers as int16, (rows, N, width)."""
+    count, in_width = images.shape[1:]
+    size = sum(len(block.weights) for block in rows)
+    floats = partial(torch.empty, dtype=rows[0].weights.dtype, device=images.device)
+    band, done = floats(size, count * in_width), 0
+    for start, stop, weights in rows:
+        pixels = floats(stop - start, count, in_width).copy_(images[start:stop]).view(stop - start, count * in_width)
+        torch.mm(weights, pixels, out=band[done : done + len(weights)])
+        done += len(weights)
+    band = _round_half_up(band, denominator).floor_().view(size * count, in_width)
+    sums, done = floats(size * count, width), 0
+    for start, stop, weights in columns:
+        torch.mm(band[:, start:stop], weights.T, out=sums[:, done : done + len(weights)])
+        done += len(weights)
+    # Truncates, as going to uint8 at once does, which is three times as slow.
+    return _round_half_up(sums, denominator).to(torch.int16).view(size, count, width)
+
+
 def _round_half_up(sums: Tensor, denominator: int) -> Tensor:
-    offset = denominator // 2 if denominator > 1 else 0.5
-    pixels = sums.add_(offset).div_(denominator).clamp_(0, 255)
-    return pixels.to(torch.int16).to(torch.uint8)  # truncates; three times as fast as going to uint8 at once
+    """Values whose whole part is the rounded pixel. In place."""
+    if denominator > 1:
+        return sums.add_(denominator // 2).div_(denominator).clamp_(0, 255)
+    return sums.add_(0.5).clamp_(0, 255)
 
 
 def _float32_products_are_exact() -> bool:
