@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("X", "Y", "W", "H"),
         help="in HR pixels; without it, where the models differ most",
     )
-    compare.add_argument("--out", type=Path, nargs="+", required=True, help=".png and .pdf")
+    compare.add_argument("--out", type=Path, nargs="+", required=True, help=".png, .pdf and .csv")
     compare.set_defaults(run=_compare)
     similarity = commands.add_parser(
         "similarity", help="map the similarity of IPT's patch features to a few chosen patches"

@@ -162,13 +162,15 @@ def _version(tile: Tile, window: Crop) -> dict[str, str] | None:
 
 
 def origins(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
-    """Where each run's numbers come from, as its provenance.json says; runs without one are left out."""
+    """Where each run's numbers come from, as its provenance.json and metrics.json say; runs without either are left out."""
     rows = []
     for name in names:
-        path = experiment_dir / "runs" / name / "provenance.json"
-        if not path.is_file():
+        folder = experiment_dir / "runs" / name
+        trained, scored = (_json(folder / file) for file in ("provenance.json", "metrics.json"))
+        if not trained and not scored:
             continue
-        found = json.loads(path.read_text(encoding="utf-8"))
+        # References are not trained: theirs is the origin of their scores.
+        found = trained or scored
         hardware, training = found.get("hardware") or {}, found.get("training") or {}
         commit = (found.get("commit") or "unknown")[:12] + (" (changed)" if found.get("dirty") else "")
         rows.append(
@@ -180,11 +182,16 @@ def origins(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
                 "precision": training.get("precision", ""),
                 "torch": (found.get("versions") or {}).get("torch", ""),
                 "seconds": training.get("wall_seconds", ""),
-                "weights": (found.get("weights_sha256") or "")[:12],
-                "all": json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True),
+                "weights": (trained.get("weights_sha256") or "")[:12],
+                "scores": (scored.get("metrics_sha256") or "")[:12],
+                "all": json.dumps({"training": trained, "scoring": scored}, indent=1, ensure_ascii=False),
             }
         )
     return rows
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -152,6 +152,7 @@ rule comparison:
             labels={"task": "{task}", "set": "{dataset}", "image": "{image}"},
         ),
         pdf=f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.pdf",
+        csv=f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.csv",
     log:
         f"{OUT}/logs/report/comparison-{{task}}-{{dataset}}-{{image}}.log",
     benchmark:
@@ -175,7 +176,7 @@ rule comparison:
     shell:
         "python -m workflows.reporting compare --experiment-dir {params.folder} --task {wildcards.task}"
         " --dataset {wildcards.dataset} --image {wildcards.image} {params.crop}"
-        " --out {output.png} {output.pdf} 2> {log}"
+        " --out {output.png} {output.pdf} {output.csv} 2> {log}"
 
 
 rule similarity:

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ def folder(tmp_path_factory) -> Path:
     config["report"] = {"comparisons": [{"task": "sr2", "dataset": "photos", "image": "chelsea", "crop": None}]}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
     (folder / "runs" / "rdn-20-seed-1" / "metrics.csv").unlink()
+    (folder / "runs" / "bicubic" / "metrics.json").write_text(json.dumps({"metrics_sha256": "7" * 64}))
     gather(folder, names)
     write_images(folder, [*(f"{model}-100-seed-0" for model in MODELS), "bicubic"], "chelsea")
     (folder / "figures").mkdir()
@@ -72,6 +74,7 @@ def test_missing_runs_are_named(page):
 
 def test_every_run_states_its_origin(page):
     assert page.count("<code>000000000000</code>") == 16
+    assert page.count("<code>777777777777</code>") == 1
     assert page.count("0123456789ab<") == 16
     assert "a processor" in page
 
