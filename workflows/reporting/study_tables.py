@@ -105,7 +105,8 @@ def data_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list
         rows = []
         for row in here.itertuples():
             cells = [names[row.model], f"{percent(row.smallest)} to {percent(row.largest)}", _number(row.gain, 3, "+")]
-            cells += [_interval(row.low, row.high, 3), f"{row.count} {row.over}", "yes" if row.limiting else "no"]
+            cells += [_interval(row.low, row.high, 3), f"{row.count} {row.over}"]
+            cells.append("no" if not row.limiting else "yes" if row.over == "seeds" else "perhaps")
             cells += [f"{count(row.crops_smallest)} to {count(row.crops_largest)}"]
             rows.append([*cells, f"{_number(row.gap_smallest, 2, '+')} to {_number(row.gap_largest, 2, '+')}"])
         header = ["model", "from", "gain in dB", "95 % interval", "over", "data was limiting", "crops an image", "gap"]
@@ -114,7 +115,10 @@ def data_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list
             "Crops an image: how often each image was seen. Gap: held-out over training L1, see the table of both losses.",
         ]
         if (here["over"] == "images").any():
-            notes.append("Intervals over images hold for one training each: they say nothing about other seeds.")
+            notes.append(
+                "Intervals over images hold for one training each: they say nothing about other seeds, so data was perhaps "
+                "limiting at most."
+            )
         blocks.append(_block(form, title, notes, header, rows))
         on = (laws["task"] == here["task"].iloc[0]) & (laws["dataset"] == here["dataset"].iloc[0])
         blocks.append(_law_block(form, title, laws[on], names))

@@ -72,11 +72,8 @@ def _overtaking(results: pd.DataFrame, runs: pd.DataFrame) -> str:
             f"between held-out and training loss that closes ({_most(limits, names)}), so a crossover caused by data cannot be "
             f"seen here; {lead}."
         )
-    data = (
-        f"Data was limiting {_whom(limited, limits, names)} on {dataset} ({_most(limited, names)})"
-        if len(limits)
-        else ""
-    )
+    was = "Data was limiting" if (limited["over"] == "seeds").any() else "One seed each suggests that data was limiting"
+    data = f"{was} {_whom(limited, limits, names)} on {dataset} ({_most(limited, names)})" if len(limits) else ""
     if ours is None or others is None:
         none = f"on {dataset} no IPT stands beside another network {span}, so there is no crossing to look for"
         return f"{'; '.join(filter(None, [data, none, lead]))}."
