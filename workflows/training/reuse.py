@@ -1,11 +1,13 @@
 """A finished run of the same training, found in another experiment, is copied instead of trained again. No torch here.
 
 Two runs are the same training when a repeat would give the same weights: equal digests (everything in the config that
-weights depend on), equal tables of training and validation images, equal weights to start from, equal code, equal versions
-of the packages, batches divided alike. Machines may differ, as they may within one experiment; the copy's provenance keeps
-its origin's hardware, commit and hours, and names the origin under `reused_from`.
+weights depend on; a length in epochs or patches is the same as that many steps), equal tables of training and validation
+images, equal weights to start from, equal code, equal versions of the packages, batches divided alike. Machines may differ,
+as they may within one experiment; the copy's provenance keeps its origin's hardware, commit and hours, and names the origin
+under `reused_from`.
 """
 
+import csv
 import json
 import os
 import shutil
@@ -13,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from workflows import models, provenance
-from workflows.experiment import Run
+from workflows.experiment import Budget, Run
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
 
@@ -32,8 +36,10 @@ def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: 
         init: the checkpoint that the run starts from.
     """
     wanted: dict[str, Any] | None = None
+    steps: int | None = None
     for folder, found in _finished(results, output):
-        if not _is_of(found, run):
+        steps = steps or _steps(run, tables[0])
+        if not (_is_of(found, run) or _is_as_long(found, run, steps)):
             continue
         wanted = wanted or {
             "data": {path.name: provenance.sha256(path) for path in tables},
@@ -71,7 +77,13 @@ def take(origin: Path, run: Run, output: Path, init: Path | None = None) -> None
     if os.environ.get("SLURM_PROCID", "0") != "0":
         return  # another process of this job copies
     output.mkdir(parents=True, exist_ok=True)
-    names = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
+    # What follows the digest names the weights that it started from.
+    digest = run.digest + "".join(found["digest"].partition("-")[1:])
+    names = {
+        **run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}),
+        "run": run.name,
+        "digest": digest,
+    }
     models.copy(origin / "model.safetensors", output / "model.safetensors", names)
     temporary = output / f".train.csv.{os.getpid()}"
     shutil.copyfile(origin / "train.csv", temporary)
@@ -107,5 +119,25 @@ def _is_whole(folder: Path, found: dict[str, Any]) -> bool:
 
 
 def _is_of(found: dict[str, Any], run: Run) -> bool:
-    # What follows the digest names the weights that it started from.
     return str(found.get("digest")).split("-")[0] == run.digest
+
+
+def _is_as_long(found: dict[str, Any], run: Run, steps: int) -> bool:
+    """Whether it is the same training, told another way how long it should be."""
+    if found.get("training", {}).get("steps") != steps:
+        return False
+    try:
+        other = Run.model_validate(found.get("config"))
+    except ValidationError:  # an earlier version's
+        return False
+    return _of_steps(other, steps).digest == _of_steps(run, steps).digest
+
+
+def _of_steps(run: Run, steps: int) -> Run:
+    return run.model_copy(update={"training": run.training.model_copy(update={"budget": Budget(steps=steps)})})
+
+
+def _steps(run: Run, table: Path) -> int:
+    with open(table, newline="", encoding="utf-8") as file:
+        images = sum(1 for _ in csv.reader(file)) - 1
+    return run.training.budget.resolve_steps(images, run.training.batch_size, run.data.crops_per_image)

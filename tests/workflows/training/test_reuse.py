@@ -63,6 +63,17 @@ def test_another_training_is_not_taken(results, other_run, images):
         assert find(other_run.model_copy(update=change), images, results) is None, change
 
 
+@pytest.mark.parametrize(("budget", "same"), [({"epochs": 4}, True), ({"patches": 24}, True), ({"epochs": 5}, False)])
+def test_length_told_another_way_is_the_same_training(budget, same, results, make_run, images):
+    run = make_run(budget=budget).model_copy(update={"experiment": "second"})  # six images, batches of four, six steps
+    origin, copy = find(run, images, results), results / "second" / "runs" / run.name
+    assert (origin is not None) == same
+    if same:
+        reuse.take(origin, run, copy)
+        assert reuse.is_finished(copy, run)
+        assert models.read_metadata(copy / "model.safetensors")["digest"] == run.digest
+
+
 def test_run_that_starts_from_other_weights_is_not_taken(results, other_run, images, train, make_run):
     begins = results / "micro" / "runs" / "ipt-100-seed-0" / "model.safetensors"
     models.copy(begins, results / "renamed.safetensors", {"experiment": "other"})
