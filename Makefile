@@ -42,6 +42,9 @@ reference: env  ## run config/small.yaml (BUDGET=cpu or gpu) and compare its sco
 	snakemake --cores $(CORES) --configfile config/small.yaml --config budget=$(BUDGET) $(ARGS)
 	python -m workflows.reporting compare-experiments results/reference/small-$(BUDGET) results/small-$(BUDGET) --within $(TOLERANCE)
 
+ablations: env  ## every ablation in config/ablations; runs that they share are trained once
+	set -e; for config in config/ablations/*.yaml; do snakemake --cores $(CORES) --configfile $$config $(ARGS); done
+
 test: env  ## the test suite
 	python -m pytest $(ARGS)
 
