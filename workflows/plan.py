@@ -21,7 +21,7 @@ from workflows.experiment import Experiment, Run
 from workflows.training import reuse
 from workflows.training.speed import SpeedError, measure, recipe_of
 
-COPIES = 3  # of the weights in a checkpoint: themselves and Adam's two moments
+COPIES = 3  # of the weights in a checkpoint: themselves and Adam's two moments; a moving average is one more
 KEPT = 2  # checkpoints of a run under way
 FLOATS = ("flops", "patches_per_second", "tflops_per_second", "mfu", "hours")
 DONE, REUSED, TO_DO = "done", "to be copied", "to do"
@@ -75,7 +75,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
     experiment, `to do`), `images`, `steps`, `patches` and `flops` (of the whole run, also where it is done; missing where the
     number of images is unknown and decides them), `patches_per_second`, `measured` (or given), `hours` (of the run on this
     device), `tflops_per_second`, `mfu` (their share of the peak that a GPU's maker states; measured ones alone), `weights_mb`,
-    `checkpoints_mb` (while it trains), `threads`.
+    `checkpoints_mb` (while it trains), `threads` (of all its processes).
 
     Args:
         given: patches a second by model.
@@ -103,7 +103,9 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         row |= {"patches": patches, "flops": patches and patches * flops, "patches_per_second": rate}
         row |= {"measured": None if rate is None else speed is None} | _pace(run, rate, flops, speed is None)
         row |= {"hours": patches / rate / 3600 if patches and rate else None}
-        rows.append(row | {"weights_mb": size, "checkpoints_mb": KEPT * COPIES * size, "threads": run.training.threads})
+        copies = COPIES + (run.training.ema is not None)
+        row |= {"weights_mb": size, "checkpoints_mb": KEPT * copies * size}
+        rows.append(row | {"threads": run.training.threads * run.training.processes})
     table = pd.DataFrame(rows)
     return table.astype(dict.fromkeys(("images", "steps", "patches"), "Int64") | dict.fromkeys(FLOATS, float))
 
@@ -125,7 +127,7 @@ def _pace(run: Run, rate: float | None, flops: float, measured: bool) -> dict[st
 
 
 def _peak(run: Run) -> float | None:
-    """FLOP/s of the GPU that a run trains on, by its maker; None on a CPU and for an unknown GPU."""
+    """FLOP/s of the GPUs that a run trains on, by their maker; None on a CPU and for an unknown GPU."""
     import torch
     from lightning_fabric.utilities.throughput import get_available_flops
 
@@ -136,7 +138,8 @@ def _peak(run: Run) -> float | None:
         return None
     precision = resolve_precision(recipe.precision, recipe.accelerator)
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-    return get_available_flops(torch.device("cuda"), dtype)
+    peak = get_available_flops(torch.device("cuda"), dtype)
+    return peak and peak * recipe.processes
 
 
 def weights_mb(run: Run) -> float:

@@ -113,6 +113,7 @@ def test_what_is_done_here_or_elsewhere_is_not_left(tmp_path):
     (other / "model.safetensors").write_bytes(b"weights")
     (other / "train.csv").touch()
     record = {"digest": run.digest, "code": provenance.code(), "versions": provenance.versions(), "init": None}
+    record["training"] = {"steps": 30, "computed_on": [run.training.division]}
     record["weights_sha256"] = provenance.sha256(other / "model.safetensors")
 
     def states():
