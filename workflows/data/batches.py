@@ -113,7 +113,7 @@ class Batches:
         """Make batch `step` (from 0) in this process.
 
         Raises:
-            ValueError, OSError: naming an image that cannot be read.
+            OSError: naming an image that cannot be read.
         """
         crops = self._empty(step)
         first = 0
@@ -127,8 +127,8 @@ class Batches:
         """Batches `start`, `start` + 1, … without end. Closing the iterator ends its workers.
 
         Raises:
-            ValueError, OSError: naming an image that cannot be read.
-            RuntimeError: naming a worker process that died.
+            OSError: naming an image that cannot be read.
+            ChildProcessError: naming a worker process that died.
         """
         return self._iterate_workers(start) if self._workers else self._iterate_here(start)
 

@@ -118,8 +118,7 @@ class CropReader:
             out: memory to put them into, a flat uint8 array of at least `batch_bytes`; new memory if None.
 
         Raises:
-            ValueError: naming an image that cannot be decoded or has changed since the manifest was made.
-            OSError: if an image cannot be read.
+            OSError: naming an image that cannot be read or decoded, or has changed since the manifest was made.
         """
         block = self.schedule.block(step)
         if block.first_step != self._first_step:

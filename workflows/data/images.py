@@ -68,13 +68,15 @@ class Images:
         """An image's pixels, uint8 RGB (height, width, 3).
 
         Raises:
-            OSError: if it cannot be read.
-            ValueError: if it cannot be decoded, or has not the size that the table gives.
+            OSError: if it cannot be read or decoded, or has not the size that the table gives.
         """
-        image = decode(self.read(index), self.name(index))
+        try:
+            image = decode(self.read(index), self.name(index))
+        except ValueError as error:
+            raise OSError(f"{error}; it could be when the manifest was made") from None
         if image.shape[:2] != tuple(self.sizes[index]):
             height, width = self.sizes[index]
-            raise ValueError(
+            raise OSError(
                 f"{self.name(index)} is {image.shape[1]}x{image.shape[0]} but the manifest says {width}x{height}: "
                 "the file has changed since; make the manifest again"
             )

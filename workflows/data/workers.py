@@ -56,8 +56,8 @@ class WorkerPool:
         """Put the next batch's crops into `out`, uint8 (rows, side, side, 3).
 
         Raises:
-            ValueError, OSError: what a worker met while it read an image, which it names.
-            RuntimeError: naming a worker that died.
+            OSError: what a worker met while it read an image, which it names.
+            ChildProcessError: naming a worker that died.
         """
         first = 0
         for reader, ring, (process, pipe) in zip(self._readers, self._rings, self._workers, strict=True):
@@ -80,7 +80,7 @@ class WorkerPool:
         process.join()
         code = process.exitcode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        return RuntimeError(
+        return ChildProcessError(
             f"{process.name} (process {process.pid}) {how} while it made batch {self._step}; if memory ran out, "
             "use fewer workers, or a smaller buffer_images or cache_bytes"
         )
@@ -106,7 +106,7 @@ def _work(reader: CropReader, ring: np.ndarray, pipe: Connection, inherited: lis
             pipe.recv()
             try:
                 reader.load(step, ring[step % len(ring)])
-            except (ValueError, OSError) as error:
+            except OSError as error:
                 pipe.send(error)
                 return
             pipe.send("ready")

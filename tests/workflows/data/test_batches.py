@@ -99,7 +99,7 @@ def test_a_killed_worker_gives_one_clear_error(folder, table):
         pytest.skip("children of a process are listed by Linux only")
     with open(children) as listing:
         os.kill(int(listing.read().split()[-1]), signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"input worker 1 \(process \d+\) was killed by SIGKILL.*fewer workers"):
+    with pytest.raises(ChildProcessError, match=r"input worker 1 \(process \d+\) was killed by SIGKILL.*fewer workers"):
         list(islice(stream, 200))
 
 
@@ -139,7 +139,7 @@ def test_a_bad_file_met_by_a_worker_is_named(tmp_path, folder, table):
     (tmp_path / "05.png").write_bytes(b"no image")
     for workers in (0, 2):
         stream = Batches(table, tmp_path, ["sr2"], 8, 6, seed=0, workers=workers).iterate()
-        with pytest.raises(ValueError, match=r"05\.png: not an image that can be decoded"):
+        with pytest.raises(OSError, match=r"05\.png: not an image that can be decoded"):
             list(islice(stream, 4))
 
 

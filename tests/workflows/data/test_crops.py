@@ -106,5 +106,5 @@ def test_too_small_an_image_is_named_with_the_size_it_needs(folder, table):
 
 def test_a_file_that_changed_since_the_manifest_is_named(folder, table):
     changed = table.assign(width=table["width"] + 1)
-    with pytest.raises(ValueError, match="the file has changed"):
+    with pytest.raises(OSError, match="the file has changed"):
         Batches(changed, folder, ["sr2"], 8, 4, 0).load(0)
