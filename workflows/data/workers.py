@@ -11,6 +11,7 @@ import atexit
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from mmap import mmap
 from multiprocessing.connection import Connection, wait
 
@@ -67,7 +68,9 @@ class WorkerPool:
             part = out[first : first + len(reader.rows)]
             part[...] = ring[self._step % len(ring), : part.nbytes].reshape(part.shape)
             first += len(part)
-            pipe.send("free")
+            # Of a worker that has ended, the batches that it had ready and its last words are still to be read.
+            with suppress(ConnectionError):
+                pipe.send("free")
         self._step += 1
 
     def _receive(self, process: multiprocessing.Process, pipe: Connection) -> Exception | str:

@@ -91,14 +91,20 @@ def test_fewer_images_than_rows_still_fill_a_batch(folder, table):
     assert sorted(np.bincount(batch.image_ids).tolist()) == [2, 3, 3]
 
 
-def test_a_killed_worker_gives_one_clear_error(folder, table):
+@pytest.mark.parametrize("long_ago", [False, True])
+def test_a_killed_worker_gives_one_clear_error(folder, table, long_ago):
+    """Also where batches that it had ready are still to be taken."""
     stream = Batches(table, folder, TASKS, 8, 4, seed=0, workers=2).iterate()
     next(stream)
     children = f"/proc/self/task/{os.getpid()}/children"
     if not os.path.exists(children):
         pytest.skip("children of a process are listed by Linux only")
     with open(children) as listing:
-        os.kill(int(listing.read().split()[-1]), signal.SIGKILL)
+        worker = int(listing.read().split()[-1])
+    time.sleep(0.5 * long_ago)  # until it has batches ready
+    os.kill(worker, signal.SIGKILL)
+    while long_ago and alive(worker):
+        time.sleep(0.01)
     with pytest.raises(ChildProcessError, match=r"input worker 1 \(process \d+\) was killed by SIGKILL.*fewer workers"):
         list(islice(stream, 200))
 
@@ -140,7 +146,8 @@ def test_a_bad_file_met_by_a_worker_is_named(tmp_path, folder, table):
     for workers in (0, 2):
         stream = Batches(table, tmp_path, ["sr2"], 8, 6, seed=0, workers=workers).iterate()
         with pytest.raises(OSError, match=r"05\.png: not an image that can be decoded"):
-            list(islice(stream, 4))
+            # Slowly, so that the worker has ended before the last of its batches is taken.
+            list(map(lambda _, pause=0.2 * (workers > 0): time.sleep(pause), islice(stream, 4)))
 
 
 @pytest.mark.parametrize(
