@@ -85,7 +85,7 @@ class WorkerPool:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         return ChildProcessError(
             f"{process.name} (process {process.pid}) {how} while it made batch {self._step}; if memory ran out, "
-            "use fewer workers, or a smaller buffer_images or cache_bytes"
+            "use fewer workers (data.workers), or a smaller data.buffer_images or data.cache_mb"
         )
 
     def close(self) -> None:
