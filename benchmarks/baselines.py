@@ -1,28 +1,31 @@
-"""EDSR and RDN beside plain implementations of the same networks: `python -m benchmarks.baselines`, on an idle machine.
+"""EDSR and RDN beside plain implementations of the same networks: `python -m benchmarks.baselines`.
 
 A training step (forward, L1, backward, Adam) and inference of an image, at the same precision and with the same weights;
 the two take turns and medians count. Then RDN's training step with and without gradient checkpointing. Peak memory is
-that of a process of its own for each (resident memory on a CPU, allocated memory on a GPU), less what it had before.
+that of a process of its own for each (resident memory on a CPU, under Linux; allocated memory on a GPU), less what it had
+before the network was made. Exit status 1: more than 1.05 times the plain network's time, or more than its memory; or
+more than half the memory, or 1.35 times the time, with gradient checkpointing.
 """
 
 import argparse
 import importlib
-import json
 import multiprocessing
-import platform
-import resource
+import os
 import sys
-import time
+from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import trange
 
 import baselines
+from benchmarks.hardware import CLOCKS, EXACT_MEMORY, report, reset_peak_memory
+from benchmarks.hardware import peak_memory as peak_of_process
 
 RATIO_LIMIT, MEMORY_LIMIT = 1.05, 1.0
-RECOMPUTING_TIME_LIMIT, RECOMPUTING_MEMORY_LIMIT = 1.35, 0.5
+CHECKPOINTING_TIME_LIMIT, CHECKPOINTING_MEMORY_LIMIT = 1.35, 0.5
 NOISE = 0.02  # resident memory comes in pages and arenas
 
 
@@ -85,10 +88,10 @@ PLAIN = {"edsr": PlainEDSR, "rdn": PlainRDN}
 
 
 def make(variant: str, side: str) -> nn.Module:
-    """`suite`, `recomputing` or `plain`; parameters come in the same order, so that weights can be shared."""
+    """`suite`, `checkpointing` or `plain`; parameters come in the same order, so that weights can be shared."""
     torch.manual_seed(0)
     if side != "plain":
-        kwargs = {"gradient_checkpointing": True} if side == "recomputing" else {}
+        kwargs = {"gradient_checkpointing": True} if side == "checkpointing" else {}
         return baselines.build(variant, "sr2", **kwargs)
     arguments = dict(baselines.VARIANTS[variant])
     return PLAIN[arguments.pop("network")](**arguments)
@@ -123,11 +126,12 @@ class Work:
 
     def timed(self, what: str) -> float:
         """Seconds of one run."""
+        clock = CLOCKS[self.options.clock]
         self.synchronize()
-        started = time.perf_counter()
+        started = clock()
         self.run(what)
         self.synchronize()
-        return time.perf_counter() - started
+        return clock() - started
 
     def synchronize(self) -> None:
         """Wait for the GPU."""
@@ -152,8 +156,8 @@ def plain_order(variant: str, suite: nn.Module) -> list[str]:
     return names
 
 
-def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.Namespace) -> dict[str, object]:
-    """Times in turn and peak memories of two forms of a network."""
+def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.Namespace) -> list[dict[str, object]]:
+    """A row for each of two forms of a network: times in turn, peak memories, and the first over the second."""
     first, second = (Work(variant, side, options) for side in sides)
     order = (
         plain_order(variant, first.model) if "plain" in sides else [name for name, _ in first.model.named_parameters()]
@@ -161,21 +165,28 @@ def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.N
     share_weights(first.model, second.model, order)
     torch.testing.assert_close(first.run("inference"), second.run("inference"), rtol=0, atol=options.tolerance)
     times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(options.rounds + 1):
+    for turn in trange(options.rounds + 1, desc=f"{variant}, {what}, {' and '.join(sides)}", unit="round", leave=False):
         measured = [work.timed(what) for work in (first, second)]
         if turn:  # the first is for warming up
             for seconds, value in zip(times, measured, strict=True):
                 seconds.append(value)
-    memory = [peak_memory(variant, side, what, options) for side in sides]
-    return {
-        "network": variant,
-        "what": what,
-        "sides": sides,
-        "milliseconds": [round(1000 * median(seconds), 1) for seconds in times],
-        "time_ratio": round(median(a / b for a, b in zip(*times, strict=True)), 3),
-        "megabytes": [round(value / 1e6, 1) for value in memory],
-        "memory_ratio": round(memory[0] / memory[1], 3),
-    }
+    rows = [
+        {
+            "network": variant,
+            "what": what,
+            "precision": options.precision,
+            "batch": options.batch if what == "training" else 1,
+            "side": options.patch if what == "training" else options.image,
+            "form": side,
+            "clock": options.clock,
+            "milliseconds": 1000 * median(seconds),
+            "megabytes": peak_memory(variant, side, what, options) / 1e6,
+        }
+        for side, seconds in zip(sides, times, strict=True)
+    ]
+    rows[0]["time_ratio"] = median(a / b for a, b in zip(*times, strict=True))
+    rows[0]["memory_ratio"] = rows[0]["megabytes"] / rows[1]["megabytes"]
+    return rows
 
 
 def peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
@@ -186,18 +197,15 @@ def peak_memory(variant: str, side: str, what: str, options: argparse.Namespace)
 
 def _peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
     importlib.import_module("baselines.edsr")  # what importing takes is not the network's
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = reset_peak_memory() if options.device == "cpu" else 0
     work = Work(variant, side, options)
     for _ in range(2):
         work.run(what)
-    if work.device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    return peak_of_process() - before if options.device == "cpu" else torch.cuda.max_memory_allocated()
 
 
 def main() -> int:
-    """Measure, print a line of JSON for each comparison, and fail if a limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["edsr_baseline", "rdn_a"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
@@ -206,21 +214,23 @@ def main() -> int:
     parser.add_argument("--patch", type=int, default=48)
     parser.add_argument("--image", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="processor: with one thread, on a shared machine"
+    )
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/baselines.csv"))
     options = parser.parse_args()
     options.tolerance = 1e-4 if options.precision == "fp32" else 0.05
-    passed = False
-    machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
-    print(json.dumps({**vars(options), **machine}), flush=True)
+    os.environ |= EXACT_MEMORY  # of the processes that measure memory
+    rows, passed = [], False
     for variant in options.networks:
         for what in ("training", "inference"):
-            result = compare(variant, what, ("suite", "plain"), options)
-            print(json.dumps(result), flush=True)
-            passed |= result["time_ratio"] > RATIO_LIMIT or result["memory_ratio"] > MEMORY_LIMIT + NOISE
+            rows += compare(variant, what, ("suite", "plain"), options)
+            passed |= rows[-2]["time_ratio"] > RATIO_LIMIT or rows[-2]["memory_ratio"] > MEMORY_LIMIT + NOISE
         if baselines.VARIANTS[variant]["network"] == "rdn":
-            result = compare(variant, "training", ("recomputing", "suite"), options)
-            print(json.dumps(result), flush=True)
-            passed |= result["time_ratio"] > RECOMPUTING_TIME_LIMIT
-            passed |= result["memory_ratio"] > RECOMPUTING_MEMORY_LIMIT
+            rows += compare(variant, "training", ("checkpointing", "suite"), options)
+            passed |= rows[-2]["time_ratio"] > CHECKPOINTING_TIME_LIMIT
+            passed |= rows[-2]["memory_ratio"] > CHECKPOINTING_MEMORY_LIMIT
+    report(rows, options.out, options.threads, options.device)
     return int(passed)
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.dense_contrastive import dense_contrastive_loss
-from benchmarks.hardware import EXACT_MEMORY, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, EXACT_MEMORY, peak_memory, report, reset_peak_memory
 from ipt_models.contrastive import TEMPERATURES, contrastive_loss
 
 LIMITS = {"gigabytes": 1.5, "ratio": 1.3}
@@ -28,14 +27,19 @@ TIMED = ((16, 64, 72), (16, 64, 144), (32, 64, 144), (8, 256, 576), (16, 256, 57
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--formulation", nargs="+", choices=TEMPERATURES, default=list(TEMPERATURES))
     parser.add_argument("--memory-at", type=int, nargs=3, default=(256, 256, 576), metavar=("B", "N", "D"))
     parser.add_argument("--block-size", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="processor: with one thread, on a shared machine"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--no-memory", action="store_true", help="time only")
+    parser.add_argument("--no-memory", action="store_true", help="compare times only")
+    parser.add_argument("--no-times", action="store_true", help="measure memory only")
+    parser.add_argument("--append", action="store_true", help="keep what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/contrastive.csv"))
     parser.add_argument("--child", choices=("blocks", "dense"), help=argparse.SUPPRESS)
-    parser.add_argument("--formulation", choices=TEMPERATURES, default="supcon", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     loss = {
@@ -43,13 +47,15 @@ def main() -> int:
         "dense": lambda x, formulation: dense_contrastive_loss(x, TEMPERATURES[formulation], formulation),
     }
     if options.child:
-        print(json.dumps(measure_memory(loss[options.child], options.formulation, *options.memory_at)))
+        print(
+            json.dumps(measure_memory(loss[options.child], options.formulation[0], options.clock, *options.memory_at))
+        )
         return 0
 
     rows, sound = [], True
-    for formulation in TEMPERATURES:
-        for shape in TIMED:
-            times = measure_times(loss, formulation, shape, options.repeats)
+    for formulation in options.formulation:
+        for shape in () if options.no_times else TIMED:
+            times = measure_times(loss, formulation, shape, options)
             ratio = median(times["blocks"]) / median(times["dense"])
             sound &= ratio <= LIMITS["ratio"]
             for method in loss:
@@ -61,7 +67,7 @@ def main() -> int:
                 found = run_child(method, formulation, size, options)
                 rows.append(row(formulation, method, size, **found))
                 sound &= method == "dense" or found["gigabytes"] <= LIMITS["gigabytes"]
-    report(rows, options.out, options.threads)
+    report([{**found, "clock": options.clock} for found in rows], options.out, options.threads, append=options.append)
     return 0 if sound else 1
 
 
@@ -75,28 +81,33 @@ def features(shape: tuple[int, ...]) -> Tensor:
 
 
 def measure_times(
-    loss: dict[str, Callable[[Tensor, str], Tensor]], formulation: str, shape: tuple[int, ...], repeats: int
+    loss: dict[str, Callable[[Tensor, str], Tensor]],
+    formulation: str,
+    shape: tuple[int, ...],
+    options: argparse.Namespace,
 ) -> dict[str, list[float]]:
     """Seconds of forward and backward, alternating so that both meet the same disturbances."""
-    x, times = features(shape), {method: [] for method in loss}
-    for repeat in range(repeats + 1):
+    x, times, clock = features(shape), {method: [] for method in loss}, CLOCKS[options.clock]
+    for repeat in range(options.repeats + 1):
         for method, function in loss.items():
             x.grad = None
-            started = time.perf_counter()
+            started = clock()
             function(x, formulation).backward()
             if repeat:  # the first warms up
-                times[method].append(time.perf_counter() - started)
+                times[method].append(clock() - started)
     return times
 
 
-def measure_memory(loss: Callable[[Tensor, str], Tensor], formulation: str, *shape: int) -> dict[str, float]:
+def measure_memory(
+    loss: Callable[[Tensor, str], Tensor], formulation: str, clock: str, *shape: int
+) -> dict[str, float]:
     """Gigabytes beyond features and gradient, and seconds, of one forward and backward."""
     loss(features((2, 4, 8)), formulation).backward()  # whatever is loaded at first use
     x = features(shape)
     before = reset_peak_memory()
-    started = time.perf_counter()
+    started = CLOCKS[clock]()
     gradient = torch.autograd.grad(loss(x, formulation), x)[0]
-    seconds = time.perf_counter() - started
+    seconds = CLOCKS[clock]() - started
     beyond = peak_memory() - before
     assert gradient.isfinite().all()
     return {"seconds": seconds, "gigabytes": (beyond - gradient.nbytes) / 1e9}
@@ -105,7 +116,7 @@ def measure_memory(loss: Callable[[Tensor, str], Tensor], formulation: str, *sha
 def run_child(method: str, formulation: str, shape: tuple[int, ...], options: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.contrastive", "--child", method, "--formulation", formulation]
     command += ["--memory-at", *map(str, shape), "--block-size", str(options.block_size)]
-    command += ["--threads", str(options.threads)]
+    command += ["--threads", str(options.threads), "--clock", options.clock]
     environment = os.environ | EXACT_MEMORY
     result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(result.stdout)

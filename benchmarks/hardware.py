@@ -1,6 +1,7 @@
 """What a measurement was made on, and tables of measurements as text and CSV."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ import pandas as pd
 import torch
 
 from workflows import provenance
+
+# Processor time says on a shared machine what wall time would be on an idle one; with one thread alone, because waiting
+# threads spin.
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
@@ -25,15 +30,21 @@ def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def report(rows: Sequence[dict[str, Any]], out: Path, threads: int, device: str = "cpu") -> None:
-    """Print the rows and write them to a CSV file, with hardware, threads and versions in further columns."""
+def report(rows: Sequence[dict[str, Any]], out: Path, threads: int, device: str = "cpu", append: bool = False) -> None:
+    """Print the rows and write them to a CSV file, with hardware, threads and versions in further columns.
+
+    With `append` the rows that the file has are kept.
+    """
     table = pd.DataFrame(rows)
     beside = facts(threads, device)
     print(", ".join(f"{name} {value}" for name, value in beside.items() if value != ""))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-"))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    table.assign(**beside).to_csv(temporary, index=False, float_format="%.6g")
+    table = table.assign(**beside)
+    if append and out.exists():
+        table = pd.concat([pd.read_csv(out), table])
+    table.to_csv(temporary, index=False, float_format="%.6g")
     os.replace(temporary, out)
     print(f"written to {out}")
 
