@@ -35,6 +35,7 @@ MEMORY_LIMIT = 0.8  # of the reference's
 MFU_LIMIT = 0.45
 BF16_PEAKS = {  # dense operations a second, by part of the device's name; the first that fits
     "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
     "H100": 989e12,
     "H200": 989e12,
     "A100": 312e12,
