@@ -83,7 +83,7 @@ class VGGFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.register_load_state_dict_post_hook(_mark_loaded)
         if weights != FROM_CHECKPOINT:
-            path = Path(weights) if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
+            path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
             if not path.is_file():
                 raise FileNotFoundError(
                     f"IGNN builds its graph from VGG19 features, and there are no VGG19 weights at {path}: put "

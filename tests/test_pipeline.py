@@ -143,6 +143,37 @@ def test_changed_figure_module_draws_and_reports_again_and_nothing_else(finished
     assert set(jobs) - {"all", "total"} == {"figure_psnr_fraction", "report", "workflow_report"}
 
 
+SECOND_STAGE = {"data": {"count": 6, "size": 64, "validation": 1}, "training": {"budget": {"steps": 2}}}
+
+
+def test_finetuning_trains_only_the_second_stage_and_at_0_it_alone(finished, workdir):
+    jobs = planned(workdir, finetune=SECOND_STAGE, fractions=[0, 0.5, 1.0])
+    assert (jobs["finetune"], jobs["evaluate"]) == (5, 5)
+    assert (jobs["synthesize"], jobs["manifest"], jobs["fraction"]) == (1, 1, 1)
+    assert "train" not in jobs
+
+
+def test_finetuned_run_begins_from_its_pretrained_weights_and_is_scored(finished, workdir):
+    before = (finished / "data" / "manifest.csv").read_bytes()
+    snakemake(workdir, "results/micro/runs/ipt-ft-50-seed-0/metrics.csv", finetune=SECOND_STAGE)
+    record = json.loads((finished / "runs" / "ipt-ft-50-seed-0" / "provenance.json").read_text())
+    pretrained = json.loads((finished / "runs" / "ipt-50-seed-0" / "provenance.json").read_text())
+    assert record["init"]["sha256"] == pretrained["weights_sha256"]
+    assert (record["training"]["images"], record["training"]["steps"]) == (5, 2)
+    assert set(pd.read_csv(finished / "runs" / "ipt-ft-50-seed-0" / "metrics.csv").model) == {"ipt-ft"}
+    assert (finished / "data" / "manifest.csv").read_bytes() == before
+    assert len(pd.read_csv(finished / "data" / "finetune" / "manifest.csv")) == 6
+
+
+def test_runs_ask_for_a_gpu_where_there_are_some(workdir, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    training = {**MICRO["training"], "accelerator": "auto"}
+    said = snakemake(workdir, "--dry-run", "--until", "train", name="gpus", training=training)
+    assert "gpu=1" in said
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "gpu=1" not in snakemake(workdir, "--dry-run", "--until", "train", name="gpus", training=training)
+
+
 def test_lost_run_is_made_again_bit_for_bit(finished, workdir):
     model = finished / "runs" / "ipt-50-seed-0" / "model.safetensors"
     before = model.read_bytes()

@@ -13,8 +13,9 @@ README = Path(__file__).parents[1] / "config" / "README.md"
 BEGIN, END = "<!-- keys: written by `make docs` -->", "<!-- end of keys -->"
 
 
-def reference(schema: type[Section] = Experiment, prefix: str = "") -> str:
-    """A Markdown table of the section's own keys, followed by those of the sections inside it."""
+def reference(schema: type[Section] = Experiment, prefix: str = "", told: set[type[Section]] | None = None) -> str:
+    """A Markdown table of the section's own keys, followed by those of the sections inside it, each section once."""
+    told = set() if told is None else told
     rows, inner = ["| key | type | default | meaning |", "|---|---|---|---|"], []
     for key, field in schema.model_fields.items():
         nested = next(iter(sections(field.annotation)), None)
@@ -26,12 +27,13 @@ def reference(schema: type[Section] = Experiment, prefix: str = "") -> str:
         else:
             shown = "empty" if default is None else f"`{_yaml(default)}`"
         rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {shown} | {field.description} |")
-        if nested is not None:
+        if nested is not None and nested not in told:
+            told.add(nested)
             marker = "[]" if typing.get_origin(field.annotation) is list else ""
             inner.append((f"{prefix}{key}{marker}.", nested))
     text = "\n".join(rows) + "\n"
     for name, section in inner:
-        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + reference(section, name)
+        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + reference(section, name, told)
     return text
 
 

@@ -83,9 +83,12 @@ def _distinct(values: list) -> list:
 TaskName = Annotated[str, AfterValidator(_task)]
 Tasks = Annotated[list[TaskName], AfterValidator(_distinct), Field(min_length=1)]
 SetName = Annotated[str, AfterValidator(_set)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct), Field(min_length=1)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+
+# What a fine-tuned network's name ends in.
+FINETUNED = "-ft"
 
 
 class Section(BaseModel):
@@ -277,6 +280,11 @@ class Model(Section):
         "training-source images alone, told in `learning_rates.md`. The one to use stands in `training.learning_rate`",
     )
 
+    @property
+    def weighs_contrast(self) -> bool:
+        """Whether it is trained with the contrastive loss."""
+        return self.contrastive is not None and self.contrastive.weight > 0
+
     @model_validator(mode="after")
     def _network_takes_arguments(self):
         known = _arguments(self.variant) + (() if self.variant in IPTS else ("match",))
@@ -295,6 +303,16 @@ class Model(Section):
                 f"`contrastive` compares IPT's patch features, which {self.variant!r} lacks; allowed for {', '.join(IPTS)}"
             )
         return self
+
+
+class Finetune(Section):
+    """A second stage: each trained network is trained further, on one task and on images of its own."""
+
+    data: Data = Field(description="its training images, with the keys of `data`; all of them are used")
+    task: TaskName | None = Field(
+        None, description="the task; IPT's other heads, tails and embeddings are left out. Empty: the only trained task"
+    )
+    training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
 
 
 class Evaluation(Section):
@@ -377,7 +395,10 @@ class Plan(Section):
 
 
 class Run(Section):
-    """One training: everything that decides its weights, and what it is called."""
+    """One training: everything that decides its weights, and what it is called.
+
+    A fine-tuned run begins from the weights of `pretrained` and has its `fraction`; at fraction 0 there is none.
+    """
 
     experiment: str
     name: str
@@ -390,6 +411,7 @@ class Run(Section):
     tasks: tuple[str, ...]
     data: Data
     training: Training
+    pretrained: "Run | None" = None
 
     @property
     def percent(self) -> str:
@@ -399,6 +421,31 @@ class Run(Section):
     def min_side(self) -> int:
         """Smallest usable side of a training image in pixels."""
         return self.training.patch_size * max(parse_task(task).scale for task in self.tasks)
+
+    @property
+    def finetuned(self) -> bool:
+        """Whether this is the second stage, or, at fraction 0, the second stage alone."""
+        return self.pretrained is not None or self.fraction == 0
+
+    @property
+    def source(self) -> str:
+        """Folder, in the experiment's, of the tables of its images."""
+        return "data/finetune" if self.finetuned else "data"
+
+    @property
+    def share(self) -> float:
+        """The share of its source's images that it trains on: `fraction` is the first stage's."""
+        return 1.0 if self.finetuned else self.fraction
+
+    @property
+    def subset(self) -> str:
+        """Table, in the experiment's folder, of its training images."""
+        return f"{self.source}/fraction-{percent(self.share)}-seed-{self.seed}.csv"
+
+    @property
+    def cores(self) -> int:
+        """Cores that a process of the run keeps busy: torch's threads and the loader's processes."""
+        return self.training.threads + self.data.workers
 
     @property
     def group_size(self) -> int | None:
@@ -414,7 +461,9 @@ class Run(Section):
         `threads` is in it, because sums in another order are all it does and whoever sets it wants other bits or none;
         `DIVIDING` is not, because a run of weeks has to go on where there are devices.
         """
-        spec = self.model_dump(mode="json", exclude={"experiment", "name", "model"})
+        spec = self.model_dump(mode="json", exclude={"experiment", "name", "model", "pretrained"})
+        if self.pretrained is not None:
+            spec["pretrained"] = self.pretrained.digest
         for key in (*WATCHING, *DIVIDING):
             del spec["training"][key]
         for key in FEEDING:
@@ -430,7 +479,8 @@ class Experiment(Section):
         [0], description="one run each; a seed decides initial weights, data order, augmentation, noise and subset"
     )
     fractions: Annotated[list[Fraction], AfterValidator(_distinct), Field(min_length=1)] = Field(
-        [1.0], description="shares of the training images, in (0, 1]"
+        [1.0],
+        description="shares of the training images, in (0, 1]; with `finetune` also 0: trained on its images alone",
     )
     more_seeds: dict[Fraction, Seeds] = Field(
         {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
@@ -442,6 +492,7 @@ class Experiment(Section):
     data: Data = Field(Data(), description="training images")
     models: list[Model] = Field(description="the networks that are compared")
     training: Training = Field(Training(), description="the recipe")
+    finetune: Finetune | None = Field(None, description="a second stage; empty: none")
     evaluation: Evaluation = Field(Evaluation(), description="what is scored")
     report: Report = Field(Report(), description="what the report shows")
     plan: Plan = Field(Plan(), description="how the plan's hours are reckoned")
@@ -489,22 +540,24 @@ class Experiment(Section):
                     f"models: {model.name!r} trains on {', '.join(tasks)} and can restore none of the scored tasks "
                     f"{', '.join(self.scored_tasks)}"
                 )
-            try:
-                recipe = self.recipe(model)
-            except ValidationError as error:
-                raise ValueError(f"models: {model.name!r}: " + "; ".join(_lines(error, Training, "training"))) from None
-            _check_division(model, recipe)
-            takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
-            if takes != recipe.patch_size:
-                raise ValueError(
-                    f"models: {model.name!r} takes patches of {takes} pixels, but training.patch_size is {recipe.patch_size}; "
-                    "set one to the other"
-                )
+            for stage in ("training", "finetune.training") if self.finetune else ("training",):
+                try:
+                    recipe = self.recipe(model, finetuned=stage != "training")
+                except ValidationError as error:
+                    raise ValueError(f"models: {model.name!r}: " + "; ".join(_lines(error, Training, stage))) from None
+                _check_division(model, recipe)
+                takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
+                if takes != recipe.patch_size:
+                    raise ValueError(
+                        f"models: {model.name!r} takes patches of {takes} pixels, but {stage}.patch_size is "
+                        f"{recipe.patch_size}; set one to the other"
+                    )
+        self._check_finetune(names)
         for name in self.plan.patches_per_second:
             if name not in names:
                 raise ValueError(f"plan.patches_per_second.{name}: no model has this name; allowed: {', '.join(names)}")
         first: dict[str, str] = {}
-        for run in self.runs().values():
+        for run in (run for run in self.runs().values() if not run.finetuned):
             if (other := first.setdefault(run.digest, run.model)) != run.model:
                 raise ValueError(
                     f"models: {other!r} and {run.model!r} are the same training under two names; one of them is enough"
@@ -540,45 +593,82 @@ class Experiment(Section):
         tasks = dict.fromkeys(task for model in self.models for task in self.tasks_of(model))
         return list(tasks) or self.tasks
 
+    def _check_finetune(self, names: list[str]) -> None:
+        if self.finetune is None:
+            if 0 in self.fractions:
+                raise ValueError("fractions: 0 is a training on the images of `finetune` alone, which is not there")
+            return
+        allowed = [task for task in self.trained_tasks if task in self.scored_tasks]
+        if self.finetune.task is None and len(self.trained_tasks) > 1:
+            raise ValueError(f"finetune.task: is missing, and there is more than one; allowed: {', '.join(allowed)}")
+        if self.finetuned_task not in allowed:
+            raise ValueError(
+                f"finetune.task: {self.finetuned_task!r} is not both trained and scored; allowed: {', '.join(allowed)}"
+            )
+        for model in self.models:
+            if self.finetuned_task not in self.tasks_of(model):
+                raise ValueError(
+                    f"finetune.task: {model.name!r} trains on {', '.join(self.tasks_of(model))} and has no head for "
+                    f"{self.finetuned_task}"
+                )
+        for name in names:
+            if name + FINETUNED in names:
+                raise ValueError(f"models: {name + FINETUNED!r} is what {name!r} is called once it is fine-tuned")
+
+    @property
+    def finetuned_task(self) -> str | None:
+        """The task of the second stage; None without one."""
+        return None if self.finetune is None else self.finetune.task or self.trained_tasks[0]
+
     @property
     def scored_tasks(self) -> list[str]:
         return self.trained_tasks if self.evaluation.tasks is None else self.evaluation.tasks
 
-    @property
-    def min_side(self) -> int:
-        """Smallest usable side of a training image in pixels: room for a crop of the largest task of any run."""
-        scale = max(parse_task(task).scale for task in self.trained_tasks)
-        patch = max([self.training.patch_size, *(self.recipe(model).patch_size for model in self.models)])
-        return scale * patch
+    def min_side(self, source: str = "data") -> int:
+        """Smallest usable side of a source's image in pixels: room for a crop of the largest task of any of its runs."""
+        return max((run.min_side for run in self.trainings().values() if run.source == source), default=1)
 
     @property
     def folder(self) -> Path:
         return Path("results") / self.name
 
+    @property
+    def sources(self) -> dict[str, Data]:
+        """Where the images of each stage come from, by the folder of their tables."""
+        return {"data": self.data} | ({"data/finetune": self.finetune.data} if self.finetune else {})
+
     def seeds_at(self, fraction: float) -> list[int]:
         """The seeds that are trained at a fraction."""
         return [*self.seeds, *self.more_seeds.get(fraction, [])]
 
-    def recipe(self, model: Model) -> Training:
-        """The training section with this model's overrides."""
-        return Training.model_validate({**self.training.model_dump(exclude_unset=True), **model.training})
+    def recipe(self, model: Model, finetuned: bool = False) -> Training:
+        """The training section with this model's overrides, and with those of the second stage."""
+        overrides = {**model.training, **(self.finetune.training if finetuned else {})}
+        return Training.model_validate({**self.training.model_dump(exclude_unset=True), **overrides})
 
     def runs(self) -> dict[str, Run]:
-        """The grid: models × fractions × the fraction's seeds, by run name."""
-        return {
-            run.name: run
-            for model in self.models
-            for fraction in self.fractions
-            for run in (self._run(model, fraction, seed) for seed in self.seeds_at(fraction))
-        }
+        """The grid: models × fractions × the fraction's seeds, by run name; then, if asked for, each of them fine-tuned."""
+        first, second = {}, {}
+        for model in self.models:
+            for fraction in self.fractions:
+                for seed in self.seeds_at(fraction):
+                    run = self._run(model, fraction, seed) if fraction else None
+                    if run is not None:
+                        first[run.name] = run
+                    # The contrastive loss belongs to pre-training: at fraction 0 there is nothing to tell its model by.
+                    if self.finetune is not None and (run is not None or not model.weighs_contrast):
+                        tuned = self._finetuned(model, fraction, seed, run)
+                        second[tuned.name] = tuned
+        return first | second
 
     def trials(self) -> dict[str, Run]:
         """The runs that try learning rates, by run name: each model's rates at the smallest and the largest fraction."""
+        fractions = sorted(fraction for fraction in self.fractions if fraction)
         return {
             run.name: run
             for model in self.models
             for rate in model.learning_rates
-            for fraction in dict.fromkeys((min(self.fractions), max(self.fractions)))
+            for fraction in dict.fromkeys((*fractions[:1], *fractions[-1:]))
             for run in [self._run(model, fraction, self.trial_seed, rate)]
         }
 
@@ -596,12 +686,28 @@ class Experiment(Section):
             variant=model.variant,
             kwargs=model.kwargs,
             # λ = 0 is the training without it, whichever way it is written.
-            contrastive=model.contrastive if model.contrastive and model.contrastive.weight else None,
+            contrastive=model.contrastive if model.weighs_contrast else None,
             fraction=fraction,
             seed=seed,
             tasks=tuple(self.tasks_of(model)),
             data=self.data,
             training=recipe if rate is None else recipe.model_copy(update={"learning_rate": rate}),
+        )
+
+    def _finetuned(self, model: Model, fraction: float, seed: int, pretrained: Run | None) -> Run:
+        return Run(
+            experiment=self.name,
+            name=f"{model.name}{FINETUNED}-{percent(fraction)}-seed-{seed}",
+            model=model.name + FINETUNED,
+            variant=model.variant,
+            kwargs=model.kwargs,
+            contrastive=None,
+            fraction=fraction,
+            seed=seed,
+            tasks=(self.finetuned_task,),
+            data=self.finetune.data,
+            training=self.recipe(model, finetuned=True),
+            pretrained=pretrained,
         )
 
 
@@ -665,12 +771,22 @@ def parse(config: Mapping[str, Any], check_files: bool = True) -> Experiment:
     """
     experiment = _one_size(config)
     if check_files:
-        root = experiment.data.root
-        if root is not None and not root.expanduser().is_dir():
-            hint = "; name the folder that holds it" if root.expanduser().is_file() else ""
-            raise ConfigError(
-                f"The config is not valid:\n  data.root: {str(root)!r} is not a folder (seen from {os.getcwd()}){hint}"
-            )
+        sources = {"data": experiment.data} | (
+            {"finetune.data": experiment.finetune.data} if experiment.finetune else {}
+        )
+        for key, source in sources.items():
+            if source.root is not None and not source.root.expanduser().is_dir():
+                hint = "; name the folder that holds it" if source.root.expanduser().is_file() else ""
+                raise ConfigError(
+                    f"The config is not valid:\n  {key}.root: {str(source.root)!r} is not a folder "
+                    f"(seen from {os.getcwd()}){hint}"
+                )
+        for model in experiment.models:
+            weights = model.kwargs.get("vgg_weights")
+            if weights is not None and not Path(weights).expanduser().is_file():
+                raise ConfigError(
+                    f"The config is not valid:\n  models: kwargs.vgg_weights of {model.name!r}: {weights!r} is not a file"
+                )
         scored = experiment.evaluation
         absent = fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
         try:

@@ -17,7 +17,7 @@ import pandas as pd
 from workflows import experiment as grid
 from workflows.data.fractions import count_of
 from workflows.data.manifest import read_table
-from workflows.experiment import Experiment, Run
+from workflows.experiment import FINETUNED, Experiment, Run
 from workflows.training import reuse
 from workflows.training.speed import SpeedError, measure, recipe_of
 
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     def measured(run: Run) -> float | None:
         print(f"measuring {run.model}: about {seconds + 10:.0f} s", file=sys.stderr, flush=True)
         try:
-            return measure(run, seconds, own_images(experiment))
+            return measure(run, seconds, own_images(experiment, run.source))
         except SpeedError as error:
             print(f"{error}\n{run.model}: no speed; plan.patches_per_second takes one", file=sys.stderr)
             return None
@@ -81,7 +81,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         given: patches a second by model.
         measured: gives those of a model that is not in `given`; asked once for runs of equal speed.
     """
-    images = training_images(experiment)
+    images = {source: training_images(experiment, source) for source in experiment.sources}
     shapes: dict[str, tuple[float, float]] = {}
     speeds: dict[str, float | None] = {}
     trials, rows = experiment.trials(), []
@@ -90,11 +90,11 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         if key not in shapes:
             shapes[key] = flops_per_patch(run), weights_mb(run)
         flops, size = shapes[key]
-        count = None if images is None else count_of(run.fraction, images)
+        count = None if images[run.source] is None else count_of(run.share, images[run.source])
         steps = _steps(run, count)
         patches = None if steps is None else steps * run.training.batch_size
         state = _state(experiment, run)
-        speed = given.get(run.model)
+        speed = given.get(run.model.removesuffix(FINETUNED) if run.finetuned else run.model)
         if speed is None and state == TO_DO and key not in speeds:
             speeds[key] = measured(run)
         rate = speed or speeds.get(key)
@@ -157,21 +157,21 @@ def weights_mb(run: Run) -> float:
     return sum(tensor.numel() * tensor.element_size() for tensor in shape.state_dict().values()) / 1e6
 
 
-def training_images(experiment: Experiment) -> int | None:
-    """Training images at 100 %: from the manifest where there is one; of drawn images also before; else None."""
-    data = experiment.data
-    folder = experiment.folder / "data"
+def training_images(experiment: Experiment, source: str = "data") -> int | None:
+    """A source's training images at 100 %: from the manifest where there is one; of drawn images also before; else None."""
+    data = experiment.sources[source]
+    folder = experiment.folder / source
     if (folder / "manifest.csv").is_file():
         return len(read_table(folder / "manifest.csv")) - len(read_table(folder / "validation.csv"))
-    if data.source == "dead_leaves" and data.size >= experiment.min_side:
+    if data.source == "dead_leaves" and data.size >= experiment.min_side(source):
         return data.count - data.validation
     return None
 
 
-def own_images(experiment: Experiment) -> tuple[Path, pd.DataFrame] | None:
+def own_images(experiment: Experiment, source: str = "data") -> tuple[Path, pd.DataFrame] | None:
     """The experiment's own images to measure on, where they are listed already."""
-    manifest = experiment.folder / "data" / "manifest.csv"
-    root = experiment.data.root or experiment.folder / "data" / "images"
+    manifest = experiment.folder / source / "manifest.csv"
+    root = experiment.sources[source].root or experiment.folder / source / "images"
     if not manifest.is_file() or not root.expanduser().is_dir():
         return None
     return root.expanduser(), read_table(manifest)
@@ -188,11 +188,10 @@ def _state(experiment: Experiment, run: Run) -> str:
     own = experiment.folder / "runs" / run.name
     if reuse.is_finished(own, run):
         return DONE
-    tables = (
-        experiment.folder / "data" / f"fraction-{run.percent}-seed-{run.seed}.csv",
-        experiment.folder / "data/validation.csv",
-    )
-    if run.training.reuse and all(map(Path.is_file, tables)) and reuse.find(run, tables, experiment.folder.parent, own):
+    tables = (experiment.folder / run.subset, experiment.folder / run.source / "validation.csv")
+    init = experiment.folder / "runs" / run.pretrained.name / "model.safetensors" if run.pretrained else None
+    known = all(path.is_file() for path in (*tables, *([init] if init else [])))
+    if run.training.reuse and known and reuse.find(run, tables, experiment.folder.parent, own, init):
         return REUSED
     return TO_DO
 

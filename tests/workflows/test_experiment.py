@@ -88,7 +88,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__0__training": {"batch_size": "many"}}, ["'edsr'", "training.batch_size", "'many'", "integer"]),
         ({"seeds": "three"}, ["seeds", "'three'", "list"]),
         ({"fractions": [0.2, 20]}, ["fractions[1]", "20", "less than or equal to 1"]),
-        ({"fractions": [0.0]}, ["fractions[0]", "greater than 0"]),
+        ({"fractions": [-0.1]}, ["fractions[0]", "greater than or equal to 0"]),
         ({"more_seeds": {0.3: [2]}}, ["more_seeds", "0.3 is none of the fractions", "0.2, 1"]),
         ({"more_seeds": {1.0: [1, 2]}}, ["more_seeds", "seed 1 at 1 stands in `seeds` already"]),
         ({"more_seeds": {1.0: []}}, ["more_seeds", "at least 1"]),
@@ -125,6 +125,25 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
         ({"evaluation__tasks": ["sr2", "dn30"]}, ["evaluation.tasks", "trained on sr2", "no head for dn30"]),
         ({"evaluation__download": True}, ["evaluation", "`download` needs `data_root`"]),
+        ({"fractions": [0, 1.0]}, ["fractions", "0 is a training on the images of `finetune` alone"]),
+        (
+            {"models": [{"name": "ignn", "variant": "ignn", "kwargs": {"vgg_weights": "no/vgg.pth"}}]},
+            ["kwargs.vgg_weights of 'ignn'", "no/vgg.pth", "not a file"],
+        ),
+        ({"finetune": {"data": {}, "task": "sr3"}}, ["finetune.task", "'sr3'", "allowed: sr2"]),
+        ({"finetune": {"task": "sr2"}}, ["finetune.data", "is missing"]),
+        ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "did you mean 'count'"]),
+        ({"finetune": {"data": {}, "training": {"stpes": 3}}}, ["'edsr'", "finetune.training.stpes"]),
+        ({"finetune": {"data": {}, "training": {"patch_size": 48}}}, ["'ipt'", "24", "finetune.training.patch_size"]),
+        (
+            {"finetune": {"data": {"source": "image_folder", "root": "no/such/folder"}}},
+            ["finetune.data.root", "no/such/folder", "not a folder"],
+        ),
+        ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["'ipt-ft'", "once it is fine-tuned"]),
+        (
+            {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
+            ["finetune.task", "more than one", "sr2, dn30"],
+        ),
         (
             {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
             ["report.comparisons", "baby"],
@@ -157,6 +176,54 @@ def test_a_file_as_training_folder_is_told_with_what_would_be_right(tmp_path):
     (tmp_path / "train.tar").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"train\.tar' is not a folder .*; name the folder that holds it"):
         parse(changed(data={"source": "image_folder", "root": str(tmp_path / "train.tar")}))
+
+
+def test_finetuning_adds_a_run_to_each_with_the_second_stages_data_task_and_recipe():
+    second = {"data": {"count": 5}, "training": {"learning_rate": 2e-5, "budget": {"epochs": 3}}}
+    before, experiment = parse(SMALL), parse(changed(finetune=second))
+    runs = experiment.runs()
+    assert list(runs)[: 3 * 2 * 2] == list(before.runs())
+    assert len(runs) == 2 * 3 * 2 * 2
+    assert all(runs[name].digest == run.digest for name, run in before.runs().items())
+    run = runs["edsr-ft-20-seed-1"]
+    assert (run.model, run.fraction, run.seed, run.tasks) == ("edsr-ft", 0.2, 1, ("sr2",))
+    assert run.pretrained == runs["edsr-20-seed-1"]
+    assert run.finetuned
+    assert not run.pretrained.finetuned
+    assert run.subset == "data/finetune/fraction-100-seed-1.csv"
+    assert run.pretrained.subset == "data/fraction-20-seed-1.csv"
+    assert (run.data.count, run.training.learning_rate, run.training.budget.epochs) == (5, 2e-5, 3)
+    assert run.training.patch_size == 24
+    # The contrastive loss is the first stage's alone.
+    assert runs["ipt-contrastive-ft-20-seed-0"].contrastive is None
+    assert runs["ipt-contrastive-ft-20-seed-0"].pretrained.contrastive.weight == 0.1
+
+
+def test_finetuned_run_is_another_when_the_first_stage_or_the_second_is():
+    def digest(**changes):
+        config = {"finetune": {"data": {"count": 5}, "training": {"learning_rate": 2e-5}}, **changes}
+        return parse(changed(**config)).runs()["ipt-ft-20-seed-0"].digest
+
+    plain = digest()
+    assert digest(training__log_every=7) == plain
+    assert digest(finetune__data__count=6) != plain
+    assert digest(training__learning_rate=1.0) != plain
+    assert digest(data__count=77) != plain
+
+
+def test_at_fraction_0_the_second_stage_stands_alone():
+    runs = parse(changed(fractions=[0, 1.0], seeds=[0], finetune={"data": {"count": 5}})).runs()
+    assert sorted(name for name in runs if "-0-seed" in name) == ["edsr-ft-0-seed-0", "ipt-ft-0-seed-0"]
+    run = runs["ipt-ft-0-seed-0"]
+    assert run.finetuned
+    assert run.pretrained is None
+    assert (run.data.count, run.fraction, run.percent) == (5, 0, "0")
+
+
+def test_images_have_to_be_large_enough_for_the_tasks_and_patches_of_their_stage():
+    config = {"tasks": ["sr2", "sr4"], "models": [{"name": "ipt", "variant": "ipt_tiny"}]}
+    experiment = parse(changed(**config, finetune={"data": {}, "task": "sr2"}))
+    assert (experiment.min_side(), experiment.min_side("data/finetune")) == (4 * 24, 2 * 24)
 
 
 def test_all_mistakes_come_in_one_message():

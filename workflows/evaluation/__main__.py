@@ -181,7 +181,7 @@ def export_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
-    for name in ("--precision", "--threads", "--experiment", "--device"):
+    for name in ("--precision", "--threads", "--experiment"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to both commands
     args = parser.parse_args(arguments)
     jobs = plan(args.sets, args.tasks, args.data_root)

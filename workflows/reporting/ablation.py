@@ -23,8 +23,9 @@ def find_groups(runs: pd.DataFrame) -> list[Group]:
 def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
     if "settings" not in runs:
         return {}
-    first = runs[runs["settings"].notna()].drop_duplicates("model").set_index("model")["settings"]
-    return {model: json.loads(first[model]) for model in models(runs) if model in first}
+    known = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
+    largest = known.drop_duplicates("model", keep="last").set_index("model")["settings"]
+    return {model: json.loads(largest[model]) for model in models(runs) if model in largest}
 
 
 def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from workflows.experiment import FINETUNED
 from workflows.reporting.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.reporting.settings import settings, twin
 
@@ -61,7 +62,8 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (in all), `patches_<task>`,
     `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel_<task>`,
     `contrastive` (λ, 0 without), `formulation`, `temperature`, `twin` (equal for runs of one seed and fraction that differ
-    in the contrastive loss alone), `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
+    in the contrastive loss alone), `pretrained` (the run that a fine-tuned one began from),
+    `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
     `training_l1`, `training_psnr`, `validation_l1`, `validation_psnr` (0-255 scale and dB, last measured on fixed crops of the
     run's own and of held-out images), `gap` (held-out L1 less the training L1 that the held-out crops' difficulty
     would make of it: interpolation's L1 there over interpolation's on the training crops),
@@ -93,7 +95,11 @@ def _labels(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {model["name"]: model.get("label") or model["name"] for model in config.get("models", [])}
+    given = {model["name"]: model.get("label") or model["name"] for model in config.get("models", [])}
+    tuned = (
+        {name + FINETUNED: f"{label}, fine-tuned" for name, label in given.items()} if config.get("finetune") else {}
+    )
+    return given | tuned
 
 
 def _status(folder: Path, run: RunName) -> str:
@@ -107,7 +113,8 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         training = provenance["training"]
-        contrastive = provenance["config"].get("contrastive") or {}
+        pretrained = provenance["config"].get("pretrained") or {}
+        contrastive = provenance["config"].get("contrastive") or pretrained.get("contrastive") or {}
         facts = {
             "variant": provenance["variant"],
             "tasks": "+".join(provenance["tasks"]),
@@ -120,6 +127,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "formulation": contrastive.get("formulation"),
             "temperature": contrastive.get("temperature"),
             "twin": twin(provenance["config"]),
+            "pretrained": pretrained.get("name"),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
             # Runs of before this was measured have no gap.
             **{f"interpolation_{of}_l1": l1 for of, l1 in training.get("interpolation_l1", {}).items()},

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from workflows.reporting.records import PLAIN, SCORED_ON, ReportError, models, percent
+from workflows.reporting.records import PLAIN, SCORED_ON, ReportError, images_at, models, percent
 from workflows.reporting.statistics import (
     BOOTSTRAP_SEEDS,
     Difference,
@@ -39,9 +39,12 @@ def variant(runs: pd.DataFrame, model: str) -> str:
 
 
 def curves(results: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """For each task and dataset the seeds' mean PSNR-Y: rows are (model, seed), columns fractions, gaps NaN."""
+    """For each task and dataset the seeds' mean PSNR-Y: rows are (model, seed), columns fractions, gaps NaN.
+
+    Fraction 0, trained without the first stage, is no point of a curve against its data.
+    """
     seeds = per_seed(results)
-    trained = seeds[seeds["fraction"].notna()]
+    trained = seeds[seeds["fraction"] > 0]
     return {
         on: here.pivot_table(index=["model", "seed"], columns="fraction", values="psnr_y")
         for on, here in trained.groupby(SCORED_ON, sort=False)
@@ -148,7 +151,7 @@ def _curve(table: pd.DataFrame, model: str, other: str) -> tuple[pd.DataFrame, l
 
 def power_laws(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """A saturating power law for each model, or why there is none: columns task, dataset, model and `PowerLaw`'s."""
-    images = runs.groupby("fraction")["images"].max() if "images" in runs else pd.Series(dtype="float64")
+    images = images_at(runs)
     rows = []
     for (task, dataset), table in curves(results).items():
         for model in (m for m in models(runs) if m in table.index):

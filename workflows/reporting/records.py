@@ -77,7 +77,9 @@ def read_runs(path: Path | str) -> pd.DataFrame:
         ReportError: naming the file and what it lacks.
     """
     return _read(
-        path, RUN_COLUMNS, text=["run", "status", "model", "label", "variant", "tasks", "twin", "settings", "commit"]
+        path,
+        RUN_COLUMNS,
+        text=["run", "status", "model", "label", "variant", "tasks", "twin", "pretrained", "settings", "commit"],
     )
 
 
@@ -93,6 +95,14 @@ def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame
     table["fraction"] = table["fraction"].astype("float64").round(9)
     table["seed"] = table["seed"].astype("Int64")
     return table
+
+
+def images_at(runs: pd.DataFrame) -> pd.Series:
+    """Training images by fraction; those of the first stage where networks are fine-tuned. Empty where not known."""
+    if "images" not in runs:
+        return pd.Series(dtype="float64")
+    first = runs[(runs["fraction"] > 0) & (runs["pretrained"].isna() if "pretrained" in runs else True)]
+    return first.groupby("fraction")["images"].max()
 
 
 def models(runs: pd.DataFrame) -> list[str]:

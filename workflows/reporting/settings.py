@@ -10,16 +10,29 @@ from workflows.experiment import DIVIDING, FEEDING, WATCHING
 # These say which run it is; the rest of its config says how it trains.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
 
-WEIGHT = "contrastive.weight"
+CONTRASTIVE = "contrastive."
+WEIGHT = CONTRASTIVE + "weight"
+PRETRAINED = "pretrained"
 DEFAULT = "default"
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`."""
-    kept = {key: value for key, value in config.items() if key not in IDENTITY}
+    """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`.
+
+    Of a fine-tuned run these are its own settings, and, as `pretrained.…`, those of the first stage that are others. The
+    contrastive loss, which only the first stage has, keeps its name.
+    """
+    kept = {key: value for key, value in config.items() if key not in (*IDENTITY, PRETRAINED)}
     for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", FEEDING)):
         kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
-    return dict(_flatten(kept, ""))
+    own = dict(_flatten(kept, ""))
+    before = settings(config[PRETRAINED]) if config.get(PRETRAINED) else {}
+    for key, value in before.items():
+        if key.startswith(CONTRASTIVE):
+            own[key] = value
+        elif own.get(key) != value:
+            own[f"{PRETRAINED}.{key}"] = value
+    return own
 
 
 def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -32,7 +45,7 @@ def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def twin(config: dict[str, Any]) -> str:
     """Equal for runs that differ in nothing but fraction, seed and the contrastive loss."""
-    rest = {key: value for key, value in settings(config).items() if not key.startswith("contrastive.")}
+    rest = {key: value for key, value in settings(config).items() if not key.startswith(CONTRASTIVE)}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -78,7 +91,7 @@ def _rests(settings: dict[str, Any], setting: str, known: dict[str, dict[str, An
     yield json.dumps(rest, sort_keys=True)
     if setting == WEIGHT and WEIGHT not in settings:
         kinds = [
-            {k: v for k, v in other.items() if k.startswith("contrastive.") and k != WEIGHT} for other in known.values()
+            {k: v for k, v in other.items() if k.startswith(CONTRASTIVE) and k != WEIGHT} for other in known.values()
         ]
         for kind in kinds:
             if kind:

@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from workflows.reporting.files import replacing, write_csv
-from workflows.reporting.records import models, references
+from workflows.reporting.records import images_at, models, references
 
 # Inches: a column of a two-column paper, and both columns with the gap between them.
 COLUMN = 3.5
@@ -103,7 +103,7 @@ class FractionAxis:
 
     def draw(self, ax: Axes, runs: pd.DataFrame) -> None:
         """Ticks at the fractions, with their number of images."""
-        images = runs.groupby("fraction")["images"].max() if "images" in runs else pd.Series(dtype="float64")
+        images = images_at(runs)
         if self.log:
             ax.set_xscale("log")
         names = []

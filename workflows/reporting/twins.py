@@ -26,7 +26,8 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
     if "contrastive" not in runs or "twin" not in runs:
         return []
     trained = runs[runs["fraction"].notna() & runs["contrastive"].notna()]
-    facts = trained.groupby("model")[["variant", "twin", "contrastive"]].first()
+    largest = trained.sort_values("fraction", kind="stable").groupby("model")
+    facts = largest[["variant", "twin", "contrastive"]].last()
     pairs = []
     for model in (m for m in models(runs) if m in facts.index and facts.loc[m, "contrastive"] > 0):
         alike = (facts["variant"] == facts.loc[model, "variant"]) & (facts["twin"] == facts.loc[model, "twin"])

@@ -56,16 +56,18 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
             yield Finding("experiment.yaml", CHANGED, f"is no valid config for this version: {error}")
     else:
         yield Finding("experiment.yaml", ABSENT, "the runs' configs are not checked")
-    yield from _images(experiment_dir, planned.data.root if planned else None)
+    sources = {folder: data.root for folder, data in planned.sources.items()} if planned else {"data": None}
+    for folder, root in sources.items():
+        yield from _images(experiment_dir / folder, root)
     yield from _runs(experiment_dir, names, planned.runs() if planned else {})
     yield from _scores(experiment_dir, names, planned)
     yield from _gathered(experiment_dir, names)
     yield from _tables(experiment_dir)
 
 
-def _images(experiment_dir: Path, root: Path | None) -> Iterator[Finding]:
-    manifest = experiment_dir / "data" / "manifest.csv"
-    root = (root or experiment_dir / "data" / "images").expanduser()
+def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
+    manifest = tables / "manifest.csv"
+    root = (root or tables / "images").expanduser()
     if not manifest.is_file() or not root.is_dir():
         yield Finding("training images", ABSENT, f"{root if manifest.is_file() else manifest} is not there")
         return
@@ -89,13 +91,15 @@ def _runs(experiment_dir: Path, names: list[str], planned: dict[str, grid.Run]) 
             continue
         recorded = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
         if name in planned:
-            same = recorded.get("digest") == planned[name].digest
+            # What follows in a fine-tuned run's digest names the weights that it began from.
+            same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
             yield Finding(
                 f"runs/{name}: config",
                 OK if same else CHANGED,
                 "" if same else "experiment.yaml asks for another training",
             )
-        files = {experiment_dir / "data" / file: digest for file, digest in recorded.get("data", {}).items()}
+        tables = experiment_dir / grid.Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
+        files = {tables / file: digest for file, digest in recorded.get("data", {}).items()}
         files[folder / "model.safetensors"] = recorded["weights_sha256"]
         for path, digest in files.items():
             what = f"runs/{name}: {path.relative_to(experiment_dir)}"

@@ -1,6 +1,12 @@
-"""What several rules ask of the experiment."""
+"""What several rules ask of the experiment, and of the machine."""
+
+import math
+import os
+import re
+import signal
 
 from ipt_models.tasks import parse_task
+from workflows import launch
 from workflows.evaluation.protocol import can_restore
 from workflows.evaluation.sets import SETS, fetchable, parse_set
 from workflows.imports import sources
@@ -29,10 +35,30 @@ if SCORING.download:
 RECEIPTS = [f"{OUT}/data/sets/{name}.json" for name in FETCHED]
 
 
+# Where the images of each stage of training come from.
+SOURCES = EXPERIMENT.sources
+DRAWN = [name for name, data in SOURCES.items() if data.source == "dead_leaves"]
+
+
+def images(source):
+    """The folder of a stage's images."""
+    return f"{OUT}/{source}/images" if source in DRAWN else SOURCES[source].root.expanduser().as_posix()
+
+
+def of_run(pick):
+    """A rule's value, from the training that the job is for."""
+    return lambda wildcards: pick(TRAININGS[wildcards.run])
+
+
+def either(names):
+    """The constraint of a wildcard that is one of these names."""
+    return "|".join(map(re.escape, names)) or "none"
+
+
 # Shared by trained models and references: the same protocol for both.
 PROTOCOL = (
     f"--gray {SCORING.gray} --bicubic {SCORING.bicubic} --precision {SCORING.precision} --threads {SCORING.threads}"
-    f" --noise {SCORING.noise} --device {SCORING.accelerator} --experiment {EXPERIMENT.name}"
+    f" --noise {SCORING.noise} --experiment {EXPERIMENT.name}"
     + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
 )
 
@@ -66,3 +92,31 @@ def saved(name):
 def code(*modules):
     """The report's sources that some of its modules work by: when one changes, what they made is made again."""
     return sources((f"workflows.reporting.{module}" for module in modules), "workflows.reporting")
+
+
+# A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.
+HERE = workflow.local_exec and workflow.is_main_process
+ACCELERATORS = {SCORING.accelerator, *(run.training.accelerator for run in RUNS.values())}
+GPUS = launch.visible_gpus() if HERE and ACCELERATORS - {"cpu"} else []
+if GPUS:
+    # Without --resources gpu=N, one job a GPU; with N above their number, that many share them.
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", len(GPUS))
+    os.environ.update(RUNS_PER_GPU=str(max(1, math.ceil(workflow.global_resources["gpu"].value / len(GPUS)))))
+
+
+def gpus(accelerator, devices=1):
+    """How many GPUs a job asks for."""
+    return devices if accelerator == "cuda" or (accelerator == "auto" and GPUS) else 0
+
+
+def slurm_options(run):
+    """A warning before Slurm stops a job, on which a training saves and ends; and as many GPUs on every node."""
+    warning = f"--signal=USR1@{min(120, 15 * run.training.runtime_minutes)}"
+    even = f" --gpus-per-node={run.training.devices}" if run.training.num_nodes > 1 else ""
+    return warning + even * bool(gpus(run.training.accelerator))
+
+
+if workflow.remote_exec:
+    # Slurm warns a whole job of its end; the training saves, Snakemake would die of it.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -1,45 +1,47 @@
-"""Images → manifest.csv (every image once) → fraction-XX-seed-S.csv (nested subsets)."""
+"""Images → manifest.csv (every image once) → fraction-XX-seed-S.csv (nested subsets), for each stage of training."""
 
-DATA = EXPERIMENT.data
-IMAGES = f"{OUT}/data/images" if DATA.source == "dead_leaves" else DATA.root.expanduser().as_posix()
 
-if DATA.source == "dead_leaves":
+wildcard_constraints:
+    source=either(SOURCES),
 
-    rule synthesize:
-        output:
-            images=directory(IMAGES),
-        log:
-            f"{OUT}/logs/data/synthesize.log",
-        benchmark:
-            f"{OUT}/benchmarks/data/synthesize.tsv"
-        conda:
-            "../../environment.yml"
-        threads: 8
-        resources:
-            mem_mb=1000,
-            runtime=30,
-            gpu=0,
-        params:
-            number=DATA.count,
-            size=DATA.size,
-            seed=DATA.seed,
-        message:
-            "Drawing {params.number} dead-leaves images"
-        shell:
-            "python -m workflows.data synthesize --seed {params.seed} --count {params.number} --size {params.size}"
-            " --threads {threads} --out {output.images} 2> {log}"
+
+rule synthesize:
+    output:
+        images=directory(f"{OUT}/{{source}}/images"),
+    log:
+        f"{OUT}/logs/{{source}}/synthesize.log",
+    benchmark:
+        f"{OUT}/benchmarks/{{source}}/synthesize.tsv"
+    wildcard_constraints:
+        source=either(DRAWN),
+    conda:
+        "../../environment.yml"
+    threads: 8
+    resources:
+        mem_mb=1000,
+        runtime=30,
+        gpu=0,
+    params:
+        number=lambda wildcards: SOURCES[wildcards.source].count,
+        size=lambda wildcards: SOURCES[wildcards.source].size,
+        seed=lambda wildcards: SOURCES[wildcards.source].seed,
+    message:
+        "Drawing {params.number} dead-leaves images"
+    shell:
+        "python -m workflows.data synthesize --seed {params.seed} --count {params.number} --size {params.size}"
+        " --threads {threads} --out {output.images} 2> {log}"
 
 
 rule manifest:
     input:
-        images=IMAGES if DATA.source == "dead_leaves" else [],
+        images=lambda wildcards: images(wildcards.source) if wildcards.source in DRAWN else [],
     output:
-        manifest=f"{OUT}/data/manifest.csv",
-        validation=f"{OUT}/data/validation.csv",
+        manifest=f"{OUT}/{{source}}/manifest.csv",
+        validation=f"{OUT}/{{source}}/validation.csv",
     log:
-        f"{OUT}/logs/data/manifest.log",
+        f"{OUT}/logs/{{source}}/manifest.log",
     benchmark:
-        f"{OUT}/benchmarks/data/manifest.tsv"
+        f"{OUT}/benchmarks/{{source}}/manifest.tsv"
     conda:
         "../../environment.yml"
     threads: 8
@@ -48,12 +50,12 @@ rule manifest:
         runtime=240,
         gpu=0,
     params:
-        root=lambda wildcards, input: input.get("images") or IMAGES,
-        validation=DATA.validation,
-        seed=DATA.seed,
-        # One size for all runs, so that all draw from the same images.
-        min_side=EXPERIMENT.min_side,
-        max_undecodable=DATA.max_undecodable,
+        root=lambda wildcards: images(wildcards.source),
+        validation=lambda wildcards: SOURCES[wildcards.source].validation,
+        seed=lambda wildcards: SOURCES[wildcards.source].seed,
+        # One size for all runs of a stage, so that all draw from the same images.
+        min_side=lambda wildcards: EXPERIMENT.min_side(wildcards.source),
+        max_undecodable=lambda wildcards: SOURCES[wildcards.source].max_undecodable,
     message:
         "Listing the training images under {params.root}"
     shell:
@@ -67,11 +69,11 @@ rule fraction:
         manifest=rules.manifest.output.manifest,
         validation=rules.manifest.output.validation,
     output:
-        table=f"{OUT}/data/fraction-{{percent}}-seed-{{seed}}.csv",
+        table=f"{OUT}/{{source}}/fraction-{{percent}}-seed-{{seed}}.csv",
     log:
-        f"{OUT}/logs/data/fraction-{{percent}}-seed-{{seed}}.log",
+        f"{OUT}/logs/{{source}}/fraction-{{percent}}-seed-{{seed}}.log",
     benchmark:
-        f"{OUT}/benchmarks/data/fraction-{{percent}}-seed-{{seed}}.tsv"
+        f"{OUT}/benchmarks/{{source}}/fraction-{{percent}}-seed-{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -31,7 +31,7 @@ if FETCHED:
 
 rule evaluate:
     input:
-        model=rules.train.output.model,
+        model=f"{OUT}/runs/{{run}}/model.safetensors",
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics.csv",
@@ -46,15 +46,16 @@ rule evaluate:
     resources:
         mem_mb=SCORING.memory_mb,
         runtime=60,
-        gpu=int(SCORING.accelerator == "cuda"),
+        gpu=gpus(SCORING.accelerator),
     params:
-        protocol=PROTOCOL,
+        protocol=f"{PROTOCOL} --device {SCORING.accelerator}",
         scope=lambda wildcards: scope(wildcards.run),
         save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else "",
     message:
         "Scoring {wildcards.run}"
     shell:
-        "python -m workflows.evaluation --model {input.model} {params.scope} {params.protocol}"
+        "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
+        " --model {input.model} {params.scope} {params.protocol}"
         " {params.save} --out {output.metrics} 2> {log}"
 
 
@@ -115,7 +116,7 @@ rule export_inputs:
 
 rule export_features:
     input:
-        model=rules.train.output.model,
+        model=f"{OUT}/runs/{{run}}/model.safetensors",
         sets=RECEIPTS,
     output:
         features=f"{OUT}/runs/{{run}}/features/{{task}}/{{dataset}}/{{image}}.npz",

@@ -1,12 +1,14 @@
-"""Images of a fraction → model.safetensors, train.csv, provenance.json, one job a run of the grid or of the trials."""
+"""Images of a fraction → model.safetensors, train.csv, provenance.json, one job a run of the grid or of the trials.
+
+Files of a training that is under way lie in resume/<run>/ and are no declared output: Snakemake deletes those of a failed
+job, and a run that is tried again goes on from them.
+"""
 
 
 rule train:
     input:
-        fraction=lambda wildcards: "{out}/data/fraction-{run.percent}-seed-{run.seed}.csv".format(
-            out=OUT, run=TRAININGS[wildcards.run]
-        ),
-        validation=rules.manifest.output.validation,
+        fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
+        validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),
     output:
         model=f"{OUT}/runs/{{run}}/model.safetensors",
         log=f"{OUT}/runs/{{run}}/train.csv",
@@ -15,27 +17,61 @@ rule train:
         f"{OUT}/logs/train/{{run}}.log",
     benchmark:
         f"{OUT}/benchmarks/train/{{run}}.tsv"
+    wildcard_constraints:
+        run=either(name for name, run in TRAININGS.items() if not run.finetuned),
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: TRAININGS[wildcards.run].training.threads * TRAININGS[wildcards.run].training.devices
+    threads: of_run(lambda run: run.cores * run.training.devices)
     resources:
-        mem_mb=lambda wildcards: TRAININGS[wildcards.run].training.memory_mb,
-        runtime=lambda wildcards: TRAININGS[wildcards.run].training.runtime_minutes,
-        gpu=lambda wildcards: TRAININGS[wildcards.run].training.devices
-        * (TRAININGS[wildcards.run].training.accelerator == "cuda"),
+        mem_mb=of_run(lambda run: run.training.memory_mb),
+        runtime=of_run(lambda run: run.training.runtime_minutes),
+        gpu=of_run(lambda run: gpus(run.training.accelerator, run.training.processes)),
+        nodes=of_run(lambda run: run.training.num_nodes),
+        processes=of_run(lambda run: run.training.devices),
+        cpus_per_task=of_run(lambda run: run.cores),
+        # For Slurm. With `mpi` the job starts its processes itself; there is no name for one process on each of several nodes.
+        mpi=of_run(lambda run: "srun" if run.training.processes > 1 else None),
+        tasks_per_node=of_run(lambda run: run.training.devices if run.training.devices > 1 else None),
+        tasks=of_run(lambda run: run.training.processes if run.training.processes > run.training.devices == 1 else None),
+        tasks_per_gpu=of_run(lambda run: 1 if run.training.processes > run.training.devices == 1 else None),
+        slurm_extra=of_run(slurm_options),
     params:
         # A change of what the weights depend on trains again; a change of anything else does not.
-        digest=lambda wildcards: TRAININGS[wildcards.run].digest,
-        root=IMAGES,
-        # Checkpoints are no declared output: Snakemake deletes those of a failed job, and a resumed run needs them.
+        digest=of_run(lambda run: run.digest),
+        root=images("data"),
         resume=f"{OUT}/resume/{{run}}",
         out=subpath(output.model, parent=True),
         spec=SPEC,
-        experiments=EXPERIMENT.folder.parent.as_posix(),
+        experiments=subpath(output.model, ancestor=4),
+        init="",
     message:
         "Training {wildcards.run}"
     shell:
-        "python -m workflows.training --experiment {params.spec} --run {wildcards.run} --root {params.root:q}"
-        " --fraction {input.fraction} --validation {input.validation} --out {params.out} --resume {params.resume}"
-        " --reuse {params.experiments}"
-        " 2> {log}"
+        # By exec, so that a signal to the job is one to the training.
+        "exec python -m workflows.launch --gpus {resources.gpu} --processes {resources.processes} --nodes {resources.nodes}"
+        " --cpus {resources.cpus_per_task} -- python -m workflows.training"
+        " --experiment {params.spec} --run {wildcards.run} --root {params.root:q} --fraction {input.fraction}"
+        " --validation {input.validation} {params.init} --out {params.out} --resume {params.resume}"
+        " --reuse {params.experiments} 2> {log}"
+
+
+if EXPERIMENT.finetune is not None:
+
+    use rule train as finetune with:
+        input:
+            # At fraction 0 there is nothing to begin from.
+            init=of_run(lambda run: f"{OUT}/runs/{run.pretrained.name}/model.safetensors" if run.pretrained else []),
+            fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
+            validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),
+        wildcard_constraints:
+            run=either(name for name, run in TRAININGS.items() if run.finetuned),
+        params:
+            digest=of_run(lambda run: run.digest),
+            root=images("data/finetune"),
+            resume=f"{OUT}/resume/{{run}}",
+            out=subpath(output.model, parent=True),
+            spec=SPEC,
+            experiments=subpath(output.model, ancestor=4),
+            init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
+        message:
+            "Fine-tuning {wildcards.run}"

@@ -3,9 +3,11 @@ import json
 import pandas as pd
 import pytest
 
+from workflows.experiment import parse
 from workflows.reporting.__main__ import main
 from workflows.reporting.collect import collect_results, collect_runs, missing
 from workflows.reporting.records import ReportError, parse_run, read_results, read_runs
+from workflows.reporting.settings import settings, twin
 
 
 def collected(folder, names):
@@ -111,3 +113,27 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(experiment):
         path.write_text(path.read_text().replace(",astronaut,", ",001,").replace(",rocket,", ",NA,"))
     results, _ = collected(folder, names)
     assert {"001", "NA"} <= set(results["image"])
+
+
+def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():
+    config = {
+        "name": "micro",
+        "fractions": [0, 1.0],
+        "models": [
+            {"name": "ipt", "variant": "ipt_tiny"},
+            {"name": "ipt-contrastive", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}},
+            {"name": "ipt-slow", "variant": "ipt_tiny", "training": {"warmup_steps": 7}},
+        ],
+        "training": {"patch_size": 24, "learning_rate": 0.01},
+        "finetune": {"data": {"count": 9}, "training": {"learning_rate": 0.001, "warmup_steps": 0}},
+    }
+    runs = {name: run.model_dump(mode="json") for name, run in parse(config).runs().items()}
+    plain, contrastive = runs["ipt-ft-100-seed-0"], runs["ipt-contrastive-ft-100-seed-0"]
+    assert twin(plain) == twin(contrastive) != twin(runs["ipt-100-seed-0"])
+    assert twin(plain) != twin(runs["ipt-ft-0-seed-0"])
+    assert settings(contrastive)["contrastive.weight"] == 0.1
+    mine = settings(plain)
+    assert (mine["training.learning_rate"], mine["pretrained.training.learning_rate"]) == (0.001, 0.01)
+    # Alike but for one setting of the first stage: an ablation of it.
+    slow = settings(runs["ipt-slow-ft-100-seed-0"])
+    assert {key for key in mine | slow if mine.get(key) != slow.get(key)} == {"pretrained.training.warmup_steps"}

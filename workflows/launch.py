@@ -1,0 +1,134 @@
+"""Starts a job on the devices that are its own: `python -m workflows.launch --gpus 1 -- COMMAND`.
+
+Snakemake's resource `gpu` says how many jobs compute on GPUs at a time, not on which one. Here a job claims its GPUs, one
+lock file each, and COMMAND sees these alone through CUDA_VISIBLE_DEVICES. A lock ends with its process, however that
+ends. Several jobs share a GPU where RUNS_PER_GPU, which the workflow sets, is larger than one.
+
+In a Slurm job, GPUs are claimed among those that Slurm has given to it, and a COMMAND of several processes is started by
+`srun`, one process a device.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+POLL_SECONDS = 0.5
+
+
+class LaunchError(RuntimeError):
+    """A job that cannot be started here; the message says why."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m workflows.launch", description=__doc__)
+    parser.add_argument("--gpus", type=int, required=True, help="GPUs a node; 0: computes without")
+    parser.add_argument("--processes", type=int, default=1, help="processes a node (default 1)")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes (default 1); several need a Slurm job")
+    parser.add_argument("--cpus", type=int, default=1, help="cores a process (default 1)")
+    parser.add_argument("command", nargs="+", help="the job, after --")
+    options = parser.parse_args()
+    # Slurm's account of the job that this one is a part of: read by srun as options, and by Fabric as its own ranks.
+    inherited = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_JOB_ID", "SLURM_CONF"}
+    command, environment = options.command, {k: v for k, v in os.environ.items() if k not in inherited}
+    try:
+        if options.nodes * options.processes > 1 and "SLURM_JOB_ID" in os.environ:
+            command = [*srun(options.nodes, options.processes, options.cpus), *command]
+        elif options.nodes > 1:
+            raise LaunchError(f"{options.nodes} nodes need Slurm: snakemake --profile workflows/profiles/slurm")
+        elif options.gpus:
+            held = claim(visible_gpus(), options.gpus, runs_per_gpu=int(os.environ.get("RUNS_PER_GPU", 1)))
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(held)
+    except LaunchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    # In this process's place: signals reach the job itself, and the claims end with it.
+    os.execvpe(command[0], command, environment)
+
+
+def srun(nodes: int, processes: int, cpus: int) -> list[str]:
+    """What starts `processes` processes on each of the Slurm job's nodes, so that Lightning Fabric finds its ranks."""
+    return [
+        *("srun", "--job-name=train", f"--nodes={nodes}", f"--ntasks={nodes * processes}"),
+        *(f"--ntasks-per-node={processes}", f"--cpus-per-task={cpus}", "--kill-on-bad-exit=0"),
+    ]
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that CUDA shows to this process, by UUID, or by number where no more is known."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi"):
+        query = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
+        done = subprocess.run(query, capture_output=True, text=True)
+        return done.stdout.split() if done.returncode == 0 else []
+    return sorted(
+        match[1] for path in Path("/dev").glob("nvidia*") if (match := re.fullmatch(r"nvidia(\d+)", path.name))
+    )
+
+
+def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1, folder: Path | None = None) -> list[str]:
+    """Claim `count` different GPUs for this process and what it becomes by exec, waiting until they are free.
+
+    The least used come first. Claims bind the jobs of one user on one machine; inside of a Slurm job, of that job.
+
+    Args:
+        gpus: the GPUs to choose from.
+        count: how many are needed.
+        runs_per_gpu: how many claims a GPU takes.
+        folder: where the lock files are.
+
+    Returns:
+        Names of the GPUs, in the order of `gpus`.
+
+    Raises:
+        LaunchError: there are fewer than `count`.
+    """
+    if count > len(gpus):
+        seen = f"only {', '.join(gpus)}" if gpus else "none"
+        raise LaunchError(f"{count} GPUs are needed, but CUDA shows {seen}; see training.accelerator, training.devices")
+    if folder is None:
+        scope = f"slurm-{os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else "machine"
+        folder = Path(tempfile.gettempdir()) / f"ipt-benchmark-gpus-{os.getuid()}-{scope}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    waiting = False
+    while True:
+        with open(folder / "choosing", "w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            free = {gpu: [lock for slot in range(runs_per_gpu) if (lock := _lock(folder, gpu, slot))] for gpu in gpus}
+            least_used = sorted((gpu for gpu in gpus if free[gpu]), key=lambda gpu: -len(free[gpu]))
+            chosen = least_used[:count] if len(least_used) >= count else []
+            for gpu, locks in free.items():
+                for lock in locks[1:] if gpu in chosen else locks:
+                    os.close(lock)
+        if chosen:
+            for gpu in chosen:
+                os.set_inheritable(free[gpu][0], True)
+            return [gpu for gpu in gpus if gpu in chosen]
+        if not waiting:
+            print(f"waiting for {count} of {len(gpus)} GPUs: other jobs hold them", file=sys.stderr, flush=True)
+            waiting = True
+        time.sleep(POLL_SECONDS)
+
+
+def _lock(folder: Path, gpu: str, slot: int) -> int | None:
+    """An open, locked file, or None if another process holds it."""
+    file = os.open(folder / f"{re.sub('[^A-Za-z0-9_-]', '_', gpu)}.{slot}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())
