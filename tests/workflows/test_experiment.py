@@ -259,7 +259,7 @@ def test_a_model_may_train_on_tasks_of_its_own():
     config = parse(changed(models=models))
     assert [config.runs()[f"{name}-20-seed-0"].tasks for name in ("edsr", "ipt")] == [("sr2",), ("sr2", "sr3", "dn30")]
     assert config.scored_tasks == ["sr2", "sr3", "dn30"]
-    assert config.min_side == 3 * 24
+    assert config.min_side() == 3 * 24
     assert parse(
         changed(models=models, evaluation={"tasks": ["dn10"], "references": ["identity"]}, tasks=["dn50"])
     ).scored_tasks == ["dn10"]
