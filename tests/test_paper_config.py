@@ -1,0 +1,52 @@
+"""The paper's grid is complete: on a tree of the folders that it names it plans every job."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+COUNTS = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
+MODELS, FRACTIONS = 6, 5
+CONTRASTIVE = 1  # at fraction 0 it has no run of its own
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    """A home with the data sets' folders, gray images in the benchmark sets and nothing in the training ones."""
+    png = io.BytesIO()
+    Image.new("RGB", (32, 32), "gray").save(png, "PNG")
+    shown = {"Set5": "butterfly", "Urban100": "img_012"}
+    for name, count in COUNTS.items():
+        folder = tmp_path / "datasets" / "benchmark" / name / "HR"
+        folder.mkdir(parents=True)
+        for stem in [shown.get(name, "x"), *(f"y{i}" for i in range(count - 1))]:
+            (folder / f"{stem}.png").write_bytes(png.getvalue())
+    for folder in ("imagenet/train/n01440764", "DIV2K/DIV2K_train_HR"):
+        (tmp_path / "datasets" / folder).mkdir(parents=True)
+    (tmp_path / "datasets" / "vgg19-dcbb9e9d.pth").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("budget", "seeds"), [("full", 3), ("short", 1)])
+def test_dry_run_plans_every_job_of_the_grid(home, budget, seeds):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", home / "work"]
+    command += ["--configfile", ROOT / "config" / "paper.yaml", "--config", f"budget={budget}"]
+    done = subprocess.run(
+        [*map(str, command), "--cores", "8", "--dry-run", "--quiet", "reason"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HOME": str(home)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    jobs = {name: int(count) for name, count in (line.split() for line in table if line.strip())}
+    pretrained = MODELS * FRACTIONS * seeds
+    finetuned = pretrained + (MODELS - CONTRASTIVE) * seeds
+    assert (jobs["train"], jobs["finetune"], jobs["evaluate"]) == (pretrained, finetuned, pretrained + finetuned)
+    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds)
+    assert jobs["total"] > pretrained + finetuned
