@@ -119,6 +119,13 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
             ["data.root", "no/such/folder", "not a folder"],
         ),
         ({"training__budget": {"steps": 3, "epochs": 1}}, ["training.budget", "exactly one of"]),
+        ({"training__devices": 3}, ["'edsr'", "batch_size", "cannot be shared by 3 processes", "devices 3"]),
+        (
+            {"models__0__training": {"gradient_checkpointing": True}},
+            ["'edsr'", "training.gradient_checkpointing", "'edsr_tiny' cannot recompute", "ipt_base", "rdn_tiny"],
+        ),
+        ({"models__2__contrastive": {"group_size": 3}}, ["'ipt-contrastive'", "contrastive.group_size 3", "divide"]),
+        ({"training__ema": 1.0}, ["training.ema", "less than 1"]),
         ({"training__patch_size": 48}, ["'ipt'", "24", "training.patch_size", "48"]),
         ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "dept", "did you mean 'depth'"]),
         ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "num_blok", "did you mean 'num_block'"]),
@@ -243,12 +250,19 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
         {"training__learning_rate": 1.0},
         {"data__count": 77},
         {"tasks": ["sr3"]},
+        {"training__ema": 0.9},
+        {"training__compile": True},
+        {"training__matmul_precision": "high"},
     ):
         assert digest(**changes) != plain, changes
     for name in ("ipt-20-seed-1", "ipt-100-seed-0", "ipt-contrastive-20-seed-0"):
         assert digest(name) != plain, name
     for changes in ({"training__log_every": 7}, {"name": "other"}, {"evaluation__threads": 2}, {"data__cache_mb": 1}):
         assert digest(**changes) == plain, changes
+    for key, value in (("devices", 2), ("num_nodes", 4), ("micro_batch_size", 2), ("checkpoint_steps", 9)):
+        assert digest(**{f"training__{key}": value}) == plain, key
+    contrastive = digest("ipt-contrastive-20-seed-0")
+    assert digest("ipt-contrastive-20-seed-0", models__2__contrastive={"weight": 0.1, "group_size": 4}) != contrastive
     assert digest(fractions=[0.1, 0.2, 1.0]) == plain
     lone = changed(models=[{**SMALL["models"][1], "contrastive": {"weight": 0}}])
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"

@@ -61,9 +61,9 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     Columns: `run`, `status` (`done`, `not scored`, `missing`), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`,
     `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (in all), `patches_<task>`,
     `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel_<task>`,
-    `contrastive` (λ, 0 without), `formulation`, `temperature`, `twin` (equal for runs of one seed and fraction that differ
-    in the contrastive loss alone), `pretrained` (the run that a fine-tuned one began from),
-    `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
+    `contrastive` (λ, 0 without), `formulation`, `temperature`, `negatives` (other images that an anchor is held against),
+    `twin` (equal for runs of one seed and fraction that differ in the contrastive loss alone), `pretrained` (the run that a
+    fine-tuned one began from), `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
     `training_l1`, `training_psnr`, `validation_l1`, `validation_psnr` (0-255 scale and dB, last measured on fixed crops of the
     run's own and of held-out images), `gap` (held-out L1 less the training L1 that the held-out crops' difficulty
     would make of it: interpolation's L1 there over interpolation's on the training crops),
@@ -86,7 +86,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         rows.append(row)
     table = pd.DataFrame(rows)
     # Whole numbers stay whole where some runs lack them.
-    whole = ["seed", "images", "steps", "batch_size", "patch_size", "patches", "parameters"]
+    whole = ["seed", "images", "steps", "batch_size", "patch_size", "patches", "parameters", "negatives"]
     whole += [column for column in table if column.startswith("patches_")]
     return table.astype({column: "Int64" for column in whole if column in table})
 
@@ -126,6 +126,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "contrastive": contrastive.get("weight", 0.0),
             "formulation": contrastive.get("formulation"),
             "temperature": contrastive.get("temperature"),
+            "negatives": training.get("negatives"),
             "twin": twin(provenance["config"]),
             "pretrained": pretrained.get("name"),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),

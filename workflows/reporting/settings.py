@@ -25,6 +25,9 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in (*IDENTITY, PRETRAINED)}
     for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", FEEDING)):
         kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
+    if kept.get("contrastive"):  # by default it follows the batch: then two settings differ, and not one alone
+        group_size = kept["contrastive"].get("group_size") or kept["training"].get("batch_size")
+        kept["contrastive"] = {**kept["contrastive"], "group_size": group_size}
     own = dict(_flatten(kept, ""))
     before = settings(config[PRETRAINED]) if config.get(PRETRAINED) else {}
     for key, value in before.items():

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from workflows.reporting.records import PLAIN, SCORED_ON, models
+from workflows.reporting.records import PLAIN, SCORED_ON, ReportError, models
 from workflows.reporting.statistics import t_interval
 from workflows.reporting.summary import common_images
 
@@ -25,6 +25,7 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
     """
     if "contrastive" not in runs or "twin" not in runs:
         return []
+    check_negatives(runs)
     trained = runs[runs["fraction"].notna() & runs["contrastive"].notna()]
     largest = trained.sort_values("fraction", kind="stable").groupby("model")
     facts = largest[["variant", "twin", "contrastive"]].last()
@@ -34,6 +35,24 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
         plain = facts[alike & (facts["contrastive"] == 0)]
         pairs += [Pair(other, model, float(facts.loc[model, "contrastive"])) for other in plain.index]
     return pairs
+
+
+def check_negatives(runs: pd.DataFrame) -> None:
+    """Refuse a model whose runs had different numbers of negatives: their losses are not the same loss.
+
+    Raises:
+        ReportError: naming the model, the numbers and the runs.
+    """
+    if "negatives" not in runs:
+        return
+    for model, of_model in runs[runs["negatives"].notna()].groupby("model", sort=False):
+        found = of_model.groupby("negatives")["run"].first()
+        if len(found) > 1:
+            told = " and ".join(f"{count:.0f} ({run})" for count, run in found.items())
+            raise ReportError(
+                f"{model}: the contrastive loss of its runs had different numbers of negatives: {told} other images an "
+                "anchor; they cannot stand in one comparison. Give the models names of their own, or train them alike"
+            )
 
 
 def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

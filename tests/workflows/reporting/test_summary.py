@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflows.reporting.records import ReportError
 from workflows.reporting.statistics import t_interval
 from workflows.reporting.summary import common_images, per_seed, summarise
 from workflows.reporting.twins import find_pairs, gains
@@ -66,3 +67,21 @@ def test_with_one_seed_gains_are_over_images_and_say_so(gathered):
     mean = gains(results, runs).query("level == 'mean'").iloc[0]
     assert (mean["over"], mean["count"]) == ("images", 6)
     assert mean["low"] < mean["gain"] < mean["high"]
+
+
+def test_model_whose_runs_had_different_numbers_of_negatives_is_refused():
+    runs = pd.DataFrame(
+        {
+            "run": ["ipt-50-seed-0", "con-50-seed-0", "con-100-seed-0"],
+            "model": ["ipt", "con", "con"],
+            "fraction": [0.5, 0.5, 1.0],
+            "variant": "ipt_tiny",
+            "contrastive": [0.0, 0.1, 0.1],
+            "twin": "t",
+            "negatives": [None, 15, 15],
+        }
+    )
+    assert find_pairs(runs) == [("ipt", "con", 0.1)]
+    runs.loc[2, "negatives"] = 63
+    with pytest.raises(ReportError, match=r"con: .* 15 \(con-50-seed-0\) and 63 \(con-100-seed-0\)"):
+        find_pairs(runs)

@@ -1,14 +1,17 @@
 """A run repeats bit for bit, survives interruption, and says what it did."""
 
+import functools
 import json
 import math
 import os
+import resource
 import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from timm.utils import ModelEmaV3
 
 from workflows import models, provenance
 from workflows.training import accumulation, checkpoint, loop
@@ -142,22 +145,14 @@ def test_log_has_the_curve_and_the_pace(train, make_run):
     assert log.validation_psnr.notna().tolist() == [True, False, False, True]
     assert (log.patches_per_second > 0).all()
     assert log.data_wait.between(0, 1).all()
+    assert (log.memory_mb > 50).all()
+    assert log.mfu.isna().all(), "no card, no peak"
 
 
 def test_processor_time_counts_what_went_before_an_interruption(train, make_run, monkeypatch):
     spent = iter([100.0, 5.0])  # of the process that is stopped, and of the one that goes on
     monkeypatch.setattr(provenance, "cpu_seconds", lambda: next(spent))
-    real, calls = accumulation.compute_loss, []
-
-    def stops_in_its_third_step(*arguments):
-        calls.append(None)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*arguments)
-
-    monkeypatch.setattr(accumulation, "compute_loss", stops_in_its_third_step)
-    with pytest.raises(loop.Interrupted):
-        train(make_run())
+    train_to_step_3(train, make_run(), monkeypatch)
     record = json.loads((train(make_run()) / "provenance.json").read_text())
     assert record["training"]["cpu_seconds"] == 105
 
@@ -181,3 +176,113 @@ def test_weights_of_another_network_are_refused_by_name(train, make_run):
     edsr = train(make_run("edsr"), "edsr") / "model.safetensors"
     with pytest.raises(models.ModelFileError, match=r"edsr/model.safetensors does not fit ipt_tiny"):
         train(make_run(), init=edsr)
+
+
+def test_average_of_the_weights_is_what_is_scored_and_survives_an_interruption(train, make_run, monkeypatch):
+    run = make_run(ema=0.5, budget={"steps": 3})
+    seen = []
+    real = ModelEmaV3.update
+
+    def update(self, model, step=None):
+        seen.append([p.detach().clone() for p in model.parameters()])
+        real(self, model, step)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(ModelEmaV3, "update", update)
+    with pytest.raises(loop.Interrupted):
+        train(run)
+    folder = train(run)
+    torch.manual_seed(run.seed)
+    fresh = list(models.build(run.variant, run.tasks, **run.kwargs).parameters())
+    averaged, _ = models.load(folder / "model.safetensors")
+    for start, first, second, third, found in zip(fresh, *seen, averaged.parameters(), strict=True):
+        torch.testing.assert_close(found, start / 8 + first / 8 + second / 4 + third / 2)
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["training"]["weights"] == "average of decay 0.5, last step"
+
+
+def test_recomputing_activations_changes_no_bit(train, make_run):
+    plain = train(make_run(contrastive=True), "plain")
+    assert weights(train(make_run(contrastive=True, gradient_checkpointing=True), "recomputed")) == weights(plain)
+
+
+def test_weights_that_are_not_finite_never_take_a_good_checkpoints_place(train, make_run, monkeypatch, tmp_path):
+    """The loss of the step that breaks the weights is still finite."""
+    real = torch.optim.Adam.step
+
+    def breaks_in_its_third_step(self, *arguments):
+        real(self, *arguments)
+        if next(iter(self.state.values()))["step"] == 3:
+            self.param_groups[0]["params"][0].data.view(-1)[0] = float("nan")
+
+    monkeypatch.setattr(torch.optim.Adam, "step", breaks_in_its_third_step)
+    with pytest.raises(loop.TrainingError, match=r"pos_embed is not finite after step 3.*last good checkpoint"):
+        train(make_run(checkpoint_steps=1))
+    assert sorted(p.name for p in (tmp_path / "resume").iterdir()) == ["step-000000001.pt", "step-000000002.pt"]
+
+
+def test_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train, make_run, monkeypatch, tmp_path):
+    run = make_run(checkpoint_steps=2)
+    whole = train(make_run(), "whole", "resume-whole")
+    # A real short write: files may not grow beyond half a checkpoint from the second one on.
+    real, limits = checkpoint.save, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def save(folder, step, state):
+        if step == 4:
+            size = (folder / "step-000000002.pt").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+        return real(folder, step, state)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    try:
+        with pytest.raises(checkpoint.CheckpointError, match=r"could not write .*step-000000004.pt: .* are intact"):
+            train(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.name for p in (tmp_path / "resume").iterdir()] == ["step-000000002.pt"]
+    monkeypatch.setattr(checkpoint, "save", real)
+    assert weights(train(run)) == weights(whole)
+
+
+def test_run_may_go_on_with_another_division_and_says_so(train, make_run, monkeypatch, capsys):
+    train_to_step_3(train, make_run(), monkeypatch)
+    folder = train(make_run(micro_batch_size=2))
+    assert "batches are divided otherwise than before" in capsys.readouterr().out
+    record = json.loads((folder / "provenance.json").read_text())
+    assert [way["micro_batch_size"] for way in record["training"]["computed_on"]] == [None, 2]
+
+
+def test_rows_go_to_tensorboard_as_well(train, make_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train(make_run(tensorboard=True))
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    log = pd.read_csv(folder / "train.csv")
+    found = {event.step: event.value for event in events.Scalars("loss")}
+    assert list(found) == log.step.tolist()
+    np.testing.assert_allclose(list(found.values()), log.loss, rtol=1e-6)
+
+
+def test_compiled_network_trains_to_the_same_weights_but_for_rounding(train, make_run, monkeypatch):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))  # no compiler needed
+    plain, compiled = (train(make_run(compile=on, precision="64-true"), str(on)) for on in (False, True))
+    a, b = (models.load(folder / "model.safetensors")[0].state_dict() for folder in (plain, compiled))
+    for name, tensor in a.items():
+        torch.testing.assert_close(b[name], tensor, rtol=0, atol=1e-6)
+
+
+def train_to_step_3(train, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        real, calls = accumulation.compute_loss, []
+
+        def stops(*arguments):
+            calls.append(None)
+            if len(calls) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return real(*arguments)
+
+        patch.setattr(accumulation, "compute_loss", stops)
+        with pytest.raises(loop.Interrupted):
+            train(run)

@@ -3,9 +3,11 @@
 import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import yaml
 from safetensors.torch import load_file
 
 from workflows import experiment
+from workflows.training.loop import EXIT_INTERRUPTED
 
 ROOT = Path(__file__).parents[3]
 TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
@@ -26,11 +29,11 @@ import sys
 from pathlib import Path
 from workflows import experiment
 from workflows.training import loop
-root, out, *configs = map(Path, sys.argv[1:])
+root, *configs = map(Path, sys.argv[1:])
 for config in configs:
     for run in experiment.read(config).runs().values():
-        folder = out / f"{config.stem}-{run.model}"
-        loop.train(run, root, root / "fraction.csv", root / "validation.csv", folder, out / "resume" / folder.name)
+        folder = config.parent / f"{config.stem}-{run.model}"
+        loop.train(run, root, root / "fraction.csv", root / "validation.csv", folder, folder / "resume")
 """
 
 MODELS = {
@@ -41,15 +44,12 @@ MODELS = {
 }
 RUNS = [*(f"{task}-plain" for task in TASKS), *(f"all-{model}" for model in MODELS)]
 
-WAYS = {
-    "processes": ({"devices": 2}, RUNS),
-    "processes and parts": ({"devices": 2, "micro_batch_size": 1}, ["all-plain", "all-whole", "all-pairs"]),
-}
+DIVIDED = {"processes": ({"devices": 2}, RUNS), "parts": ({"devices": 2, "micro_batch_size": 1}, RUNS[-4:])}
 
 
 def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
     """Micro IPTs for one task each, or for all of them; 20 steps in float64."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     configs = []
     for name in dict.fromkeys(run.split("-")[0] for run in runs):
         tasks = list(TASKS) if name == "all" else [name]
@@ -77,10 +77,10 @@ def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
     return configs
 
 
-def train_all(root: Path, folder: Path, runs: list[str], **recipe) -> Path:
-    """Train them all, on processes that are started from outside, as Slurm and torchrun do."""
-    count = recipe.get("devices", 1)
-    command = [sys.executable, "-c", DRIVER, root, folder, *write_configs(folder, runs, **recipe)]
+def train_all(root: Path, out: Path, count: int, ways: dict[str, tuple[dict, list[str]]]) -> Path:
+    """Train runs in one way or several, on processes that are started from outside, as Slurm and torchrun do."""
+    configs = [config for way, (recipe, runs) in ways.items() for config in write_configs(out / way, runs, **recipe)]
+    command = [sys.executable, "-c", DRIVER, root, *configs]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -99,28 +99,32 @@ def train_all(root: Path, folder: Path, runs: list[str], **recipe) -> Path:
     ]
     printed = [process.communicate(timeout=240)[0] for process in together]
     assert not any(process.returncode for process in together), "\n".join(printed)
-    return folder
+    return out
 
 
 @pytest.fixture(scope="module")
 def at_once(images, tmp_path_factory) -> Path:
-    return train_all(images.root, tmp_path_factory.mktemp("at-once") / "out", RUNS)
+    return train_all(images.root, tmp_path_factory.mktemp("one"), 1, {"at once": ({}, RUNS)}) / "at once"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_processes_that_share_a_batch_give_the_weights_of_one(way, images, at_once, tmp_path):
-    recipe, runs = WAYS[way]
-    divided = train_all(images.root, tmp_path / "out", runs, **recipe)
-    for run in runs:
-        expected, found = (load_file(folder / run / "model.safetensors") for folder in (at_once, divided))
+@pytest.fixture(scope="module")
+def divided(images, tmp_path_factory) -> Path:
+    return train_all(images.root, tmp_path_factory.mktemp("two"), 2, DIVIDED)
+
+
+@pytest.mark.parametrize("way", DIVIDED)
+def test_processes_that_share_a_batch_give_the_weights_of_one(way, at_once, divided):
+    for run in DIVIDED[way][1]:
+        one, two = at_once / run, divided / way / run
+        expected, found = (load_file(folder / "model.safetensors") for folder in (one, two))
         assert expected.keys() == found.keys()
         for name, tensor in expected.items():
             difference = (found[name] - tensor).abs().max().item()
             assert difference < TOLERANCE, f"{run}, {name}: {difference:.1e}"
-        logs = [pd.read_csv(folder / run / "train.csv") for folder in (at_once, divided)]
+        logs = [pd.read_csv(folder / "train.csv") for folder in (one, two)]
         for column in ("loss", "l1", "contrastive", "contrastive_share", "validation_l1"):
             np.testing.assert_allclose(logs[1][column], logs[0][column], rtol=1e-7, err_msg=f"{run}, {column}")
-        records = [json.loads((folder / run / "provenance.json").read_text()) for folder in (at_once, divided)]
+        records = [json.loads((folder / "provenance.json").read_text()) for folder in (one, two)]
         assert records[0]["digest"] == records[1]["digest"]
         assert records[0]["training"]["negatives"] == records[1]["training"]["negatives"]
         assert [record["training"]["computed_on"][0]["devices"] for record in records] == [1, 2]
@@ -131,3 +135,36 @@ def test_losses_that_are_compared_are_different_losses(at_once):
     tensors = {model: load_file(at_once / f"all-{model}" / "model.safetensors")["mlp.fc1.weight"] for model in MODELS}
     for a, b in itertools.combinations(tensors, 2):
         assert (tensors[a] - tensors[b]).abs().max() > 10 * TOLERANCE, (a, b)
+
+
+def test_run_of_two_processes_that_is_told_to_stop_saves_and_goes_on(images, at_once, tmp_path):
+    """Fabric starts the second process; only the first one is told."""
+    (config,) = write_configs(tmp_path / "config", ["sr2-plain"], devices=2)
+    recipe = yaml.safe_load(config.read_text())
+    recipe["training"]["checkpoint_steps"] = 1
+    config.write_text(yaml.safe_dump(recipe))
+    tables = ("--root", images.root, "--fraction", images.fraction, "--validation", images.validation)
+    run = (
+        "--experiment",
+        config,
+        "--run",
+        "plain-100-seed-0",
+        "--out",
+        tmp_path / "out",
+        "--resume",
+        tmp_path / "resume",
+    )
+    command = list(map(str, (sys.executable, "-m", "workflows.training", *tables, *run)))
+
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list((tmp_path / "resume").glob("step-*.pt")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=240)[1]
+    assert process.returncode == EXIT_INTERRUPTED, told
+    assert "on SIGTERM; run again to go on" in told
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "goes on after step" in done.stdout
+    expected, found = (load_file(f / "model.safetensors") for f in (at_once / "sr2-plain", tmp_path / "out"))
+    assert max((found[name] - expected[name]).abs().max().item() for name in expected) < TOLERANCE

@@ -1,0 +1,105 @@
+"""`make prove-resume`: a training that is killed again and again ends in the bits of one that was left alone."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from workflows.training.loop import EXIT_INTERRUPTED
+
+ROOT = Path(__file__).parents[3]
+KILLS = 24
+PATIENCE = 120  # seconds until a process has to have saved or ended
+
+# With an average of the weights, several tasks, a worker and several crops an image, so that all state there is matters.
+CONFIG = {
+    "name": "proof",
+    "tasks": ["sr2", "dn30"],
+    "data": {"workers": 1, "crops_per_image": 2},
+    "models": [
+        {
+            "name": "ipt",
+            "variant": "ipt_tiny",
+            "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1},
+            "contrastive": {"weight": 0.1},
+        }
+    ],
+    "training": {
+        "budget": {"steps": 900},
+        "batch_size": 3,
+        "patch_size": 6,
+        "learning_rate": 1e-3,
+        "warmup_steps": 30,
+        "gradient_clip": 50.0,
+        "ema": 0.99,
+        "log_every": 100,
+        "validate_every": 300,
+        "precision": "32-true",
+        "accelerator": "cpu",
+    },
+}
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_in_the_same_bits(images, tmp_path):
+    whole = tmp_path / "whole"
+    begun = time.perf_counter()
+    assert start(write(tmp_path / "whole.yaml"), images, whole).wait(600) == 0
+    print(f"\nwithout interruption: {time.perf_counter() - begun:.0f} s")
+
+    config = write(tmp_path / "cut.yaml", checkpoint_steps=2)
+    cut, draw, ends = tmp_path / "cut", random.Random(0), Counter()
+    begun = time.perf_counter()
+    while sum(ends.values()) < KILLS:
+        process = start(config, images, cut)
+        number = draw.choice([signal.SIGKILL, signal.SIGTERM])
+        wait_for_progress(process, Path(f"{cut}-resume"), anywhere=draw.random() < 0.2, draw=draw)
+        assert process.poll() is None, f"ended after {sum(ends.values())} kills: the proof needs more steps"
+        process.send_signal(number)
+        status = process.wait(PATIENCE)
+        # A process that has not yet come to its loop dies of SIGTERM as any other does.
+        assert status in ((-signal.SIGKILL,) if number == signal.SIGKILL else (EXIT_INTERRUPTED, -signal.SIGTERM))
+        ends[f"{number.name}, status {status}"] += 1
+        steps = sorted(path.stem for path in Path(f"{cut}-resume").glob("step-*.pt"))
+        print(f"kill {sum(ends.values()):2d}: {number.name}, status {status}, last checkpoint {steps[-1:]}", flush=True)
+    last = start(config, images, cut)
+    assert last.wait(600) == 0
+    print(f"{KILLS} kills in {time.perf_counter() - begun:.0f} s: {dict(ends)}")
+
+    assert min(sum(n for end, n in ends.items() if name in end) for name in ("SIGKILL", "SIGTERM")) >= 5
+    assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    pace = ["patches_per_second", "data_wait", "mfu", "memory_mb", "seconds"]
+    logs = [pd.read_csv(folder / "train.csv").drop(columns=pace) for folder in (whole, cut)]
+    pd.testing.assert_frame_equal(*logs, check_exact=True)
+
+
+def write(path: Path, **recipe) -> Path:
+    path.write_text(yaml.safe_dump({**CONFIG, "training": {**CONFIG["training"], **recipe}}))
+    return path
+
+
+def start(config: Path, images, out: Path) -> subprocess.Popen:
+    tables = ("--root", images.root, "--fraction", images.fraction, "--validation", images.validation)
+    run = ("--experiment", config, "--run", "ipt-100-seed-0", "--out", out, "--resume", f"{out}-resume")
+    command = (sys.executable, "-m", "workflows.training", *tables, *run)
+    with open(out.with_suffix(".log"), "a") as log:
+        return subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=log, stderr=log)
+
+
+def wait_for_progress(process: subprocess.Popen, resume: Path, anywhere: bool, draw: random.Random) -> None:
+    """Wait for a random moment: after this process's first checkpoint, or anywhere in its first seconds."""
+    if anywhere:
+        time.sleep(draw.uniform(0, 5))
+        return
+    before, patience = set(resume.glob("step-*.pt")), time.perf_counter() + PATIENCE
+    while not set(resume.glob("step-*.pt")) - before and process.poll() is None:
+        assert time.perf_counter() < patience, "no checkpoint"
+        time.sleep(0.005)
+    time.sleep(draw.uniform(0, 0.3))
