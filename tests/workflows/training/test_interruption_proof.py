@@ -1,22 +1,26 @@
 """`make prove-resume`: a training that is killed again and again ends in the bits of one that was left alone."""
 
+import multiprocessing
+import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from workflows.training.__main__ import main
 from workflows.training.loop import EXIT_INTERRUPTED
 
-ROOT = Path(__file__).parents[3]
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["workflows.training.loop"])
 KILLS = 24
-PATIENCE = 120  # seconds until a process has to have saved or ended
+PATIENCE = 600  # seconds until a process has to have saved or ended
 
 # With an average of the weights, several tasks, a worker and several crops an image, so that all state there is matters.
 CONFIG = {
@@ -51,7 +55,7 @@ CONFIG = {
 def test_killed_again_and_again_it_ends_in_the_same_bits(images, tmp_path):
     whole = tmp_path / "whole"
     begun = time.perf_counter()
-    assert start(write(tmp_path / "whole.yaml"), images, whole).wait(600) == 0
+    assert end(start(write(tmp_path / "whole.yaml"), images, whole)) == 0
     print(f"\nwithout interruption: {time.perf_counter() - begun:.0f} s")
 
     config = write(tmp_path / "cut.yaml", checkpoint_steps=2)
@@ -61,16 +65,15 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(images, tmp_path):
         process = start(config, images, cut)
         number = draw.choice([signal.SIGKILL, signal.SIGTERM])
         wait_for_progress(process, Path(f"{cut}-resume"), anywhere=draw.random() < 0.2, draw=draw)
-        assert process.poll() is None, f"ended after {sum(ends.values())} kills: the proof needs more steps"
-        process.send_signal(number)
-        status = process.wait(PATIENCE)
+        assert process.exitcode is None, f"ended after {sum(ends.values())} kills: the proof needs more steps"
+        os.kill(process.pid, number)
+        status = end(process)
         # A process that has not yet come to its loop dies of SIGTERM as any other does.
         assert status in ((-signal.SIGKILL,) if number == signal.SIGKILL else (EXIT_INTERRUPTED, -signal.SIGTERM))
         ends[f"{number.name}, status {status}"] += 1
         steps = sorted(path.stem for path in Path(f"{cut}-resume").glob("step-*.pt"))
         print(f"kill {sum(ends.values()):2d}: {number.name}, status {status}, last checkpoint {steps[-1:]}", flush=True)
-    last = start(config, images, cut)
-    assert last.wait(600) == 0
+    assert end(start(config, images, cut)) == 0
     print(f"{KILLS} kills in {time.perf_counter() - begun:.0f} s: {dict(ends)}")
 
     assert min(sum(n for end, n in ends.items() if name in end) for name in ("SIGKILL", "SIGTERM")) >= 5
@@ -80,26 +83,40 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(images, tmp_path):
     pd.testing.assert_frame_equal(*logs, check_exact=True)
 
 
+def end(process: ForkServerProcess) -> int:
+    process.join(PATIENCE)
+    return process.exitcode
+
+
 def write(path: Path, **recipe) -> Path:
     path.write_text(yaml.safe_dump({**CONFIG, "training": {**CONFIG["training"], **recipe}}))
     return path
 
 
-def start(config: Path, images, out: Path) -> subprocess.Popen:
+def start(config: Path, images, out: Path) -> ForkServerProcess:
+    """`python -m workflows.training` as a process of its own, which does not have to import torch again."""
     tables = ("--root", images.root, "--fraction", images.fraction, "--validation", images.validation)
     run = ("--experiment", config, "--run", "ipt-100-seed-0", "--out", out, "--resume", f"{out}-resume")
-    command = (sys.executable, "-m", "workflows.training", *tables, *run)
-    with open(out.with_suffix(".log"), "a") as log:
-        return subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=log, stderr=log)
+    process = SERVER.Process(target=train, args=(list(map(str, (*tables, *run))), out.with_suffix(".log")))
+    process.start()
+    return process
 
 
-def wait_for_progress(process: subprocess.Popen, resume: Path, anywhere: bool, draw: random.Random) -> None:
+def train(arguments: list[str], log: Path) -> None:
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.argv[1:] = arguments
+    sys.exit(main())
+
+
+def wait_for_progress(process: ForkServerProcess, resume: Path, anywhere: bool, draw: random.Random) -> None:
     """Wait for a random moment: after this process's first checkpoint, or anywhere in its first seconds."""
     if anywhere:
-        time.sleep(draw.uniform(0, 5))
+        time.sleep(draw.uniform(0, 2))
         return
     before, patience = set(resume.glob("step-*.pt")), time.perf_counter() + PATIENCE
-    while not set(resume.glob("step-*.pt")) - before and process.poll() is None:
+    while not set(resume.glob("step-*.pt")) - before and process.exitcode is None:
         assert time.perf_counter() < patience, "no checkpoint"
         time.sleep(0.005)
     time.sleep(draw.uniform(0, 0.3))
