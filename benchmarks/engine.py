@@ -1,0 +1,146 @@
+"""What the training loop costs beside the network, on real JPEGs.
+
+Run as `python -m benchmarks.engine --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as ImageNet has it. Two measurements
+take turns, `--rounds` times, and medians are reported: training steps of the loop as a run takes them (decoding,
+degradation, schedule, clipping, signals, logging, checkpoint every 5 minutes), from its own train.csv; and, in the same
+process, forward, backward and optimizer step alone on one batch that is there already. `overhead` is the loop's time for
+a step over the other's, less 1; `data_wait` the share of the loop's time until a step had its input, degradation included.
+
+On CUDA (`--device cuda`, with `--variant ipt_base --batch-size 256 --precision bf16-mixed --compile --workers 14`) it also
+gives MFU: FLOPs from torch's counter over the card's peak.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+import torch
+
+from benchmarks.hardware import report
+from ipt_models.variants import VARIANTS as IPTS
+from workflows import experiment, models
+from workflows.data.batches import Batches
+from workflows.data.degradations import make_pairs
+from workflows.data.manifest import scan
+from workflows.training import loop
+from workflows.training.objective import l1_loss
+from workflows.training.optimization import build_optimizer
+
+TARGET = 0.05
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder with train/<class>/*.JPEG")
+    parser.add_argument("--variant", default="ipt_small")
+    parser.add_argument("--task", default="sr2")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--precision", default="32-true")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--steps", type=int, default=8, help="of each measurement, after as many that do not count")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/engine.csv"))
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device here")
+
+    run = make_run(options)
+    rounds = []
+    with tempfile.TemporaryDirectory() as folder:
+        images = scan(options.root, min_side=run.min_side).images
+        images[8:].to_csv(Path(folder, "fraction.csv"), index=False)
+        images[:8].to_csv(Path(folder, "validation.csv"), index=False)
+        for number in range(options.rounds):
+            rounds.append(time_loop(run, options.root, Path(folder), number, options.steps))
+            rounds[-1]["bare_seconds"] = time_bare(run, images[8:], options.root, options.steps)
+    table = pd.DataFrame(rounds)
+    table["overhead"] = table.loop_seconds / table.bare_seconds - 1
+    row = {
+        **{"variant": options.variant, "task": options.task, "batch_size": options.batch_size},
+        **{"precision": options.precision, "compile": options.compile, "workers": options.workers},
+        **{"images": len(images), "steps": options.steps, "rounds": options.rounds},
+        **{column: median(table[column]) for column in table if table[column].notna().all()},
+    }
+    report([row], options.out, options.threads, options.device)
+    return 0 if row["overhead"] < TARGET and row["data_wait"] < TARGET else 1
+
+
+def make_run(options: argparse.Namespace) -> experiment.Run:
+    """The run that is measured: `steps` to warm up, then as many that are counted."""
+    patch_size = IPTS.get(options.variant, {}).get("patch_size", 48)
+    config = {
+        "name": "engine",
+        "tasks": [options.task],
+        "data": {"workers": options.workers, "crops_per_image": 4, "cache_mb": 0},
+        "models": [{"name": "model", "variant": options.variant}],
+        "training": {
+            "budget": {"steps": 2 * options.steps},
+            "batch_size": options.batch_size,
+            "patch_size": patch_size,
+            "gradient_clip": 10.0,
+            "precision": options.precision,
+            "compile": options.compile,
+            "accelerator": options.device,
+            "threads": options.threads,
+            "log_every": options.steps,
+        },
+        "evaluation": {"references": []},
+    }
+    (run,) = experiment.parse(config, check_files=False).runs().values()
+    return run
+
+
+def time_loop(run: experiment.Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
+    """Seconds of a step of the training loop, with what train.csv says beside, after as many steps to warm up."""
+    out = folder / f"round-{number}"
+    loop.train(run, root, folder / "fraction.csv", folder / "validation.csv", out, folder / "resume")
+    last = pd.read_csv(out / "train.csv").iloc[-1]
+    assert last.step == 2 * steps
+    return {
+        "patches_per_second": last.patches_per_second,
+        "loop_seconds": run.training.batch_size / last.patches_per_second,
+        "data_wait": last.data_wait,
+        "mfu": last.mfu,
+    }
+
+
+def time_bare(run: experiment.Run, images: pd.DataFrame, root: Path, steps: int) -> float:
+    """Seconds of forward, backward and optimizer step, by torch alone."""
+    recipe, device = run.training, run.training.accelerator
+    network = models.build(run.variant, run.tasks).to(device, memory_format=torch.channels_last)
+    model = torch.compile(network) if recipe.compile else network
+    optimizer = build_optimizer([p for p in network.parameters() if p.requires_grad], recipe)
+    batch = Batches(images, root, run.tasks, recipe.patch_size, recipe.batch_size, seed=0).load(0)
+    x, y = make_pairs(batch, recipe.patch_size, 0, device)
+    torch.set_num_threads(recipe.threads)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16-mixed"):
+            output = model(x, run.tasks[0])
+        l1_loss(output, y).backward()
+        optimizer.step()
+
+    def synchronize() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    for _ in range(max(2, steps // 2)):
+        step()
+    synchronize()
+    begun = time.perf_counter()
+    for _ in range(steps):
+        step()
+    synchronize()
+    return (time.perf_counter() - begun) / steps
+
+
+if __name__ == "__main__":
+    sys.exit(main())
