@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference test prove-statistics lint format docs lock clean
+.PHONY: help env demo reference test prove-resume prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
+
+prove-resume: env  ## a training killed 24 times at random moments ends in the bits of one that was left alone
+	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py
 
 prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models are not told apart
 	python -m pytest -m slow -n 0 -s -k simulations tests/workflows/reporting/test_statistics.py
