@@ -17,12 +17,11 @@ def blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str
     found = []
     for (task, dataset), cells in summary.groupby(SCORED_ON, sort=False):
         here = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
-        protocols = list(dict.fromkeys(here["protocol"].dropna())) if "protocol" in here else []
-        found.append(_block(cells, runs, form, setting, protocols))
+        found.append(_block(cells, runs, form, setting, [*_heads(here, labels(runs)), *_protocols(here)]))
     return found
 
 
-def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, protocols: list[str]) -> Block:
+def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, remarks: list[str]) -> Block:
     task, dataset = cells[["task", "dataset"]].iloc[0]
     metrics = {"psnr_y": 2, **({"psnr_rgb": 2} if task.startswith("dn") else {}), "ssim_y": 4}
     fractions = sorted(cells["fraction"].dropna().unique())
@@ -51,14 +50,28 @@ def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, 
         ]
         for model in order
     ]
-    notes = _notes(cells, metrics, names)
-    if len(protocols) > 1:
-        notes.append(f"Rows were scored by different protocols ({'; '.join(protocols)}): they are not comparable.")
-    elif protocols:
-        notes.append(f"Protocol {protocols[0]}.")
-    notes = [form.escape(note) for note in notes]
+    notes = [form.escape(note) for note in (*_notes(cells, metrics, names), *remarks)]
     title = f"{dataset}, {task}" + ("" if setting == PLAIN else f", {setting}")
     return Block(form.escape(title), notes, [form.escape(text) for text in header], rows)
+
+
+def _heads(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
+    """Which models restored a task that they were not trained on, and by the head for which task."""
+    if "head" not in rows:
+        return []
+    used = rows[["model", "task", "head"]].dropna().drop_duplicates()
+    others = used[(used["head"] != "") & (used["head"] != used["task"])]
+    return [
+        f"Not trained on {task}, restored by the head for {head}: {', '.join(names[model] for model in group['model'])}."
+        for (task, head), group in others.groupby(["task", "head"])
+    ]
+
+
+def _protocols(rows: pd.DataFrame) -> list[str]:
+    protocols = list(dict.fromkeys(rows["protocol"].dropna())) if "protocol" in rows else []
+    if len(protocols) > 1:
+        return [f"Rows were scored by different protocols ({'; '.join(protocols)}): they are not comparable."]
+    return [f"Protocol {protocol}." for protocol in protocols]
 
 
 def _column(there: pd.DataFrame, metrics: dict[str, int], usual_seeds: int, form: Format) -> dict[str, str]:

@@ -126,6 +126,18 @@ def test_ensembled_scores_have_a_table_of_their_own(gathered):
     assert "40.00" not in to_markdown(blocks(results, runs, MARKDOWN))
 
 
+def test_a_task_that_was_not_trained_says_which_head_restored_it(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    assert "Not trained" not in to_markdown(blocks(results, runs, MARKDOWN))
+    results = results.assign(task="dn10", head="dn10", psnr_rgb=30.0)
+    results.loc[results["model"] == "bicubic", "head"] = None
+    results.loc[results["model"].isin(["ipt", "edsr"]), "head"] = "dn30"
+    text = to_markdown(blocks(results, runs, MARKDOWN))
+    assert "Not trained on dn10, restored by the head for dn30:" in text
+    line = next(line for line in text.splitlines() if "Not trained" in line)
+    assert [name for name in ("EDSR", "IPT", "RDN", "bicubic") if name in line] == ["EDSR", "IPT"]
+
+
 def test_scores_by_different_protocols_are_marked(gathered):
     results, runs = gathered(fractions=(1.0,))
     assert "Protocol v1." in to_markdown(blocks(results, runs, MARKDOWN))
