@@ -23,6 +23,26 @@ from workflows.training.speed import SpeedError, measure, recipe_of
 
 COPIES = 3  # of the weights in a checkpoint: themselves and Adam's two moments; a moving average is one more
 KEPT = 2  # checkpoints of a run under way
+COLUMNS = [
+    "run",
+    "stage",
+    "model",
+    "fraction",
+    "seed",
+    "state",
+    "images",
+    "steps",
+    "patches",
+    "flops",
+    "patches_per_second",
+    "measured",
+    "tflops_per_second",
+    "mfu",
+    "hours",
+    "weights_mb",
+    "checkpoints_mb",
+    "threads",
+]
 FLOATS = ("flops", "patches_per_second", "tflops_per_second", "mfu", "hours")
 DONE, REUSED, TO_DO = "done", "to be copied", "to do"
 
@@ -71,11 +91,11 @@ def main(arguments: list[str] | None = None) -> int:
 def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Run], float | None]) -> pd.DataFrame:
     """One row a run, those that try learning rates last.
 
-    Columns: `run`, `stage` (`grid` or `trials`), `model`, `fraction`, `seed`, `state` (`done`, `to be copied` from another
-    experiment, `to do`), `images`, `steps`, `patches` and `flops` (of the whole run, also where it is done; missing where the
-    number of images is unknown and decides them), `patches_per_second`, `measured` (or given), `hours` (of the run on this
-    device), `tflops_per_second`, `mfu` (their share of the peak that a GPU's maker states; measured ones alone), `weights_mb`,
-    `checkpoints_mb` (while it trains), `threads` (of all its processes).
+    Columns: `run`, `stage` (`training`, `fine-tuning` or `trials` of learning rates), `model`, `fraction`, `seed`, `state`
+    (`done`, `to be copied` from another experiment, `to do`), `images`, `steps`, `patches` and `flops` (of the whole run, also
+    where it is done; missing where the number of images is unknown and decides them), `patches_per_second`, `measured` (or
+    given), `tflops_per_second`, `mfu` (their share of the peak that a GPU's maker states; of measured ones alone), `hours` (of
+    the run on this device), `weights_mb`, `checkpoints_mb` (while it trains), `threads` (of all its processes).
 
     Args:
         given: patches a second by model.
@@ -90,7 +110,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         if key not in shapes:
             shapes[key] = flops_per_patch(run), weights_mb(run)
         flops, size = shapes[key]
-        count = None if images[run.source] is None else count_of(run.share, images[run.source])
+        count = images[run.source] and count_of(run.share, images[run.source])
         steps = _steps(run, count)
         patches = None if steps is None else steps * run.training.batch_size
         state = _state(experiment, run)
@@ -98,7 +118,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         if speed is None and state == TO_DO and key not in speeds:
             speeds[key] = measured(run)
         rate = speed or speeds.get(key)
-        row = {"run": run.name, "stage": "trials" if run.name in trials else "grid", "model": run.model}
+        row = {"run": run.name, "stage": _stage(run, trials), "model": run.model}
         row |= {"fraction": run.fraction, "seed": run.seed, "state": state, "images": count, "steps": steps}
         row |= {"patches": patches, "flops": patches and patches * flops, "patches_per_second": rate}
         row |= {"measured": None if rate is None else speed is None} | _pace(run, rate, flops, speed is None)
@@ -106,7 +126,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         copies = COPIES + (run.training.ema is not None)
         row |= {"weights_mb": size, "checkpoints_mb": KEPT * copies * size}
         rows.append(row | {"threads": run.training.threads * run.training.processes})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     return table.astype(dict.fromkeys(("images", "steps", "patches"), "Int64") | dict.fromkeys(FLOATS, float))
 
 
@@ -158,9 +178,8 @@ def weights_mb(run: Run) -> float:
 
 
 def training_images(experiment: Experiment, source: str = "data") -> int | None:
-    """A source's training images at 100 %: from the manifest where there is one; of drawn images also before; else None."""
-    data = experiment.sources[source]
-    folder = experiment.folder / source
+    """All training images of a stage: from its manifest where there is one; of drawn images also before; else None."""
+    data, folder = experiment.sources[source], experiment.folder / source
     if (folder / "manifest.csv").is_file():
         return len(read_table(folder / "manifest.csv")) - len(read_table(folder / "validation.csv"))
     if data.source == "dead_leaves" and data.size >= experiment.min_side(source):
@@ -169,12 +188,16 @@ def training_images(experiment: Experiment, source: str = "data") -> int | None:
 
 
 def own_images(experiment: Experiment, source: str = "data") -> tuple[Path, pd.DataFrame] | None:
-    """The experiment's own images to measure on, where they are listed already."""
+    """A stage's own images to measure on, where they are listed already."""
     manifest = experiment.folder / source / "manifest.csv"
     root = experiment.sources[source].root or experiment.folder / source / "images"
     if not manifest.is_file() or not root.expanduser().is_dir():
         return None
     return root.expanduser(), read_table(manifest)
+
+
+def _stage(run: Run, trials: Iterable[str]) -> str:
+    return "trials" if run.name in trials else "fine-tuning" if run.finetuned else "training"
 
 
 def _steps(run: Run, images: int | None) -> int | None:
@@ -188,9 +211,9 @@ def _state(experiment: Experiment, run: Run) -> str:
     own = experiment.folder / "runs" / run.name
     if reuse.is_finished(own, run):
         return DONE
-    tables = (experiment.folder / run.subset, experiment.folder / run.source / "validation.csv")
+    tables = experiment.folder / run.subset, experiment.folder / run.source / "validation.csv"
     init = experiment.folder / "runs" / run.pretrained.name / "model.safetensors" if run.pretrained else None
-    known = all(path.is_file() for path in (*tables, *([init] if init else [])))
+    known = all(path.is_file() for path in (*tables, init) if path is not None)
     if run.training.reuse and known and reuse.find(run, tables, experiment.folder.parent, own, init):
         return REUSED
     return TO_DO
@@ -249,7 +272,8 @@ def _notes(table: pd.DataFrame) -> list[str]:
         f"{len(table)} runs: {(table['state'] == DONE).sum()} done, {(table['state'] == REUSED).sum()} to be copied from other "
         f"experiments, {len(left)} to do. {_whole(_sum(table['patches']))} patches, {_flops(_sum(table['flops']))} FLOPs in all.",
         f"Left, one run at a time: {_short(_sum(left['hours']))} hours "
-        f"({_short(_sum(left['hours'] * left['threads']))} core-hours where a run has `training.threads` cores). Training alone.",
+        f"({_short(_sum(left['hours'] * left['threads']))} core-hours where a run has `training.threads` cores). "
+        "Training alone; a run under way counts in full.",
         f"Disk: {table['weights_mb'].sum():,.1f} MB of weights, and up to {table['checkpoints_mb'].max():,.1f} MB of checkpoints "
         "for each run under way.",
         "FLOPs: 2 × multiply-adds, 3 × the forward pass; the contrastive loss's own are not counted, its time is.",

@@ -9,7 +9,9 @@ from workflows import experiment
 ABLATIONS = Path(__file__).parents[2] / "config" / "ablations"
 RUNS = {  # models × fractions × seeds
     "contrastive": 2 * 2 * 3,
+    "data-fraction": 2 * 3 * 3 + 2 * 4 * 3,  # and, fine-tuned, one fraction more: 0
     "epochs": 2 * 3 * 3,
+    "fine-tuning": 2 * 3 * 2,
     "formulation": 3 * 3,
     "lambda": 5 * 3,
     "multi-task": 3 * 3,
@@ -44,9 +46,10 @@ def test_ablations_draw_from_the_same_images_and_share_the_network_that_they_var
     assert shared == set(RUNS) - {"noise", "temperature"}
     plain = {experiments[name].runs()["ipt-100-seed-0"].digest for name in shared}
     assert len(plain) == 1
-    # 6 × 3 of plain IPT at 100 %, 3 of it at 20 %, and 3 × 3 of the contrastive twin are not trained again; and
-    # equal epochs are equal steps at 100 %, which their digests do not say.
-    assert len(set().union(*digests)) == sum(RUNS.values()) - 6 * 3 - 3 - 3 * 3
+    # Each has three seeds. Trained once and not as often as they stand: plain IPT at 100 % (9) and at 20 % (3), its
+    # contrastive twin (4), IPT of six tasks (2), plain IPT fine-tuned (2). Equal epochs are equal steps at 100 %, which
+    # their digests do not say.
+    assert len(set().union(*digests)) == sum(RUNS.values()) - 3 * (8 + 2 + 3 + 1 + 1)
 
 
 def test_each_varies_what_it_is_called_after():

@@ -91,17 +91,32 @@ def test_runs_of_equal_speed_are_measured_once():
     assert not table.measured["edsr-25-seed-0"]
 
 
+def test_an_experiment_without_trainings_has_an_empty_plan():
+    table = planned({}, models=[])
+    assert table.empty
+    assert "nothing is trained" in plan.to_markdown(parse({**CONFIG, "models": []}), table.reset_index())
+
+
 def test_a_network_that_cannot_be_measured_leaves_its_hours_unknown():
     table = planned({"edsr": 100.0}, lambda run: None)
     assert table.loc["ipt-100-seed-0", ["patches_per_second", "hours"]].isna().all()
     assert "No speed of ipt" in plan.to_markdown(parse(CONFIG), table.reset_index())
 
 
+def test_fine_tuning_takes_all_images_of_its_own():
+    tuned = {"data": {"count": 12, "size": 96, "validation": 2}, "training": {"budget": {"epochs": 4}}}
+    table = planned(finetune=tuned, fractions=[0, 0.25, 1.0])
+    assert table.loc["ipt-ft-25-seed-0", ["stage", "images", "steps"]].tolist() == ["fine-tuning", 10, 10]
+    assert table.loc["ipt-ft-0-seed-0", "images"] == 10
+    assert table.loc["ipt-25-seed-0", "stage"] == "training"
+    assert table.loc["ipt-ft-25-seed-0", "patches_per_second"] == 40, "as fast as the network itself"
+
+
 def test_trials_of_learning_rates_are_planned_too():
     rates = {"learning_rates": [0.001, 0.01]}
     table = planned(models=[{**EDSR, **rates}], trial_seed=9)
     assert (table.stage == "trials").sum() == 2 * 2
-    assert table.stage.iloc[0] == "grid"
+    assert table.stage.iloc[0] == "training"
 
 
 def test_what_is_done_here_or_elsewhere_is_not_left(tmp_path):

@@ -30,6 +30,8 @@ def recipe_of(run: Run) -> str:
     spec = run.model_dump(mode="json", include={"variant", "kwargs", "contrastive", "tasks", "data", "training"})
     for key in ("budget", "learning_rate", "betas", "warmup_steps", "schedule", "validate_every", "log_every", "reuse"):
         del spec["training"][key]
+    for key in ("seed", "count", "validation", "max_undecodable"):
+        del spec["data"][key]
     if spec["contrastive"]:
         del spec["contrastive"]["weight"], spec["contrastive"]["temperature"]
     return json.dumps(spec, sort_keys=True)
