@@ -46,6 +46,7 @@ wildcard_constraints:
     reference="bicubic|identity",
     percent=r"[0-9.]+",
     seed=r"\d+",
+    ensemble="x8|overlap",
     task="[a-z]+[0-9]*",
     dataset="[^-/]+",
 

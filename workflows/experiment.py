@@ -330,6 +330,11 @@ class Evaluation(Section):
     references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(_distinct)] = Field(
         ["bicubic"], description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dn and dr"
     )
+    ensembles: Annotated[list[Literal["x8", "overlap"]], AfterValidator(_distinct)] = Field(
+        [],
+        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
+        "over flips and turns, `overlap` that over IPT's overlapping windows",
+    )
     gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
     noise: Literal["clipped", "unclipped"] = Field(

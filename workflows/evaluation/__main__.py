@@ -90,7 +90,10 @@ def score_command(arguments: Sequence[str]) -> int:
     run = parser.add_argument_group("how it runs")
     run.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
     run.add_argument(
-        "--stride", type=int, metavar="K", help="IPT: LR pixels between windows (default: one whole window)"
+        "--stride",
+        type=_stride,
+        metavar="K",
+        help="IPT: LR pixels between windows, or `overlapping`, about half a window (default: one whole window)",
     )
     run.add_argument("--precision", choices=PRECISIONS, default="32-true")
     run.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1 or auto (default: cpu)")
@@ -162,6 +165,10 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     if skipped:
         print(f"{source.label} has no meaning for {', '.join(skipped)}: not scored")
     return source, mine
+
+
+def _stride(text: str) -> int | str:
+    return text if text == "overlapping" else int(text)
 
 
 def _restored(args: argparse.Namespace, jobs: list[Job]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ class Restorer:
         model: str | Path,
         protocol: Protocol = Protocol(),  # noqa: B008  (frozen)
         self_ensemble: bool = False,
-        stride: int | None = None,
+        stride: int | Literal["overlapping"] | None = None,
         precision: str = "32-true",
         device: str = "cpu",
     ) -> None:
@@ -44,7 +45,7 @@ class Restorer:
             model: a checkpoint's path, `bicubic` or `identity`.
             protocol: decides the rounding of the `bicubic` reference.
             self_ensemble: average over the eight flips and rotations.
-            stride: IPT's step between windows in LR pixels; None is one whole window.
+            stride: IPT's step between windows in LR pixels, or `overlapping` for the network's own; None is one whole window.
             precision: `32-true` or `bf16-mixed`.
             device: torch's name of it.
         """
@@ -67,6 +68,10 @@ class Restorer:
                 raise InferenceError(
                     f"{self.label} ({self.metadata['variant']}) sees whole images; a stride is for IPT's windows"
                 )
+            if stride == "overlapping":
+                from ipt_models.inference import overlapping_stride
+
+                self._stride = overlapping_stride(self._network)
         words = [word for word, on in (("overlap", stride), ("x8", self_ensemble), ("bf16", self._bf16)) if on]
         self.setting = "+".join(words) or "plain"
 

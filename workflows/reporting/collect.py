@@ -19,7 +19,7 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """All scores of the runs that have them, as text, so that no digit changes on the way.
 
     Args:
-        experiment_dir: folder with `runs/<run>/metrics.csv`.
+        experiment_dir: folder with `runs/<run>/metrics.csv` and, of ensembled scores, `metrics-<setting>.csv`.
         names: the grid's runs, references among them; those without scores are left out here and named by `collect_runs`.
 
     Raises:
@@ -27,10 +27,13 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """
     tables = []
     for name in names:
-        path = experiment_dir / "runs" / name / "metrics.csv"
-        if path.is_file():
-            tables.append(_read_metrics(path, parse_run(name)))
+        tables += [_read_metrics(path, parse_run(name)) for path in score_files(experiment_dir / "runs" / name)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=METRIC_COLUMNS)
+
+
+def score_files(folder: Path) -> list[Path]:
+    """A run's tables of scores, the main one first."""
+    return [path for path in (folder / "metrics.csv", *sorted(folder.glob("metrics-*.csv"))) if path.is_file()]
 
 
 def _read_metrics(path: Path, run: RunName) -> pd.DataFrame:

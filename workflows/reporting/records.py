@@ -60,6 +60,7 @@ def read_results(path: Path | str) -> pd.DataFrame:
     for metric in METRICS:
         table[metric] = table[metric].astype("float64")
     table["setting"] = table["setting"].fillna(PLAIN) if "setting" in table else PLAIN
+    _precision_to_protocol(table)
     key = [*RUN, *SCORED_ON, "setting", "image"]
     repeated = table[table.duplicated(key)]
     if len(repeated):
@@ -68,6 +69,18 @@ def read_results(path: Path | str) -> pd.DataFrame:
             f"{path}: {len(repeated)} rows stand twice, the first for {', '.join(str(first[k]) for k in key)}"
         )
     return table
+
+
+def _precision_to_protocol(table: pd.DataFrame) -> None:
+    """Scores in half precision stay in the main tables, which then name it with the protocol."""
+    words = table["setting"].str.split("+")
+    half = words.map(lambda found: "bf16" in found)
+    if half.any():
+        rest = words.map(lambda found: "+".join(word for word in found if word != "bf16") or PLAIN)
+        table["setting"] = table["setting"].where(~half, rest)
+        table["protocol"] = (table["protocol"] if "protocol" in table else pd.Series("", table.index)).where(
+            ~half, lambda given: given.fillna("") + " bf16"
+        )
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:

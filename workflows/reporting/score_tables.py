@@ -17,6 +17,10 @@ def blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str
     found = []
     for (task, dataset), cells in summary.groupby(SCORED_ON, sort=False):
         here = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
+        if setting != PLAIN:
+            # Only what was asked for: nothing is missing where nobody scored.
+            scored = cells.groupby("fraction", dropna=False)["seeds"].transform("sum") > 0
+            cells = cells[scored & cells["model"].isin(here["model"])]
         found.append(_block(cells, runs, form, setting, [*_heads(here, labels(runs)), *_protocols(here)]))
     return found
 
@@ -27,7 +31,7 @@ def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, 
     fractions = sorted(cells["fraction"].dropna().unique())
     names = labels(runs)
     untrained = [model for model in references(runs) if model in set(cells["model"])]
-    order = [*untrained, *models(runs)]
+    order = [*untrained, *(model for model in models(runs) if model in set(cells["model"]))]
 
     columns, head = [], []
     most_seeds = int(cells["seeds"].max())

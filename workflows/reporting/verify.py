@@ -14,7 +14,7 @@ from workflows import experiment as grid
 from workflows.evaluation import origin
 from workflows.evaluation.sets import SetError, plan
 from workflows.provenance import sha256
-from workflows.reporting.collect import collect_results, collect_runs
+from workflows.reporting.collect import collect_results, collect_runs, score_files
 from workflows.reporting.records import ReportError, parse_run, read_results, read_runs
 from workflows.reporting.tables import tables
 
@@ -116,22 +116,27 @@ def _scores(experiment_dir: Path, names: list[str], planned: grid.Experiment | N
     sets = _benchmark_sets(planned) if planned else {}
     for name in names:
         folder = experiment_dir / "runs" / name
-        metrics = folder / "metrics.csv"
-        if not metrics.is_file():
-            continue
-        if not origin.beside(metrics).is_file():
-            yield Finding(f"runs/{name}: metrics.json", ABSENT, "metrics.csv is tied to no weights and images")
-            continue
-        recorded = json.loads(origin.beside(metrics).read_text(encoding="utf-8"))
-        yield _same_hash(f"runs/{name}: metrics.csv", sha256(metrics), recorded["metrics_sha256"])
+        trained = None
         if (folder / "provenance.json").is_file():
             trained = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["weights_sha256"]
-            yield _same_hash(f"runs/{name}: weights that were scored", recorded["weights_sha256"] or "none", trained)
-        for scored, digest in recorded["sets"].items():
-            if scored in sets:
-                yield _same_hash(f"runs/{name}: images of {scored}", sets[scored], digest)
-            else:
-                yield Finding(f"runs/{name}: images of {scored}", ABSENT, "the set is not there")
+        for metrics in score_files(folder):
+            yield from _scored(f"runs/{name}: {metrics.name}", metrics, trained, sets)
+
+
+def _scored(what: str, metrics: Path, trained: str | None, sets: dict[str, str]) -> Iterator[Finding]:
+    """One table of scores against its origin; `trained` is the hash of the run's weights, None for references."""
+    if not origin.beside(metrics).is_file():
+        yield Finding(what, ABSENT, "no origin beside it: it is tied to no weights and images")
+        return
+    recorded = json.loads(origin.beside(metrics).read_text(encoding="utf-8"))
+    yield _same_hash(what, sha256(metrics), recorded["metrics_sha256"])
+    if trained:
+        yield _same_hash(f"{what}, weights that were scored", recorded["weights_sha256"] or "none", trained)
+    for scored, digest in recorded["sets"].items():
+        if scored in sets:
+            yield _same_hash(f"{what}, images of {scored}", sets[scored], digest)
+        else:
+            yield Finding(f"{what}, images of {scored}", ABSENT, "the set is not there")
 
 
 def _benchmark_sets(planned: grid.Experiment) -> dict[str, str]:

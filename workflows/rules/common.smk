@@ -9,6 +9,7 @@ from ipt_models.tasks import parse_task
 from workflows import launch
 from workflows.evaluation.protocol import can_restore
 from workflows.evaluation.sets import SETS, fetchable, parse_set
+from workflows.models import is_ipt
 from workflows.imports import sources
 from workflows.reporting import contents
 
@@ -19,6 +20,13 @@ SHOWN = sorted({shown.image for shown in COMPARISONS})
 # Compared models are those of the largest fraction and the first seed.
 SHOWN_RUNS = [
     name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
+]
+# Ensembled scores are those of the largest fraction too, of all seeds; only IPT has windows to overlap.
+ENSEMBLED = [
+    f"{OUT}/runs/{name}/metrics-{ensemble}.csv"
+    for name, run in RUNS.items()
+    for ensemble in SCORING.ensembles
+    if run.fraction == max(EXPERIMENT.fractions) and (ensemble == "x8" or is_ipt(run.variant))
 ]
 # IPT's patch features are mapped for one image, by models without and with the contrastive loss.
 MAPS = contents.maps(EXPERIMENT)

@@ -59,6 +59,35 @@ rule evaluate:
         " {params.save} --out {output.metrics} 2> {log}"
 
 
+rule evaluate_ensembled:
+    input:
+        model=rules.train.output.model,
+        sets=RECEIPTS,
+    output:
+        metrics=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.csv",
+        origin=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.json",
+    log:
+        f"{OUT}/logs/evaluate/{{run}}-{{ensemble}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/{{run}}-{{ensemble}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: SCORING.threads
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=240,
+        gpu=int(SCORING.accelerator == "cuda"),
+    params:
+        protocol=PROTOCOL,
+        scope=scope(),
+        option=lambda wildcards: {"x8": "--self-ensemble", "overlap": "--stride overlapping"}[wildcards.ensemble],
+    message:
+        "Scoring {wildcards.run}, {wildcards.ensemble}"
+    shell:
+        "python -m workflows.evaluation --model {input.model} {params.scope} {params.protocol} {params.option}"
+        " --out {output.metrics} 2> {log}"
+
+
 rule evaluate_reference:
     input:
         sets=RECEIPTS,

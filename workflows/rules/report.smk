@@ -11,6 +11,7 @@ FIGURES = contents.figures(EXPERIMENT)
 rule collect:
     input:
         metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *RUNS]),
+        ensembled=ENSEMBLED,
         provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
         logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
         code=code("collect"),

@@ -137,3 +137,23 @@ def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():
     # Alike but for one setting of the first stage: an ablation of it.
     slow = settings(runs["ipt-slow-ft-100-seed-0"])
     assert {key for key in mine | slow if mine.get(key) != slow.get(key)} == {"pretrained.training.warmup_steps"}
+
+
+def test_ensembled_scores_are_gathered_beside_the_main_ones(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    metrics = pd.read_csv(folder / "runs" / "ipt-100-seed-0" / "metrics.csv")
+    metrics.assign(setting="x8").to_csv(folder / "runs" / "ipt-100-seed-0" / "metrics-x8.csv", index=False)
+    found = collect_results(folder, names)
+    assert (found["setting"] == "x8").sum() == len(metrics)
+
+
+def test_half_precision_stays_in_the_main_tables_which_name_it(experiment, tmp_path):
+    folder, names = experiment(fractions=(1.0,))
+    found = collect_results(folder, names)
+    found.loc[found["model"] == "ipt", "setting"] = "bf16"
+    found.loc[found["model"] == "edsr", "setting"] = "x8+bf16"
+    found.to_csv(tmp_path / "results.csv", index=False)
+    read = read_results(tmp_path / "results.csv").groupby("model")[["setting", "protocol"]].first()
+    assert read.loc["ipt"].tolist() == ["plain", "v1 bf16"]
+    assert read.loc["edsr"].tolist() == ["x8", "v1 bf16"]
+    assert read.loc["rdn"].tolist() == ["plain", "v1"]

@@ -123,6 +123,8 @@ def test_ensembled_scores_have_a_table_of_their_own(gathered):
     (block,) = ensembled_blocks(results, runs, MARKDOWN)
     assert block.title == "photos, sr2, x8"
     assert "40.00" in to_markdown([block])
+    assert [cells[0] for cells in block.rows] == ["EDSR"]
+    assert "Missing" not in " ".join(block.notes)
     assert "40.00" not in to_markdown(blocks(results, runs, MARKDOWN))
 
 

@@ -86,8 +86,8 @@ def test_scores_of_other_weights_and_other_images_are_named(sound):
     recorded = json.loads(path.read_text())
     path.write_text(json.dumps({**recorded, "weights_sha256": "1" * 64, "sets": {"photos sr2": "2" * 64}}))
     assert list(changed(sound)) == [
-        "runs/ipt-50-seed-0: weights that were scored",
-        "runs/ipt-50-seed-0: images of photos sr2",
+        "runs/ipt-50-seed-0: metrics.csv, weights that were scored",
+        "runs/ipt-50-seed-0: metrics.csv, images of photos sr2",
     ]
 
 
