@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.workflows.reporting.test_html import CHROMIUM, COUNT, browse
 from workflows.reporting import contents
 from workflows.reporting.verify import verify
 
@@ -101,6 +102,14 @@ def test_figures_tables_and_verdict_stand_in_both_reports(finished):
         assert all((finished / "tables" / f"{table}.{suffix}").stat().st_size > 30 for suffix in ("csv", "md", "tex"))
     first = (finished / "verdict.md").read_text().splitlines()[0].removeprefix("- ")
     assert first[:20] in study
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium: install Debian's package chromium")
+@pytest.mark.parametrize("name", ["report", "workflow"])
+def test_reports_open_in_a_browser_without_errors_or_broken_pictures(finished, tmp_path, name):
+    document, log = browse((finished / f"{name}.html").read_text(), tmp_path, COUNT)
+    assert "<title>broken 0</title>" in document
+    assert "CONSOLE" not in log, log
 
 
 def test_everything_follows_from_what_it_claims_to_come_from(finished, workdir, monkeypatch):

@@ -371,6 +371,9 @@ class Comparison(Picture):
     crop: tuple[int, int, int, int] | None = Field(
         None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where the models differ most"
     )
+    whole: bool = Field(
+        True, description="show the whole image above the crops; `false` for images that must not be passed on"
+    )
 
 
 class Report(Section):

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("X", "Y", "W", "H"),
         help="in HR pixels; without it, where the models differ most",
     )
+    compare.add_argument("--crops-only", action="store_true", help="leave the whole image out")
     compare.add_argument("--out", type=Path, nargs="+", required=True, help=".png, .pdf and .csv")
     compare.set_defaults(run=_compare)
     similarity = commands.add_parser(
@@ -169,7 +170,8 @@ def _compare(options: argparse.Namespace) -> None:
     from workflows.reporting.style import house_style, save
 
     with house_style():
-        figure, data = draw(options.experiment_dir, options.task, options.dataset, options.image, options.crop)
+        shown = (options.task, options.dataset, options.image, options.crop, not options.crops_only)
+        figure, data = draw(options.experiment_dir, *shown)
         save(figure, data, options.out)
 
 

@@ -19,7 +19,12 @@ MARK = "#ffd000"
 
 
 def draw(
-    experiment_dir: Path, task: str, dataset: str, image: str, crop: Sequence[int] | None = None
+    experiment_dir: Path,
+    task: str,
+    dataset: str,
+    image: str,
+    crop: Sequence[int] | None = None,
+    with_whole: bool = True,
 ) -> tuple[Figure, pd.DataFrame]:
     """The comparison of all models at the largest fraction and its first seed.
 
@@ -28,6 +33,7 @@ def draw(
             restored `runs/<run>/images/<task>/<dataset>/<image>.png`.
         task, dataset, image: what to show.
         crop: x, y, width, height in HR pixels; None picks the window where the models differ most.
+        with_whole: show the whole image above the crops; without it a figure holds no more of the image than its crops.
 
     Returns:
         The figure, and a table of what is under the crops.
@@ -42,15 +48,16 @@ def draw(
     down = -(-len(tiles) // ACROSS)
     side = COLUMN / ACROSS
     top = min(COLUMN * whole.shape[0] / whole.shape[1], 2.4)
-    rows = [top] + down * [0.97 * side * height / width + 0.26]
+    rows = [top if with_whole else 0.12] + down * [0.97 * side * height / width + 0.26]
     figure = plt.figure(figsize=(COLUMN, sum(rows) + 0.18))
     grid = GridSpec(1 + down, ACROSS, figure=figure, height_ratios=rows)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
 
     ax = figure.add_subplot(grid[0, :])
-    ax.imshow(whole, interpolation="none")
-    ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor="black", linewidth=2.2))
-    ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=MARK, linewidth=1.1))
+    if with_whole:
+        ax.imshow(whole, interpolation="none")
+        for color, line in (("black", 2.2), (MARK, 1.1)):
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=color, linewidth=line))
     ax.set_axis_off()
     share = "" if fraction is None else f"; models trained on {100 * fraction:g} %, seed {seed}"
     ax.set_title(f"{image} ({dataset}, {task}){share}", fontsize=7, loc="left")

@@ -167,16 +167,12 @@ rule comparison:
         gpu=0,
     params:
         folder=subpath(input.results, parent=True),
-        crop=lambda wildcards: next(
-            f"--crop {' '.join(map(str, shown.crop))}" if shown.crop else ""
-            for shown in COMPARISONS
-            if (shown.task, shown.dataset, shown.image) == (wildcards.task, wildcards.dataset, wildcards.image)
-        ),
+        options=comparison_options,
     message:
         "Comparing {wildcards.image} of {wildcards.dataset} by all models"
     shell:
         "python -m workflows.reporting compare --experiment-dir {params.folder} --task {wildcards.task}"
-        " --dataset {wildcards.dataset} --image {wildcards.image} {params.crop}"
+        " --dataset {wildcards.dataset} --image {wildcards.image} {params.options}"
         " --out {output.png} {output.pdf} {output.csv} 2> {log}"
 
 

@@ -73,6 +73,11 @@ def test_the_picture_shows_the_crop_asked_for(shown, tmp_path):
     assert table.loc[0, ["x", "y", "width", "height"]].to_list() == [100, 50, 120, 80]
     with Image.open(out[0]) as picture:
         assert np.asarray(picture.convert("L")).std() > 20
+        height = picture.height
+    # Without the whole image there is nothing of it but the crops.
+    assert main([*arguments, "--crop", "100", "50", "120", "80", "--crops-only", "--out", str(out[0])]) == 0
+    with Image.open(out[0]) as picture:
+        assert picture.height < 0.6 * height
 
 
 def test_a_missing_model_is_shown_as_missing(shown):
