@@ -120,7 +120,8 @@ def figures(folder: Path, config: dict[str, Any]) -> list[Shown]:
 def caption(name: str, config: dict[str, Any]) -> str:
     """A caption's HTML, from the template that Snakemake's report uses too."""
     path = HERE / "captions" / f"{name}.rst"
-    text = Environment().from_string(path.read_text(encoding="utf-8")).render(snakemake=SimpleNamespace(config=config))
+    environment = Environment(trim_blocks=True)  # as in Snakemake
+    text = environment.from_string(path.read_text(encoding="utf-8")).render(snakemake=SimpleNamespace(config=config))
     return publish_parts(text, writer="html")["body"]
 
 

@@ -9,8 +9,8 @@ from ipt_models.tasks import parse_task
 from workflows import launch
 from workflows.evaluation.protocol import can_restore
 from workflows.evaluation.sets import SETS, fetchable, parse_set
-from workflows.models import is_ipt
 from workflows.imports import sources
+from workflows.models import is_ipt
 from workflows.reporting import contents
 
 SCORING = EXPERIMENT.evaluation
@@ -30,7 +30,9 @@ ENSEMBLED = [
 ]
 # IPT's patch features are mapped for one image, by models without and with the contrastive loss.
 MAPS = contents.maps(EXPERIMENT)
-MAPPED_RUNS = [name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models]
+MAPPED_RUNS = [
+    name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models and MAPS.picture.task in RUNS[name].tasks
+]
 
 
 # Sets that are fetched before anything is scored. Their receipts stand in for them as files of the workflow: Snakemake
@@ -89,6 +91,14 @@ def scope(name=None):
 def title(picture):
     """A picture in the names of files."""
     return f"{picture.task}-{picture.dataset}-{picture.image}"
+
+
+def comparison_options(wildcards):
+    """What the config says of one picture."""
+    wanted = (wildcards.task, wildcards.dataset, wildcards.image)
+    shown = next(shown for shown in COMPARISONS if (shown.task, shown.dataset, shown.image) == wanted)
+    crop = f"--crop {' '.join(map(str, shown.crop))}" if shown.crop else ""
+    return crop + ("" if shown.whole else " --crops-only")
 
 
 def saved(name):

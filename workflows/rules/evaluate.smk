@@ -79,7 +79,7 @@ rule evaluate_ensembled:
         gpu=int(SCORING.accelerator == "cuda"),
     params:
         protocol=PROTOCOL,
-        scope=scope(),
+        scope=lambda wildcards: scope(wildcards.run),
         option=lambda wildcards: {"x8": "--self-ensemble", "overlap": "--stride overlapping"}[wildcards.ensemble],
     message:
         "Scoring {wildcards.run}, {wildcards.ensemble}"

@@ -218,7 +218,7 @@ rule results:
         tables=rules.tables.output.csv,
         figures=expand(f"{OUT}/figures/{{name}}.png", name=FIGURES),
         comparisons=expand(f"{OUT}/figures/comparison-{{shown}}.png", shown=map(title, COMPARISONS)),
-        similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=[title(MAPS.picture)] if MAPS else []),
+        similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=[title(MAPS.picture)] if MAPPED_RUNS else []),
 
 
 if TRIALS:

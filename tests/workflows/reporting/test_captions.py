@@ -15,7 +15,11 @@ MANY = {"name": "demo", "seeds": [0, 1, 2], "training": {"budget": {"epochs": 3}
 
 def render(path: Path, config: dict) -> str:
     """A caption's HTML, made as Snakemake makes it."""
-    text = Environment().from_string(path.read_text()).render(snakemake=SimpleNamespace(config=config, wildcards={}))
+    text = (
+        Environment(trim_blocks=True)
+        .from_string(path.read_text())
+        .render(snakemake=SimpleNamespace(config=config, wildcards={}))
+    )
     return publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
 
 
