@@ -61,7 +61,7 @@ rule evaluate:
 
 rule evaluate_ensembled:
     input:
-        model=rules.train.output.model,
+        model=f"{OUT}/runs/{{run}}/model.safetensors",
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.csv",
@@ -76,16 +76,17 @@ rule evaluate_ensembled:
     resources:
         mem_mb=SCORING.memory_mb,
         runtime=240,
-        gpu=int(SCORING.accelerator == "cuda"),
+        gpu=gpus(SCORING.accelerator),
     params:
-        protocol=PROTOCOL,
+        protocol=f"{PROTOCOL} --device {SCORING.accelerator}",
         scope=lambda wildcards: scope(wildcards.run),
         option=lambda wildcards: {"x8": "--self-ensemble", "overlap": "--stride overlapping"}[wildcards.ensemble],
     message:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
     shell:
-        "python -m workflows.evaluation --model {input.model} {params.scope} {params.protocol} {params.option}"
-        " --out {output.metrics} 2> {log}"
+        "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
+        " --model {input.model} {params.scope} {params.protocol}"
+        " {params.option} --out {output.metrics} 2> {log}"
 
 
 rule evaluate_reference:
