@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -189,6 +191,29 @@ def test_lost_run_is_made_again_bit_for_bit(finished, workdir):
     shutil.rmtree(model.parent)
     snakemake(workdir, model.relative_to(workdir).as_posix())
     assert model.read_bytes() == before
+
+
+def test_killed_training_goes_on_when_its_rule_is_tried_again(finished, workdir):
+    """Snakemake deletes what a failed job should have written, and not what it goes on from."""
+    run = "ipt-100-seed-7"
+    config = workdir / "killed.yaml"
+    recipe = {**MICRO["training"], "budget": {"steps": 60}, "checkpoint_steps": 1}
+    config.write_text(yaml.safe_dump({**MICRO, "seeds": [7], "training": recipe}))
+    command = (sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir)
+    command += ("--configfile", config, "--cores", "1", "--retries", "1", f"results/micro/runs/{run}/model.safetensors")
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    checkpoints = workdir / "results" / "micro" / "resume" / run
+    while process.poll() is None and not list(checkpoints.glob("step-*.pt")):
+        time.sleep(0.02)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if "workflows.training" in child.cmdline() and run in child.cmdline():
+            child.kill()
+    printed = process.communicate(timeout=600)[0]
+    assert process.returncode == 0, printed
+    assert f"{run}: goes on after step" in printed
+    record = json.loads((finished / "runs" / run / "provenance.json").read_text())
+    assert record["training"]["steps"] == 60
+    assert not checkpoints.exists()
 
 
 def test_broken_config_stops_before_any_job(workdir):

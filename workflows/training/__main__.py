@@ -54,9 +54,9 @@ def main() -> int:
             return 0
 
     # After the checks: torch and Lightning take seconds to import.
-    from workflows.training import checkpoint, loop, processes
+    from workflows.training import checkpoint, devices, loop, processes
 
-    expected = (loop.TrainingError, checkpoint.CheckpointError, processes.LostProcess, models.ModelFileError, OSError)
+    expected = (loop.TrainingError, checkpoint.CheckpointError, processes.LostProcess, devices.DeviceError)
     try:
         loop.train(
             run,
@@ -70,7 +70,7 @@ def main() -> int:
     except loop.Interrupted as error:
         print(error, file=sys.stderr)
         return loop.EXIT_INTERRUPTED
-    except expected as error:
+    except (*expected, models.ModelFileError, OSError) as error:
         return _fail(error)
     return 0
 

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from workflows.experiment import Training
 
 
+class DeviceError(RuntimeError):
+    """Devices that are asked for and not there."""
+
+
 class BFloat16Mixed(Precision):
     """bfloat16 autocast that leaves the network's input alone.
 
@@ -65,10 +69,17 @@ def launch(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, str]:
     Several processes are DDP's. A batch has one task, so that a network of several tasks has parameters without a
     gradient in every step, other ones each time: DDP then looks for them. They keep no gradient, and Adam leaves them
     alone, as with one process.
+
+    Raises:
+        DeviceError: for more CUDA devices than there are.
     """
 
     precision = resolve_precision(recipe.precision, recipe.accelerator)
     cuda = recipe.accelerator == "cuda" or (recipe.accelerator == "auto" and torch.cuda.is_available())
+    if cuda and recipe.devices > torch.cuda.device_count():
+        raise DeviceError(
+            f"training.devices is {recipe.devices}, but this machine shows {torch.cuda.device_count()} CUDA device(s)"
+        )
     device = "cuda" if cuda else "cpu"
     plugin = {"bf16-mixed": BFloat16Mixed(device), "64-true": Float64(), "32-true": Precision()}[precision]
     options: dict[str, Any] = {"accelerator": device, "devices": recipe.devices, "num_nodes": recipe.num_nodes}

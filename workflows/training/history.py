@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from ipt_models.tasks import parse_task
-from workflows import provenance
 from workflows.experiment import Training
 
 # Largest dense rate of one card in FLOP/s, by what a product is computed in. NVIDIA's data sheets of A100 (2021), H100 (2023)
@@ -80,15 +79,15 @@ class History:
         for key, value in state.items():
             setattr(self, key, Counter(value) if key == "seen" else value)
 
-    def state(self) -> dict[str, Any]:
-        """Plain values, for a checkpoint."""
+    def state(self, cpu_seconds: float) -> dict[str, Any]:
+        """Plain values, for a checkpoint; `cpu_seconds` are those of the processes that are there now."""
         return {
             "step": self.step,
             "log": self.log,
             "seen": dict(self.seen),
             "computed_on": self.computed_on,
             "seconds": self.wall_seconds,
-            "cpu_seconds": self.processor_seconds,
+            "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
 
     def note_division(self, recipe: Training) -> bool:
@@ -103,11 +102,6 @@ class History:
     def wall_seconds(self) -> float:
         """Seconds of this process and of those before it."""
         return self.seconds + time.perf_counter() - self._started
-
-    @property
-    def processor_seconds(self) -> float:
-        """Core-seconds of this process, its ended workers, and those before it."""
-        return self.cpu_seconds + provenance.cpu_seconds()
 
 
 class Window:

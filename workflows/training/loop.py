@@ -16,7 +16,7 @@ from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from workflows import models
+from workflows import models, provenance
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
@@ -160,8 +160,9 @@ def _train(
         """Weights that are not finite never take a good checkpoint's place."""
         if broken := _not_finite(network):
             _fail(fabric, run, f"{broken} is not finite after step {history.step:,}", resume)
+        cpu_seconds = processes.total(provenance.cpu_seconds())
         if fabric.is_global_zero:
-            state = {"digest": digest, "precision": precision, "history": history.state()}
+            state = {"digest": digest, "precision": precision, "history": history.state(cpu_seconds)}
             state |= {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
             if average is not None:
                 state["average"] = average.state_dict()
@@ -250,6 +251,7 @@ def _train(
 
     if broken := _not_finite(scored):
         _fail(fabric, run, f"{broken} is not finite after the last step", resume)
+    cpu_seconds = history.cpu_seconds + processes.total(provenance.cpu_seconds())
     if not fabric.is_global_zero:
         return
     write_results(
@@ -261,6 +263,7 @@ def _train(
         output,
         images=len(images),
         precision=precision,
+        cpu_seconds=cpu_seconds,
         macs=macs,
         interpolation={name: crops.measure_interpolation().l1 for name, crops in fixed_crops.items()},
         started_from=started_from,

@@ -60,12 +60,21 @@ class Processes:
         largest, smallest = self._largest([value, -value])
         return largest == -smallest
 
+    def total(self, value: float) -> float:
+        """The sum of this value over all processes.
+
+        Raises:
+            LostProcess: where one is no longer there.
+        """
+        return self._reduce(torch.tensor(value, dtype=torch.float64), dist.ReduceOp.SUM).item()
+
     def _largest(self, values: list[int]) -> list[int]:
-        if self._group is None:
-            return values
-        ballot = torch.tensor(values)
-        try:
-            dist.all_reduce(ballot, dist.ReduceOp.MAX, group=self._group)
-        except RuntimeError as error:
-            raise LostProcess(f"another process of the run has ended: see what it printed ({error})") from error
-        return ballot.tolist()
+        return self._reduce(torch.tensor(values), dist.ReduceOp.MAX).tolist()
+
+    def _reduce(self, values: torch.Tensor, how: dist.ReduceOp) -> torch.Tensor:
+        if self._group is not None:
+            try:
+                dist.all_reduce(values, how, group=self._group)
+            except RuntimeError as error:
+                raise LostProcess(f"another process of the run has ended: see what it printed ({error})") from error
+        return values

@@ -22,6 +22,7 @@ def write_results(
     output: Path,
     images: int,
     precision: str,
+    cpu_seconds: float,
     macs: dict[str, float],
     interpolation: dict[str, float],
     started_from: dict[str, str] | None,
@@ -37,6 +38,7 @@ def write_results(
         output: folder to write into.
         images: number of training images.
         precision: what was computed in.
+        cpu_seconds: processor time of all its processes, in core-seconds.
         macs: multiply-adds a pixel of each task's output.
         interpolation: interpolation's L1 on the fixed crops of training and of held-out images.
         started_from: path and hash of the weights that the run started from, if not from fresh ones.
@@ -68,7 +70,7 @@ def write_results(
             "precision": precision,
             "computed_on": history.computed_on,
             "wall_seconds": history.log[-1]["seconds"],
-            "cpu_seconds": round(history.processor_seconds, 2),
+            "cpu_seconds": round(cpu_seconds, 2),
         },
         parameters=sum(p.numel() for p in network.parameters()),
         macs_per_output_pixel=macs,

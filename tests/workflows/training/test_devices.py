@@ -5,7 +5,7 @@ import torch
 
 from workflows import models
 from workflows.experiment import Training
-from workflows.training.devices import launch, resolve_precision
+from workflows.training.devices import DeviceError, launch, resolve_precision
 
 NETWORKS = {
     "ipt_tiny": {"num_feat": 4, "patch_size": 8, "patch_dim": 2, "num_heads": 2, "depth": 1},
@@ -25,7 +25,8 @@ def test_every_network_trains_in_mixed_precision_and_its_result_has_more_levels_
     fabric.backward(y.square().mean())
     assert y.dtype == torch.float32
     assert not torch.equal(y, y.bfloat16().float())
-    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+    # DDP counts on a gradient for every parameter of a network of one task.
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
 
 
 def test_mixed_precision_computes_in_bf16():
@@ -57,3 +58,9 @@ def test_mixed_precision_shows_the_network_its_input_unrounded():
 def test_float64_reaches_the_loss():
     fabric, _ = launch(Training(accelerator="cpu", precision="64-true"), ["sr2"])
     assert fabric.setup(torch.nn.Linear(3, 3))(torch.rand(8, 3)).dtype == torch.float64
+
+
+def test_more_devices_than_there_are_is_told_by_key(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match=r"training.devices is 2, but this machine shows 1 CUDA device"):
+        launch(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])
