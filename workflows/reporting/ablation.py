@@ -44,7 +44,7 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             if baseline not in table:
                 continue
             for model, value in group.members.items():
-                row = {"task": task, "dataset": dataset, "setting": group.setting, "value": str(value)}
+                row = {"task": task, "dataset": dataset, "setting": group.setting, "value": _told(value)}
                 row |= {"model": model, "baseline": baseline}
                 both = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
                 if model == baseline:
@@ -71,3 +71,7 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         "count",
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _told(value: Any) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list) else str(value)
