@@ -133,6 +133,7 @@ def _law_block(form: Format, title: str, laws: pd.DataFrame, names: dict[str, st
         rows.append(cells)
     header = ["model", "limit in dB", "95 % interval", "exponent", "95 % interval", "R²", "fit"]
     notes = ["PSNR = limit − loss · (n / largest n)^(−exponent); refused where the points do not carry it."]
+    notes.append("One point a seed and size; intervals are the fit's, over points.")
     return _block(form, f"{title}: a saturating power law of the number of images", notes, header, rows)
 
 
