@@ -60,7 +60,7 @@ def draw(
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=color, linewidth=line))
     ax.set_axis_off()
     share = "" if fraction is None else f"; models trained on {100 * fraction:g} %, seed {seed}"
-    ax.set_title(f"{image} ({dataset}, {task}){share}", fontsize=7, loc="left")
+    figure.suptitle(f"{image} ({dataset}, {task}){share}", fontsize=7, x=0.01, ha="left")
 
     colors = model_colors(read_runs(experiment_dir / "runs.csv"))
     best = max((tile.psnr for tile in tiles if tile.psnr is not None), default=None)

@@ -44,6 +44,7 @@ def house_style() -> Iterator[None]:
     sizes |= {"legend.fontsize": 7, "legend.title_fontsize": 7}
     lines = {"lines.linewidth": 1.4, "lines.markersize": 4, "axes.linewidth": 0.7}
     lines |= {"xtick.major.width": 0.7, "ytick.major.width": 0.7, "xtick.major.size": 3, "ytick.major.size": 3}
+    lines |= {"axes.formatter.useoffset": False}
     files = {"savefig.dpi": 300, "pdf.fonttype": 42, "legend.frameon": False, "figure.constrained_layout.use": True}
     with sns.axes_style("ticks"), plt.rc_context(sizes | lines | files):
         yield

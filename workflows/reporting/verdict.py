@@ -232,7 +232,9 @@ def _signed(value: float) -> str:
 
 
 def _decibel(gain: pd.Series) -> str:
-    over = f"{gain['count']} {gain['over']}" + (", one seed" if gain["over"] == "images" else "")
+    over = f"{gain['count']} {gain['over'] if gain['count'] > 1 else gain['over'][:-1]}" + (
+        ", one seed" if gain["over"] == "images" else ""
+    )
     if pd.isna(gain["low"]):
         return f"{_signed(gain['gain'])} dB over {over}"
     return f"{_signed(gain['gain'])} dB, 95 % interval {_signed(gain['low'])} to {_signed(gain['high'])} over {over}"

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ def render(path: Path, config: dict) -> str:
 @pytest.mark.parametrize("config", [ONE, MORE, MANY, {}], ids=["one", "more", "many", "defaults"])
 def test_captions_render_to_sound_html(path, config):
     assert len(render(path, config)) > 50
+    assert not re.search(r"[a-z]\.[A-Z]", render(path, config)), "sentences stand apart"
 
 
 @pytest.mark.parametrize("name", ["psnr_fraction", "contrastive_gain", "tables", "workflow"])

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from workflows.reporting.records import MACS, labels, models
 from workflows.reporting.style import COLUMN, empty, legend, model_colors, model_markers, note, thousands
@@ -36,9 +36,12 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
     for (dataset, task), row in zip(keys, axes, strict=True):
         here = data[(data["dataset"] == dataset) & (data["task"] == task)]
         for cost, ax in zip(wanted, row, strict=True):
+            values, log = here[cost], here[cost].max() > 3 * here[cost].min()
             # Twins cost the same: moved apart a little, so that both are seen.
-            again = here.groupby(cost).cumcount()
-            for point in here.assign(**{cost: here[cost] * 1.06**again}).to_dict("records"):
+            span = np.log(values.max() / values.min()) if log else np.ptp(values) or 0.1 * values.max()
+            shift = 0.03 * span * here.groupby(cost).cumcount()
+            places = values * np.exp(shift) if log else values + shift
+            for point in here.assign(**{cost: places}).to_dict("records"):
                 bar = (
                     None
                     if pd.isna(point["low"])
@@ -48,10 +51,14 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
                 handles[names[model]] = ax.errorbar(
                     point[cost], point["psnr_y"], bar, fmt=markers[model], color=colors[model], capsize=2, linewidth=1
                 )
-            ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-            ax.xaxis.set_minor_formatter(NullFormatter())
-            ax.xaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else f"{value:.2g}")
+            if log:
+                ax.set_xscale("log")
+                ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+                ax.xaxis.set_minor_formatter(NullFormatter())
+                ax.xaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else f"{value:.2g}")
+            else:
+                ax.xaxis.set_major_locator(MaxNLocator(3))
+                ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:.2g}")
             ax.margins(x=0.2, y=0.15)
             ax.spines[["top", "right"]].set_visible(False)
             if ax.get_subplotspec().is_last_row():
