@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference test prove-resume prove-statistics lint format docs lock clean
+.PHONY: help env demo reference test prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ prove-resume: env  ## a training killed 24 times at random moments ends in the b
 
 prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models are not told apart
 	python -m pytest -m slow -n 0 -s -k simulations tests/workflows/reporting/test_statistics.py
+
+prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a warning, preemption; needs root
+	python -m tests.proofs.slurm
 
 lint: env  ## ruff, snakefmt and snakemake --lint
 	ruff check .
