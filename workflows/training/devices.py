@@ -1,5 +1,6 @@
 """Where a run computes and in which arithmetic: Lightning Fabric, set up from the recipe."""
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -90,6 +91,7 @@ def launch(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, str]:
             broadcast_buffers=False,  # they are constants
             gradient_as_bucket_view=True,
         )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's matrix products are deterministic only with it
     fabric = Fabric(plugins=[plugin], **options)
     fabric.launch()
 

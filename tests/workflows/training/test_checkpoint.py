@@ -63,3 +63,19 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
         save(tmp_path, 2, STATE)
     assert [p.name for p in tmp_path.iterdir()] == ["step-000000001.pt"]
     assert load_latest(tmp_path, "d")["step"] == 1
+
+
+def test_what_a_process_left_that_was_killed_while_it_wrote_is_removed_and_never_read(tmp_path):
+    save(tmp_path, 1, STATE)
+    (tmp_path / ".step-000000002.pt.4711").write_bytes(b"half a checkpoint")
+    assert load_latest(tmp_path, "d")["step"] == 1
+    save(tmp_path, 3, STATE)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000001.pt", "step-000000003.pt"]
+
+
+def test_checkpoint_of_another_version_of_the_program_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    save(tmp_path, 1, STATE)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match=r"step-000000001.pt was written by another version .*format 1, not 2"):
+        load_latest(tmp_path, "d")
