@@ -4,7 +4,8 @@ Run as `python -m benchmarks.engine --root FOLDER`, FOLDER with `train/<class>/*
 take turns, `--rounds` times, and medians are reported: training steps of the loop as a run takes them (decoding,
 degradation, schedule, clipping, signals, logging, checkpoint every 5 minutes), from its own train.csv; and, in the same
 process, forward, backward and optimizer step alone on one batch that is there already. `overhead` is the loop's time for
-a step over the other's, less 1; `data_wait` the share of the loop's time until a step had its input, degradation included.
+a step over the other's, less 1, once by the clock and once by this process's processor time (`_cpu`), which hardly depends
+on who else uses the machine; `data_wait` the share of the loop's time until a step had its input, degradation included.
 
 On CUDA (`--device cuda`, with `--variant ipt_base --batch-size 256 --precision bf16-mixed --compile --workers 14`) it also
 gives MFU: FLOPs from torch's counter over the card's peak.
@@ -27,6 +28,7 @@ from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import scan
 from workflows.training import loop
+from workflows.training.history import Window
 from workflows.training.objective import l1_loss
 from workflows.training.optimization import build_optimizer
 
@@ -38,12 +40,12 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True, help="folder with train/<class>/*.JPEG")
     parser.add_argument("--variant", default="ipt_small")
     parser.add_argument("--task", default="sr2")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--steps", type=int, default=8, help="of each measurement, after as many that do not count")
+    parser.add_argument("--steps", type=int, default=5, help="of each measurement, after as many that do not count")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/engine.csv"))
@@ -59,9 +61,10 @@ def main() -> int:
         images[:8].to_csv(Path(folder, "validation.csv"), index=False)
         for number in range(options.rounds):
             rounds.append(time_loop(run, options.root, Path(folder), number, options.steps))
-            rounds[-1]["bare_seconds"] = time_bare(run, images[8:], options.root, options.steps)
+            rounds[-1] |= time_bare(run, images[8:], options.root, options.steps)
     table = pd.DataFrame(rounds)
     table["overhead"] = table.loop_seconds / table.bare_seconds - 1
+    table["overhead_cpu"] = table.loop_cpu_seconds / table.bare_cpu_seconds - 1
     row = {
         **{"variant": options.variant, "task": options.task, "batch_size": options.batch_size},
         **{"precision": options.precision, "compile": options.compile, "workers": options.workers},
@@ -97,21 +100,37 @@ def make_run(options: argparse.Namespace) -> experiment.Run:
     return run
 
 
+class CpuWindow(Window):
+    """Also takes the processor time of this process, its threads included and the loader's processes not."""
+
+    last = 0.0
+
+    def restart(self) -> None:
+        super().restart()
+        self._cpu_begun = time.process_time()
+
+    def columns(self) -> dict[str, float | None]:
+        CpuWindow.last = time.process_time() - self._cpu_begun
+        return super().columns()
+
+
 def time_loop(run: experiment.Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
     """Seconds of a step of the training loop, with what train.csv says beside, after as many steps to warm up."""
     out = folder / f"round-{number}"
+    loop.Window = CpuWindow
     loop.train(run, root, folder / "fraction.csv", folder / "validation.csv", out, folder / "resume")
     last = pd.read_csv(out / "train.csv").iloc[-1]
     assert last.step == 2 * steps
     return {
         "patches_per_second": last.patches_per_second,
+        "loop_cpu_seconds": CpuWindow.last / steps,
         "loop_seconds": run.training.batch_size / last.patches_per_second,
         "data_wait": last.data_wait,
         "mfu": last.mfu,
     }
 
 
-def time_bare(run: experiment.Run, images: pd.DataFrame, root: Path, steps: int) -> float:
+def time_bare(run: experiment.Run, images: pd.DataFrame, root: Path, steps: int) -> dict[str, float]:
     """Seconds of forward, backward and optimizer step, by torch alone."""
     recipe, device = run.training, run.training.accelerator
     network = models.build(run.variant, run.tasks).to(device, memory_format=torch.channels_last)
@@ -135,11 +154,14 @@ def time_bare(run: experiment.Run, images: pd.DataFrame, root: Path, steps: int)
     for _ in range(max(2, steps // 2)):
         step()
     synchronize()
-    begun = time.perf_counter()
+    begun, cpu_begun = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
     synchronize()
-    return (time.perf_counter() - begun) / steps
+    return {
+        "bare_seconds": (time.perf_counter() - begun) / steps,
+        "bare_cpu_seconds": (time.process_time() - cpu_begun) / steps,
+    }
 
 
 if __name__ == "__main__":
