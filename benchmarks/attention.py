@@ -33,6 +33,7 @@ from ipt_models.variants import VARIANTS
 SPEED_LIMITS = {"fp32": 1.25, "bf16": 2.2}  # times the float32 reference's; bf16 on CPUs with AVX512-BF16
 MEMORY_LIMIT = 0.8  # of the reference's
 MFU_LIMIT = 0.45
+WHAT = ("forward", "training step")
 BF16_PEAKS = {  # dense operations a second, by part of the device's name; the first that fits
     "H100 PCIe": 756e12,
     "H100 NVL": 835e12,
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="compile our layers with torch.compile")
     parser.add_argument("--gradient-checkpointing", action="store_true", help="in our network")
+    parser.add_argument("--what", nargs="+", choices=WHAT, default=WHAT)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--warm-up", type=int, default=2, help="rounds before (default: 2)")
     parser.add_argument(
@@ -133,7 +135,7 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
     if precision != "fp32":
         contestants.append(Contestant("reference", options, "fp32"))
     rows = []
-    for what in ("forward", "training step"):
+    for what in options.what:
         times: list[list[float]] = [[] for _ in contestants]
         for repeat in tqdm(
             range(options.warm_up + options.repeats), desc=f"{precision}, {what}", unit="round", leave=False
