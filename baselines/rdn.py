@@ -36,8 +36,10 @@ class ResidualDenseBlock(nn.Module):
         """(B, num_feat, H, W) -> the same; with `join_again` autograd keeps parts, as in `keeping_parts`."""
         parts, joined = [x], x
         for dense in self.convs:
-            parts.append(keeping_parts(dense, joined, parts) if join_again else dense(joined))
-            joined = torch.cat((joined, parts[-1]), dim=1)
+            new = keeping_parts(dense, joined, parts) if join_again else dense(joined)
+            joined = torch.cat((joined, new), dim=1)
+            if join_again:
+                parts.append(new)
         return (keeping_parts(self.LFF, joined, parts) if join_again else self.LFF(joined)) + x
 
 
