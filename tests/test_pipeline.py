@@ -178,10 +178,12 @@ def test_finetuned_run_begins_from_its_pretrained_weights_and_is_scored(finished
 def test_runs_ask_for_a_gpu_where_there_are_some(workdir, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     training = {**MICRO["training"], "accelerator": "auto"}
-    said = snakemake(workdir, "--dry-run", "--until", "train", name="gpus", training=training)
-    assert "gpu=1" in said
+    said = snakemake(workdir, "--dry-run", "--printshellcmds", "--until", "train", name="gpus", training=training)
+    assert "--gpus 1" in said
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "gpu=1" not in snakemake(workdir, "--dry-run", "--until", "train", name="gpus", training=training)
+    assert "--gpus 1" not in snakemake(
+        workdir, "--dry-run", "--printshellcmds", "--until", "train", name="gpus", training=training
+    )
 
 
 def test_lost_run_is_made_again_bit_for_bit(finished, workdir):
