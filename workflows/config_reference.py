@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from workflows.experiment import Experiment, Section, Sizes, sections
+from workflows.experiment import Experiment
+from workflows.schema import Section, Sizes, sections
 
 README = Path(__file__).parents[1] / "config" / "README.md"
 BEGIN, END = "<!-- keys: written by `make docs` -->", "<!-- end of keys -->"

@@ -17,7 +17,8 @@ import pandas as pd
 from workflows import experiment as grid
 from workflows.data.fractions import count_of
 from workflows.data.manifest import read_table
-from workflows.experiment import FINETUNED, Experiment, Run
+from workflows.experiment import Experiment, Run
+from workflows.schema import FINETUNED
 from workflows.training import reuse
 from workflows.training.speed import SpeedError, measure, recipe_of
 

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from workflows.experiment import FINETUNED
 from workflows.reporting.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.reporting.settings import settings, twin
+from workflows.schema import FINETUNED
 
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from workflows.experiment import Experiment, Picture, Run
+from workflows.experiment import Experiment, Run
 from workflows.reporting.settings import WEIGHT, groups, settings, twin
+from workflows.schema import Picture
 
 TABLES = {
     "summary": "Scores",

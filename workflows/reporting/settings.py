@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from workflows.experiment import DIVIDING, FEEDING, WATCHING
+from workflows.schema import DIVIDING, FEEDING, WATCHING
 
 # These say which run it is; the rest of its config says how it trains.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")

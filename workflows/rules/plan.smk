@@ -3,10 +3,14 @@
 
 # No declared output: what is done already differs from call to call, so each call plans anew.
 rule plan:
+    log:
+        f"{OUT}/logs/plan.log",
+    conda:
+        "../../environment.yml"
     params:
         spec=SPEC,
         out=OUT,
     message:
         "Planning the experiment; speeds that the config does not give are measured"
     shell:
-        "python -m workflows.plan {params.spec} --out {params.out}"
+        "python -m workflows.plan {params.spec} --out {params.out} 2> {log}"

@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows import models, provenance
-from workflows.experiment import Budget, Run
+from workflows.experiment import Run
+from workflows.schema import Budget
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workflows.experiment import Training
+from workflows.schema import Training
 from workflows.training.optimization import build_optimizer, build_scheduler
 
 
