@@ -174,6 +174,11 @@ def cluster(folder: Path) -> Iterator[None]:
                 process.wait(10)
             process.kill()
             process.wait()
+        # Without control groups Slurm loses sight of a process whose parent it has ended.
+        for directory in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):
+                if directory.resolve().is_relative_to(folder):
+                    os.kill(int(directory.parent.name), signal.SIGKILL)
         (ETC / "slurm.conf").unlink()
 
 
