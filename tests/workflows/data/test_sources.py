@@ -166,7 +166,7 @@ def test_a_run_trains_from_every_form_and_imagenet_s_give_the_same_weights(forms
         run = experiment.runs()["edsr-50-seed-0"]
         tables = ["--manifest", f"{out}/manifest.csv", "--validation", f"{out}/validation.csv"]
         listing = ["--out-manifest", f"{out}/manifest.csv", "--out-validation", f"{out}/validation.csv"]
-        wanted = ["--validation", "2", "--min-side", str(experiment.min_side)]
+        wanted = ["--validation", "2", "--min-side", str(experiment.min_side())]
         assert data_stage(["manifest", "--root", str(root), *wanted, *listing]) == 0
         assert data_stage(["fraction", *tables, "--fraction", "0.5", "--seed", "0", "--out", f"{out}/half.csv"]) == 0
         assert len(read_table(out / "half.csv")) == 3
