@@ -36,7 +36,7 @@ CONFIG = {
         }
     ],
     "training": {
-        "budget": {"steps": 500},
+        "budget": {"steps": 1500},
         "batch_size": 3,
         "patch_size": 6,
         "learning_rate": 1e-3,
