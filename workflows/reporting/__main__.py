@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     page.add_argument("--out", type=Path, required=True)
     page.set_defaults(run=_html)
+    so_far = commands.add_parser("so-far", help="the study of an unfinished grid, in results/<name>/so-far/")
+    so_far.add_argument("experiment_dir", type=Path, help="results/<name>")
+    so_far.set_defaults(run=_so_far)
     verify = commands.add_parser(
         "verify", help="check an experiment from data to table; exit status 1 if something changed"
     )
@@ -206,6 +209,13 @@ def _html(options: argparse.Namespace) -> None:
     from workflows.reporting.html import write_html
 
     write_html(options.experiment_dir, options.out)
+
+
+def _so_far(options: argparse.Namespace) -> None:
+    from workflows.reporting.so_far import report_so_far
+
+    page, scored, planned = report_so_far(options.experiment_dir)
+    print(f"{page}: {scored} of {planned} runs are scored")
 
 
 def _verify(options: argparse.Namespace) -> int:
