@@ -48,14 +48,19 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
     axes[0, 0].set_title("training L1 (0–255)", loc="left")
     axes[0, 1].set_title("held-out PSNR in dB", loc="left")
     # The first steps lie far off; the course after them is what is compared.
-    settled = data[data["step"] > data.groupby("model")["step"].transform("max") * 0.02]
-    axes[0, 0].set_ylim(top=settled["l1"].quantile(0.995) * 1.05)
+    settled = data[data["step"] > data.groupby("model")["step"].transform("max") * 0.05]
+    axes[0, 0].set_ylim(0.9 * settled["l1"].min(), 1.05 * settled["l1"].quantile(0.98))
+    reached = settled["validation_psnr"].dropna()
+    if len(reached):
+        margin = 0.05 * (reached.max() - reached.min()) + 0.05
+        axes[0, 1].set_ylim(reached.quantile(0.02) - margin, reached.max() + margin)
     for ax in axes[-1]:
         ax.set_xlabel("step")
     order = [name for name in (f"{100 * f:g} %" for f in fractions) if name in handles]
     legend(figure, [handles[name] for name in order], order, columns=min(len(order), 5))
     seeds = data["seeds"].max()
-    note(figure, "One seed a line." if seeds == 1 else f"Lines are means over up to {seeds} seeds.")
+    lines = "One seed a line." if seeds == 1 else f"Lines are means over up to {seeds} seeds."
+    note(figure, f"{lines} The first steps lie outside.")
     return figure, data
 
 
