@@ -7,9 +7,9 @@ convolutions, attention, the two kinds of layer, position encodings, the network
 Shapes: B images, C = num_feat, P = patch_dim, N = (patch_size / P)² tokens, D = embed_dim = C·P².
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -85,22 +85,34 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, N, D) each -> (B, N, D); `bias` (1, heads, N, N) is added to the logits."""
-        q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in self.project(query, key, value))
+        return self.mix(*self.project(query, key, value), bias)
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        """What follows the projections of query, key and value."""
+        q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, key, value))
         x = attend(q, k, v, bias)  # (B, heads, N, D/heads)
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """One matrix product for all inputs that are the same tensor."""
-        dim, weight = query.shape[-1], self.in_proj.weight
         if query is key and key is value:
             return self.in_proj(query).chunk(3, dim=-1)
         if query is key:
+            dim, weight = query.shape[-1], self.in_proj.weight
             both, last = weight.split((2 * dim, dim))
             return *F.linear(query, both).chunk(2, dim=-1), F.linear(value, last)
+        return self.project_query(query), *self.project_memory(key, value)
+
+    def project_query(self, query: Tensor) -> Tensor:
+        return F.linear(query, self.in_proj.weight[: query.shape[-1]])
+
+    def project_memory(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Key and value, by one matrix product where they are the same tensor."""
+        dim = key.shape[-1]
+        both = self.in_proj.weight[dim:]
         if key is value:
-            first, both = weight.split((dim, 2 * dim))
-            return F.linear(query, first), *F.linear(key, both).chunk(2, dim=-1)
-        return tuple(F.linear(x, w) for x, w in zip((query, key, value), weight.chunk(3), strict=True))
+            return F.linear(key, both).chunk(2, dim=-1)
+        return F.linear(key, both[:dim]), F.linear(value, both[dim:])
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -120,8 +132,20 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(embed_dim, 4 * embed_dim)
         self.fc2 = nn.Linear(4 * embed_dim, embed_dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.relu_(self.fc1(x)))
+    def forward(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
+        """`norm` is applied first."""
+        x = self.fc1(x) if norm is None else norm_and_project(norm, self.fc1, x)
+        return self.fc2(F.relu_(x))
+
+
+def norm_and_project(norm: nn.Module, project: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """`project(norm(x))`; the backward pass computes the norm again, which costs next to nothing, and keeps only `x`.
+
+    `project` is one matrix product: recomputation ends where the product's input is back, before the product.
+    """
+    if isinstance(norm, nn.Identity) or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return project(norm(x))  # torch.compile finds by itself what to compute again
+    return checkpoint(lambda x: project(norm(x)), x, use_reentrant=False, preserve_rng_state=False)
 
 
 def add(x: Tensor, embedding: Tensor | None) -> Tensor:
@@ -142,10 +166,15 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, pos: Tensor | None) -> Tensor:
         """x (B, N, D); `pos` (N, D) is added to query and key, not to the value."""
-        y = self.norm1(x)
-        query = add(y, pos)
-        x = x + self.attn(query, query, y, get_bias(self.attn_bias))
-        return x + self.mlp(self.norm2(x))
+        bias = get_bias(self.attn_bias)
+        if pos is None:
+            projected = norm_and_project(self.norm1, lambda y: self.attn.project(y, y, y), x)
+        else:  # two products
+            y = self.norm1(x)
+            query = y + pos
+            projected = self.attn.project(query, query, y)
+        x = x + self.attn.mix(*projected, bias)
+        return x + self.mlp(x, self.norm2)
 
 
 class DecoderLayer(nn.Module):
@@ -171,9 +200,10 @@ class DecoderLayer(nn.Module):
         y = self.norm1(x)
         query = add(y, task_embed)
         x = x + self.self_attn(query, query, y, get_bias(self.self_attn_bias))
-        query = add(self.norm2(x), task_embed)
-        x = x + self.cross_attn(query, add(memory, pos), memory, get_bias(self.cross_attn_bias))
-        return x + self.mlp(self.norm3(x))
+        query = norm_and_project(self.norm2, lambda y: self.cross_attn.project_query(add(y, task_embed)), x)
+        key, value = self.cross_attn.project_memory(add(memory, pos), memory)
+        x = x + self.cross_attn.mix(query, key, value, get_bias(self.cross_attn_bias))
+        return x + self.mlp(x, self.norm3)
 
 
 def make_relative_bias(grid: int | None, num_heads: int) -> nn.Module | None:

@@ -7,10 +7,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.mha_reference import ReferenceIPT
-from ipt_models import IPT, build
+from ipt_models import IPT, build, network
 from ipt_models.network import Attention, attend
 from ipt_models.official import load_official, official_name, to_official
 from ipt_models.tasks import parse_task
@@ -248,6 +252,48 @@ def test_gradient_checkpointing_keeps_fewer_activations():
             model(image(model))
         kept.append(sum(sizes))
     assert kept[1] < 0.7 * kept[0]
+
+
+class Made(TorchDispatchMode):
+    """Follows every tensor that is made, to say how many bytes of them are still held."""
+
+    def __enter__(self):
+        self.storages = {}
+        return super().__enter__()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self.storages[storage.data_ptr()] = (StorageWeakRef(storage), storage.nbytes())
+        return result
+
+    def held(self) -> int:
+        return sum(size for storage, size in self.storages.values() if not storage.expired())
+
+
+@pytest.mark.parametrize(("position", "norms"), [("learned", 8), ("learned_every_layer", 6)])
+def test_backward_computes_norms_again_that_one_product_follows_and_no_product(position, norms, monkeypatch):
+    found = []
+    for plainly in (True, False):
+        if plainly:
+            monkeypatch.setattr(network, "checkpoint", lambda function, x, **_: function(x))
+        else:
+            monkeypatch.undo()
+        model = small(position=position)
+        with Made() as made:
+            y = model(image(model))
+        held = made.held()
+        with FlopCounterMode(display=False) as counter:
+            y.square().mean().backward()
+        gradients = [p.grad for p in model.parameters() if p.requires_grad]
+        found.append((y, gradients, counter.get_total_flops(), held))
+    (plain, plain_gradients, plain_flops, plain_held), (y, gradients, flops, held) = found
+    assert torch.equal(y, plain)
+    assert all(torch.equal(gradient, expected) for gradient, expected in zip(gradients, plain_gradients, strict=True))
+    assert flops == plain_flops
+    assert plain_held - held == norms * 2 * 36 * (16 + 2) * 4  # images, tokens, features with mean and deviation, bytes
 
 
 @pytest.mark.parametrize(
