@@ -175,6 +175,18 @@ def test_finetuned_run_begins_from_its_pretrained_weights_and_is_scored(finished
     assert len(pd.read_csv(finished / "data" / "finetune" / "manifest.csv")) == 6
 
 
+def test_choosing_a_learning_rate_is_told_beside_the_trials_which_stand(workdir):
+    def tried(rate: float) -> dict[str, object]:
+        model = {"name": "ipt", "variant": "ipt_tiny", "learning_rates": [0.001, 0.002]}
+        return {"name": "tried", "fractions": [1.0], "models": [model | {"training": {"learning_rate": rate}}]}
+
+    snakemake(workdir, "learning_rates", **tried(0.001))
+    said = snakemake(workdir, "learning_rates", **tried(0.002))
+    table = pd.read_csv(workdir / "results" / "tried" / "learning_rates.csv")
+    assert table.loc[table.used, "learning_rate"].tolist() == [0.002]
+    assert "Training" not in said
+
+
 def test_runs_ask_for_a_gpu_where_there_are_some(workdir, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     training = {**MICRO["training"], "accelerator": "auto"}

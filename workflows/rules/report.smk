@@ -244,6 +244,8 @@ if TRIALS:
             gpu=0,
         params:
             folder=subpath(output.csv, parent=True),
+            # The table says which rates are used; the config says so.
+            used=[(model.name, EXPERIMENT.recipe(model).learning_rate) for model in EXPERIMENT.models],
         message:
             "Comparing the learning rates that were tried"
         shell:
