@@ -316,10 +316,10 @@ def test_compiled_layers_give_the_same_outputs_and_gradients(backend, gradient_c
     compiled.compile_layers(backend=backend)
     assert compiled.state_dict().keys() == model.state_dict().keys()
     results = []
-    for network in (model, compiled):
-        y = network(image(network))
+    for each in (model, compiled):
+        y = each(image(each))
         y.square().mean().backward()
-        results.append([y.detach(), *(p.grad for p in network.parameters() if p.requires_grad)])
+        results.append([y.detach(), *(p.grad for p in each.parameters() if p.requires_grad)])
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
