@@ -1,6 +1,5 @@
 """What a measurement was made on, and tables of measurements as text and CSV."""
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from ipt_models.files import replacing
 from workflows import provenance
 
 # Processor time says on a shared machine what wall time would be on an idle one; with one thread alone, because waiting
@@ -39,13 +39,11 @@ def report(rows: Sequence[dict[str, Any]], out: Path, threads: int, device: str 
     beside = facts(threads, device)
     print(", ".join(f"{name} {value}" for name, value in beside.items() if value != ""))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
     table = table.assign(**beside)
     if append and out.exists():
         table = pd.concat([pd.read_csv(out), table])
-    table.to_csv(temporary, index=False, float_format="%.6g")
-    os.replace(temporary, out)
+    with replacing(out) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
     print(f"written to {out}")
 
 

@@ -1,7 +1,6 @@
 """`python -m ipt_models list | convert | restore`."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ipt_models.files import replacing
 from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS, build
 
@@ -60,9 +60,8 @@ def convert(options: argparse.Namespace) -> None:
         if target.suffix == ".safetensors":
             raise ValueError(f"{target}: the authors' code reads PyTorch files, name it .pt")
         state = {name: tensor.clone() for name, tensor in to_official(load(source)).items()}
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        torch.save(state, temporary)
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            torch.save(state, temporary)
         print(f"{target}: {len(state)} arrays with the authors' names")
         return
     if target.suffix != ".safetensors":
@@ -148,13 +147,8 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def write_image(pixels: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ Header metadata: `variant`, `kwargs` (JSON, arguments of `build`) and `tasks` (J
 """
 
 import json
-import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
+from ipt_models.files import replacing
 from ipt_models.network import IPT
 from ipt_models.variants import VARIANTS, build
 
@@ -32,13 +32,8 @@ def save(model: IPT, path: str | PathLike[str], metadata: Mapping[str, str] | No
         "kwargs": json.dumps(model.config),
         "tasks": json.dumps(model.tasks),
     }
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(Path(path)) as temporary:
         temporary.write_bytes(serialize({name: t.contiguous() for name, t in model.state_dict().items()}, header))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: str | PathLike[str]) -> IPT:

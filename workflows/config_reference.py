@@ -1,6 +1,5 @@
 """`python -m workflows.config_reference`: write the table of all keys in config/README.md from the schema."""
 
-import os
 import types
 import typing
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from workflows.experiment import Experiment
+from workflows.files import write_text
 from workflows.schema import Section, Sizes, sections
 
 README = Path(__file__).parents[1] / "config" / "README.md"
@@ -75,6 +75,4 @@ def rewritten(text: str) -> str:
 
 
 if __name__ == "__main__":
-    temporary = README.with_suffix(".tmp")
-    temporary.write_text(rewritten(README.read_text()))
-    os.replace(temporary, README)
+    write_text(rewritten(README.read_text()), README)

@@ -19,6 +19,7 @@ from ipt_models.variants import VARIANTS as IPTS
 from workflows.evaluation.protocol import HeadError, can_restore, nearest_head
 from workflows.evaluation.sets import check as check_sets
 from workflows.evaluation.sets import fetchable, parse_set, plan
+from workflows.files import write_text
 from workflows.schema import (
     DIVIDING,
     FEEDING,
@@ -486,10 +487,7 @@ def write(experiment: Experiment, path: Path) -> None:
     text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if path.exists() and path.read_text() == text:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    write_text(text, path)
 
 
 def _lines(error: ValidationError, schema: type[Section] = Experiment, prefix: str = "") -> list[str]:

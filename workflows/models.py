@@ -7,7 +7,6 @@ comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a ch
 import difflib
 import hashlib
 import json
-import os
 import shutil
 import struct
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.variants import VARIANTS as BASELINES
+from ipt_models.files import replacing
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.provenance import sha256
 
@@ -82,18 +82,13 @@ def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]
     """
     from safetensors.torch import save as serialize
 
-    path = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in {**metadata, **model.built_from}.items()
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(_in_order(serialize(tensors, header)))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> None:
@@ -101,21 +96,15 @@ def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> N
 
     The bytes are those that `save` writes for the same weights and entries.
     """
-    source, path = Path(source), Path(path)
     changed = {
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in metadata.items()
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(source, "rb") as old, open(temporary, "wb") as new:
-            (length,) = struct.unpack("<Q", old.read(8))
-            header = json.loads(old.read(length))
-            header["__metadata__"] |= changed
-            new.write(_encoded(header))
-            shutil.copyfileobj(old, new)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(source, "rb") as old, open(temporary, "wb") as new:
+        (length,) = struct.unpack("<Q", old.read(8))
+        header = json.loads(old.read(length))
+        header["__metadata__"] |= changed
+        new.write(_encoded(header))
+        shutil.copyfileobj(old, new)
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ its time is.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from workflows import experiment as grid
 from workflows.data.fractions import count_of
 from workflows.data.manifest import read_table
 from workflows.experiment import Experiment, Run
+from workflows.files import write_text
 from workflows.schema import FINETUNED
 from workflows.training import reuse
 from workflows.training.speed import SpeedError, measure, recipe_of
@@ -80,11 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     table = plan(experiment, given, measured)
     text = to_markdown(experiment, table)
     out = options.out or experiment.folder
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in (("plan.csv", table.to_csv(index=False)), ("plan.md", text)):
-        temporary = out / f".{name}.{os.getpid()}"
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, out / name)
+    write_text(table.to_csv(index=False), out / "plan.csv")
+    write_text(text, out / "plan.md")
     print(text)
     return 0
 

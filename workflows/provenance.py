@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from workflows.files import write_text
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     *("torch", "torchvision", "timm", "basicsr", "lightning-fabric", "numpy", "pandas", "scikit-image"),
@@ -107,6 +109,4 @@ def record(data: Iterable[Path | str] = (), **facts: Any) -> dict[str, Any]:
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write JSON atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)
+    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)

@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from ipt_models.files import replacing
 from workflows.data.decoding import check_decodes
 from workflows.data.images import read_span
 from workflows.data.sources import Entry, list_images
@@ -119,14 +120,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, all of it or nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     columns = [_quoted(table[column].astype(str).tolist()) for column in table]
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         file.write(",".join(table.columns) + "\n")
         file.writelines(f"{','.join(row)}\n" for row in zip(*columns, strict=True))
-    os.replace(temporary, path)
 
 
 def _quoted(texts: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ipt_models.files import replacing
 from workflows.evaluation import origin
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, plan
@@ -279,19 +280,11 @@ def _check_names(names: Sequence[str] | None, jobs: Sequence[Job]) -> None:
 
 def write_table(rows: Sequence[dict], path: Path) -> None:
     """Write the table; it appears whole or not at all. Empty cells are values that do not apply."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            for row in rows:
-                writer.writerow(
-                    {key: f"{v:.6f}" if key in _DECIMALS and v is not None else v for key, v in row.items()}
-                )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: f"{v:.6f}" if key in _DECIMALS and v is not None else v for key, v in row.items()})
 
 
 _DECIMALS = ("psnr_y", "ssim_y", "psnr_rgb")

@@ -1,12 +1,12 @@
 """Writes what models are given and compared with, so that another program can be scored on the same pixels."""
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ipt_models.files import replacing
 from workflows.evaluation import images
 from workflows.evaluation.images import ImageError
 from workflows.evaluation.inputs import decode, degraded_pixels, target_pixels
@@ -47,10 +47,5 @@ def export_inputs(
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.save(file, array)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        np.save(temporary, array)

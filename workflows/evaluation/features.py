@@ -1,6 +1,5 @@
 """IPT's patch features of an image, for maps of what they hold alike."""
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ipt_models.files import replacing
 from ipt_models.network import IPT
 from workflows.evaluation.images import ImageError
 from workflows.evaluation.inputs import as_batch, decode, degraded_pixels
@@ -82,12 +82,6 @@ def export_features(
         except ImageError as error:
             failures.append(f"{sample.target}: {error}")
             continue
-        path = folder / job.task.name / job.request.label / f"{sample.image}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        try:
+        with replacing(folder / job.task.name / job.request.label / f"{sample.image}.npz") as temporary:
             np.savez_compressed(temporary, image=image, features=features.astype("float16"))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
     return failures

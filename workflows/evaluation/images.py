@@ -11,13 +11,14 @@ Everything that would need a choice is refused by name: transparency, 16 bits or
 several frames.
 """
 
-import os
 import struct
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ipt_models.files import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".webp")
 GRAY_MODES = ("1", "L", "LA")
@@ -70,14 +71,8 @@ def read(path: Path | str) -> Picture:
 
 def write(path: Path | str, pixels: np.ndarray) -> None:
     """Write uint8 RGB (H, W, 3) as PNG; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG", compress_level=3)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _open(path: Path | str) -> Image.Image:

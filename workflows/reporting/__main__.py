@@ -137,8 +137,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(options: argparse.Namespace) -> None:
+    from workflows.files import write_csv
     from workflows.reporting.collect import collect_results, collect_runs, missing
-    from workflows.reporting.files import write_csv
 
     results, runs = (gather(options.experiment_dir, options.runs) for gather in (collect_results, collect_runs))
     write_csv(results, options.out_results)
@@ -188,7 +188,7 @@ def _similarity(options: argparse.Namespace) -> None:
 
 
 def _learning_rates(options: argparse.Namespace) -> None:
-    from workflows.reporting.files import write_csv, write_text
+    from workflows.files import write_csv, write_text
     from workflows.reporting.learning_rates import compare, to_text
 
     table = compare(options.experiment_dir)
@@ -197,7 +197,7 @@ def _learning_rates(options: argparse.Namespace) -> None:
 
 
 def _verdict(options: argparse.Namespace) -> None:
-    from workflows.reporting.files import write_text
+    from workflows.files import write_text
     from workflows.reporting.records import read_results, read_runs
     from workflows.reporting.verdict import judge
 
@@ -231,8 +231,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _between(options: argparse.Namespace) -> int:
+    from workflows.files import write_csv
     from workflows.reporting.between_experiments import agreement, blocks, compare
-    from workflows.reporting.files import write_csv
     from workflows.reporting.markup import MARKDOWN, to_markdown
 
     print(to_markdown(blocks(options.first, options.second, MARKDOWN), "The two experiments have no score in common."))

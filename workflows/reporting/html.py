@@ -18,9 +18,9 @@ from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from workflows.files import write_text
 from workflows.reporting import learning_rates
 from workflows.reporting.contents import FIGURES, PICTURES, TABLES
-from workflows.reporting.files import write_text
 from workflows.reporting.markup import HTML, to_html
 from workflows.reporting.records import read_results, read_runs
 from workflows.reporting.restored import Crop, Tile, checked_crop, load, pick_crop

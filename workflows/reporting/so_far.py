@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 from workflows import experiment
+from workflows.files import write_csv
 from workflows.reporting import contents
 from workflows.reporting.collect import collect_results, collect_runs, missing
-from workflows.reporting.files import write_csv
 from workflows.reporting.html import write_html
 from workflows.reporting.records import ReportError, read_results, read_runs
 from workflows.reporting.style import house_style, save

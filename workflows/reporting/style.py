@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from workflows.reporting.files import replacing, write_csv
+from ipt_models.files import replacing
+from workflows.files import write_csv
 from workflows.reporting.records import images_at, models, references
 
 # Inches: a column of a two-column paper, and both columns with the gap between them.

@@ -172,7 +172,7 @@ def _contrastive(results: pd.DataFrame, runs: pd.DataFrame) -> str:
     first = means["with"].iloc[0]
     mine = means[means["with"] == first].sort_values("fraction")
     largest = mine.iloc[-1]
-    text = f"With the contrastive loss (λ = {largest['weight']:g}) {names[largest['without']]} changes by "
+    text = f"The contrastive loss (λ = {largest['weight']:g}) changes {names[largest['without']]} by "
     text += f"{_signed(largest['gain'])} dB at {percent(largest['fraction'])}"
     sure = mine[mine["over"] == "seeds"]
     if largest["over"] == "images":

@@ -1,13 +1,13 @@
 """What a finished run leaves: `model.safetensors`, `train.csv` and, last, `provenance.json`."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ipt_models.files import replacing
 from workflows import models, provenance
 from workflows.experiment import Run
 from workflows.training.history import History
@@ -82,12 +82,7 @@ def write_results(
 
 def write_log(rows: list[dict[str, Any]], path: Path) -> None:
     """Write train.csv atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)

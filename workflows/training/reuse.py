@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ipt_models.files import replacing
 from workflows import models, provenance
 from workflows.experiment import Run
 from workflows.schema import Budget
@@ -86,9 +87,8 @@ def take(origin: Path, run: Run, output: Path, init: Path | None = None) -> None
         "digest": digest,
     }
     models.copy(origin / "model.safetensors", output / "model.safetensors", names)
-    temporary = output / f".train.csv.{os.getpid()}"
-    shutil.copyfile(origin / "train.csv", temporary)
-    os.replace(temporary, output / "train.csv")
+    with replacing(output / "train.csv") as temporary:
+        shutil.copyfile(origin / "train.csv", temporary)
     record = {
         **found,
         **names,

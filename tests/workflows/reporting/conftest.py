@@ -11,8 +11,8 @@ import skimage.data
 import yaml
 from PIL import Image
 
+from workflows.files import write_csv
 from workflows.reporting.collect import collect_results, collect_runs
-from workflows.reporting.files import write_csv
 from workflows.reporting.records import read_results, read_runs
 
 IMAGES = ("astronaut", "cat", "chelsea", "coffee", "motorcycle", "rocket")

@@ -1,0 +1,21 @@
+"""Texts and tables that are either whole or absent."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipt_models.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_text(text: str, path: Path | str) -> None:
+    """Write UTF-8 text."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(table: "pd.DataFrame", path: Path | str) -> None:
+    """Write a table without its index; floats keep seven significant digits."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.7g")
