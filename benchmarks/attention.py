@@ -62,6 +62,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--flush-denormal", action="store_true", help="take denormal numbers for zero, on a CPU")
     parser.add_argument("--no-memory", action="store_true", help="time only")
+    parser.add_argument("--operators", action="store_true", help="print where a training step's time goes, and end")
     parser.add_argument("--limits", action="store_true", help="exit with 1 where a limit is missed")
     parser.add_argument("--append", action="store_true", help="keep what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention.csv"))
@@ -71,6 +72,11 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     if options.child:
         print(json.dumps(measure_memory(Contestant(options.child, options, options.precision[0]), options.warm_up)))
+        return 0
+
+    if options.operators:
+        for precision in options.precision:
+            print(operators(Contestant("ours", options, precision), options.warm_up))
         return 0
 
     rows, sound = [], True
@@ -188,6 +194,16 @@ def flops(options: argparse.Namespace, what: str) -> int:
 def peak_flops(device: str) -> float:
     name = torch.cuda.get_device_name(device)
     return next((peak for part, peak in BF16_PEAKS.items() if part in name), float("nan"))
+
+
+def operators(contestant: Contestant, warm_up: int) -> str:
+    """The operators that take most of a training step, by torch's profiler."""
+    for _ in range(warm_up):
+        contestant.training_step()
+    with torch.profiler.profile() as profile:
+        contestant.training_step()
+    by = "self_cuda_time_total" if contestant.device.type == "cuda" else "self_cpu_time_total"
+    return profile.key_averages().table(sort_by=by, row_limit=15, max_name_column_width=60)
 
 
 def measure_memory(contestant: Contestant, warm_up: int) -> dict[str, float]:
