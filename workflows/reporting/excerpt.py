@@ -1,6 +1,7 @@
 """What of an experiment is worth keeping in a repository: everything that a reader checks numbers by, without weights and images.
 
-`verify` still checks what is there: configs, scores, tables.
+`verify` still checks what is there: configs, scores, tables. Of benchmark images, which are other people's, small crops
+alone are kept: no comparison with a whole image, no map of patch features, which stands beside its image.
 """
 
 import os
@@ -8,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from workflows import experiment
 from workflows.reporting.records import ReportError
 
 KEPT = (
@@ -33,7 +35,9 @@ def excerpt(experiment_dir: Path, out: Path) -> list[Path]:
     """
     if not (experiment_dir / "results.csv").is_file():
         raise ReportError(f"{experiment_dir}: no results.csv, so nothing to keep; run the experiment first")
-    files = list(_files(experiment_dir))
+    comparisons = experiment.read(experiment_dir / "experiment.yaml").report.comparisons
+    whole = {f"comparison-{shown.task}-{shown.dataset}-{shown.image}" for shown in comparisons if shown.whole}
+    files = [file for file in _files(experiment_dir) if not _shows_an_image(file, whole)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
             raise ReportError(
@@ -47,6 +51,10 @@ def excerpt(experiment_dir: Path, out: Path) -> list[Path]:
         shutil.rmtree(out)
     temporary.rename(out)
     return files
+
+
+def _shows_an_image(file: Path, whole: set[str]) -> bool:
+    return file.suffix in (".png", ".pdf") and (file.stem in whole or file.name.startswith("similarity-"))
 
 
 def _files(experiment_dir: Path) -> Iterator[Path]:

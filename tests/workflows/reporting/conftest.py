@@ -66,7 +66,11 @@ def write_experiment(
     """Write `folder` as an experiment's results folder and return its runs' names, references last."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"name": "small", "seeds": list(seeds), "fractions": list(fractions), "tasks": list(tasks)}
+    config["training"] = {"patch_size": 24}
     config["models"] = [{"name": name, "label": LABELS.get(name), "variant": models[name][0]} for name in models]
+    for model in config["models"]:
+        if weight := models[model["name"]][1]:
+            model["contrastive"] = {"weight": weight}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
     names = []
     for number, (model, (variant, contrastive, gain, cost)) in enumerate(models.items()):

@@ -1,6 +1,7 @@
 """What is kept of an experiment is small and whole."""
 
 import pytest
+import yaml
 
 from tests.workflows.reporting.conftest import gather, write_experiment
 from workflows.reporting.__main__ import main
@@ -29,6 +30,28 @@ def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_pat
     assert (out / "results.csv").read_bytes() == (experiment_dir / "results.csv").read_bytes()
     assert not (out / "old").exists(), "an older excerpt is replaced"
     assert f"{len(kept)} files" in capsys.readouterr().out
+
+
+def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path):
+    config = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
+    shown = {"dataset": "photos", "task": "sr2"}
+    comparisons = [shown | {"image": "astronaut"}, shown | {"image": "coffee", "whole": False}]
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": {"comparisons": comparisons}}))
+    for stem in (
+        "comparison-sr2-photos-astronaut",
+        "comparison-sr2-photos-coffee",
+        "similarity-sr2-photos-astronaut",
+        "psnr_fraction",
+    ):
+        for suffix in (".png", ".pdf", ".csv"):
+            (experiment_dir / "figures").mkdir(exist_ok=True)
+            (experiment_dir / "figures" / (stem + suffix)).write_bytes(b"drawn")
+    excerpt(experiment_dir, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out" / "figures").glob("*.p*")} == {
+        *("comparison-sr2-photos-coffee.png", "comparison-sr2-photos-coffee.pdf"),
+        *("psnr_fraction.png", "psnr_fraction.pdf"),
+    }
+    assert (tmp_path / "out" / "figures" / "similarity-sr2-photos-astronaut.csv").is_file()
 
 
 def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp_path):

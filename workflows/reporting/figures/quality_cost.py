@@ -38,7 +38,8 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
         for cost, ax in zip(wanted, row, strict=True):
             values, log = here[cost], here[cost].max() > 3 * here[cost].min()
             # Twins cost the same: moved apart a little, so that both are seen.
-            span = np.log(values.max() / values.min()) if log else np.ptp(values) or 0.1 * values.max()
+            # An axis spans a fifth of its values at least: networks of matched cost stand together.
+            span = np.log(values.max() / values.min()) if log else max(np.ptp(values), 0.2 * values.max())
             shift = 0.03 * span * here.groupby(cost).cumcount()
             places = values * np.exp(shift) if log else values + shift
             for point in here.assign(**{cost: places}).to_dict("records"):
@@ -58,6 +59,8 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
                 ax.xaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else f"{value:.2g}")
             else:
                 ax.xaxis.set_major_locator(MaxNLocator(3))
+                middle = (values.max() + values.min()) / 2
+                ax.set_xlim(middle - 0.7 * span, middle + 0.7 * span)
                 ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:.2g}")
             ax.margins(x=0.2, y=0.15)
             ax.spines[["top", "right"]].set_visible(False)
