@@ -27,7 +27,16 @@ MARKDOWN = Format(
 _LATEX_SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"–": "--", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "²": "$^2$", "·": r"$\cdot$", "λ": r"$\lambda$"},
+    **{
+        "–": "--",
+        "−": "$-$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "²": "$^2$",
+        "·": r"$\cdot$",
+        "λ": r"$\lambda$",
+        "<": "$<$",
+    },
 }
 LATEX = Format(
     escape=lambda text: "".join(_LATEX_SPECIAL.get(character, character) for character in text),

@@ -19,6 +19,10 @@ def _number(value: float, digits: int = 2, sign: str = "") -> str:
     return "–" if pd.isna(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
 
 
+def _probability(value: float) -> str:
+    return "< 0.001" if value < 0.001 else _number(value, 3)
+
+
 def count(value: float) -> str:
     """A large number to three digits, a small one to one decimal."""
     return "–" if pd.isna(value) else f"{value:.1f}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}"
@@ -58,7 +62,7 @@ def difference_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, b
                 _number(row.difference, 3, "+"),
                 _interval(row.low, row.high, 3),
             ]
-            cells += [_number(row.p, 3), _number(row.p_holm, 3), str(row.seeds)]
+            cells += [_probability(row.p), _probability(row.p_holm), str(row.seeds)]
             rows.append([*cells, _interval(row.bootstrap_low, row.bootstrap_high, 3)] if bootstrap else cells)
         notes = ["PSNR-Y, paired by seed; intervals and p-values are Student's over the seeds."]
         if here["p"].notna().any():

@@ -191,3 +191,14 @@ def test_gathering_and_tables_import_neither_torch_nor_matplotlib():
     code = "import sys, workflows.reporting.__main__, workflows.reporting.collect, workflows.reporting.tables; "
     code += "print([m for m in ('torch', 'matplotlib', 'seaborn', 'statsmodels') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_no_probability_is_printed_as_zero(gathered):
+    results, runs = gathered(fractions=(1.0,), seeds=(0, 1, 2))
+    for model, (psnr, step) in {"ipt": (30.0, 0.01), "edsr": (35.0, 0.03)}.items():
+        here = results["model"] == model
+        results.loc[here, "psnr_y"] = psnr + step * results.loc[here, "seed"]
+    markdown, latex = (to_markdown(difference_blocks(results, runs, form)) for form in (MARKDOWN, LATEX))
+    assert "< 0.001" in markdown
+    assert "$<$ 0.001" in latex
+    assert "| 0.000" not in markdown
