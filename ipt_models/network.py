@@ -116,7 +116,7 @@ class Attention(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """torch's fused attention; on a CPU in float32, where its bfloat16 kernel takes three to eight times as long backward."""
+    """torch's fused attention; on a CPU in float32, where its bfloat16 kernel is slow backward."""
     if q.dtype != torch.bfloat16 or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     bias = None if bias is None else bias.float()
@@ -169,7 +169,7 @@ class EncoderLayer(nn.Module):
         bias = get_bias(self.attn_bias)
         if pos is None:
             projected = norm_and_project(self.norm1, lambda y: self.attn.project(y, y, y), x)
-        else:  # two products
+        else:  # two products, of which the first would be computed again
             y = self.norm1(x)
             query = y + pos
             projected = self.attn.project(query, query, y)
