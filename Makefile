@@ -70,7 +70,7 @@ format: env  ## bring the code into its form
 	snakefmt Snakefile workflows/rules
 
 docs: env  ## write the table of config keys from the schema
-	python -m workflows.config_reference
+	python -m workflows.config.reference
 
 lock: env  ## resolve the newest allowed versions into requirements.lock
 	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)

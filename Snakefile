@@ -7,7 +7,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from workflows import experiment as grid
+from workflows.config import grid
 
 min_version("9.5")
 

@@ -9,7 +9,7 @@ _HOME = {
     "bicubic_resize": "bicubic",
     "build": "factory",
     "load_official_rdn": "rdn",
-    "restore": "inference",
+    "restore": "whole_image",
 }
 
 __all__ = sorted(_HOME)

@@ -23,9 +23,9 @@ from baselines.factory import build
 from baselines.ignn import IGNN
 from baselines.rdn import RDN
 from baselines.variants import UNTRAINED, VARIANTS
-from ipt_models.inference import restore
 from ipt_models.network import IPT as Network
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
+from ipt_models.windows import restore
 
 
 @ARCH_REGISTRY.register()

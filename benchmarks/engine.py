@@ -23,7 +23,8 @@ import torch
 
 from benchmarks.hardware import report
 from ipt_models.variants import VARIANTS as IPTS
-from workflows import experiment, models
+from workflows import models
+from workflows.config import grid
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import scan
@@ -75,7 +76,7 @@ def main() -> int:
     return 0 if row["overhead"] < TARGET and row["data_wait"] < TARGET else 1
 
 
-def make_run(options: argparse.Namespace) -> experiment.Run:
+def make_run(options: argparse.Namespace) -> grid.Run:
     """The run that is measured: `steps` to warm up, then as many that are counted."""
     patch_size = IPTS.get(options.variant, {}).get("patch_size", 48)
     config = {
@@ -96,7 +97,7 @@ def make_run(options: argparse.Namespace) -> experiment.Run:
         },
         "evaluation": {"references": []},
     }
-    (run,) = experiment.parse(config, check_files=False).runs().values()
+    (run,) = grid.parse(config, check_files=False).runs().values()
     return run
 
 
@@ -114,7 +115,7 @@ class CpuWindow(Window):
         return super().columns()
 
 
-def time_loop(run: experiment.Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
+def time_loop(run: grid.Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
     """Seconds of a step of the training loop, with what train.csv says beside, after as many steps to warm up."""
     out = folder / f"round-{number}"
     loop.Window = CpuWindow
@@ -130,7 +131,7 @@ def time_loop(run: experiment.Run, root: Path, folder: Path, number: int, steps:
     }
 
 
-def time_bare(run: experiment.Run, images: pd.DataFrame, root: Path, steps: int) -> dict[str, float]:
+def time_bare(run: grid.Run, images: pd.DataFrame, root: Path, steps: int) -> dict[str, float]:
     """Seconds of forward, backward and optimizer step, by torch alone."""
     recipe, device = run.training, run.training.accelerator
     network = models.build(run.variant, run.tasks).to(device, memory_format=torch.channels_last)

@@ -15,8 +15,8 @@ import torch
 
 import baselines.basicsr_alias  # noqa: F401  (before basicsr)
 from benchmarks.hardware import report
-from workflows.evaluation.inference import Restorer
 from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.score import score
 from workflows.evaluation.sets import Job, plan
 

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from benchmarks import tiny_training
 from benchmarks.hardware import report
 from ipt_models import IPT, build, load, restore
-from ipt_models.inference import overlapping_stride, starts
+from ipt_models.windows import overlapping_stride, starts
 from workflows.data.degradations import degrade_image
-from workflows.evaluation import images, sets
+from workflows.evaluation import image_files, sets
 from workflows.evaluation.metrics import psnr_y
 
 SHARES = (1, 3 / 4, 2 / 3, 1 / 2, 1 / 3, 1 / 4)  # strides, of a window
@@ -63,7 +63,7 @@ def measure(model: IPT, name: str, data_root: Path | None) -> pd.DataFrame:
     size, rows = model.patch_size, []
     strides = sorted({*(round(share * size) for share in SHARES), overlapping_stride(model)}, reverse=True)
     for sample in tqdm(job.samples, unit="image"):
-        high = torch.from_numpy(images.read(sample.target).pixels).permute(2, 0, 1)
+        high = torch.from_numpy(image_files.read(sample.target).pixels).permute(2, 0, 1)
         low, high = degrade_image(high, "sr2", "")
         x, target = low.unsqueeze(0).float() / 255, high.permute(1, 2, 0).numpy()
         for stride in strides:

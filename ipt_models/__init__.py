@@ -15,7 +15,7 @@ _HOME = {
     "load": "checkpoints",
     "load_official": "official",
     "parse_task": "tasks",
-    "restore": "inference",
+    "restore": "windows",
     "save": "checkpoints",
     "to_official": "official",
 }

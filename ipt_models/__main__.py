@@ -79,7 +79,7 @@ def restore_images(options: argparse.Namespace) -> None:
     import torch
 
     from ipt_models.checkpoints import load
-    from ipt_models.inference import overlapping_stride, restore
+    from ipt_models.windows import overlapping_stride, restore
 
     pairs = list(image_pairs(options.source, options.target))
     if options.threads is not None:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import SHARED_DATA
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down on busy cores
-
-FIXTURES = Path(__file__).parent / "fixtures"
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

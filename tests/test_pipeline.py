@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from tests.workflows.reporting.test_html import CHROMIUM, COUNT, browse
-from workflows.reporting import contents
-from workflows.reporting.verify import verify
+from workflows.audit.verify import verify
+from workflows.reporting import outline
 
 ROOT = Path(__file__).parents[1]
 MICRO = {
@@ -98,7 +98,7 @@ def test_figures_tables_and_verdict_stand_in_both_reports(finished):
         assert (finished / "figures" / f"{figure}.png").stat().st_size > 5000
         assert f"{figure}.png" in workflow
     assert study.count("<figure") == 6
-    for table in contents.TABLES:
+    for table in outline.TABLES:
         assert f'id="table-{table}"' in study
         assert f"{table}.csv" in workflow
         assert all((finished / "tables" / f"{table}.{suffix}").stat().st_size > 30 for suffix in ("csv", "md", "tex"))

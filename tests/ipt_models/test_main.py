@@ -7,7 +7,7 @@ from PIL import Image
 
 from ipt_models import IPT, load, load_official, restore, to_official
 from ipt_models.__main__ import main
-from tests.conftest import FIXTURES
+from tests.helpers import FIXTURES
 
 SMALL = {"num_feat": 4, "patch_dim": 3, "patch_size": 6, "num_heads": 12, "depth": 1}
 TRAINED = FIXTURES / "ipt_trained_x2.safetensors"

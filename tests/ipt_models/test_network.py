@@ -18,7 +18,7 @@ from ipt_models import IPT, build, network
 from ipt_models.network import Attention, attend
 from ipt_models.official import load_official, official_name, to_official
 from ipt_models.tasks import parse_task
-from tests.conftest import FIXTURES
+from tests.helpers import FIXTURES
 
 SIX_TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 12, "num_heads": 4, "depth": 2}

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from ipt_models import IPT, build
 from ipt_models.official import load_official, to_official
-from tests.conftest import FIXTURES
+from tests.helpers import FIXTURES
 
 SIX_TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
 SMALL = {"num_feat": 4, "patch_dim": 3, "patch_size": 12, "num_heads": 12, "depth": 2}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows import experiment
+from workflows.config import grid
 
 ABLATIONS = Path(__file__).parents[2] / "config" / "ablations"
 RUNS = {  # models × fractions × seeds
@@ -22,8 +22,8 @@ RUNS = {  # models × fractions × seeds
 }
 
 
-def read(name: str) -> experiment.Experiment:
-    return experiment.read(ABLATIONS / f"{name}.yaml", check_files=True)
+def read(name: str) -> grid.Experiment:
+    return grid.read(ABLATIONS / f"{name}.yaml", check_files=True)
 
 
 def test_every_ablation_is_listed_here():

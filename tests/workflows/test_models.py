@@ -111,6 +111,6 @@ def test_a_baseline_takes_one_task():
 
 
 def test_what_plans_and_lists_imports_no_torch():
-    listed = "workflows.models, workflows.evaluation.sets, workflows.evaluation.__main__, workflows.evaluation.restored"
+    listed = "workflows.models, workflows.evaluation.sets, workflows.evaluation.__main__, workflows.evaluation.outputs"
     code = f"import sys, {listed}; print([m for m in ('torch', 'pandas', 'skimage') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

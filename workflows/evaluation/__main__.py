@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipt_models.files import replacing
-from workflows.evaluation import origin
+from workflows.evaluation import score_provenance
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, plan
 
@@ -133,7 +133,7 @@ def score_command(arguments: Sequence[str]) -> int:
         write_table(rows, args.out)
         weights = Path(args.model) if getattr(source, "metadata", None) else None
         facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
-        origin.write(args.out, weights, jobs, **identity, **facts)
+        score_provenance.write(args.out, weights, jobs, **identity, **facts)
         print("\n".join(summary(result.rows)))
         return 0
     # Under its own name: a mean over what is left must not pass for the set's, and Snakemake removes a failed job's output.
@@ -150,7 +150,7 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from workflows.evaluation.inference import Restorer
+    from workflows.evaluation.restorer import Restorer
 
     device = args.device
     if device == "auto":
@@ -173,7 +173,7 @@ def _stride(text: str) -> int | str:
 
 
 def _restored(args: argparse.Namespace, jobs: list[Job]):
-    from workflows.evaluation.restored import RestoredFolder
+    from workflows.evaluation.outputs import RestoredFolder
 
     if args.self_ensemble or args.stride:
         raise ValueError("--self-ensemble and --stride are for models; the images of --restored are scored as they are")

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from workflows.evaluation.images import SUFFIXES
+from workflows.evaluation.image_files import SUFFIXES
 
 CHUNK = 1 << 20
 TRIES = 4

@@ -7,8 +7,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ipt_models.files import replacing
-from workflows.evaluation import images
-from workflows.evaluation.images import ImageError
+from workflows.evaluation import image_files
+from workflows.evaluation.image_files import ImageError
 from workflows.evaluation.inputs import decode, degraded_pixels, target_pixels
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import Job
@@ -38,9 +38,9 @@ def export_inputs(
             failures.append(str(error))
             continue
         degraded = degraded_pixels(files, job.request, sample, job.task, protocol.with_gray(job.request.gray))
-        images.write(Path(f"{stem}_HR.png"), target_pixels(files, job.task))
+        image_files.write(Path(f"{stem}_HR.png"), target_pixels(files, job.task))
         if degraded.dtype == np.uint8:
-            images.write(Path(f"{stem}_LR.png"), degraded)
+            image_files.write(Path(f"{stem}_LR.png"), degraded)
         else:
             _write_array(Path(f"{stem}_LR.npy"), degraded)
     return failures

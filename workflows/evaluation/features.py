@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ipt_models.files import replacing
 from ipt_models.network import IPT
-from workflows.evaluation.images import ImageError
+from workflows.evaluation.image_files import ImageError
 from workflows.evaluation.inputs import as_batch, decode, degraded_pixels
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import Job

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ipt_models.tasks import Task
 from workflows.data.degradations import degrade_image
-from workflows.evaluation.images import Picture, read
+from workflows.evaluation.image_files import Picture, read
 from workflows.evaluation.protocol import Protocol, cropped
 from workflows.evaluation.sets import Request, Sample, check_sizes
 

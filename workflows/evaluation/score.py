@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from workflows.evaluation import images
-from workflows.evaluation.images import ImageError
-from workflows.evaluation.inference import Restorer
+from workflows.evaluation import image_files
+from workflows.evaluation.image_files import ImageError
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import compare
+from workflows.evaluation.outputs import RestoredFolder
 from workflows.evaluation.protocol import RULES, Protocol, border
-from workflows.evaluation.restored import RestoredFolder
+from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.sets import Job, Sample
 
 Row = dict[str, Any]
@@ -83,7 +83,7 @@ def score(
     def finish(job: Job, sample: Sample, prepared: Prepared, output: np.ndarray) -> Row:
         task, dataset = job.task, job.request.label
         if save_dir is not None and (save_only is None or sample.image in save_only):
-            images.write(save_dir / task.name / dataset / f"{sample.image}.png", output)
+            image_files.write(save_dir / task.name / dataset / f"{sample.image}.png", output)
         scores = compare(output, prepared.target, border(task), prepared.full_range)
         return {
             "task": task.name,

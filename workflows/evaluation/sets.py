@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 import yaml
 
 from ipt_models.tasks import Task, parse_task
-from workflows.evaluation.images import SUFFIXES, ImageError, inspect
+from workflows.evaluation.image_files import SUFFIXES, ImageError, inspect
 
 # Below the data root, in this order. {name} is the set's name or an alias, {scale} the task's scale.
 LAYOUTS = (

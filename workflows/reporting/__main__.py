@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from workflows.reporting.contents import FIGURES, TABLES
-from workflows.reporting.records import ReportError
+from workflows.analysis.records import ReportError
+from workflows.reporting.outline import FIGURES, TABLES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,8 +137,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(options: argparse.Namespace) -> None:
+    from workflows.analysis.collect import collect_results, collect_runs, missing
     from workflows.files import write_csv
-    from workflows.reporting.collect import collect_results, collect_runs, missing
 
     results, runs = (gather(options.experiment_dir, options.runs) for gather in (collect_results, collect_runs))
     write_csv(results, options.out_results)
@@ -148,14 +148,14 @@ def _collect(options: argparse.Namespace) -> None:
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from workflows.reporting.records import read_results, read_runs
+    from workflows.analysis.records import read_results, read_runs
     from workflows.reporting.tables import write_tables
 
     write_tables(read_results(options.results), read_runs(options.runs), options.out_dir, options.bootstrap)
 
 
 def _figure(options: argparse.Namespace) -> None:
-    from workflows.reporting.records import read_results, read_runs
+    from workflows.analysis.records import read_results, read_runs
     from workflows.reporting.style import house_style, save
 
     results, runs = read_results(options.results), read_runs(options.runs)
@@ -188,8 +188,8 @@ def _similarity(options: argparse.Namespace) -> None:
 
 
 def _learning_rates(options: argparse.Namespace) -> None:
+    from workflows.analysis.learning_rates import compare, to_text
     from workflows.files import write_csv, write_text
-    from workflows.reporting.learning_rates import compare, to_text
 
     table = compare(options.experiment_dir)
     for path in options.out:
@@ -197,8 +197,8 @@ def _learning_rates(options: argparse.Namespace) -> None:
 
 
 def _verdict(options: argparse.Namespace) -> None:
+    from workflows.analysis.records import read_results, read_runs
     from workflows.files import write_text
-    from workflows.reporting.records import read_results, read_runs
     from workflows.reporting.verdict import judge
 
     sentences = judge(read_results(options.results), read_runs(options.runs)).sentences
@@ -212,14 +212,14 @@ def _html(options: argparse.Namespace) -> None:
 
 
 def _so_far(options: argparse.Namespace) -> None:
-    from workflows.reporting.so_far import report_so_far
+    from workflows.reporting.partial import report_so_far
 
     page, scored, planned = report_so_far(options.experiment_dir)
     print(f"{page}: {scored} of {planned} runs are scored")
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from workflows.reporting.verify import ABSENT, CHANGED, OK, verify
+    from workflows.audit.verify import ABSENT, CHANGED, OK, verify
 
     count = dict.fromkeys((OK, CHANGED, ABSENT), 0)
     for finding in verify(options.experiment_dir):
@@ -231,8 +231,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _between(options: argparse.Namespace) -> int:
+    from workflows.audit.compare_experiments import agreement, blocks, compare
     from workflows.files import write_csv
-    from workflows.reporting.between_experiments import agreement, blocks, compare
     from workflows.reporting.markup import MARKDOWN, to_markdown
 
     print(to_markdown(blocks(options.first, options.second, MARKDOWN), "The two experiments have no score in common."))
@@ -246,7 +246,7 @@ def _between(options: argparse.Namespace) -> int:
 
 
 def _excerpt(options: argparse.Namespace) -> None:
-    from workflows.reporting.excerpt import excerpt
+    from workflows.audit.publish import excerpt
 
     files = excerpt(options.experiment_dir, options.out)
     size = sum((options.out / file).stat().st_size for file in files)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
 
-from workflows.reporting.records import read_runs
-from workflows.reporting.restored import checked_crop, load, pick_crop
+from workflows.analysis.records import read_runs
+from workflows.reporting.image_panels import checked_crop, load, pick_crop
 from workflows.reporting.style import COLUMN, model_colors
 
 ACROSS = 4

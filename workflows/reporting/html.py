@@ -18,12 +18,12 @@ from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from workflows.analysis import learning_rates
+from workflows.analysis.records import read_results, read_runs
 from workflows.files import write_text
-from workflows.reporting import learning_rates
-from workflows.reporting.contents import FIGURES, PICTURES, TABLES
+from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
 from workflows.reporting.markup import HTML, to_html
-from workflows.reporting.records import read_results, read_runs
-from workflows.reporting.restored import Crop, Tile, checked_crop, load, pick_crop
+from workflows.reporting.outline import FIGURES, PICTURES, TABLES
 from workflows.reporting.tables import tables
 from workflows.reporting.verdict import judge
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from workflows.analysis.means import summarise
+from workflows.analysis.records import PLAIN, SCORED_ON, labels, models, percent, references
 from workflows.reporting.markup import Block, Format
-from workflows.reporting.records import PLAIN, SCORED_ON, labels, models, percent, references
-from workflows.reporting.summary import summarise
 
 
 def blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str = PLAIN) -> list[Block]:

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from workflows.reporting.records import ReportError, labels, parse_run, percent, read_runs
+from workflows.analysis.contrastive_pairs import find_pairs
+from workflows.analysis.records import ReportError, labels, parse_run, percent, read_runs
 from workflows.reporting.style import COLUMN, model_colors, note
-from workflows.reporting.twins import find_pairs
 
 MARKS = ["#ffd000", "#00e5ff", "#ff4fd8"]
 

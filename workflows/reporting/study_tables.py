@@ -5,10 +5,10 @@ from importlib import resources
 
 import pandas as pd
 
-from workflows.reporting.inference import crossovers, data_limits, differences, gaps, power_laws, variant
+from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws, variant
+from workflows.analysis.means import summarise
+from workflows.analysis.records import MACS, SCORED_ON, labels, models, percent
 from workflows.reporting.markup import Block, Format
-from workflows.reporting.records import MACS, SCORED_ON, labels, models, percent
-from workflows.reporting.summary import summarise
 
 # The published name of each kind of network; what has none is compared with nothing.
 PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}

@@ -17,8 +17,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from ipt_models.files import replacing
+from workflows.analysis.records import images_at, models, references
 from workflows.files import write_csv
-from workflows.reporting.records import images_at, models, references
 
 # Inches: a column of a two-column paper, and both columns with the gap between them.
 COLUMN = 3.5

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
+from workflows.analysis.means import summarise
+from workflows.analysis.records import SCORED_ON
 from workflows.files import write_csv, write_text
 from workflows.reporting import score_tables, study_tables
-from workflows.reporting.contents import TABLES
-from workflows.reporting.inference import crossovers, data_limits, differences, gaps, power_laws
 from workflows.reporting.markup import LATEX, MARKDOWN, Block, to_latex, to_markdown
-from workflows.reporting.records import SCORED_ON
-from workflows.reporting.summary import summarise
+from workflows.reporting.outline import TABLES
 
 
 @dataclass(frozen=True)

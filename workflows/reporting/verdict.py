@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from workflows.reporting.inference import (
+from workflows.analysis.contrastive_pairs import gains
+from workflows.analysis.effects import (
     crossovers,
     curves,
     data_limits,
@@ -15,11 +16,10 @@ from workflows.reporting.inference import (
     rivals,
     transformers,
 )
-from workflows.reporting.records import labels, models, percent
-from workflows.reporting.statistics import ALREADY, NONE, OVERTAKES, UNRESOLVED
+from workflows.analysis.means import summarise
+from workflows.analysis.records import labels, models, percent
+from workflows.analysis.statistics import ALREADY, NONE, OVERTAKES, UNRESOLVED
 from workflows.reporting.study_tables import count, published
-from workflows.reporting.summary import summarise
-from workflows.reporting.twins import gains
 
 
 @dataclass(frozen=True)

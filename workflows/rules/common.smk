@@ -11,7 +11,7 @@ from workflows.evaluation.protocol import can_restore
 from workflows.evaluation.sets import SETS, fetchable, parse_set
 from workflows.imports import sources
 from workflows.models import is_ipt
-from workflows.reporting import contents
+from workflows.reporting import outline
 
 SCORING = EXPERIMENT.evaluation
 SCORED_TASKS = EXPERIMENT.scored_tasks
@@ -29,7 +29,7 @@ ENSEMBLED = [
     if run.fraction == max(EXPERIMENT.fractions) and (ensemble == "x8" or is_ipt(run.variant))
 ]
 # IPT's patch features are mapped for one image, by models without and with the contrastive loss.
-MAPS = contents.maps(EXPERIMENT)
+MAPS = outline.maps(EXPERIMENT)
 MAPPED_RUNS = [
     name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models and MAPS.picture.task in RUNS[name].tasks
 ]
@@ -109,7 +109,8 @@ def saved(name):
 
 def code(*modules):
     """The report's sources that some of its modules work by: when one changes, what they made is made again."""
-    return sources((f"workflows.reporting.{module}" for module in modules), "workflows.reporting")
+    names = [f"workflows.{module}" for module in modules]
+    return sorted({path for room in ("analysis", "reporting") for path in sources(names, f"workflows.{room}")})
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.

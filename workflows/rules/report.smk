@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from workflows.reporting import contents
+from workflows.reporting import outline
 
 CODE = Path(workflow.basedir) / "workflows" / "reporting"
-FIGURES = contents.figures(EXPERIMENT)
+FIGURES = outline.figures(EXPERIMENT)
 
 
 rule collect:
@@ -14,7 +14,7 @@ rule collect:
         ensembled=ENSEMBLED,
         provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
         logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
-        code=code("collect"),
+        code=code("analysis.collect"),
     output:
         results=f"{OUT}/results.csv",
         runs=f"{OUT}/runs.csv",
@@ -45,16 +45,16 @@ rule tables:
     input:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
-        code=code("tables"),
+        code=code("reporting.tables"),
         published=(CODE / "published.csv").as_posix(),
     output:
         csv=report(
-            expand(f"{OUT}/tables/{{name}}.csv", name=contents.TABLES),
+            expand(f"{OUT}/tables/{{name}}.csv", name=outline.TABLES),
             caption="../reporting/captions/tables.rst",
             category="Tables",
         ),
-        markdown=expand(f"{OUT}/tables/{{name}}.md", name=contents.TABLES),
-        latex=expand(f"{OUT}/tables/{{name}}.tex", name=contents.TABLES),
+        markdown=expand(f"{OUT}/tables/{{name}}.md", name=outline.TABLES),
+        latex=expand(f"{OUT}/tables/{{name}}.tex", name=outline.TABLES),
     log:
         f"{OUT}/logs/report/tables.log",
     benchmark:
@@ -79,7 +79,7 @@ rule verdict:
     input:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
-        code=code("verdict"),
+        code=code("reporting.verdict"),
         published=(CODE / "published.csv").as_posix(),
     output:
         verdict=report(f"{OUT}/verdict.md", caption="../reporting/captions/verdict.rst", category="Verdict"),
@@ -109,13 +109,13 @@ for name in FIGURES:
             results=rules.collect.output.results,
             runs=rules.collect.output.runs,
             logs=rules.collect.input.logs,
-            code=code(f"figures.{name}"),
+            code=code(f"reporting.figures.{name}"),
         output:
             png=report(
                 f"{OUT}/figures/{name}.png",
                 caption=f"../reporting/captions/{name}.rst",
                 category="Figures",
-                labels={"figure": contents.FIGURES[name]},
+                labels={"figure": outline.FIGURES[name]},
             ),
             pdf=f"{OUT}/figures/{name}.pdf",
             csv=f"{OUT}/figures/{name}.csv",
@@ -144,7 +144,7 @@ rule comparison:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         inputs=rules.export_inputs.output.images,
-        code=code("comparison"),
+        code=code("reporting.comparison"),
     output:
         png=report(
             f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.png",
@@ -180,7 +180,7 @@ rule similarity:
     input:
         runs=rules.collect.output.runs,
         features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
-        code=code("similarity"),
+        code=code("reporting.similarity"),
     output:
         png=report(
             f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.png",
@@ -227,7 +227,7 @@ if TRIALS:
         input:
             logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
             provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
-            code=code("learning_rates"),
+            code=code("analysis.learning_rates"),
         output:
             csv=f"{OUT}/learning_rates.csv",
             markdown=f"{OUT}/learning_rates.md",
@@ -257,7 +257,7 @@ rule report:
     input:
         results=rules.results.input,
         learning_rates=rules.learning_rates.output.markdown if TRIALS else [],
-        code=code("html"),
+        code=code("reporting.html"),
         texts=sorted(path.as_posix() for path in (*(CODE / "captions").glob("*.rst"), *CODE.glob("*.jinja"))),
     output:
         html=f"{OUT}/report.html",

@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from workflows import experiment, models, provenance
+from workflows import models, provenance
+from workflows.config import grid
 from workflows.training import reuse
 
 
@@ -33,8 +34,8 @@ def main() -> int:
     arguments = parser.parse_args()
 
     try:
-        runs = experiment.read(arguments.experiment).trainings()
-    except (OSError, experiment.ConfigError) as error:
+        runs = grid.read(arguments.experiment).trainings()
+    except (OSError, grid.ConfigError) as error:
         return _fail(error)
     if arguments.run not in runs:
         near = difflib.get_close_matches(arguments.run, runs, n=1)

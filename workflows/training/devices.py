@@ -12,7 +12,7 @@ from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from workflows.schema import Training
+from workflows.config.schema import Training
 
 
 class DeviceError(RuntimeError):

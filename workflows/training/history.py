@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ipt_models.tasks import parse_task
-from workflows.schema import Training
+from workflows.config.schema import Training
 
 # Largest dense rate of one card in FLOP/s, by what a product is computed in. NVIDIA's data sheets of A100 (2021), H100 (2023)
 # and H200 (2024), whose figures with sparsity are halved here. Longer names first.

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from workflows import models, provenance
+from workflows.config.grid import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
-from workflows.experiment import Run
 from workflows.training import accumulation, checkpoint
 from workflows.training.devices import Alone, launch
 from workflows.training.history import History, Window, peak_flops, training_flops

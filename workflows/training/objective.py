@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ipt_models.contrastive import contrastive_loss
-from workflows.schema import Contrastive
+from workflows.config.schema import Contrastive
 
 
 @dataclass

@@ -6,7 +6,7 @@ from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from workflows.schema import Training
+from workflows.config.schema import Training
 
 
 def build_optimizer(parameters: list[nn.Parameter], recipe: Training) -> torch.optim.Adam:

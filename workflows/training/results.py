@@ -9,7 +9,7 @@ from torch import nn
 
 from ipt_models.files import replacing
 from workflows import models, provenance
-from workflows.experiment import Run
+from workflows.config.grid import Run
 from workflows.training.history import History
 
 

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from ipt_models.files import replacing
 from workflows import models, provenance
-from workflows.experiment import Run
-from workflows.schema import Budget
+from workflows.config.grid import Run
+from workflows.config.schema import Budget
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
 

@@ -3,15 +3,10 @@
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pandas as pd
 import pytest
 
-
-def texture(seed: int, height: int, width: int) -> np.ndarray:
-    """A uint8 RGB image of noise, smoothed a little so that it is no worst case for PNG."""
-    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.blur(noise, (2, 2))
+from tests.helpers import texture
 
 
 @pytest.fixture(scope="session")

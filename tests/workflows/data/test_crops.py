@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ipt_models.tasks import parse_task
-from tests.workflows.data.conftest import texture
+from tests.helpers import texture
 from workflows.data.batches import Batches
 from workflows.data.crops import REACH, cut
 from workflows.data.degradations import bicubic_resize

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.workflows.data.conftest import texture
+from tests.helpers import texture
 from workflows.data.batches import Batches
 from workflows.data.degradations import bicubic_resize, degrade_image, dihedral, make_pairs
 

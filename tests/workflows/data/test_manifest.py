@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.workflows.data.conftest import texture
+from tests.helpers import texture
 from workflows.data import manifest as module
 from workflows.data.decoding import decode
 from workflows.data.manifest import read_table, scan, write_table

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.workflows.data.conftest import texture
+from tests.helpers import texture
+from workflows.config.grid import parse
 from workflows.data.__main__ import main as data_stage
 from workflows.data.batches import Batches
 from workflows.data.fractions import select
 from workflows.data.manifest import read_table, scan, write_table
 from workflows.data.sources import list_images
-from workflows.experiment import parse
 from workflows.training.loop import train
 
 NAMES = [f"{category}/{category}_{index}.JPEG" for category in ("n00000001", "n00000002") for index in range(4)]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from workflows import models, provenance
 from workflows.evaluation.__main__ import COLUMNS, main
-from workflows.evaluation.images import read, write
+from workflows.evaluation.image_files import read, write
 from workflows.evaluation.metrics import compare
 
 RNG = np.random.default_rng(2)

@@ -6,7 +6,7 @@ import torch
 
 from baselines.bicubic import bicubic_resize
 from ipt_models.tasks import parse_task
-from workflows.evaluation.images import Picture, write
+from workflows.evaluation.image_files import Picture, write
 from workflows.evaluation.inputs import Files, as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.protocol import Protocol, border, cropped
 from workflows.evaluation.sets import Sample, parse_set

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workflows.evaluation.inference import Restorer
 from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.score import score
 from workflows.evaluation.sets import plan
 

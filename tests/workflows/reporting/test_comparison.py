@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.workflows.reporting.conftest import MODELS, gather, write_experiment, write_images
+from tests.helpers import MODELS, gather, write_experiment, write_images
+from workflows.analysis.records import ReportError, read_results
 from workflows.reporting.__main__ import main
 from workflows.reporting.comparison import draw
-from workflows.reporting.records import ReportError, read_results
-from workflows.reporting.restored import Tile, load, pick_crop
+from workflows.reporting.image_panels import Tile, load, pick_crop
 from workflows.reporting.style import house_style
 
 

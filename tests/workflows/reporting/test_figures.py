@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.workflows.reporting.conftest import gather, write_experiment
+from tests.helpers import gather, write_experiment
+from workflows.analysis.statistics import t_interval
 from workflows.reporting.__main__ import FIGURES, main
 from workflows.reporting.figures import ablations, contrastive_gain, psnr_fraction, quality_cost, training_curves
-from workflows.reporting.statistics import t_interval
 from workflows.reporting.style import COLUMN, FractionAxis, house_style, model_colors, model_markers
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.workflows.reporting.conftest import MODELS, gather, write_experiment, write_images
+from tests.helpers import MODELS, gather, write_experiment, write_images
 from workflows.reporting.__main__ import main
 from workflows.reporting.html import DRAWN, write_html
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from workflows.analysis.records import ReportError
 from workflows.reporting.__main__ import main
-from workflows.reporting.records import ReportError
 from workflows.reporting.similarity import pick_anchors, read_features, similarity
 
 

@@ -188,7 +188,7 @@ def test_latex_compiles(gathered, tmp_path):
 
 
 def test_gathering_and_tables_import_neither_torch_nor_matplotlib():
-    code = "import sys, workflows.reporting.__main__, workflows.reporting.collect, workflows.reporting.tables; "
+    code = "import sys, workflows.reporting.__main__, workflows.analysis.collect, workflows.reporting.tables; "
     code += "print([m for m in ('torch', 'matplotlib', 'seaborn', 'statsmodels') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from workflows.experiment import Run, parse
+from workflows.config.grid import Run, parse
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workflows import models
-from workflows.schema import Training
+from workflows.config.schema import Training
 from workflows.training.devices import DeviceError, launch, resolve_precision
 
 NETWORKS = {

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workflows.schema import Training
+from workflows.config.schema import Training
 from workflows.training.optimization import build_optimizer, build_scheduler
 
 

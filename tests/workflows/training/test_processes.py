@@ -16,7 +16,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from workflows import experiment
+from workflows.config import grid
 from workflows.training.loop import EXIT_INTERRUPTED, train
 
 ROOT = Path(__file__).parents[3]
@@ -27,11 +27,11 @@ TOLERANCE = 1e-5
 DRIVER = """
 import sys
 from pathlib import Path
-from workflows import experiment
+from workflows.config import grid
 from workflows.training import loop
 root, *configs = map(Path, sys.argv[1:])
 for config in configs:
-    for run in experiment.read(config).runs().values():
+    for run in grid.read(config).runs().values():
         folder = config.parent / f"{config.stem}-{run.model}"
         loop.train(run, root, root / "fraction.csv", root / "validation.csv", folder, folder / "resume")
 """
@@ -71,7 +71,7 @@ def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
             },
             "evaluation": {"references": []},
         }
-        experiment.parse(config)
+        grid.parse(config)
         configs.append(folder / f"{name}.yaml")
         configs[-1].write_text(yaml.safe_dump(config))
     return configs
@@ -152,7 +152,7 @@ def test_run_of_two_processes_is_told_to_stop_and_goes_on_with_one(images, at_on
     assert "on SIGTERM; run again to go on" in told
 
     (config,) = write_configs(tmp_path / "alone", ["sr2-plain"])
-    (run,) = experiment.read(config).runs().values()
+    (run,) = grid.read(config).runs().values()
     train(run, images.root, images.fraction, images.validation, tmp_path / "out", tmp_path / "resume")
     record = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert [way["devices"] for way in record["training"]["computed_on"]] == [2, 1]

@@ -108,12 +108,12 @@ def test_changed_or_unfinished_origin_is_refused(results, other_run, images, cap
 
 
 def test_command_copies_without_loading_torch(results, other_run, images, tmp_path):
-    from workflows import experiment
+    from workflows.config import grid
 
-    grid = {"name": "second", "models": [{"name": "plain", "variant": other_run.variant, "kwargs": other_run.kwargs}]}
-    grid["training"] = other_run.training.model_dump(mode="json", exclude_unset=True)
+    config = {"name": "second", "models": [{"name": "plain", "variant": other_run.variant, "kwargs": other_run.kwargs}]}
+    config["training"] = other_run.training.model_dump(mode="json", exclude_unset=True)
     spec, out = tmp_path / "second.yaml", results / "second" / "runs" / other_run.name
-    experiment.write(experiment.parse(grid), spec)
+    grid.write(grid.parse(config), spec)
     arguments = ["--experiment", spec, "--run", other_run.name, "--root", images.root, "--fraction", images.fraction]
     arguments += ["--validation", images.validation, "--out", out, "--resume", tmp_path / "r", "--reuse", results]
     code = "import sys; from workflows.training.__main__ import main; "

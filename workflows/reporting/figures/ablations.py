@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from workflows.reporting.ablation import effects
-from workflows.reporting.records import labels, percent
-from workflows.reporting.settings import WEIGHT
+from workflows.analysis.ablations import effects
+from workflows.analysis.factors import WEIGHT
+from workflows.analysis.records import labels, percent
 from workflows.reporting.style import empty, model_colors, note, panels
 
 TITLES = {

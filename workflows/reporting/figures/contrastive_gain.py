@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from workflows.reporting.records import labels
+from workflows.analysis.contrastive_pairs import gains
+from workflows.analysis.records import labels
 from workflows.reporting.style import empty, legend, model_colors, model_markers, note, panels
-from workflows.reporting.twins import gains
 
 SHARE = "share"
 

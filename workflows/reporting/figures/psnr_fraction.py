@@ -12,9 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflows.reporting.inference import crossovers, rivals
-from workflows.reporting.records import PLAIN, SCORED_ON, labels, models
-from workflows.reporting.statistics import OVERTAKES, within_image_interval
+from workflows.analysis.effects import crossovers, rivals
+from workflows.analysis.means import common_images, summarise
+from workflows.analysis.records import PLAIN, SCORED_ON, labels, models
+from workflows.analysis.statistics import OVERTAKES, within_image_interval
 from workflows.reporting.style import (
     REFERENCE,
     REFERENCE_DASHES,
@@ -26,7 +27,6 @@ from workflows.reporting.style import (
     note,
     panels,
 )
-from workflows.reporting.summary import common_images, summarise
 
 # More crossings than these would hide the curves; the table of crossings has them all.
 MOST_MARKS = 4

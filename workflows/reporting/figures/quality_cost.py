@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from workflows.reporting.records import MACS, labels, models
+from workflows.analysis.means import summarise
+from workflows.analysis.records import MACS, labels, models
 from workflows.reporting.style import COLUMN, empty, legend, model_colors, model_markers, note, thousands
-from workflows.reporting.summary import summarise
 
 COSTS = {
     "parameters": "parameters",

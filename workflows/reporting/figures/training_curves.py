@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from workflows.reporting.records import RUN, labels, models
+from workflows.analysis.records import RUN, labels, models
 from workflows.reporting.style import COLUMN, empty, legend, note, thousands
 
 # A single batch's loss is mostly noise: a centred mean over this share of the rows shows its course.

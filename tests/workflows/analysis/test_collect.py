@@ -1,0 +1,159 @@
+import json
+
+import pandas as pd
+import pytest
+
+from workflows.analysis.collect import collect_results, collect_runs, missing
+from workflows.analysis.factors import settings, twin
+from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
+from workflows.config.grid import parse
+from workflows.reporting.__main__ import main
+
+
+def collected(folder, names):
+    arguments = ["collect", "--experiment-dir", str(folder), "--runs", *names]
+    arguments += ["--out-results", str(folder / "results.csv"), "--out-runs", str(folder / "runs.csv")]
+    assert main(arguments) == 0
+    return read_results(folder / "results.csv"), read_runs(folder / "runs.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ipt-20-seed-0", ("ipt", 0.2, 0)),
+        ("ipt-contrastive-0.5-seed-12", ("ipt-contrastive", 0.005, 12)),
+        ("edsr-64-100-seed-1", ("edsr-64", 1.0, 1)),
+        ("bicubic", ("bicubic", None, None)),
+    ],
+)
+def test_a_run_is_named_by_model_percent_and_seed(name, expected):
+    run = parse_run(name)
+    assert (run.model, run.fraction, run.seed) == expected
+
+
+def test_every_score_is_kept_digit_for_digit(experiment):
+    folder, names = experiment(fractions=(0.2, 1.0))
+    results = collect_results(folder, names)
+    text = "".join((folder / "runs" / name / "metrics.csv").read_text().split("\n", 1)[1] for name in names)
+    assert results.to_csv(index=False, header=False) == text
+
+
+def test_missing_runs_are_named_and_have_no_numbers(experiment, capsys):
+    folder, names = experiment(fractions=(0.2, 1.0))
+    (folder / "runs" / "edsr-20-seed-0" / "metrics.csv").unlink()
+    results, runs = collected(folder, [*names, "ipt-20-seed-7"])
+    assert list(missing(runs)["run"]) == ["edsr-20-seed-0", "ipt-20-seed-7"]
+    assert list(missing(runs)["status"]) == ["not scored", "missing"]
+    assert "missing: ipt-20-seed-7" in capsys.readouterr().err
+    assert runs.set_index("run").loc["ipt-20-seed-7", ["steps", "patches", "training_l1"]].isna().all()
+    assert not ((results["model"] == "edsr") & (results["fraction"] == 0.2)).any()
+
+
+def test_a_runs_row_states_what_it_cost_and_where_it_ended(experiment):
+    folder, names = experiment(fractions=(0.2,), tasks=("sr2", "dn30"), steps=1000)
+    _, runs = collected(folder, names)
+    run = runs.set_index("run").loc["ipt-contrastive-20-seed-0"]
+    assert (run["images"], run["steps"], run["patches"], run["patches_dn30"]) == (60, 1000, 16000, 8000)
+    assert run["crops_per_image"] == pytest.approx(16000 / 60, rel=1e-6)
+    assert (run["contrastive"], run["formulation"], run["label"]) == (0.1, "supcon", "IPT + contrastive")
+    log = pd.read_csv(folder / "runs" / "ipt-contrastive-20-seed-0" / "train.csv")
+    last = log[["training_l1", "validation_l1"]].dropna().iloc[-1]
+    assert run["training_l1"] == pytest.approx(last["training_l1"], rel=1e-6)
+    assert run["gap"] == pytest.approx(last["validation_l1"] - 6 / 5 * last["training_l1"], abs=1e-5)
+    assert run["validation_l1"] == pytest.approx(log["validation_l1"].dropna().iloc[-1], rel=1e-6)
+    assert run["train_hours"] == pytest.approx(1000 * 0.04 / 3600, rel=1e-6)
+
+
+def test_twins_are_alike_in_all_but_the_contrastive_loss(experiment):
+    folder, names = experiment(fractions=(0.2, 1.0), seeds=(0, 1))
+    path = folder / "runs" / "ipt-contrastive-20-seed-0" / "provenance.json"
+    provenance = json.loads(path.read_text())
+    provenance["config"]["training"]["memory_mb"] = 9000
+    path.write_text(json.dumps(provenance))
+    runs = collect_runs(folder, names).set_index("run")
+    assert runs.loc["ipt-20-seed-0", "twin"] == runs.loc["ipt-contrastive-20-seed-0", "twin"]
+    provenance["config"]["training"]["learning_rate"] = 1e-3
+    path.write_text(json.dumps(provenance))
+    runs = collect_runs(folder, names).set_index("run")
+    assert runs.loc["ipt-20-seed-0", "twin"] != runs.loc["ipt-contrastive-20-seed-0", "twin"]
+    assert runs.loc["ipt-20-seed-0", "twin"] != runs.loc["edsr-20-seed-0", "twin"]
+
+
+def test_another_runs_scores_are_refused(experiment):
+    folder, names = experiment(fractions=(0.2, 1.0))
+    path = folder / "runs" / "ipt-20-seed-0" / "metrics.csv"
+    path.write_text((folder / "runs" / "ipt-100-seed-0" / "metrics.csv").read_text())
+    with pytest.raises(ReportError, match=r"ipt-20-seed-0.metrics.csv: fraction is 1.0, but the run is ipt-20-seed-0"):
+        collect_results(folder, names)
+
+
+def test_a_broken_provenance_is_named(experiment, capsys):
+    folder, names = experiment(fractions=(1.0,))
+    (folder / "runs" / "rdn-100-seed-0" / "provenance.json").write_text('{"training": {}}')
+    arguments = ["collect", "--experiment-dir", str(folder), "--runs", *names]
+    arguments += ["--out-results", str(folder / "results.csv"), "--out-runs", str(folder / "runs.csv")]
+    assert main(arguments) == 2
+    assert "rdn-100-seed-0/provenance.json" in capsys.readouterr().err
+    assert not (folder / "results.csv").exists()
+
+
+def test_rows_that_stand_twice_are_refused(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    collected(folder, names)
+    path = folder / "results.csv"
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    with pytest.raises(ReportError, match="1 rows stand twice, the first for ipt"):
+        read_results(path)
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_text(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    for name in names:
+        path = folder / "runs" / name / "metrics.csv"
+        path.write_text(path.read_text().replace(",astronaut,", ",001,").replace(",rocket,", ",NA,"))
+    results, _ = collected(folder, names)
+    assert {"001", "NA"} <= set(results["image"])
+
+
+def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():
+    config = {
+        "name": "micro",
+        "fractions": [0, 1.0],
+        "models": [
+            {"name": "ipt", "variant": "ipt_tiny"},
+            {"name": "ipt-contrastive", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}},
+            {"name": "ipt-slow", "variant": "ipt_tiny", "training": {"warmup_steps": 7}},
+        ],
+        "training": {"patch_size": 24, "learning_rate": 0.01},
+        "finetune": {"data": {"count": 9}, "training": {"learning_rate": 0.001, "warmup_steps": 0}},
+    }
+    runs = {name: run.model_dump(mode="json") for name, run in parse(config).runs().items()}
+    plain, contrastive = runs["ipt-ft-100-seed-0"], runs["ipt-contrastive-ft-100-seed-0"]
+    assert twin(plain) == twin(contrastive) != twin(runs["ipt-100-seed-0"])
+    assert twin(plain) != twin(runs["ipt-ft-0-seed-0"])
+    assert settings(contrastive)["contrastive.weight"] == 0.1
+    mine = settings(plain)
+    assert (mine["training.learning_rate"], mine["pretrained.training.learning_rate"]) == (0.001, 0.01)
+    # Alike but for one setting of the first stage: an ablation of it.
+    slow = settings(runs["ipt-slow-ft-100-seed-0"])
+    assert {key for key in mine | slow if mine.get(key) != slow.get(key)} == {"pretrained.training.warmup_steps"}
+
+
+def test_ensembled_scores_are_gathered_beside_the_main_ones(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    metrics = pd.read_csv(folder / "runs" / "ipt-100-seed-0" / "metrics.csv")
+    metrics.assign(setting="x8").to_csv(folder / "runs" / "ipt-100-seed-0" / "metrics-x8.csv", index=False)
+    found = collect_results(folder, names)
+    assert (found["setting"] == "x8").sum() == len(metrics)
+
+
+def test_half_precision_stays_in_the_main_tables_which_name_it(experiment, tmp_path):
+    folder, names = experiment(fractions=(1.0,))
+    found = collect_results(folder, names)
+    found.loc[found["model"] == "ipt", "setting"] = "bf16"
+    found.loc[found["model"] == "edsr", "setting"] = "x8+bf16"
+    found.to_csv(tmp_path / "results.csv", index=False)
+    read = read_results(tmp_path / "results.csv").groupby("model")[["setting", "protocol"]].first()
+    assert read.loc["ipt"].tolist() == ["plain", "v1 bf16"]
+    assert read.loc["edsr"].tolist() == ["x8", "v1 bf16"]
+    assert read.loc["rdn"].tolist() == ["plain", "v1"]

@@ -1,0 +1,63 @@
+"""A learning rate is chosen by held-out loss alone, and a reader sees all that was tried."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from workflows.analysis.learning_rates import compare
+from workflows.analysis.records import ReportError
+from workflows.reporting.__main__ import main
+
+RATES = [0.001, 0.004, 0.016]
+CONFIG = {
+    "name": "small",
+    "fractions": [0.01, 0.5, 1.0],
+    "models": [
+        {"name": "edsr", "label": "EDSR", "variant": "edsr_tiny", "learning_rates": RATES},
+        {"name": "ipt", "variant": "ipt_tiny", "learning_rates": RATES, "training": {"learning_rate": 0.016}},
+    ],
+    "training": {"budget": {"steps": 300}, "patch_size": 24, "learning_rate": 0.004},
+}
+# L1 on held-out crops at 1 % and at 100 % of the images
+LOSSES = {"edsr": [(6.0, 5.0), (5.5, 4.6), (5.0, 6.0)], "ipt": [(6.0, 5.5), (5.9, 5.0), (5.8, 4.9)]}
+
+
+@pytest.fixture
+def experiment_dir(tmp_path):
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(CONFIG))
+    for model, losses in LOSSES.items():
+        for rate, both in zip(RATES, losses, strict=True):
+            for percent, loss in zip((1, 100), both, strict=True):
+                folder = tmp_path / "runs" / f"{model}-lr-{rate:g}-{percent}-seed-1000"
+                folder.mkdir(parents=True)
+                log = pd.DataFrame({"step": [1, 300], "l1": 1.0, "validation_l1": [20.0, loss]})
+                log.to_csv(folder / "train.csv", index=False)
+    return tmp_path
+
+
+def test_best_is_the_lowest_mean_over_the_smallest_and_the_largest_fraction(experiment_dir):
+    table = compare(experiment_dir).set_index(["model", "learning_rate"])
+    assert table.loc[("edsr", 0.004), ["validation_l1_1", "validation_l1_100"]].tolist() == [5.5, 4.6]
+    assert table.loc[("edsr", 0.004), "validation_l1"] == pytest.approx(5.05)
+    assert table.index[table["best"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
+    assert table.index[table["edge"]].tolist() == [("ipt", 0.016)]
+    assert table.index[table["used"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
+
+
+def test_unfinished_trial_is_named(experiment_dir):
+    (experiment_dir / "runs" / "ipt-lr-0.004-1-seed-1000" / "train.csv").unlink()
+    with pytest.raises(ReportError, match=r"the trial ipt-lr-0.004-1-seed-1000 is not finished"):
+        compare(experiment_dir)
+
+
+def test_command_writes_both_forms(experiment_dir):
+    outputs = [experiment_dir / "learning_rates.csv", experiment_dir / "learning_rates.md"]
+    assert main(["learning-rates", "--experiment-dir", str(experiment_dir), "--out", *map(str, outputs)]) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(outputs[0]), compare(experiment_dir))
+    text = outputs[1].read_text()
+    assert "Learning rates, tried with 300 steps each" in text
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| EDSR")
+    ]
+    assert cells[1] == ["EDSR", "0.004", "5.500", "4.600", "5.050", "best, used"]
+    assert "best, edge, used" in text

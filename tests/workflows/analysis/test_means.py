@@ -1,0 +1,87 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflows.analysis.contrastive_pairs import find_pairs, gains
+from workflows.analysis.means import common_images, per_seed, summarise
+from workflows.analysis.records import ReportError
+from workflows.analysis.statistics import t_interval
+
+
+def test_seeds_are_averaged_after_images(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0))
+    row = summarise(results, runs).query("model == 'ipt' and fraction == 0.2").iloc[0]
+    here = results[(results["model"] == "ipt") & (results["fraction"] == 0.2)]
+    means = [here.loc[here["seed"] == seed, "psnr_y"].mean() for seed in (0, 1, 2)]
+    assert row["psnr_y"] == pytest.approx(np.mean(means))
+    assert row["psnr_y_high"] == pytest.approx(t_interval(means).high)
+    assert (row["seeds"], row["images"]) == (3, 6)
+
+
+def test_only_images_that_every_run_has_are_averaged(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    lacks = (results["model"] == "rdn") & (results["fraction"] == 1.0) & (results["image"] == "rocket")
+    results = results[~lacks]
+    kept = common_images(results)
+    assert "rocket" not in set(kept["image"])
+    summary = summarise(results, runs)
+    assert set(summary["images"]) == {5}
+    assert set(summary["images_known"]) == {6}
+
+
+def test_missing_cells_stay_in_the_grid_without_numbers(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), lost=["ipt-20-seed-0"])
+    row = summarise(results, runs).query("model == 'ipt' and fraction == 0.2").iloc[0]
+    assert (row["seeds"], row["seeds_planned"]) == (0, 1)
+    assert np.isnan(row["psnr_y"])
+
+
+def test_ensembled_scores_stand_apart(gathered):
+    results, _ = gathered(fractions=(1.0,))
+    better = results.assign(setting="x8", psnr_y=results["psnr_y"] + 1)
+    both = pd.concat([results, better])
+    pd.testing.assert_frame_equal(per_seed(both), per_seed(results))
+    assert set(per_seed(both, setting=None)["setting"]) == {"plain", "x8"}
+
+
+def test_pairs_are_models_that_differ_in_the_contrastive_loss_alone(gathered):
+    _, runs = gathered(fractions=(1.0,))
+    assert find_pairs(runs) == [("ipt", "ipt-contrastive", 0.1)]
+    runs.loc[runs["model"] == "ipt", "twin"] = "another"
+    assert find_pairs(runs) == []
+
+
+def test_gains_are_paired_by_seed_and_image(gathered):
+    results, runs = gathered(seeds=(0, 1), fractions=(0.2, 1.0))
+    data = gains(results, runs)
+    mean = data.query("level == 'mean' and fraction == 0.2").iloc[0]
+    here = results[results["fraction"] == 0.2].pivot_table(index=["seed", "image"], columns="model", values="psnr_y")
+    difference = (here["ipt-contrastive"] - here["ipt"]).groupby("seed").mean()
+    assert mean["gain"] == pytest.approx(difference.mean())
+    assert mean["low"] == pytest.approx(t_interval(difference).low)
+    assert (mean["over"], mean["count"]) == ("seeds", 2)
+
+
+def test_with_one_seed_gains_are_over_images_and_say_so(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    mean = gains(results, runs).query("level == 'mean'").iloc[0]
+    assert (mean["over"], mean["count"]) == ("images", 6)
+    assert mean["low"] < mean["gain"] < mean["high"]
+
+
+def test_model_whose_runs_had_different_numbers_of_negatives_is_refused():
+    runs = pd.DataFrame(
+        {
+            "run": ["ipt-50-seed-0", "con-50-seed-0", "con-100-seed-0"],
+            "model": ["ipt", "con", "con"],
+            "fraction": [0.5, 0.5, 1.0],
+            "variant": "ipt_tiny",
+            "contrastive": [0.0, 0.1, 0.1],
+            "twin": "t",
+            "negatives": [None, 15, 15],
+        }
+    )
+    assert find_pairs(runs) == [("ipt", "con", 0.1)]
+    runs.loc[2, "negatives"] = 63
+    with pytest.raises(ReportError, match=r"con: .* 15 \(con-50-seed-0\) and 63 \(con-100-seed-0\)"):
+        find_pairs(runs)

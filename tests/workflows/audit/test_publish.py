@@ -1,0 +1,67 @@
+"""What is kept of an experiment is small and whole."""
+
+import pytest
+import yaml
+
+from tests.helpers import gather, write_experiment
+from workflows.analysis.records import ReportError
+from workflows.audit.publish import LARGEST, excerpt
+from workflows.reporting.__main__ import main
+
+
+@pytest.fixture
+def experiment_dir(tmp_path):
+    folder = tmp_path / "small"
+    names = write_experiment(folder, fractions=(0.5, 1.0))
+    gather(folder, names)
+    for name in ("runs/ipt-50-seed-0/model.safetensors", "runs/ipt-50-seed-0/images/sr2/a.png", "report.html"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"large")
+    return folder
+
+
+def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_path, capsys):
+    out = tmp_path / "reference" / "small"
+    (out / "old").mkdir(parents=True)
+    assert main(["excerpt", str(experiment_dir), str(out)]) == 0
+    kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {"results.csv", "runs.csv", "runs/ipt-50-seed-0/train.csv", "runs/ipt-50-seed-0/provenance.json"} <= kept
+    assert not [name for name in kept if name.endswith((".safetensors", ".png", ".html"))]
+    assert (out / "results.csv").read_bytes() == (experiment_dir / "results.csv").read_bytes()
+    assert not (out / "old").exists(), "an older excerpt is replaced"
+    assert f"{len(kept)} files" in capsys.readouterr().out
+
+
+def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path):
+    config = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
+    shown = {"dataset": "photos", "task": "sr2"}
+    comparisons = [shown | {"image": "astronaut"}, shown | {"image": "coffee", "whole": False}]
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": {"comparisons": comparisons}}))
+    for stem in (
+        "comparison-sr2-photos-astronaut",
+        "comparison-sr2-photos-coffee",
+        "similarity-sr2-photos-astronaut",
+        "psnr_fraction",
+    ):
+        for suffix in (".png", ".pdf", ".csv"):
+            (experiment_dir / "figures").mkdir(exist_ok=True)
+            (experiment_dir / "figures" / (stem + suffix)).write_bytes(b"drawn")
+    excerpt(experiment_dir, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out" / "figures").glob("*.p*")} == {
+        *("comparison-sr2-photos-coffee.png", "comparison-sr2-photos-coffee.pdf"),
+        *("psnr_fraction.png", "psnr_fraction.pdf"),
+    }
+    assert (tmp_path / "out" / "figures" / "similarity-sr2-photos-astronaut.csv").is_file()
+
+
+def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp_path):
+    (experiment_dir / "figures").mkdir()
+    (experiment_dir / "figures" / "big.png").write_bytes(bytes(LARGEST + 1))
+    with pytest.raises(ReportError, match=r"big\.png has 1,048,577 bytes"):
+        excerpt(experiment_dir, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unfinished_experiment_is_refused(tmp_path):
+    with pytest.raises(ReportError, match=r"no results\.csv"):
+        excerpt(tmp_path, tmp_path / "out")

@@ -1,0 +1,194 @@
+import hashlib
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.helpers import gather, write_experiment
+from workflows.analysis.records import read_results
+from workflows.audit.compare_experiments import changed_settings, compare
+from workflows.audit.verify import ABSENT, CHANGED, OK, verify
+from workflows.config import grid
+from workflows.evaluation import score_provenance
+from workflows.evaluation.sets import plan
+from workflows.reporting.__main__ import main
+from workflows.reporting.tables import write_tables
+
+MODELS = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.1)}
+
+
+@pytest.fixture
+def sound(agreeing, tmp_path):
+    """A copy to change of an experiment whose hashes, configs and tables all agree."""
+    return shutil.copytree(agreeing, tmp_path / "small")
+
+
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verify") / "small"
+    names = write_experiment(folder, fractions=(0.5, 1.0), models=MODELS)
+    config = {
+        "name": "small",
+        "fractions": [0.5, 1.0],
+        "models": [{"name": n, "variant": v[0]} for n, v in MODELS.items()],
+    }
+    config["training"] = {"patch_size": 24}
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
+    planned = grid.read(folder / "experiment.yaml").runs()
+    images = folder / "data" / "images" / "train"
+    images.mkdir(parents=True)
+    rows = []
+    for number in range(3):
+        (images / f"{number}.png").write_bytes(bytes([number]) * 50)
+        rows.append({"path": f"train/{number}.png", "sha256": hashlib.sha256(bytes([number]) * 50).hexdigest()})
+    pd.DataFrame(rows).to_csv(folder / "data" / "manifest.csv", index=False)
+    (folder / "data" / "fraction-50-seed-0.csv").write_text("path\ntrain/0.png\n")
+    for name, run in planned.items():
+        path = folder / "runs" / name / "provenance.json"
+        provenance = json.loads(path.read_text())
+        (folder / "runs" / name / "model.safetensors").write_bytes(name.encode())
+        provenance["weights_sha256"] = hashlib.sha256(name.encode()).hexdigest()
+        subset = folder / "data" / "fraction-50-seed-0.csv"
+        provenance["data"] = {subset.name: hashlib.sha256(subset.read_bytes()).hexdigest()}
+        provenance["digest"] = run.digest
+        path.write_text(json.dumps(provenance))
+    photos = score_provenance.sha256_of(plan(["photos"], ["sr2"], None)[0].samples)
+    for name in names:
+        metrics = folder / "runs" / name / "metrics.csv"
+        weights = hashlib.sha256(name.encode()).hexdigest() if name in planned else None
+        recorded = {"metrics_sha256": hashlib.sha256(metrics.read_bytes()).hexdigest(), "weights_sha256": weights}
+        score_provenance.beside(metrics).write_text(json.dumps({**recorded, "sets": {"photos sr2": photos}}))
+    write_tables(*gather(folder, names), folder / "tables")
+    return folder
+
+
+def changed(folder) -> dict[str, str]:
+    return {finding.what: finding.why for finding in verify(folder) if finding.state == CHANGED}
+
+
+def test_an_untouched_experiment_is_sound(sound, capsys):
+    assert {finding.state for finding in verify(sound)} == {OK}
+    assert main(["verify", str(sound)]) == 0
+    assert "0 changed, 0 absent" in capsys.readouterr().out
+
+
+def test_changed_weights_are_named(sound, capsys):
+    (sound / "runs" / "ipt-50-seed-0" / "model.safetensors").write_bytes(b"other")
+    assert list(changed(sound)) == ["runs/ipt-50-seed-0: runs/ipt-50-seed-0/model.safetensors"]
+    assert main(["verify", str(sound)]) == 1
+    assert "changed: runs/ipt-50-seed-0" in capsys.readouterr().out
+
+
+def test_scores_of_other_weights_and_other_images_are_named(sound):
+    path = sound / "runs" / "ipt-50-seed-0" / "metrics.json"
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps({**recorded, "weights_sha256": "1" * 64, "sets": {"photos sr2": "2" * 64}}))
+    assert list(changed(sound)) == [
+        "runs/ipt-50-seed-0: metrics.csv, weights that were scored",
+        "runs/ipt-50-seed-0: metrics.csv, images of photos sr2",
+    ]
+
+
+def test_a_changed_image_and_subset_are_named(sound):
+    (sound / "data" / "images" / "train" / "1.png").write_bytes(b"")
+    (sound / "data" / "fraction-50-seed-0.csv").write_text("path\n")
+    found = changed(sound)
+    assert found["3 training images"] == "1 of 3 files are missing or changed, the first is train/1.png"
+    assert sum("fraction-50-seed-0.csv" in what for what in found) == 4
+
+
+def test_a_changed_config_is_named(sound):
+    config = yaml.safe_load((sound / "experiment.yaml").read_text())
+    config["models"][0]["training"] = {"learning_rate": 0.5}
+    (sound / "experiment.yaml").write_text(yaml.safe_dump(config))
+    assert changed(sound) == {
+        f"runs/ipt-{percent}-seed-0: config": "experiment.yaml asks for another training" for percent in (50, 100)
+    }
+
+
+def test_a_changed_score_shows_in_results_and_a_changed_result_in_tables(sound):
+    path = sound / "runs" / "edsr-100-seed-0" / "metrics.csv"
+    metrics = pd.read_csv(path)
+    metrics.loc[0, "psnr_y"] += 0.01
+    metrics.to_csv(path, index=False)
+    found = changed(sound)
+    assert found.pop("runs/edsr-100-seed-0: metrics.csv").startswith("SHA-256 is")
+    assert found == {"results.csv": "1 rows differ from what the runs wrote, the first is line 20"}
+    gather(sound, ["ipt-50-seed-0", "ipt-100-seed-0", "edsr-50-seed-0", "edsr-100-seed-0", "bicubic"])
+    assert "tables/summary.csv" in changed(sound)
+    assert "results.csv" not in changed(sound)
+
+
+def test_what_was_not_kept_is_absent_and_no_change(sound):
+    for path in sound.glob("runs/*/model.safetensors"):
+        path.unlink()
+    (sound / "tables" / "costs.csv").unlink()
+    states = [finding.state for finding in verify(sound)]
+    assert states.count(ABSENT) == 5
+    assert CHANGED not in states
+
+
+def test_a_folder_that_is_no_experiment_is_refused(tmp_path, capsys):
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "has no runs.csv" in capsys.readouterr().err
+
+
+def test_two_experiments_are_paired_by_seed_and_image(experiment, tmp_path, capsys):
+    folders = []
+    for name, gain in (("a", 0.8), ("b", 0.9)):
+        models = {"ipt": ("ipt_tiny", 0.0, gain, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.1)}
+        folder, names = experiment(name=name, seeds=(0, 1, 2), fractions=(0.5, 1.0), models=models)
+        gather(folder, [n for n in names if (name, n) != ("b", "edsr-50-seed-2")])
+        folders.append(folder)
+    found = compare(*folders).set_index(["model", "fraction"])
+    a, b = (
+        read_results(folder / "results.csv").set_index(["model", "fraction", "seed", "image"])["psnr_y"]
+        for folder in folders
+    )
+    row = found.loc[("ipt", 1.0)]
+    assert row["difference"] == pytest.approx((b - a)["ipt"][1.0].mean())
+    assert row["low"] < row["difference"] < row["high"]
+    assert row["seeds"] == 3
+    same = found.loc[("edsr", 0.5)]
+    assert (same["difference"], same["largest"], same["seeds"], same["only_first"]) == (0, 0, 2, 6)
+    assert main(["compare-experiments", *map(str, folders), "--out", str(tmp_path / "out.csv")]) == 0
+    assert "### b minus a" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 5
+
+
+def test_other_protocols_and_settings_are_said(experiment):
+    folders = []
+    for name in ("a", "b"):
+        folder, names = experiment(name=name, fractions=(1.0,), models=MODELS)
+        for run in names:
+            for path in (folder / "runs" / run).glob("*"):
+                if name == "b" and path.suffix in {".csv", ".json"}:
+                    path.write_text(path.read_text().replace(",v1,", ",v1 gray=matlab,").replace("0.0005", "0.001"))
+        gather(folder, names)
+        folders.append(folder)
+    assert set(compare(*folders)["protocols"]) == {"v1 and v1 gray=matlab"}
+    assert "ipt: training.learning_rate is 0.0005 in the first and 0.001 in the second" in list(
+        changed_settings(*folders)
+    )
+
+
+def test_reproduced_scores_are_told_from_changed_ones(experiment, capsys):
+    folders = []
+    for name in ("a", "b"):
+        folder, names = experiment(name=name, fractions=(1.0,), models=MODELS)
+        gather(folder, names)
+        folders.append(folder)
+    call = ["compare-experiments", *map(str, folders), "--within", "0.01"]
+    assert main(call) == 0
+    assert "all 18 scores are equal to the last digit" in capsys.readouterr().out
+    table = pd.read_csv(folders[1] / "results.csv")
+    for change, status, said in ((0.004, 0, "at most 0.01 dB"), (0.02, 1, "more than 0.01 dB")):
+        changed = table.assign(psnr_y=table["psnr_y"].where(table.index != 3, table["psnr_y"] + change))
+        changed.to_csv(folders[1] / "results.csv", index=False)
+        assert main(call) == status
+        assert f"the largest difference on an image is {change:g} dB, {said}" in capsys.readouterr().out
+    table.iloc[1:].to_csv(folders[1] / "results.csv", index=False)
+    assert main(call) == 1
+    assert "1 scores have no partner" in capsys.readouterr().out

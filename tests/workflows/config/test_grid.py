@@ -1,0 +1,335 @@
+"""A config expands into the grid that it says, and a mistake is told completely before anything runs."""
+
+import copy
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflows.config import grid, reference
+from workflows.config.grid import ConfigError, parse
+
+ROOT = Path(__file__).parents[3]
+CONFIGS = sorted(ROOT.glob("config/**/*.yaml"))
+
+SMALL = {
+    "name": "small",
+    "seeds": [0, 1],
+    "fractions": [0.2, 1.0],
+    "models": [
+        {"name": "edsr", "variant": "edsr_tiny", "training": {"learning_rate": 0.002}},
+        {"name": "ipt", "variant": "ipt_tiny"},
+        {"name": "ipt-contrastive", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}},
+    ],
+    "training": {"budget": {"steps": 10}, "patch_size": 24},
+}
+
+
+def changed(**changes) -> dict:
+    config = copy.deepcopy(SMALL)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        section = config
+        for key in parents:
+            section = section[int(key)] if key.isdigit() else section.setdefault(key, {})
+        section[last] = value
+    return config
+
+
+def test_grid_is_models_times_fractions_times_seeds():
+    runs = parse(SMALL).runs()
+    assert len(runs) == 3 * 2 * 2
+    assert list(runs)[:4] == ["edsr-20-seed-0", "edsr-20-seed-1", "edsr-100-seed-0", "edsr-100-seed-1"]
+    run = runs["edsr-20-seed-1"]
+    assert (run.model, run.fraction, run.seed, run.training.learning_rate) == ("edsr", 0.2, 1, 0.002)
+    assert runs["ipt-20-seed-1"].training.learning_rate == 5e-5
+
+
+def test_some_fractions_may_have_more_seeds():
+    config = parse(changed(seeds=[0], fractions=[0.01, 0.1, 1.0], more_seeds={0.01: [1, 2], 1.0: [1]}))
+    names = [run.name.removeprefix("edsr-") for run in config.runs().values() if run.model == "edsr"]
+    assert names == ["1-seed-0", "1-seed-1", "1-seed-2", "10-seed-0", "100-seed-0", "100-seed-1"]
+    assert config.seeds_at(0.1) == [0]
+
+
+def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_a_seed_of_their_own():
+    config = parse(changed(fractions=[0.2, 0.5, 1.0], models__0__learning_rates=[0.001, 0.01]))
+    trials = config.trials()
+    assert list(trials) == [
+        "edsr-lr-0.001-20-seed-1000",
+        "edsr-lr-0.001-100-seed-1000",
+        "edsr-lr-0.01-20-seed-1000",
+        "edsr-lr-0.01-100-seed-1000",
+    ]
+    assert trials["edsr-lr-0.01-20-seed-1000"].training.learning_rate == 0.01
+    assert not trials.keys() & config.runs().keys()
+    assert config.trainings() == {**config.runs(), **trials}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"models__0__learning_rates": [0.001, 0.01], "models__1__learning_rates": [0.001]},
+            "learning_rates differ in number (edsr 2, ipt 1); every network gets as many trials",
+        ),
+        (
+            {"models__0__learning_rates": [0.001], "trial_seed": 1},
+            "trial_seed: 1 is one of the seeds that are compared; trials need another",
+        ),
+        ({"fractoins": [0.2]}, ["fractoins", "did you mean 'fractions'", "allowed: name, seeds"]),
+        ({"training__bach_size": 3}, ["training.bach_size", "did you mean 'batch_size'"]),
+        ({"models__0__trainng": {}}, ["models[0].trainng", "did you mean 'training'"]),
+        ({"models__0__training": {"stpes": 3}}, ["'edsr'", "training.stpes", "allowed: budget"]),
+        ({"models__0__training": {"batch_size": "many"}}, ["'edsr'", "training.batch_size", "'many'", "integer"]),
+        ({"seeds": "three"}, ["seeds", "'three'", "list"]),
+        ({"fractions": [0.2, 20]}, ["fractions[1]", "20", "less than or equal to 1"]),
+        ({"fractions": [-0.1]}, ["fractions[0]", "greater than or equal to 0"]),
+        ({"more_seeds": {0.3: [2]}}, ["more_seeds", "0.3 is none of the fractions", "0.2, 1"]),
+        ({"more_seeds": {1.0: [1, 2]}}, ["more_seeds", "seed 1 at 1 stands in `seeds` already"]),
+        ({"more_seeds": {1.0: []}}, ["more_seeds", "at least 1"]),
+        ({"more_seeds": {"all": [2]}}, ["more_seeds.all", "number"]),
+        ({"fractions": [0.2, 0.2]}, ["fractions", "0.2 stands there more than once"]),
+        (
+            {"models__1__variant": "ipt_tyni"},
+            ["models[1].variant", "'ipt_tyni'", "did you mean 'ipt_tiny'", "edsr_tiny"],
+        ),
+        ({"models__0__variant": "bicubic"}, ["models[0].variant", "'bicubic'", "allowed"]),
+        ({"models__2__name": "ipt"}, ["two models are named 'ipt'"]),
+        ({"models__2__contrastive": {"weight": 0}}, ["'ipt' and 'ipt-contrastive' are the same training"]),
+        ({"models__2__name": "bicubic"}, ["two models are named 'bicubic'"]),
+        ({"models__2__name": "a/b"}, ["models[2].name", "a/b"]),
+        ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
+        ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "did you mean", "dn<sigma>"]),
+        ({"tasks": ["sr2", "dn30"]}, ["'edsr'", "one task", "sr2, dn30"]),
+        ({"models__0__tasks": ["sr2", "sr3"]}, ["'edsr'", "one task", "sr2, sr3", "of its own"]),
+        (
+            {"models__0__tasks": ["sr3"], "evaluation__tasks": ["sr2"]},
+            ["'edsr' trains on sr3", "none of the scored", "sr2"],
+        ),
+        ({"evaluation__sets": ["photo"]}, ["evaluation.sets[0]", "'photo'", "did you mean 'photos'"]),
+        ({"evaluation__tasks": ["dn0"]}, ["evaluation.tasks[0]", "'dn0'"]),
+        ({"data__source": "image_folder"}, ["data", "`root` goes with `source: image_folder`"]),
+        (
+            {"data": {"source": "image_folder", "root": "no/such/folder"}},
+            ["data.root", "no/such/folder", "not a folder"],
+        ),
+        ({"training__budget": {"steps": 3, "epochs": 1}}, ["training.budget", "exactly one of"]),
+        ({"training__devices": 3}, ["'edsr'", "batch_size", "cannot be shared by 3 processes", "devices 3"]),
+        (
+            {"models__0__training": {"gradient_checkpointing": True}},
+            ["'edsr'", "training.gradient_checkpointing", "'edsr_tiny' cannot recompute", "ipt_base", "rdn_tiny"],
+        ),
+        ({"models__2__contrastive": {"group_size": 3}}, ["'ipt-contrastive'", "contrastive.group_size 3", "divide"]),
+        ({"training__ema": 1.0}, ["training.ema", "less than 1"]),
+        ({"training__patch_size": 48}, ["'ipt'", "24", "training.patch_size", "48"]),
+        ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "dept", "did you mean 'depth'"]),
+        ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "num_blok", "did you mean 'num_block'"]),
+        ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
+        ({"evaluation__tasks": ["sr2", "dn30"]}, ["evaluation.tasks", "trained on sr2", "no head for dn30"]),
+        ({"evaluation__download": True}, ["evaluation", "`download` needs `data_root`"]),
+        ({"fractions": [0, 1.0]}, ["fractions", "0 is a training on the images of `finetune` alone"]),
+        (
+            {"models": [{"name": "ignn", "variant": "ignn", "kwargs": {"vgg_weights": "no/vgg.pth"}}]},
+            ["kwargs.vgg_weights of 'ignn'", "no/vgg.pth", "not a file"],
+        ),
+        ({"finetune": {"data": {}, "task": "sr3"}}, ["finetune.task", "'sr3'", "allowed: sr2"]),
+        ({"finetune": {"task": "sr2"}}, ["finetune.data", "is missing"]),
+        ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "did you mean 'count'"]),
+        ({"finetune": {"data": {}, "training": {"stpes": 3}}}, ["'edsr'", "finetune.training.stpes"]),
+        ({"finetune": {"data": {}, "training": {"patch_size": 48}}}, ["'ipt'", "24", "finetune.training.patch_size"]),
+        (
+            {"finetune": {"data": {"source": "image_folder", "root": "no/such/folder"}}},
+            ["finetune.data.root", "no/such/folder", "not a folder"],
+        ),
+        ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["'ipt-ft'", "once it is fine-tuned"]),
+        (
+            {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
+            ["finetune.task", "more than one", "sr2, dn30"],
+        ),
+        (
+            {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
+            ["report.comparisons", "baby"],
+        ),
+    ],
+)
+def test_mistake_is_told_with_key_value_and_what_is_allowed(changes, said):
+    with pytest.raises(ConfigError) as error:
+        parse(changed(**changes))
+    for part in said:
+        assert part in str(error.value)
+
+
+def test_unseen_noise_levels_are_scored_by_the_nearest_head():
+    config = parse(changed(tasks=["dn30"], evaluation__tasks=["dn10", "dn30", "dn70"], evaluation__references=[]))
+    assert config.scored_tasks == ["dn10", "dn30", "dn70"]
+
+
+def test_a_missing_set_is_no_mistake_where_it_may_be_fetched(tmp_path):
+    wanted = {"evaluation__sets": ["Set5"], "evaluation__data_root": str(tmp_path / "sets")}
+    with pytest.raises(
+        ConfigError,
+        match=r"no images below .*download --sets Set5 --data-root (?s:.*)`evaluation.download: true` fetches Set5",
+    ):
+        parse(changed(**wanted))
+    parse(changed(**wanted, evaluation__download=True))
+
+
+def test_a_file_as_training_folder_is_told_with_what_would_be_right(tmp_path):
+    (tmp_path / "train.tar").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"train\.tar' is not a folder .*; name the folder that holds it"):
+        parse(changed(data={"source": "image_folder", "root": str(tmp_path / "train.tar")}))
+
+
+def test_finetuning_adds_a_run_to_each_with_the_second_stages_data_task_and_recipe():
+    second = {"data": {"count": 5}, "training": {"learning_rate": 2e-5, "budget": {"epochs": 3}}}
+    before, experiment = parse(SMALL), parse(changed(finetune=second))
+    runs = experiment.runs()
+    assert list(runs)[: 3 * 2 * 2] == list(before.runs())
+    assert len(runs) == 2 * 3 * 2 * 2
+    assert all(runs[name].digest == run.digest for name, run in before.runs().items())
+    run = runs["edsr-ft-20-seed-1"]
+    assert (run.model, run.fraction, run.seed, run.tasks) == ("edsr-ft", 0.2, 1, ("sr2",))
+    assert run.pretrained == runs["edsr-20-seed-1"]
+    assert run.finetuned
+    assert not run.pretrained.finetuned
+    assert run.subset == "data/finetune/fraction-100-seed-1.csv"
+    assert run.pretrained.subset == "data/fraction-20-seed-1.csv"
+    assert (run.data.count, run.training.learning_rate, run.training.budget.epochs) == (5, 2e-5, 3)
+    assert run.training.patch_size == 24
+    # The contrastive loss is the first stage's alone.
+    assert runs["ipt-contrastive-ft-20-seed-0"].contrastive is None
+    assert runs["ipt-contrastive-ft-20-seed-0"].pretrained.contrastive.weight == 0.1
+
+
+def test_finetuned_run_is_another_when_the_first_stage_or_the_second_is():
+    def digest(**changes):
+        config = {"finetune": {"data": {"count": 5}, "training": {"learning_rate": 2e-5}}, **changes}
+        return parse(changed(**config)).runs()["ipt-ft-20-seed-0"].digest
+
+    plain = digest()
+    assert digest(training__log_every=7) == plain
+    assert digest(finetune__data__count=6) != plain
+    assert digest(training__learning_rate=1.0) != plain
+    assert digest(data__count=77) != plain
+
+
+def test_at_fraction_0_the_second_stage_stands_alone():
+    runs = parse(changed(fractions=[0, 1.0], seeds=[0], finetune={"data": {"count": 5}})).runs()
+    assert sorted(name for name in runs if "-0-seed" in name) == ["edsr-ft-0-seed-0", "ipt-ft-0-seed-0"]
+    run = runs["ipt-ft-0-seed-0"]
+    assert run.finetuned
+    assert run.pretrained is None
+    assert (run.data.count, run.fraction, run.percent) == (5, 0, "0")
+
+
+def test_images_have_to_be_large_enough_for_the_tasks_and_patches_of_their_stage():
+    config = {"tasks": ["sr2", "sr4"], "models": [{"name": "ipt", "variant": "ipt_tiny"}]}
+    experiment = parse(changed(**config, finetune={"data": {}, "task": "sr2"}))
+    assert (experiment.min_side(), experiment.min_side("data/finetune")) == (4 * 24, 2 * 24)
+
+
+def test_all_mistakes_come_in_one_message():
+    with pytest.raises(ConfigError) as error:
+        parse(changed(fractions=[2], seeds=[-1], nmae="x"))
+    assert all(key in str(error.value) for key in ("fractions[0]", "seeds[0]", "nmae"))
+
+
+def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
+    def digest(run="ipt-20-seed-0", **changes):
+        return parse(changed(**changes)).runs()[run].digest
+
+    plain = digest()
+    assert digest() == plain
+    for changes in (
+        {"training__threads": 2},
+        {"training__learning_rate": 1.0},
+        {"data__count": 77},
+        {"tasks": ["sr3"]},
+        {"training__ema": 0.9},
+        {"training__compile": True},
+        {"training__matmul_precision": "high"},
+    ):
+        assert digest(**changes) != plain, changes
+    for name in ("ipt-20-seed-1", "ipt-100-seed-0", "ipt-contrastive-20-seed-0"):
+        assert digest(name) != plain, name
+    for changes in ({"training__log_every": 7}, {"name": "other"}, {"evaluation__threads": 2}, {"data__cache_mb": 1}):
+        assert digest(**changes) == plain, changes
+    for key, value in (("devices", 2), ("num_nodes", 4), ("micro_batch_size", 2), ("checkpoint_steps", 9)):
+        assert digest(**{f"training__{key}": value}) == plain, key
+    contrastive = digest("ipt-contrastive-20-seed-0")
+    assert digest("ipt-contrastive-20-seed-0", models__2__contrastive={"weight": 0.1, "group_size": 4}) != contrastive
+    assert digest(fractions=[0.1, 0.2, 1.0]) == plain
+    lone = changed(models=[{**SMALL["models"][1], "contrastive": {"weight": 0}}])
+    assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
+
+
+def test_a_model_may_train_on_tasks_of_its_own():
+    models = [SMALL["models"][0], {**SMALL["models"][1], "tasks": ["sr2", "sr3", "dn30"]}]
+    config = parse(changed(models=models))
+    assert [config.runs()[f"{name}-20-seed-0"].tasks for name in ("edsr", "ipt")] == [("sr2",), ("sr2", "sr3", "dn30")]
+    assert config.scored_tasks == ["sr2", "sr3", "dn30"]
+    assert config.min_side() == 3 * 24
+    assert parse(
+        changed(models=models, evaluation={"tasks": ["dn10"], "references": ["identity"]}, tasks=["dn50"])
+    ).scored_tasks == ["dn10"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [({"steps": 70}, 70), ({"patches": 160}, 10), ({"epochs": 3}, 3 * 100 * 2 // 16 + 1)]
+)
+def test_budget_in_steps_patches_or_epochs_becomes_steps(budget, steps):
+    resolved = parse(changed(training__budget=budget)).runs()["ipt-20-seed-0"].training.budget
+    assert resolved.resolve_steps(images=100, batch_size=16, crops_per_image=2) == steps
+
+
+def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
+    original = parse({**SMALL, "more_seeds": {1.0: [2]}})
+    grid.write(original, tmp_path / "x" / "experiment.yaml")
+    assert grid.read(tmp_path / "x" / "experiment.yaml") == original
+    before = (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns
+    grid.write(original, tmp_path / "x" / "experiment.yaml")
+    assert (tmp_path / "x" / "experiment.yaml").stat().st_mtime_ns == before
+
+
+def test_known_arguments_are_those_of_the_networks():
+    import baselines.factory
+    import baselines.variants
+    import ipt_models.variants
+    from ipt_models.network import IPT
+
+    def arguments(network):
+        return tuple(inspect.signature(network).parameters)[1:]
+
+    assert arguments(IPT) == ipt_models.variants.ARGUMENTS
+    for name, (module, class_name) in baselines.factory.NETWORKS.items():
+        network = getattr(importlib.import_module(module), class_name)
+        assert baselines.variants.ARGUMENTS[name] == arguments(network), name
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_of_the_repository_are_valid(path):
+    config = yaml.safe_load(path.read_text())
+    budget = f"-{config['budget']}" if "budget" in config else ""
+    assert parse(config, check_files=False).folder == Path("results") / f"{path.stem}{budget}"
+
+
+def test_readme_explains_every_key_as_the_schema_does():
+    text = reference.README.read_text()
+    assert reference.rewritten(text) == text, "run `make docs`"
+
+
+def test_checking_a_config_imports_no_torch():
+    code = "import sys, workflows.config.grid; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_an_image_that_its_set_does_not_have_is_refused_with_the_nearest_name():
+    with pytest.raises(
+        ConfigError, match=r"report\.comparisons: photos has no image 'chelsy', did you mean 'chelsea'\?; it has"
+    ):
+        parse(changed(report={"comparisons": [{"dataset": "photos", "image": "chelsy", "task": "sr2"}]}))

@@ -1,0 +1,92 @@
+"""One file holds an experiment in several sizes, and says which one is made."""
+
+import copy
+import re
+
+import pytest
+
+from workflows.config import grid
+from workflows.config.grid import ConfigError, parse
+
+CONFIG = {
+    "name": "small",
+    "budget": "cpu",
+    "fractions": [0.5, 1.0],
+    "models": [
+        {"name": "edsr", "variant": "edsr_tiny", "kwargs": {"num_feat": 16, "num_block": 4}},
+        {"name": "ipt", "variant": "ipt_tiny", "training": {"budget": {"steps": 7}}},
+        {"name": "ignn", "variant": "ignn_tiny"},
+    ],
+    "training": {"budget": {"steps": 10}, "patch_size": 24, "learning_rate": 1e-3},
+    "budgets": {
+        "cpu": {"models": {"ignn": None}},
+        "gpu": {
+            "fractions": [0.1, 1.0],
+            "training": {"budget": {"patches": 4800}, "batch_size": 48},
+            "models": {
+                "edsr": {"variant": "edsr_baseline", "kwargs": {"num_feat": 64}},
+                "ipt": {"training": {"budget": {"steps": 70}, "learning_rate": 1e-4}},
+            },
+        },
+    },
+}
+
+
+def changed(**changes) -> dict:
+    return {**copy.deepcopy(CONFIG), **changes}
+
+
+def test_budget_says_which_size_is_made_and_where_it_lands():
+    cpu, gpu = parse(CONFIG), parse(changed(budget="gpu"))
+    assert (cpu.name, gpu.name) == ("small-cpu", "small-gpu")
+    assert (cpu.fractions, gpu.fractions) == ([0.5, 1.0], [0.1, 1.0])
+    assert [m.name for m in cpu.models] == ["edsr", "ipt"]
+    assert [m.name for m in gpu.models] == ["edsr", "ipt", "ignn"]
+
+
+def test_sections_merge_key_by_key_and_the_training_budget_as_a_whole():
+    gpu = parse(changed(budget="gpu"))
+    assert (gpu.training.learning_rate, gpu.training.batch_size, gpu.training.patch_size) == (1e-3, 48, 24)
+    assert (gpu.training.budget.steps, gpu.training.budget.patches) == (None, 4800)
+    edsr, ipt = gpu.models[:2]
+    assert (edsr.variant, edsr.kwargs) == ("edsr_baseline", {"num_feat": 64, "num_block": 4})
+    assert ipt.training == {"budget": {"steps": 70}, "learning_rate": 1e-4}
+    assert CONFIG["models"][1]["training"] == {"budget": {"steps": 7}}, "the given config is left alone"
+
+
+def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
+    gpu = parse(changed(budget="gpu"))
+    grid.write(gpu, tmp_path / "experiment.yaml")
+    assert grid.read(tmp_path / "experiment.yaml") == gpu
+    assert "budgets" not in (tmp_path / "experiment.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"budget": "gpo"}, "budget: 'gpo': unknown budget, did you mean 'gpu'?; allowed: cpu, gpu"),
+        ({"budget": None}, "budget: is missing; allowed: cpu, gpu"),
+        ({"budgets": {}}, "budget: 'cpu': this experiment has one size"),
+        ({"budgets": ["cpu"]}, "budgets: ['cpu']: is no section"),
+        ({"budgets": {"cpu": 3}}, "budgets.cpu: 3: is no section"),
+        ({"budgets": {"cpu": {"name": "x"}}}, "budgets.cpu.name: cannot be changed; .* `<name>-cpu`"),
+        (
+            {"budgets": {"cpu": {"models": {"edrs": {}}}}},
+            "budgets.cpu.models.edrs: no model has this name, did you mean 'edsr'",
+        ),
+        ({"budgets": {"cpu": {"models": []}}}, "budgets.cpu.models: takes what differs by the model's name"),
+        ({"budgets": {"cpu": {}, "gpu": {"seeds": "x"}}}, "with budget gpu: seeds: 'x'"),
+        ({"budgets": {"cpu": {}, "a/b": {}}}, "with budget a/b: name: 'small-a/b'"),
+        ({"budgts": {}}, "budgts: unknown key, did you mean 'budgets'"),
+    ],
+)
+def test_mistake_is_told_also_in_a_size_that_is_not_made(changes, said):
+    with pytest.raises(ConfigError) as error:
+        parse(changed(**changes))
+    assert re.search(said.replace("[", r"\[").replace("?", r"\?"), str(error.value)), error.value
+
+
+def test_a_size_that_changes_nothing_may_be_empty():
+    config = changed(budgets={"cpu": None})
+    common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
+    assert parse(config).model_dump() == {**parse(common).model_dump(), "name": "small-cpu"}

@@ -1,0 +1,77 @@
+"""What single settings did to the score of models that differ in one of them alone."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from workflows.analysis.factors import Group, groups
+from workflows.analysis.means import common_images
+from workflows.analysis.records import PLAIN, SCORED_ON, models
+from workflows.analysis.statistics import t_interval
+
+
+def find_groups(runs: pd.DataFrame) -> list[Group]:
+    """`groups` of the models that have a run.
+
+    Args:
+        runs: with the column `settings` (see `collect_runs`).
+    """
+    return groups(_settings(runs))
+
+
+def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    if "settings" not in runs:
+        return {}
+    known = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
+    largest = known.drop_duplicates("model", keep="last").set_index("model")["settings"]
+    return {model: json.loads(largest[model]) for model in models(runs) if model in largest}
+
+
+def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have.
+
+    Columns: task, dataset, setting, value, model, baseline, fraction, effect, low, high, over (`seeds`, paired by seed, or,
+    with one seed, `images`, paired by image), count. The baseline's own rows have effect 0 and no interval.
+    """
+    plain = common_images(results[results["setting"] == PLAIN])
+    plain = plain[plain["fraction"].notna()]
+    rows = []
+    for group in find_groups(runs):
+        baseline = next(iter(group.members))
+        for (task, dataset), here in plain.groupby(SCORED_ON, sort=False):
+            table = here.pivot_table(index=["fraction", "seed", "image"], columns="model", values="psnr_y")
+            if baseline not in table:
+                continue
+            for model, value in group.members.items():
+                row = {"task": task, "dataset": dataset, "setting": group.setting, "value": _told(value)}
+                row |= {"model": model, "baseline": baseline}
+                both = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
+                if model == baseline:
+                    rows.append(row | {"effect": 0.0})
+                elif len(both):
+                    fraction = both.index.get_level_values("fraction").max()
+                    difference = (both[model] - both[baseline]).loc[fraction]
+                    seeds = difference.groupby("seed").mean()
+                    over = "seeds" if len(seeds) > 1 else "images"
+                    found = t_interval(seeds if over == "seeds" else difference)
+                    row |= {"fraction": fraction, "effect": found.mean, "low": found.low, "high": found.high}
+                    rows.append(row | {"over": over, "count": found.count})
+    columns = [
+        *SCORED_ON,
+        "setting",
+        "value",
+        "model",
+        "baseline",
+        "fraction",
+        "effect",
+        "low",
+        "high",
+        "over",
+        "count",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _told(value: Any) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list) else str(value)

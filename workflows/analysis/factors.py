@@ -1,0 +1,112 @@
+"""What decides a run's weights, and which models differ in one such setting alone. Imports no pandas."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from workflows.config.schema import DIVIDING, FEEDING, WATCHING
+
+# These say which run it is; the rest of its config says how it trains.
+IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
+
+CONTRASTIVE = "contrastive."
+WEIGHT = CONTRASTIVE + "weight"
+PRETRAINED = "pretrained"
+DEFAULT = "default"
+
+
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`.
+
+    Of a fine-tuned run these are its own settings, and, as `pretrained.…`, those of the first stage that are others. The
+    contrastive loss, which only the first stage has, keeps its name.
+    """
+    kept = {key: value for key, value in config.items() if key not in (*IDENTITY, PRETRAINED)}
+    for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", FEEDING)):
+        kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
+    if kept.get("contrastive"):  # by default it follows the batch: then two settings differ, and not one alone
+        group_size = kept["contrastive"].get("group_size") or kept["training"].get("batch_size")
+        kept["contrastive"] = {**kept["contrastive"], "group_size": group_size}
+    own = dict(_flatten(kept, ""))
+    before = settings(config[PRETRAINED]) if config.get(PRETRAINED) else {}
+    for key, value in before.items():
+        if key.startswith(CONTRASTIVE):
+            own[key] = value
+        elif own.get(key) != value:
+            own[f"{PRETRAINED}.{key}"] = value
+    return own
+
+
+def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield prefix + key, value
+
+
+def twin(config: dict[str, Any]) -> str:
+    """Equal for runs that differ in nothing but fraction, seed and the contrastive loss."""
+    rest = {key: value for key, value in settings(config).items() if not key.startswith(CONTRASTIVE)}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Group(NamedTuple):
+    """Models that differ in `setting` alone: each one's value, the baseline first."""
+
+    setting: str
+    members: dict[str, Any]
+
+
+def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
+    """Groups of two models or more that differ in one setting alone.
+
+    A model without the contrastive loss has λ = 0 and belongs to every group over λ that shares the rest with it. The
+    baseline is λ = 0, else the model that leaves the setting at its default, else the experiment's first. Networks of
+    different kinds are no ablation of one another.
+
+    Args:
+        known: each model's settings (see `settings`), in the experiment's order.
+    """
+    names = [key for key in dict.fromkeys(key for one in known.values() for key in one) if key != "variant"]
+    found = []
+    for setting in ["variant", *names]:
+        members: dict[str, dict[str, Any]] = {}
+        for model, mine in known.items():
+            for rest in _rests(mine, setting, known):
+                members.setdefault(rest, {})[model] = _value(mine, setting)
+        for values in members.values():
+            if len({json.dumps(value) for value in values.values()}) > 1:
+                found.append(Group(setting, _baseline_first(setting, values)))
+    return [group for group in found if not any(_within(group, other) for other in found)]
+
+
+def _value(settings: dict[str, Any], setting: str) -> Any:
+    return settings.get(setting, 0 if setting == WEIGHT else DEFAULT)
+
+
+def _rests(settings: dict[str, Any], setting: str, known: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Everything but the setting, as a key; for a model without the contrastive loss one for each kind of it, asked for λ."""
+    rest = {key: value for key, value in settings.items() if key != setting}
+    if setting == "variant":
+        rest["family"] = settings["variant"].split("_")[0]
+    yield json.dumps(rest, sort_keys=True)
+    if setting == WEIGHT and WEIGHT not in settings:
+        kinds = [
+            {k: v for k, v in other.items() if k.startswith(CONTRASTIVE) and k != WEIGHT} for other in known.values()
+        ]
+        for kind in kinds:
+            if kind:
+                yield json.dumps({**rest, **kind}, sort_keys=True)
+
+
+def _baseline_first(setting: str, values: dict[str, Any]) -> dict[str, Any]:
+    if all(isinstance(value, int | float) for value in values.values()):
+        return dict(sorted(values.items(), key=lambda item: item[1]))
+    return dict(sorted(values.items(), key=lambda item: item[1] != DEFAULT))
+
+
+def _within(group: Group, other: Group) -> bool:
+    """Whether a larger group over the same setting says it all."""
+    return group.setting == other.setting and group.members.keys() < other.members.keys()

@@ -1,0 +1,78 @@
+"""`python -m workflows.config.reference`: write the table of all keys in config/README.md from the schema."""
+
+import types
+import typing
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from workflows.config.grid import Experiment
+from workflows.config.schema import Section, Sizes, sections
+from workflows.files import write_text
+
+README = Path(__file__).parents[2] / "config" / "README.md"
+BEGIN, END = "<!-- keys: written by `make docs` -->", "<!-- end of keys -->"
+
+
+def reference(schema: type[Section] = Experiment, prefix: str = "", told: set[type[Section]] | None = None) -> str:
+    """A Markdown table of the section's own keys, followed by those of the sections inside it, each section once."""
+    told = set() if told is None else told
+    rows, inner = ["| key | type | default | meaning |", "|---|---|---|---|"], []
+    for key, field in schema.model_fields.items():
+        nested = next(iter(sections(field.annotation)), None)
+        default = field.default
+        if field.is_required():
+            shown = "required"
+        elif default is PydanticUndefined or isinstance(default, Section):
+            shown = "" if default is PydanticUndefined else "see below"
+        else:
+            shown = "empty" if default is None else f"`{_yaml(default)}`"
+        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {shown} | {field.description} |")
+        if nested is not None and nested not in told:
+            told.add(nested)
+            marker = "[]" if typing.get_origin(field.annotation) is list else ""
+            inner.append((f"{prefix}{key}{marker}.", nested))
+    text = "\n".join(rows) + "\n"
+    for name, section in inner:
+        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + reference(section, name, told)
+    return text
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_yaml(v) for v in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _type(annotation: object) -> str:
+    """The type in a reader's words; what a value must satisfy beyond it stands in the key's meaning or message."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(arguments[0])
+    if origin is typing.Literal:
+        return ", ".join(f"`{a}`" for a in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type(a) for a in arguments if a is not type(None))
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is tuple:
+        return f"{len(arguments)} × {_type(arguments[0])}"
+    if origin is dict or annotation is dict:
+        return "keys"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "section"
+    return {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path"}[annotation]
+
+
+def rewritten(text: str) -> str:
+    """`text` of the README with the part between the markers replaced."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    several = f"### `budgets`\n\n{Sizes.__doc__}\n\n{reference(Sizes)}"
+    return f"{before}{BEGIN}\n\n{reference()}\n{several}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    write_text(rewritten(README.read_text()), README)

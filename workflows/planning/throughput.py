@@ -1,0 +1,97 @@
+"""How many patches a second a run trains here: real steps of the training command, on its own kind of images."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from workflows.config.grid import Run
+from workflows.data import manifest
+from workflows.data.__main__ import synthesize
+from workflows.provenance import ROOT
+
+IMAGES = 256  # enough that no crop repeats while measuring, few enough to be drawn in seconds
+FIRST_STEPS = 6
+STARTUP_SECONDS = 60  # imports and building, on a busy machine
+WINDOWS = 5  # rows of train.csv; the first holds warm-up and is left out
+
+
+class SpeedError(RuntimeError):
+    """A measurement that failed; the message is the training's own."""
+
+
+def recipe_of(run: Run) -> str:
+    """Equal for runs that train at the same speed: all but fraction, seed, learning rate and length."""
+    spec = run.model_dump(mode="json", include={"variant", "kwargs", "contrastive", "tasks", "data", "training"})
+    for key in ("budget", "learning_rate", "betas", "warmup_steps", "schedule", "validate_every", "log_every", "reuse"):
+        del spec["training"][key]
+    for key in ("seed", "count", "validation", "max_undecodable"):
+        del spec["data"][key]
+    if spec["contrastive"]:
+        del spec["contrastive"]["weight"], spec["contrastive"]["temperature"]
+    return json.dumps(spec, sort_keys=True)
+
+
+def measure(run: Run, seconds: float, images: tuple[Path, pd.DataFrame] | None = None) -> float:
+    """Patches a second of a run's training steps on this machine, loading included, validation not.
+
+    The training command is called twice: for a few steps, and then for as many as take `seconds`.
+
+    Args:
+        run: what is measured; its length and fraction do not matter.
+        seconds: of training steps.
+        images: folder and table of images to train on; None draws dead leaves of the run's size.
+
+    Raises:
+        SpeedError: the training failed, or is so slow that it was stopped.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if images is None:
+            with contextlib.redirect_stdout(sys.stderr):
+                synthesize(folder / "images", seed=0, count=IMAGES // 4, size=max(run.data.size, run.min_side))
+            images = (folder / "images", manifest.scan(folder / "images", 1, 0.0, folder / "journal", None)[0])
+        root, table = images
+        manifest.write_table(table.head(IMAGES), folder / "images.csv")
+        limit = STARTUP_SECONDS + 5 * seconds
+        few = _train(run, FIRST_STEPS, root, folder, limit)
+        steps = max(2 * WINDOWS, round(seconds * few / run.training.batch_size))
+        return _train(run, steps, root, folder, limit)
+
+
+def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> float:
+    model = run.model_dump(mode="json", include={"variant", "kwargs", "contrastive"}) | {"name": "speed"}
+    every = max(1, steps // WINDOWS)
+    recipe = run.training.model_dump(mode="json") | {
+        "budget": {"steps": steps},
+        "log_every": every,
+        "validate_every": steps + 1,
+    }
+    config = {"name": "speed", "tasks": list(run.tasks), "models": [model], "training": recipe}
+    config["data"] = run.data.model_dump(mode="json")
+    (folder / "speed.yaml").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "workflows.training"]
+    command += ["--experiment", folder / "speed.yaml", "--run", "speed-100-seed-0"]
+    command += ["--root", root, "--fraction", folder / "images.csv", "--validation", folder / "images.csv"]
+    command += ["--out", folder / f"out-{steps}", "--resume", folder / "resume"]
+    # The command is found from any directory.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
+    }
+    try:
+        done = subprocess.run(
+            [*map(str, command)], env=environment, capture_output=True, text=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise SpeedError(f"{run.model}: {steps} steps take longer than {limit:.0f} s on this machine") from None
+    if done.returncode:
+        raise SpeedError(f"measuring {run.model} failed:\n{done.stderr.strip()}")
+    log = pd.read_csv(folder / f"out-{steps}" / "train.csv")
+    counted = log["patches"].diff().iloc[2:]
+    return float(counted.sum() / (counted / log["patches_per_second"].iloc[2:]).sum())
