@@ -79,7 +79,8 @@ def restore_images(options: argparse.Namespace) -> None:
     import torch
 
     from ipt_models.checkpoints import load
-    from ipt_models.windows import overlapping_stride, restore
+    from ipt_models.dihedral import dihedral_mean
+    from ipt_models.windows import restore
 
     pairs = list(image_pairs(options.source, options.target))
     if options.threads is not None:
@@ -92,19 +93,15 @@ def restore_images(options: argparse.Namespace) -> None:
         raise ValueError(f"--device {options.device}: {str(error).partition('. ')[0]}") from None
     model = load(options.checkpoint).to(options.device)
     task = model.resolve(options.task)
-    stride = overlapping_stride(model) if options.stride is None else options.stride
+
+    def whole(x: "torch.Tensor") -> "torch.Tensor":
+        with torch.autocast(torch.device(options.device).type, torch.bfloat16, enabled=options.precision == "bf16"):
+            return restore(model, x, task, options.windows, batch_size=options.batch_size, progress=True)
+
     for source, target in pairs:
         x = read_image(source)
-        y = restore(
-            model,
-            torch.from_numpy(x).permute(2, 0, 1).unsqueeze(0).float() / 255,
-            task,
-            stride,
-            options.batch_size,
-            progress=True,
-            self_ensemble=options.self_ensemble,
-            precision=options.precision,
-        )
+        image = torch.from_numpy(x).permute(2, 0, 1).unsqueeze(0).float() / 255
+        y = dihedral_mean(whole, image) if options.self_ensemble else whole(image)
         y = (255 * y[0]).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
         write_image(y, target)
         print(f"{target}: {x.shape[1]}x{x.shape[0]} -> {y.shape[1]}x{y.shape[0]}, {task}")
@@ -178,9 +175,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--checkpoint", type=Path, required=True, help="a model.safetensors")
     command.add_argument("--task", help="sr2, dn30, dr, …; may be left out if the checkpoint has only one")
     command.add_argument(
-        "--stride",
-        type=int,
-        help="distance of the windows in input pixels; they are blended smoothly (default: about half a window)",
+        "--windows",
+        choices=("centre", "averaged", "side-by-side", "blended"),
+        default="blended",
+        help="how windows cover the image, see docs/models.md (default: blended, which leaves no seams; scores use centre)",
     )
     command.add_argument("--self-ensemble", action="store_true", help="average over 8 flips and rotations")
     command.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")

@@ -70,7 +70,7 @@ class TestRestore:
         assert self.run("--task", "sr2", tmp_path / "in.png", tmp_path / "out.png") == 0
         assert "20x30 -> 40x60, sr2" in capsys.readouterr().out
         x = torch.from_numpy(pixels(30, 20)).permute(2, 0, 1).unsqueeze(0) / 255
-        expected = restore(load(TRAINED), x, "sr2", stride=13)[0].permute(1, 2, 0)
+        expected = restore(load(TRAINED), x, "sr2", "blended")[0].permute(1, 2, 0)
         output = np.asarray(Image.open(tmp_path / "out.png"))
         assert np.array_equal(output, (255 * expected).round().clamp(0, 255).byte().numpy())
 
@@ -89,7 +89,7 @@ class TestRestore:
     def test_options_change_the_result(self, tmp_path):
         Image.fromarray(pixels(40, 40)).save(tmp_path / "in.png")
         results = set()
-        for options in ((), ("--stride", "24"), ("--self-ensemble",), ("--precision", "bf16")):
+        for options in ((), ("--windows", "side-by-side"), ("--self-ensemble",), ("--precision", "bf16")):
             assert self.run(*options, tmp_path / "in.png", tmp_path / "out.png") == 0
             results.add((tmp_path / "out.png").read_bytes())
         assert len(results) == 4
@@ -113,8 +113,6 @@ class TestRestore:
             ((twins, tmp_path / "out"), "a.bmp and a.png would both become a.png"),
             ((tmp_path / "deep.png", tmp_path / "out.png"), "more than 8 bits"),
             ((tmp_path / "text.png", tmp_path / "out.png"), "is no image"),
-            (("--stride", "25", image, tmp_path / "out.png"), "stride=25: expected 1 to 24"),
-            (("--stride", "0", image, tmp_path / "out.png"), "stride=0: expected 1 to 24"),
             (("--threads", "0", image, tmp_path / "out.png"), "--threads 0: expected at least 1"),
             (("--device", "abacus", image, tmp_path / "out.png"), "--device abacus: Expected one of cpu, cuda"),
         ):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ipt_models.files import replacing
 from workflows.evaluation import score_provenance
-from workflows.evaluation.protocol import Protocol
+from workflows.evaluation.protocol import WINDOWS, Protocol
 from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, plan
 
 COLUMNS = (
@@ -91,10 +91,9 @@ def score_command(arguments: Sequence[str]) -> int:
     run = parser.add_argument_group("how it runs")
     run.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
     run.add_argument(
-        "--stride",
-        type=_stride,
-        metavar="K",
-        help="IPT: LR pixels between windows, or `overlapping`, about half a window (default: one whole window)",
+        "--windows",
+        choices=WINDOWS,
+        help=f"how IPT's windows cover an image, see docs/protocol.md (default: {WINDOWS[0]})",
     )
     run.add_argument("--precision", choices=PRECISIONS, default="32-true")
     run.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1 or auto (default: cpu)")
@@ -155,8 +154,8 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    source = Restorer(args.model, protocol, args.self_ensemble, args.stride, PRECISIONS[args.precision], device)
-    torch.set_num_threads(1 if source.side_by_side else threads)
+    source = Restorer(args.model, protocol, args.self_ensemble, args.windows, PRECISIONS[args.precision], device)
+    torch.set_num_threads(1 if source.parallel_images else threads)
     mine = [job for job in jobs if source.can(job.task)]
     if not mine:
         raise SetError(f"{source.label} restores none of the tasks {', '.join(args.tasks)}")
@@ -168,15 +167,11 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     return source, mine
 
 
-def _stride(text: str) -> int | str:
-    return text if text == "overlapping" else int(text)
-
-
 def _restored(args: argparse.Namespace, jobs: list[Job]):
     from workflows.evaluation.outputs import RestoredFolder
 
-    if args.self_ensemble or args.stride:
-        raise ValueError("--self-ensemble and --stride are for models; the images of --restored are scored as they are")
+    if args.self_ensemble or args.windows:
+        raise ValueError("--self-ensemble and --windows are for models; the images of --restored are scored as they are")
     return RestoredFolder(args.restored, jobs), jobs
 
 

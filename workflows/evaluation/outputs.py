@@ -20,11 +20,11 @@ class RestoredFolder:
     Attributes:
         label: the method's name in tables: the folder's.
         setting: `plain`: what the other program did is its own affair.
-        side_by_side: images are read and compared side by side, one a thread.
+        parallel_images: images are read and compared in parallel, one per thread.
     """
 
     setting = "plain"
-    side_by_side = True
+    parallel_images = True
 
     def __init__(self, folder: Path | str, jobs: list[Job]) -> None:
         """Look at a folder.

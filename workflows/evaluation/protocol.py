@@ -9,7 +9,10 @@ from typing import Literal
 
 from ipt_models.tasks import Task, parse_task
 
-VERSION = "v1"
+VERSION = "v2"
+
+# How IPT's windows may cover an image, see `ipt_models.windows`; the first is the protocol's.
+WINDOWS = ("centre", "averaged", "side-by-side", "blended")
 
 # BT.601 luma of 8-bit RGB, not rounded: 16 + (weights · RGB) / 256, from 16 to 235. The IPT authors' coefficients.
 LUMA_WEIGHTS = (65.738, 129.057, 25.064)
@@ -91,6 +94,16 @@ def cropped(height: int, width: int, task: Task) -> tuple[int, int]:
     if not RULES[task.kind].crop_to_scale:
         return height, width
     return height // task.scale * task.scale, width // task.scale * task.scale
+
+
+def reference_restores(reference: str, task: Task, noise: Literal["clipped", "unclipped"] = "clipped") -> bool:
+    """Whether an untrained reference is scored on a task: `bicubic` on sr, `identity` (the input itself) on dn and dr.
+
+    Unclipped noise leaves the range of an 8-bit image, so that the input cannot be scored as an output.
+    """
+    if reference == "bicubic":
+        return task.kind == "sr"
+    return task.kind == "dr" or (task.kind == "dn" and noise == "clipped")
 
 
 def can_restore(trained: Iterable[str], task: Task) -> bool:
