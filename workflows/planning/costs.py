@@ -202,7 +202,7 @@ def _steps(run: Run, images: int | None) -> int | None:
     budget = run.training.budget
     if images is None and budget.epochs is not None:
         return None
-    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.crops_per_image)
+    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.epoch_crops)
 
 
 def _state(experiment: Experiment, run: Run) -> str:
