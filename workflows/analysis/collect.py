@@ -1,7 +1,7 @@
 """Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and a row a run into `runs.csv`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,25 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         names: the grid's runs, references among them; those without scores are left out here and named by `collect_runs`.
 
     Raises:
-        ReportError: a file lacks columns or holds another run's rows.
+        ReportError: a file lacks columns, holds another run's rows, or was scored by another version of the protocol.
     """
-    tables = []
+    tables: dict[Path, pd.DataFrame] = {}
     for name in names:
-        tables += [_read_metrics(path, parse_run(name)) for path in score_files(experiment_dir / "runs" / name)]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=METRIC_COLUMNS)
+        for path in score_files(experiment_dir / "runs" / name):
+            tables[path] = _read_metrics(path, parse_run(name))
+    _check_versions(tables)
+    return pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame(columns=METRIC_COLUMNS)
+
+
+def _check_versions(tables: Mapping[Path, pd.DataFrame]) -> None:
+    """Scores by different versions of the protocol are not comparable, so no table holds both."""
+    files: dict[str, list[Path]] = {}
+    for path, table in tables.items():
+        for version in table["protocol"].str.split().str[0].unique() if "protocol" in table else ():
+            files.setdefault(version, []).append(path)
+    if len(files) > 1:
+        counts = ", ".join(f"{version}: {len(paths)} files such as {paths[0]}" for version, paths in files.items())
+        raise ReportError(f"scores by different versions of the protocol ({counts}): score all runs again by one")
 
 
 def score_files(folder: Path) -> list[Path]:

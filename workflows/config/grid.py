@@ -42,7 +42,7 @@ from workflows.config.schema import (
     nearest,
     sections,
 )
-from workflows.evaluation.protocol import HeadError, can_restore, nearest_head
+from workflows.evaluation.protocol import HeadError, can_restore, nearest_head, reference_restores
 from workflows.evaluation.sets import check as check_sets
 from workflows.evaluation.sets import fetchable, parse_set, plan
 from workflows.files import write_text
@@ -225,9 +225,9 @@ class Experiment(Section):
                 nearest_head(parse_task(task), self.trained_tasks, "each model")
             except HeadError as error:
                 raise ValueError(f"evaluation.tasks: {error}") from None
-        kinds = {parse_task(task).kind for task in self.scored_tasks}
         for reference in self.evaluation.references:
-            if not (("sr" in kinds) if reference == "bicubic" else (kinds - {"sr"})):
+            # Without clipping nothing is left for `identity` on noise: it is omitted there.
+            if not any(reference_restores(reference, parse_task(task)) for task in self.scored_tasks):
                 raise ValueError(
                     f"evaluation.references: {reference!r} goes with {'sr' if reference == 'bicubic' else 'dn and dr'} tasks, "
                     f"but the tasks are {', '.join(self.scored_tasks)}"
@@ -285,6 +285,15 @@ class Experiment(Section):
     def min_side(self, source: str = "data") -> int:
         """Smallest usable side of a source's image in pixels: room for a crop of the largest task of any of its runs."""
         return max((run.min_side for run in self.trainings().values() if run.source == source), default=1)
+
+    @property
+    def references(self) -> list[str]:
+        """The untrained references that are scored on some task."""
+        return [
+            name
+            for name in self.evaluation.references
+            if any(reference_restores(name, parse_task(t), self.evaluation.noise) for t in self.scored_tasks)
+        ]
 
     @property
     def folder(self) -> Path:

@@ -320,12 +320,18 @@ class Evaluation(Section):
     )
     data_root: Path | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
     references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] = Field(
-        ["bicubic"], description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dn and dr"
+        ["bicubic"],
+        description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise",
     )
-    ensembles: Annotated[list[Literal["x8", "overlap"]], AfterValidator(distinct)] = Field(
+    windows: Literal["centre", "side_by_side"] = Field(
+        "centre",
+        description="IPT's windows in the main tables: half a window apart (`centre`, the protocol) or without overlap "
+        "(`side_by_side`, as protocol v1; named in the rows). The authors' averaged windows are always scored beside them",
+    )
+    ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],
-        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
-        "over flips and turns, `overlap` that over IPT's overlapping windows",
+        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean over "
+        "flips and turns",
     )
     gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")

@@ -171,7 +171,9 @@ def _restored(args: argparse.Namespace, jobs: list[Job]):
     from workflows.evaluation.outputs import RestoredFolder
 
     if args.self_ensemble or args.windows:
-        raise ValueError("--self-ensemble and --windows are for models; the images of --restored are scored as they are")
+        raise ValueError(
+            "--self-ensemble and --windows are for models; the images of --restored are scored as they are"
+        )
     return RestoredFolder(args.restored, jobs), jobs
 
 

@@ -109,4 +109,3 @@ class Restorer:
 
             return bicubic_resize(x.double(), task.scale).to(x.dtype)
         return models.build(self.label, (task.name,))(x, task.name)
-

@@ -7,7 +7,7 @@ import signal
 
 from ipt_models.tasks import parse_task
 from workflows import launch
-from workflows.evaluation.protocol import can_restore
+from workflows.evaluation.protocol import VERSION, can_restore, reference_restores
 from workflows.evaluation.sets import SETS, fetchable, parse_set
 from workflows.imports import sources
 from workflows.models import is_ipt
@@ -21,12 +21,12 @@ SHOWN = sorted({shown.image for shown in COMPARISONS})
 SHOWN_RUNS = [
     name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
 ]
-# Ensembled scores are those of the largest fraction too, of all seeds; only IPT has windows to overlap.
-ENSEMBLED = [
+# Beside the main scores: of every IPT by the authors' averaged windows, and of the largest fraction by self-ensemble.
+ENSEMBLED = [f"{OUT}/runs/{name}/metrics-averaged.csv" for name, run in RUNS.items() if is_ipt(run.variant)] + [
     f"{OUT}/runs/{name}/metrics-{ensemble}.csv"
     for name, run in RUNS.items()
     for ensemble in SCORING.ensembles
-    if run.fraction == max(EXPERIMENT.fractions) and (ensemble == "x8" or is_ipt(run.variant))
+    if run.fraction == max(EXPERIMENT.fractions)
 ]
 # IPT's patch features are mapped for one image, by models without and with the contrastive loss.
 MAPS = outline.maps(EXPERIMENT)
@@ -65,27 +65,41 @@ def either(names):
     return "|".join(map(re.escape, names)) or "none"
 
 
-# Shared by trained models and references: the same protocol for both.
-PROTOCOL = (
-    f"--gray {SCORING.gray} --bicubic {SCORING.bicubic} --precision {SCORING.precision} --threads {SCORING.threads}"
-    f" --noise {SCORING.noise} --experiment {EXPERIMENT.name}"
-    + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
-)
+# Options of every scoring job, as a list: rules quote each word (`:q`), whatever a user called a folder or an image.
+PROTOCOL = [
+    *("--gray", SCORING.gray, "--bicubic", SCORING.bicubic, "--noise", SCORING.noise),
+    *("--precision", SCORING.precision, "--threads", SCORING.threads, "--experiment", EXPERIMENT.name),
+    *(["--data-root", SCORING.data_root] if SCORING.data_root else []),
+]
 
 
 def restores(name, task):
     """Whether a run's network, or an untrained reference, has a meaning for a task."""
     if name in REFERENCES:
-        return parse_task(task).kind in {"bicubic": {"sr"}, "identity": {"dn", "dr"}}[name]
+        return reference_restores(name, parse_task(task), SCORING.noise)
     return can_restore(RUNS[name].tasks, parse_task(task))
 
 
-def scope(name=None):
-    """The tasks and sets to score: those that a run's network or an untrained reference can restore; without a name all."""
+def scored_sets(name=None):
+    """The tasks, and the sets for them, that a run's network or a reference can restore; without a name all."""
     tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
     kinds = {parse_task(task).kind for task in tasks}
-    sets = [name for name in SCORING.sets if kinds & set(parse_set(name).kinds)]
-    return f"--tasks {' '.join(tasks)} --sets {' '.join(map(repr, sets))}"
+    sets = [wanted for wanted in SCORING.sets if kinds & set(parse_set(wanted).kinds)]
+    # A task without a set of its kind is scored by nobody, and has been refused if no other model has it either.
+    fitting = {kind for wanted in sets for kind in parse_set(wanted).kinds}
+    return [task for task in tasks if parse_task(task).kind in fitting], sets
+
+
+def scope(name=None):
+    """The options for `scored_sets`."""
+    tasks, sets = scored_sets(name)
+    return ["--tasks", *tasks, "--sets", *sets]
+
+
+def windows(name):
+    """The option for IPT's windows in a run's main table."""
+    side_by_side = SCORING.windows == "side_by_side" and is_ipt(RUNS[name].variant)
+    return ["--windows", "side-by-side"] if side_by_side else []
 
 
 def title(picture):
@@ -104,7 +118,7 @@ def comparison_options(wildcards):
 def saved(name):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
     images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
-    return f"--save-images {OUT}/runs/{name}/images --images {' '.join(images)}" if images else ""
+    return ["--save-images", f"{OUT}/runs/{name}/images", "--images", *images] if images else []
 
 
 def code(*modules):

@@ -19,7 +19,7 @@ if FETCHED:
             runtime=240,
             gpu=0,
         params:
-            sets=" ".join(FETCHED),
+            sets=FETCHED,
             data_root=SCORING.data_root,
             receipts=f"{OUT}/data/sets",
         message:
@@ -48,15 +48,17 @@ rule evaluate:
         runtime=60,
         gpu=gpus(SCORING.accelerator),
     params:
-        protocol=f"{PROTOCOL} --device {SCORING.accelerator}",
+        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
         scope=lambda wildcards: scope(wildcards.run),
-        save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else "",
+        windows=lambda wildcards: windows(wildcards.run),
+        save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else [],
+        version=VERSION,
     message:
         "Scoring {wildcards.run}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope} {params.protocol}"
-        " {params.save} --out {output.metrics} 2> {log}"
+        " --model {input.model} {params.scope:q} {params.protocol:q} {params.windows:q}"
+        " {params.save:q} --out {output.metrics} 2> {log}"
 
 
 rule evaluate_ensembled:
@@ -78,15 +80,18 @@ rule evaluate_ensembled:
         runtime=240,
         gpu=gpus(SCORING.accelerator),
     params:
-        protocol=f"{PROTOCOL} --device {SCORING.accelerator}",
+        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
         scope=lambda wildcards: scope(wildcards.run),
-        option=lambda wildcards: {"x8": "--self-ensemble", "overlap": "--stride overlapping"}[wildcards.ensemble],
+        ensemble=lambda wildcards: (
+            ["--windows", "averaged"] if wildcards.ensemble == "averaged" else ["--self-ensemble", *windows(wildcards.run)]
+        ),
+        version=VERSION,
     message:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope} {params.protocol}"
-        " {params.option} --out {output.metrics} 2> {log}"
+        " --model {input.model} {params.scope:q} {params.protocol:q}"
+        " {params.ensemble:q} --out {output.metrics} 2> {log}"
 
 
 rule evaluate_reference:
@@ -110,11 +115,12 @@ rule evaluate_reference:
         protocol=PROTOCOL,
         scope=lambda wildcards: scope(wildcards.reference),
         save=lambda wildcards: saved(wildcards.reference),
+        version=VERSION,
     message:
         "Scoring {wildcards.reference}"
     shell:
-        "python -m workflows.evaluation --model {wildcards.reference} {params.scope} {params.protocol}"
-        " {params.save} --out {output.metrics} 2> {log}"
+        "python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q}"
+        " {params.save:q} --out {output.metrics} 2> {log}"
 
 
 rule export_inputs:
@@ -136,24 +142,25 @@ rule export_inputs:
     params:
         protocol=PROTOCOL,
         scope=scope(),
-        names=" ".join(SHOWN),
+        names=SHOWN,
     message:
         "Writing the degraded and clean images that the report shows"
     shell:
-        "python -m workflows.evaluation export-inputs {params.protocol} {params.scope} --images {params.names}"
+        "python -m workflows.evaluation export-inputs {params.protocol:q} {params.scope:q} --images {params.names:q}"
         " --out {output.images} 2> {log}"
 
 
+# Names of images and sets stay out of the rules' own file names: a user may call them anything.
 rule export_features:
     input:
         model=f"{OUT}/runs/{{run}}/model.safetensors",
         sets=RECEIPTS,
     output:
-        features=f"{OUT}/runs/{{run}}/features/{{task}}/{{dataset}}/{{image}}.npz",
+        features=directory(f"{OUT}/runs/{{run}}/features"),
     log:
-        f"{OUT}/logs/evaluate/features-{{run}}-{{task}}-{{dataset}}-{{image}}.log",
+        f"{OUT}/logs/evaluate/features-{{run}}.log",
     benchmark:
-        f"{OUT}/benchmarks/evaluate/features-{{run}}-{{task}}-{{dataset}}-{{image}}.tsv"
+        f"{OUT}/benchmarks/evaluate/features-{{run}}.tsv"
     conda:
         "../../environment.yml"
     threads: SCORING.threads
@@ -163,10 +170,11 @@ rule export_features:
         gpu=0,
     params:
         protocol=PROTOCOL,
-        sets=lambda wildcards: next(repr(name) for name in SCORING.sets if parse_set(name).label == wildcards.dataset),
-        out=f"{OUT}/runs/{{run}}/features",
+        sets=[name for name in SCORING.sets if MAPS and parse_set(name).label == MAPS.picture.dataset],
+        task=MAPS.picture.task if MAPS else "",
+        image=MAPS.picture.image if MAPS else "",
     message:
-        "Keeping the patch features of {wildcards.image} by {wildcards.run}"
+        "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:
-        "python -m workflows.evaluation export-features --model {input.model} {params.protocol} --sets {params.sets}"
-        " --tasks {wildcards.task} --images {wildcards.image:q} --out {params.out} 2> {log}"
+        "python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} --sets {params.sets:q}"
+        " --tasks {params.task} --images {params.image:q} --out {output.features} 2> {log}"

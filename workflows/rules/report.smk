@@ -179,7 +179,7 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
+        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
         code=code("reporting.similarity"),
     output:
         png=report(

@@ -38,6 +38,25 @@ def test_every_score_is_kept_digit_for_digit(experiment):
     assert results.to_csv(index=False, header=False) == text
 
 
+def test_scores_by_different_versions_of_the_protocol_are_refused(experiment):
+    folder, names = experiment(fractions=(0.2, 1.0))
+    path = folder / "runs" / "edsr-20-seed-0" / "metrics.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.assign(protocol="v0 gray=matlab").to_csv(path, index=False)
+    with pytest.raises(ReportError, match=r"v0: 1 files such as .*edsr-20-seed-0"):
+        collect_results(folder, names)
+
+
+def test_side_by_side_windows_stay_in_the_main_table_and_are_named_with_the_protocol(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    path = folder / "runs" / "ipt-100-seed-0" / "metrics.csv"
+    pd.read_csv(path).assign(setting="side-by-side+bf16").to_csv(path, index=False)
+    results, _ = collected(folder, names)
+    rows = results[results["model"] == "ipt"]
+    assert set(results["setting"]) == {"plain"}
+    assert set(rows["protocol"]) == {"v1 side-by-side bf16"}
+
+
 def test_missing_runs_are_named_and_have_no_numbers(experiment, capsys):
     folder, names = experiment(fractions=(0.2, 1.0))
     (folder / "runs" / "edsr-20-seed-0" / "metrics.csv").unlink()

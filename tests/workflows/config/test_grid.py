@@ -268,6 +268,16 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
 
 
+def test_a_reference_that_has_nothing_to_score_is_omitted():
+    models = [{"name": "ipt", "variant": "ipt_tiny"}]
+    evaluation = {"tasks": ["sr2", "dn30"], "references": ["bicubic", "identity"]}
+    clipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation=evaluation))
+    assert clipped.references == ["bicubic", "identity"]
+    unclipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation={**evaluation, "noise": "unclipped"}))
+    assert unclipped.references == ["bicubic"]
+
+
+
 def test_a_model_may_train_on_tasks_of_its_own():
     models = [SMALL["models"][0], {**SMALL["models"][1], "tasks": ["sr2", "sr3", "dn30"]}]
     config = parse(changed(models=models))

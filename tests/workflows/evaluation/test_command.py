@@ -13,6 +13,7 @@ from workflows import models, provenance
 from workflows.evaluation.__main__ import COLUMNS, main
 from workflows.evaluation.image_files import read, write
 from workflows.evaluation.metrics import compare
+from workflows.evaluation.restorer import Restorer
 
 RNG = np.random.default_rng(2)
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
@@ -61,7 +62,7 @@ def test_one_row_an_image_in_the_contracts_columns(root, capsys):
         ("bicubic", "", "", "", "")
     }
     assert [(r["height"], r["width"]) for r in rows[5:7]] == [("39", "30"), ("24", "27")]
-    assert {(r["protocol"], r["setting"]) for r in rows} == {("v1", "plain")}
+    assert {(r["protocol"], r["setting"]) for r in rows} == {("v2", "plain")}
     printed = capsys.readouterr().out.splitlines()
     mean = sum(float(r["psnr_y"]) for r in rows[:5]) / 5
     assert printed[0].startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
@@ -225,6 +226,54 @@ def test_a_broken_file_costs_its_own_row_and_fails_the_run_at_its_end(root, caps
     assert table(root / "metrics.incomplete.csv") == [whole[0], *whole[2:4]]
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_an_output_that_is_not_finite_fails_its_image(root, capsys, monkeypatch, threads):
+    torch.manual_seed(0)
+    network = models.build("ipt_tiny", ["sr2"], **SMALL)
+    models.save(network, root / "model.safetensors", {"model": "ipt"})
+    whole = run(root, model=root / "model.safetensors")
+    original = Restorer.__call__
+
+    def broken(self, x, task):
+        y = original(self, x, task)
+        return y / 0 if x.shape[-2:] in ((13, 13), (16, 16)) else y  # b and c
+
+    monkeypatch.setattr(Restorer, "__call__", broken)
+    run(root, "--threads", threads, model=root / "model.safetensors", status=1)
+    errors = capsys.readouterr().err
+    assert [name in errors for name in ("a.png", "b.png", "c.png", "d.png")] == [False, True, True, False]
+    assert errors.count("the output of ipt for sr2 is not finite") == 2
+    assert table(root / "metrics.incomplete.csv") == [whole[0], *whole[3:]]
+
+
+def test_a_checkpoint_of_nans_has_no_scores(root, capsys):
+    network = models.build("ipt_tiny", ["sr2"], **SMALL)
+    for parameter in network.parameters():
+        parameter.data.fill_(math.nan)
+    models.save(network, root / "model.safetensors", {"model": "ipt"})
+    run(root, model=root / "model.safetensors", status=1)
+    assert "5 of 5 images failed" in capsys.readouterr().err
+
+
+def test_exactly_restored_images_are_named_and_left_out_of_the_printed_mean(root, capsys):
+    write(root / "Set5" / "c.png", np.zeros((33, 33, 3), np.uint8))
+    rows = run(root)
+    assert rows[2]["psnr_y"] == "inf"
+    mean = sum(float(r["psnr_y"]) for r in rows if r["image"] != "c") / 4
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Set5 sr2"))
+    assert line.startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
+    assert "4 images" in line
+    assert line.endswith("1 restored exactly and left out: c)")
+
+
+def test_identity_is_not_scored_on_noise_that_leaves_the_range_of_an_image(root, capsys):
+    noisy = ("--noise", "unclipped")
+    run(root, *noisy, sets=("mine=mine",), tasks=("dn30",), model="identity", status=2)
+    assert "identity restores none of the tasks dn30" in capsys.readouterr().err
+    rows = run(root, *noisy, sets=("mine=mine",), tasks=("dn30", "dr"), model="identity")
+    assert {row["task"] for row in rows} == {"dr"}
+
+
 def test_small_images_have_an_empty_ssim(root):
     write(root / "Set5/e.png", smooth(14, 14))
     rows = run(root)
@@ -239,10 +288,10 @@ def test_gray_files_follow_the_convention_that_is_asked_for(root):
     gain = float(rgb[0]["psnr_y"]) - float(matlab[0]["psnr_y"])
     assert gain == pytest.approx(20 * math.log10(256 / 219.859), abs=1e-5)
     assert [r["psnr_y"] for r in rgb[1:]] == [r["psnr_y"] for r in matlab[1:]]
-    assert {r["protocol"] for r in matlab} == {"v1 gray=matlab"}
+    assert {r["protocol"] for r in matlab} == {"v2 gray=matlab"}
     both = run(root, "--gray", "matlab", sets=("Set5", "Set5@rgb"))
     assert [r["psnr_y"] for r in both] == [r["psnr_y"] for r in (*matlab, *rgb)]
-    assert [r["protocol"] for r in both] == ["v1 gray=matlab"] * 5 + ["v1"] * 5
+    assert [r["protocol"] for r in both] == ["v2 gray=matlab"] * 5 + ["v2"] * 5
 
 
 def test_exported_inputs_are_what_models_are_given(root):
@@ -266,7 +315,7 @@ def test_wrong_requests_end_with_one_message(root, capsys):
     run(root, sets=("Set6",), status=2)
     run(root, model=root / "gone.safetensors", status=2)
     run(root, "--save-images", root, "--images", "zebra", status=2)
-    run(root, "--stride", "4", status=2)
+    run(root, "--windows", "averaged", status=2)
     run(root, tasks=("sr5",), status=2)
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 5
