@@ -86,7 +86,8 @@ class Data(Section):
     count: PositiveInt = Field(300, description="number of images to draw (`dead_leaves`)")
     size: Annotated[int, Field(ge=64)] = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
     seed: Annotated[int, Field(ge=0)] = Field(
-        0, description="seed of the drawn images (`dead_leaves`) and of the choice of validation images"
+        0,
+        description="seed of the drawn images (`dead_leaves`), of the choice of validation images and of fixed crops' places",
     )
     validation: PositiveInt = Field(
         8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
@@ -94,16 +95,28 @@ class Data(Section):
     max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="largest share of files that cannot be decoded; above it the manifest stops with a message"
     )
+    fixed_crops: PositiveInt | None = Field(
+        None,
+        description="each image gives the same so many crops for the whole training, placed by `data.seed` and the image "
+        "alone: a fixed set of patches, the same for every model and run seed. Empty: a new crop each time",
+    )
     crops_per_image: PositiveInt = Field(1, description="crops taken each time an image is decoded")
     buffer_images: PositiveInt = Field(
         1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
     )
     cache_mb: Annotated[int, Field(ge=0)] = Field(
-        1024, description="memory for decoded images, in MB a training process; its loader processes share it out"
+        1024,
+        description="memory for decoded images, or for fixed crops, in MB per training process, shared out over its loader "
+        "processes",
     )
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="loader processes a run; 0 loads in the training process"
     )
+
+    @property
+    def epoch_crops(self) -> int:
+        """Crops that an image gives in an epoch."""
+        return self.fixed_crops or self.crops_per_image
 
     @model_validator(mode="after")
     def _root_belongs_to_folder(self):
@@ -134,7 +147,9 @@ class Budget(Section):
     steps: PositiveInt | None = Field(None, description="optimizer steps, the same at every fraction")
     patches: PositiveInt | None = Field(None, description="training patches, the same at every fraction")
     epochs: PositiveFloat | None = Field(
-        None, description="passes over the fraction: fewer steps on less data (an ablation, not the main comparison)"
+        None,
+        description="passes over the fraction's images, or over its patches where crops are fixed: fewer steps on less data "
+        "(an ablation, not the main comparison)",
     )
 
     @model_validator(mode="after")
@@ -144,11 +159,11 @@ class Budget(Section):
             raise ValueError(f"exactly one of steps, patches, epochs is needed, not {given or 'none'}")
         return self
 
-    def resolve_steps(self, images: int, batch_size: int, crops_per_image: int) -> int:
-        """Optimizer steps for a fraction of `images` images."""
+    def resolve_steps(self, images: int, batch_size: int, epoch_crops: int) -> int:
+        """Optimizer steps for a fraction of `images` images, each of which gives `epoch_crops` crops in an epoch."""
         if self.steps is not None:
             return self.steps
-        patches = self.patches if self.patches is not None else self.epochs * images * crops_per_image
+        patches = self.patches if self.patches is not None else self.epochs * images * epoch_crops
         return max(1, round(patches / batch_size))
 
 
@@ -166,6 +181,7 @@ class Training(Section):
     num_nodes: PositiveInt = Field(
         1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes"
     )
+    augment: bool = Field(True, description="patches are flipped and turned, one of eight ways drawn anew each time")
     patch_size: PositiveInt = Field(48, description="side of the network's input patch in (low-resolution) pixels")
     learning_rate: PositiveFloat = Field(5e-5, description="Adam's learning rate after warm-up")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(

@@ -20,6 +20,7 @@ from workflows.config.schema import FINETUNED
 from workflows.data.fractions import count_of
 from workflows.data.manifest import read_table
 from workflows.files import write_text
+from workflows.peak_rates import peak_of
 from workflows.planning.throughput import SpeedError, measure, recipe_of
 from workflows.training import reuse
 
@@ -148,7 +149,6 @@ def _pace(run: Run, rate: float | None, flops: float, measured: bool) -> dict[st
 def _peak(run: Run) -> float | None:
     """FLOP/s of the GPUs that a run trains on, by their maker; None on a CPU and for an unknown GPU."""
     import torch
-    from lightning_fabric.utilities.throughput import get_available_flops
 
     from workflows.training.devices import resolve_precision
 
@@ -156,8 +156,7 @@ def _peak(run: Run) -> float | None:
     if recipe.accelerator == "cpu" or not torch.cuda.is_available():
         return None
     precision = resolve_precision(recipe.precision, recipe.accelerator)
-    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-    peak = get_available_flops(torch.device("cuda"), dtype)
+    peak = peak_of(torch.device("cuda"), precision, recipe.matmul_precision)
     return peak and peak * recipe.processes
 
 
@@ -203,7 +202,7 @@ def _steps(run: Run, images: int | None) -> int | None:
     budget = run.training.budget
     if images is None and budget.epochs is not None:
         return None
-    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.crops_per_image)
+    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.epoch_crops)
 
 
 def _state(experiment: Experiment, run: Run) -> str:

@@ -256,7 +256,7 @@ def test_a_model_may_train_on_tasks_of_its_own():
 )
 def test_budget_in_steps_patches_or_epochs_becomes_steps(budget, steps):
     resolved = parse(changed(training__budget=budget)).runs()["ipt-20-seed-0"].training.budget
-    assert resolved.resolve_steps(images=100, batch_size=16, crops_per_image=2) == steps
+    assert resolved.resolve_steps(images=100, batch_size=16, epoch_crops=2) == steps
 
 
 def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
