@@ -24,7 +24,7 @@ from ipt_models.windows import WINDOWS, default_stride, starts
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import psnr_y
 from workflows.evaluation.protocol import Protocol, border
-from workflows.evaluation.sets import Job, plan
+from workflows.evaluation.sets import Job, find_jobs
 
 SHARES = (3 / 4, 2 / 3, 1 / 3, 1 / 4)  # further strides of `centre`, of a window
 
@@ -41,7 +41,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     torch.set_num_threads(options.threads)
-    jobs = plan(options.sets, ["sr2"], options.data_root)
+    jobs = find_jobs(options.sets, ["sr2"], options.data_root)
     tables = []
     for checkpoint in options.checkpoints:
         model = load(checkpoint)

@@ -9,9 +9,10 @@ from baselines import whole_image
 from baselines.variants import UNTRAINED
 from ipt_models import windows as ipt_windows
 from ipt_models.dihedral import dihedral_mean
-from ipt_models.tasks import Task
+from ipt_models.tasks import Task, nearest_head
 from workflows import models
-from workflows.evaluation.protocol import Protocol, nearest_head, reference_restores
+from workflows.config.choices import reference_restores
+from workflows.evaluation.protocol import Protocol
 
 
 class InferenceError(ValueError):

@@ -1,13 +1,16 @@
 """Models behind one call: heads, references, ensembles."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from ipt_models import windows
-from ipt_models.tasks import parse_task
+from ipt_models.tasks import HeadError, nearest_head, parse_task
 from ipt_models.windows import restore
 from workflows import models
-from workflows.evaluation.protocol import WINDOWS, HeadError, Protocol, nearest_head
+from workflows.config.choices import Windows
+from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import InferenceError, Restorer
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
@@ -100,5 +103,5 @@ def test_a_baseline_is_scored_like_ipt(tmp_path):
 
 
 def test_the_windows_of_the_command_line_are_those_of_the_network_and_the_protocol_s_come_first():
-    assert WINDOWS == windows.WINDOWS
-    assert WINDOWS[0] == windows.DEFAULT
+    assert get_args(Windows) == windows.WINDOWS
+    assert windows.WINDOWS[0] == windows.DEFAULT
