@@ -92,7 +92,7 @@ def slow(model: nn.Module, x: torch.Tensor, windows: str, stride: int) -> torch.
 
 @pytest.mark.parametrize("windows", WINDOWS)
 @pytest.mark.parametrize(("task", "scale"), [("sr2", 2), ("sr3", 3), ("dn30", 1)])
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 11), (12, 19), (15, 16)])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 11), (12, 17)])
 def test_every_setting_is_what_its_definition_says(windows, task, scale, height, width):
     model, x = Numbered(task, scale), image(height, width)
     stride = default_stride(model, windows)
@@ -113,7 +113,7 @@ def test_a_local_network_gives_the_same_by_windows_as_at_once(windows, stride, t
 
 @pytest.mark.parametrize(
     ("windows", "counts"),
-    [("centre", [12, 8, 9, 9]), ("side-by-side", [16, 11, 11])],  # 6, 4, 4.5, 4.5 and 8, 5.5, 5.5 pixels, doubled
+    [("centre", [12, 8, 7, 11]), ("side-by-side", [16, 11, 11])],  # 6, 4, 3.5, 5.5 and 8, 5.5, 5.5 pixels, doubled
 )
 def test_the_last_window_is_shifted_inwards_and_nothing_is_averaged(windows, counts):
     y = restore(Numbered(), image(8, 19), windows=windows)
@@ -142,11 +142,11 @@ def test_each_setting_has_a_stride_of_its_own(patch_dim, patch_size, strides):
 @pytest.mark.parametrize("size", [1, 6, 7, 8])
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
 def test_shares_add_up_to_one_at_each_pixel(windows, size, stride):
+    stride = min(stride, size)
     for length in range(size, 4 * size):
         total = torch.zeros(2 * length)
-        for begin, (first, weights) in zip(
-            starts(length, size, stride), shares(length, size, min(stride, size), 2, windows), strict=False
-        ):
+        used = shares(length, size, stride, 2, windows)
+        for begin, (first, weights) in zip(starts(length, size, stride), used, strict=True):
             total[2 * begin + first : 2 * begin + first + len(weights)] += weights
         torch.testing.assert_close(total, torch.ones(2 * length))
 

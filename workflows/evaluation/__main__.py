@@ -2,14 +2,14 @@
 
 import argparse
 import csv
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from ipt_models.files import replacing
+from ipt_models.files import replacing, target
+from workflows import provenance
 from workflows.config.choices import Bicubic, Gray, Noise, Windows
 from workflows.evaluation import score_provenance
 from workflows.evaluation.protocol import Protocol
@@ -49,6 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
 
 
 def scope_parser() -> argparse.ArgumentParser:
@@ -97,10 +107,14 @@ def score_command(arguments: Sequence[str]) -> int:
     )
     run.add_argument("--precision", choices=PRECISIONS, default="32-true")
     run.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1 or auto (default: cpu)")
-    run.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
+    run.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: all)")
     written = parser.add_argument_group("what is written")
     written.add_argument(
-        "--out", type=Path, required=True, metavar="CSV", help="its origin is written beside it, as .json"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="the table; its provenance is written beside it, as .json",
     )
     written.add_argument("--save-images", type=Path, metavar="DIR", help="keep outputs as DIR/<task>/<set>/<image>.png")
     written.add_argument("--images", nargs="+", metavar="NAME", help="keep the outputs of these images only")
@@ -110,6 +124,7 @@ def score_command(arguments: Sequence[str]) -> int:
     written.add_argument("--seed", type=int, metavar="S", help="column seed (default: the checkpoint's)")
     args = parser.parse_args(arguments)
 
+    _check_written(args.out, args.save_images)
     jobs = find_jobs(args.sets, args.tasks, args.data_root)
     _check_names(args.images, jobs)
     protocol = Protocol(args.gray, args.bicubic, args.noise)
@@ -149,11 +164,9 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from workflows.evaluation.restorer import Restorer
+    from workflows.evaluation.restorer import Restorer, usable_device
 
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = usable_device(args.device)
     source = Restorer(args.model, protocol, args.self_ensemble, args.windows, PRECISIONS[args.precision], device)
     torch.set_num_threads(1 if source.parallel_images else threads)
     mine = [job for job in jobs if source.can(job.task)]
@@ -212,7 +225,7 @@ def features_command(arguments: Sequence[str]) -> int:
     parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="an IPT's model.safetensors")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for DIR/<task>/<set>/<image>.npz")
     parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: all)")
     for name in ("--precision", "--experiment", "--device"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to all commands
     args = parser.parse_args(arguments)
@@ -251,6 +264,7 @@ def download_command(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
 
     from workflows.evaluation.download import fetch
+    from workflows.evaluation.set_digests import sha256_of_folder
 
     archives: dict[tuple[str, str], dict[str, Path]] = {}  # one may hold several sets
     for name in args.sets:
@@ -262,11 +276,20 @@ def download_command(arguments: Sequence[str]) -> int:
     for name in args.sets:
         folder = fetched_folder(SETS[name], args.data_root)
         if args.receipts:
-            args.receipts.mkdir(parents=True, exist_ok=True)
-            receipt = {"set": name, **SETS[name].download, "folder": str(folder.resolve())}
-            (args.receipts / f"{name}.json").write_text(json.dumps(receipt, indent=2) + "\n")
+            receipt = {"set": name, **SETS[name].download, "images_sha256": sha256_of_folder(folder)}
+            provenance.write_json(receipt | {"folder": str(folder.resolve())}, args.receipts / f"{name}.json")
         print(f"{name} is in {folder}", flush=True)
     return 0
+
+
+def _check_written(out: Path, save_images: Path | None) -> None:
+    """Whether what is to be written can be, before anything is computed."""
+    if out.suffix.lower() == ".json":
+        raise ValueError(f"--out {out}: the table is CSV and its provenance is written as .json; name it .csv")
+    for path in (out, score_provenance.beside(out)):
+        target(path)
+    if save_images is not None:
+        target(save_images / "image.png")
 
 
 def _check_names(names: Sequence[str] | None, jobs: Sequence[Job]) -> None:

@@ -110,3 +110,19 @@ class Restorer:
 
             return bicubic_resize(x.double(), task.scale).to(x.dtype)
         return models.build(self.label, (task.name,))(x, task.name)
+
+
+def usable_device(name: str) -> str:
+    """Torch's name of a device that this machine has; `auto` is a GPU if there is one.
+
+    Raises:
+        InferenceError: an unknown name, or a device that is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
+        reason = str(error).partition(". ")[0].partition("\n")[0]
+        raise InferenceError(f"--device {name}: {reason}; cpu always works, auto takes a GPU if there is one") from None
+    return name

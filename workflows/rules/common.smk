@@ -10,6 +10,7 @@ from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.config.choices import reference_restores
 from workflows.evaluation.protocol import VERSION
+from workflows.evaluation.set_digests import set_digests
 from workflows.evaluation.sets import fetchable
 from workflows.imports import sources
 from workflows.models import is_ipt
@@ -87,7 +88,6 @@ def scored_sets(name=None):
     tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
     kinds = {parse_task(task).kind for task in tasks}
     sets = [wanted for wanted in SCORING.sets if kinds & set(parse_set(wanted).kinds)]
-    # A task without a set of its kind is scored by nobody, and has been refused if no other model has it either.
     fitting = {kind for wanted in sets for kind in parse_set(wanted).kinds}
     return [task for task in tasks if parse_task(task).kind in fitting], sets
 
@@ -96,6 +96,12 @@ def scope(name=None):
     """The options for `scored_sets`."""
     tasks, sets = scored_sets(name)
     return ["--tasks", *tasks, "--sets", *sets]
+
+
+def scored_images(name=None):
+    """Hashes of the images behind `scored_sets`: scores are made again when an image is added or replaced."""
+    tasks, sets = scored_sets(name)
+    return set_digests(sets, tasks, SCORING.data_root, FETCHED, f"{OUT}/data/sets")
 
 
 def windows(name):

@@ -50,6 +50,7 @@ rule evaluate:
     params:
         protocol=[*PROTOCOL, "--device", SCORING.accelerator],
         scope=lambda wildcards: scope(wildcards.run),
+        images=lambda wildcards: scored_images(wildcards.run),
         windows=lambda wildcards: windows(wildcards.run),
         save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else [],
         version=VERSION,
@@ -82,8 +83,11 @@ rule evaluate_ensembled:
     params:
         protocol=[*PROTOCOL, "--device", SCORING.accelerator],
         scope=lambda wildcards: scope(wildcards.run),
+        images=lambda wildcards: scored_images(wildcards.run),
         ensemble=lambda wildcards: (
-            ["--windows", "averaged"] if wildcards.ensemble == "averaged" else ["--self-ensemble", *windows(wildcards.run)]
+            ["--windows", "averaged"]
+            if wildcards.ensemble == "averaged"
+            else ["--self-ensemble", *windows(wildcards.run)]
         ),
         version=VERSION,
     message:
@@ -114,6 +118,7 @@ rule evaluate_reference:
     params:
         protocol=PROTOCOL,
         scope=lambda wildcards: scope(wildcards.reference),
+        images=lambda wildcards: scored_images(wildcards.reference),
         save=lambda wildcards: saved(wildcards.reference),
         version=VERSION,
     message:
@@ -142,6 +147,7 @@ rule export_inputs:
     params:
         protocol=PROTOCOL,
         scope=scope(),
+        images=lambda wildcards: scored_images(),
         names=SHOWN,
     message:
         "Writing the degraded and clean images that the report shows"
@@ -173,6 +179,7 @@ rule export_features:
         sets=[name for name in SCORING.sets if MAPS and parse_set(name).label == MAPS.picture.dataset],
         task=MAPS.picture.task if MAPS else "",
         image=MAPS.picture.image if MAPS else "",
+        images=lambda wildcards: scored_images(wildcards.run),
     message:
         "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -187,6 +188,21 @@ def test_restored_files_may_lie_flat_and_carry_a_suffix(root):
     assert {r["model"] for r in again} == {"SR"}
 
 
+def test_an_image_is_never_scored_by_another_image_s_output_or_its_own_target(root, capsys):
+    for name in ("house", "house_2"):
+        write(root / "mine" / f"{name}.png", smooth(30, 30))
+        write(root / "out" / f"{name}.png", smooth(30, 30))
+    for name in "abcde":
+        (root / "mine" / f"{name}.png").unlink()
+    theirs = {"sets": ("mine=mine",), "model": None, "out": "theirs.csv"}
+    run(root, "--restored", root / "out", **theirs)
+    (root / "out" / "house.png").unlink()
+    run(root, "--restored", root / "out", status=1, **theirs)
+    assert "out/house: no file fits" in capsys.readouterr().err
+    run(root, "--restored", root / "mine", status=1, **theirs)
+    assert "house.png: is the target of house itself" in capsys.readouterr().err
+
+
 def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed(root, capsys):
     run(root, "--save-images", root / "out")
     folder = root / "out/sr2/Set5"
@@ -270,7 +286,7 @@ def test_identity_is_not_scored_on_noise_that_leaves_the_range_of_an_image(root,
     noisy = ("--noise", "unclipped")
     run(root, *noisy, sets=("mine=mine",), tasks=("dn30",), model="identity", status=2)
     assert "identity restores none of the tasks dn30" in capsys.readouterr().err
-    rows = run(root, *noisy, sets=("mine=mine",), tasks=("dn30", "dr"), model="identity")
+    rows = run(root, *noisy, sets=("photos@1",), tasks=("dn30", "dr"), model="identity")
     assert {row["task"] for row in rows} == {"dr"}
 
 
@@ -325,6 +341,64 @@ def test_wrong_requests_end_with_one_message(root, capsys):
     assert "bicubic is not a network" in errors[3]
     assert "unknown task 'sr5'" in errors[4]
     assert not (root / "metrics.csv").exists()
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_scored(root, capsys, monkeypatch):
+    monkeypatch.setattr("workflows.evaluation.score.score", None)
+    os.mkfifo(root / "pipe.csv")
+    (root / "file").write_text("")
+    (root / "folder.json").mkdir()
+    for out, options, message in (
+        ("/dev/null", (), "/dev/null is not a regular file"),
+        ("pipe.csv", (), "pipe.csv is not a regular file"),
+        ("x.json", (), "name it .csv"),
+        ("file/x.csv", (), "file is a file"),
+        ("folder.csv", (), "folder.json is not a regular file"),
+        ("x.csv", ("--save-images", root / "file"), "file is a file"),
+    ):
+        run(root, *options, out=out, status=2)
+        assert message in capsys.readouterr().err
+
+
+def test_threads_and_devices_that_are_not_there_are_one_message(root, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(root, "--threads", "-1")
+    assert stopped.value.code == 2
+    assert "'-1' is not a whole number from 1 up" in capsys.readouterr().err
+    torch.manual_seed(0)
+    models.save(models.build("ipt_tiny", ["sr2"], **SMALL), root / "model.safetensors", {"model": "ipt"})
+    for device in ("foo", "cpu:x", *(() if torch.cuda.is_available() else ("cuda",))):
+        run(root, "--device", device, model=root / "model.safetensors", status=2)
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"error: --device {device}: ")
+        assert errors.count("\n") == 1
+
+
+def test_an_interrupt_is_one_word(root, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workflows.evaluation.score.compare", interrupted)
+    run(root, status=130)
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+    assert not list(root.glob("metrics*"))
+
+
+def test_a_file_name_that_is_not_utf_8_is_named(root, capsys):
+    path = os.fsencode(root / "mine") + b"/caf\xe9.png"
+    with open(path, "wb") as file:
+        file.write((root / "mine" / "a.png").read_bytes())
+    run(root, sets=("mine=mine",), status=2)
+    assert r"the name of the file b'caf\xe9.png' is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_pipe_among_images_is_no_image(root):
+    rows = run(root)
+    os.mkfifo(root / "Set5" / "pipe.png")
+    assert run(root) == rows
+    run(root, "--save-images", root / "out")
+    os.mkfifo(root / "out" / "sr2" / "Set5" / "a_x2.png")
+    assert [r["psnr_y"] for r in run(root, "--restored", root / "out", model=None)] == [r["psnr_y"] for r in rows]
 
 
 def test_download_writes_where_the_set_is_looked_for(root, monkeypatch, capsys):
