@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
     parser.add_argument("--sets", nargs="+", default=["photos"], help="benchmark sets for x2 (default: photos)")
     parser.add_argument("--data-root", type=Path, help="where sets other than photos are")
-    parser.add_argument("--named-only", action="store_true", help="leave out `centre` at further strides")
+    parser.add_argument("--named-only", nargs="*", default=[], help="sets without `centre` at further strides")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/stride.csv"))
     options = parser.parse_args()
@@ -46,7 +46,7 @@ def main() -> int:
     for checkpoint in options.checkpoints:
         model = load(checkpoint)
         for job in jobs:
-            table = measure(model, job, not options.named_only)
+            table = measure(model, job, job.request.label not in options.named_only)
             table.insert(0, "network", checkpoint.stem)
             tables.append(table)
     table = pd.concat(tables, ignore_index=True)

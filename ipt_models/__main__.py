@@ -79,7 +79,7 @@ def restore_images(options: argparse.Namespace) -> None:
     import torch
 
     from ipt_models.checkpoints import load
-    from ipt_models.dihedral import dihedral_mean
+    from ipt_models.dihedral import self_ensemble
     from ipt_models.windows import restore
 
     pairs = list(image_pairs(options.source, options.target))
@@ -101,7 +101,7 @@ def restore_images(options: argparse.Namespace) -> None:
     for source, target in pairs:
         x = read_image(source)
         image = torch.from_numpy(x).permute(2, 0, 1).unsqueeze(0).float() / 255
-        y = dihedral_mean(whole, image) if options.self_ensemble else whole(image)
+        y = self_ensemble(whole, image) if options.self_ensemble else whole(image)
         y = (255 * y[0]).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
         write_image(y, target)
         print(f"{target}: {x.shape[1]}x{x.shape[0]} -> {y.shape[1]}x{y.shape[0]}, {task}")

@@ -1,17 +1,18 @@
-"""The eight flips and quarter turns of an image, and the mean of a model's outputs over them (×8 self-ensemble)."""
+"""The eight flips and quarter turns of an image, and the mean of a restoration over them."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-TURNS = 8
+COUNT = 8
 
 
-def turned(x: Tensor, turn: int, inverse: bool = False) -> Tensor:
-    """One of the eight symmetries of the square, of an image (..., H, W).
+def dihedral(x: Tensor, turn: int, inverse: bool = False) -> Tensor:
+    """One of the eight symmetries of the square: `turn % 4` quarter turns, after a flip if `turn` is 4 or more.
 
     Args:
-        turn: from 0 to 7; `turn % 4` quarter turns, after a horizontal flip if `turn` is 4 or more.
+        x: (..., H, W).
+        turn: 0 … 7; 0 changes nothing.
         inverse: undo it.
     """
     if inverse:
@@ -21,6 +22,9 @@ def turned(x: Tensor, turn: int, inverse: bool = False) -> Tensor:
     return x.rot90(turn % 4, dims=(-2, -1))
 
 
-def dihedral_mean(restore: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Restore an image in all eight orientations, turn each output back, and average (Timofte et al. 2016)."""
-    return sum(turned(restore(turned(x, turn)), turn, inverse=True) for turn in range(TURNS)) / TURNS
+def self_ensemble(restore: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The mean of a restoration over all eight, each turned back (×8, Timofte et al. 2016)."""
+    total = dihedral(restore(x), 0)
+    for turn in range(1, COUNT):
+        total = total + dihedral(restore(dihedral(x, turn)), turn, inverse=True)
+    return total / COUNT

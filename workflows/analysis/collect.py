@@ -74,7 +74,8 @@ def _same(a: Any, b: Any) -> bool:
 def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """One row a run, in the order of `names`.
 
-    Columns: `run`, `status` (`done`, `not scored`, `missing`), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`,
+    Columns: `run`, `status` (`done`, `not scored`, `missing`), `kind` (`run` of the grid, `reference`, or `method` from
+    outside of it), `training_data` (of methods, as told), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`,
     `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (in all), `patches_<task>`,
     `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel_<task>`,
     `contrastive` (λ, 0 without), `formulation`, `temperature`, `negatives` (other images that an anchor is held against),
@@ -89,13 +90,17 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
         names: the grid's runs, references among them.
     """
-    given = _labels(experiment_dir / "experiment.yaml")
+    config = _config(experiment_dir / "experiment.yaml")
+    given, methods = _labels(config), {method["name"] for method in _methods(config)}
     rows = []
     for name in names:
         folder = experiment_dir / "runs" / name
         run = parse_run(name)
         row: dict[str, Any] = {"run": name, "status": _status(folder, run), "model": run.model}
         row |= {"label": given.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
+        row["kind"] = "run" if run.fraction is not None else "method" if name in methods else "reference"
+        if name in methods:
+            row |= _method_facts(folder / "metrics.json")
         if run.fraction is not None and (folder / "provenance.json").is_file():
             row |= _facts(folder / "provenance.json") | _losses(folder / "train.csv")
             row["gap"] = _gap(row)
@@ -107,15 +112,28 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     return table.astype({column: "Int64" for column in whole if column in table})
 
 
-def _labels(path: Path) -> dict[str, str]:
+def _config(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _methods(config: dict[str, Any]) -> list[dict[str, Any]]:
+    return config.get("evaluation", {}).get("methods", [])
+
+
+def _labels(config: dict[str, Any]) -> dict[str, str]:
+    named = [*config.get("models", []), *_methods(config)]
+    given = {entry["name"]: entry.get("label") or entry["name"] for entry in named}
+    tuned = {f"{model['name']}{FINETUNED}": f"{given[model['name']]}, fine-tuned" for model in config.get("models", [])}
+    return given | (tuned if config.get("finetune") else {})
+
+
+def _method_facts(path: Path) -> dict[str, Any]:
+    """What is told of a method from outside of the grid, from its metrics.json."""
     if not path.is_file():
         return {}
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    given = {model["name"]: model.get("label") or model["name"] for model in config.get("models", [])}
-    tuned = (
-        {name + FINETUNED: f"{label}, fine-tuned" for name, label in given.items()} if config.get("finetune") else {}
-    )
-    return given | tuned
+    method = json.loads(path.read_text(encoding="utf-8"))["method"]
+    macs = {f"{MACS}{task}": macs for task, macs in (method["macs_per_output_pixel"] or {}).items()}
+    return {"parameters": method["parameters"], "training_data": method["training_data"], **macs}
 
 
 def _status(folder: Path, run: RunName) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ipt_models.files import replacing, target
 from workflows import provenance
@@ -14,6 +14,10 @@ from workflows.config.choices import Bicubic, Gray, Noise, Windows
 from workflows.evaluation import score_provenance
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, find_jobs
+
+if TYPE_CHECKING:
+    from workflows.evaluation.outputs import RestoredFolder
+    from workflows.evaluation.restorer import Restorer
 
 COLUMNS = (
     "experiment",
@@ -122,6 +126,16 @@ def score_command(arguments: Sequence[str]) -> int:
     written.add_argument("--label", metavar="NAME", help="column model (default: the checkpoint's)")
     written.add_argument("--fraction", type=float, metavar="F", help="column fraction (default: the checkpoint's)")
     written.add_argument("--seed", type=int, metavar="S", help="column seed (default: the checkpoint's)")
+    written.add_argument(
+        "--method",
+        metavar="NAME",
+        help="name of a method from outside of an experiment's grid: column model, with fraction and seed empty. Tasks that "
+        "a model cannot restore are left out",
+    )
+    written.add_argument("--training-data", metavar="TEXT", help="what the method was trained on, for tables")
+    written.add_argument(
+        "--parameters", type=positive, metavar="N", help="of the network behind --restored, for tables"
+    )
     args = parser.parse_args(arguments)
 
     _check_written(args.out, args.save_images)
@@ -135,18 +149,14 @@ def score_command(arguments: Sequence[str]) -> int:
 
     keep = set(args.images) if args.images else None
     result = score(source, jobs, protocol, args.save_images, keep, threads)
-    header = getattr(source, "metadata", {})
-    identity = {
-        "experiment": args.experiment if args.experiment is not None else header.get("experiment"),
-        "model": args.label or source.label,
-        "fraction": args.fraction if args.fraction is not None else header.get("fraction"),
-        "seed": args.seed if args.seed is not None else header.get("seed"),
-    }
+    identity = _identity(args, source)
     rows = [{**identity, **row} for row in result.rows]
     if not result.failures:
         write_table(rows, args.out)
         weights = Path(args.model) if getattr(source, "metadata", None) else None
         facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
+        if args.method:
+            facts["method"] = _method(args, source, jobs)
         score_provenance.write(args.out, weights, jobs, **identity, **facts)
         print("\n".join(summary(result.rows)))
         return 0
@@ -159,6 +169,27 @@ def score_command(arguments: Sequence[str]) -> int:
     return 1
 
 
+def _identity(args: argparse.Namespace, source: "Restorer | RestoredFolder") -> dict[str, Any]:
+    """What the rows are called: by the options, or else by the checkpoint."""
+    header = getattr(source, "metadata", {})
+    if args.method:
+        return {"experiment": args.experiment, "model": args.method, "fraction": None, "seed": None}
+    return {
+        "experiment": args.experiment if args.experiment is not None else header.get("experiment"),
+        "model": args.label or source.label,
+        "fraction": args.fraction if args.fraction is not None else header.get("fraction"),
+        "seed": args.seed if args.seed is not None else header.get("seed"),
+    }
+
+
+def _method(args: argparse.Namespace, source: "Restorer | RestoredFolder", jobs: Sequence[Job]) -> dict[str, Any]:
+    """What tables say of a method from outside of the grid; None where nothing is known."""
+    costs = {"parameters": args.parameters, "macs_per_output_pixel": None}
+    if args.model:
+        costs = source.costs(dict.fromkeys(job.task.name for job in jobs))
+    return {"source": args.model or str(args.restored), **costs, "training_data": args.training_data}
+
+
 def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, threads: int):
     # Threads that wait for one another by spinning slow each other down many times over on a machine shared with others.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -169,14 +200,15 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     device = usable_device(args.device)
     source = Restorer(args.model, protocol, args.self_ensemble, args.windows, PRECISIONS[args.precision], device)
     torch.set_num_threads(1 if source.parallel_images else threads)
+    if not source.parallel_images and not args.method:
+        for job in jobs:
+            source.head(job.task)  # refuses before anything is computed
     mine = [job for job in jobs if source.can(job.task)]
     if not mine:
         raise SetError(f"{source.label} restores none of the tasks {', '.join(args.tasks)}")
-    for job in mine:
-        source.head(job.task)  # refuses before anything is computed
     skipped = sorted({job.task.name for job in jobs} - {job.task.name for job in mine})
     if skipped:
-        print(f"{source.label} has no meaning for {', '.join(skipped)}: not scored")
+        print(f"{source.label} does not restore {', '.join(skipped)}: not scored")
     return source, mine
 
 

@@ -77,7 +77,8 @@ def write(path: Path | str, pixels: np.ndarray) -> None:
 
 def _open(path: Path | str) -> Image.Image:
     if not Path(path).is_file():  # opening a pipe would wait for ever
-        raise ImageError(f"{path}: {'is not a regular file' if Path(path).exists() else 'does not exist'}")
+        reason = "it is not a regular file" if Path(path).exists() else "it does not exist"
+        raise ImageError(f"{path}: cannot be read ({reason})")
     try:
         image = Image.open(path)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:

@@ -66,6 +66,30 @@ class RestoredFolder:
         """No head is known: always empty."""
         return ""
 
+    def find(self, job: Job, sample: Sample) -> Path:
+        """An image's file.
+
+        Raises:
+            ImageError: there is none, or several fit.
+        """
+        where = job.task.name, job.request.label
+        files = self._files[where].get(sample.image, [])
+        if len(files) != 1:
+            what = f"{len(files)} files fit: {', '.join(f.name for f in files)}" if files else "no file fits"
+            raise ImageError(f"{self._places[where] / sample.image}: {what}")
+        return files[0]
+
+    def lacking(self, jobs: list[Job]) -> list[str]:
+        """A line for each image that has no file or several."""
+        lines = []
+        for job in jobs:
+            for sample in job.samples:
+                try:
+                    self.find(job, sample)
+                except ImageError as error:
+                    lines.append(str(error))
+        return lines
+
     def read(self, job: Job, sample: Sample, shape: tuple[int, int]) -> np.ndarray:
         """The restored image, uint8 (H, W, 3).
 
@@ -75,12 +99,7 @@ class RestoredFolder:
         Raises:
             ImageError: missing, ambiguous, unreadable, of another size, or the target itself.
         """
-        where = job.task.name, job.request.label
-        files = self._files[where].get(sample.image, [])
-        if len(files) != 1:
-            what = f"{len(files)} files fit: {', '.join(f.name for f in files)}" if files else "no file fits"
-            raise ImageError(f"{self._places[where] / sample.image}: {what}")
-        (path,) = files
+        path = self.find(job, sample)
         if path.samefile(sample.target):
             raise ImageError(f"{path}: is the target of {sample.image} itself, not an output")
         pixels = read(path).pixels

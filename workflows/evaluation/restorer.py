@@ -1,15 +1,18 @@
 """What is scored: trained networks and the references, behind one call, with the head that fits a task."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from baselines import whole_image
+from baselines.cost import INPUT_SIZE, count_macs, count_parameters
 from baselines.variants import UNTRAINED
 from ipt_models import windows as ipt_windows
-from ipt_models.dihedral import dihedral_mean
-from ipt_models.tasks import Task, nearest_head
+from ipt_models.dihedral import self_ensemble
+from ipt_models.tasks import Task, can_restore, nearest_head, parse_task
 from workflows import models
 from workflows.config.choices import reference_restores
 from workflows.evaluation.protocol import Protocol
@@ -77,8 +80,10 @@ class Restorer:
         self.setting = "+".join(words) or "plain"
 
     def can(self, task: Task) -> bool:
-        """Whether a task is for this model; only references say no."""
-        return self._network is not None or reference_restores(self.label, task, self._protocol.noise)
+        """Whether the model has a head for a task, or, of a reference, whether the task is scored for it."""
+        if self._network is None:
+            return reference_restores(self.label, task, self._protocol.noise)
+        return can_restore(self._network.tasks, task)
 
     def head(self, task: Task) -> str:
         """The head that restores a task: `nearest_head` of a network, empty for references.
@@ -87,6 +92,15 @@ class Restorer:
             HeadError: the network has none for it.
         """
         return nearest_head(task, self._network.tasks, self.label) if self._network is not None else ""
+
+    def costs(self, tasks: Iterable[str]) -> dict[str, Any]:
+        """A network's parameters, and the multiply-adds that a pixel of each task's output costs (see `baselines.cost`)."""
+        macs = {}
+        for name in tasks:
+            task = parse_task(name)
+            head = self.head(task)
+            macs[name] = count_macs(self._network, head) / (INPUT_SIZE * task.scale) ** 2
+        return {"parameters": count_parameters(self._network), "macs_per_output_pixel": macs}
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, task: Task) -> Tensor:
@@ -97,7 +111,7 @@ class Restorer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             if not self._self_ensemble:
                 return self._restore(x.to(self.device), head).float().to(x.device)
-            return dihedral_mean(lambda turned: self._restore(turned, head).float(), x.to(self.device)).to(x.device)
+            return self_ensemble(lambda turned: self._restore(turned, head).float(), x.to(self.device)).to(x.device)
 
     def _restore(self, x: Tensor, head: str) -> Tensor:
         if models.is_ipt(self.metadata["variant"]):

@@ -51,7 +51,9 @@ def sha256_of(samples: Iterable[Sample]) -> str:
 
 
 def sha256_of_folder(folder: Path) -> str:
-    """One hash of all files below a folder, by their names in it."""
+    """One hash of all files below a folder, by their names in it; of a file, that of its bytes."""
+    if folder.is_file():
+        return _sha256(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     listed = "".join(f"{path.relative_to(folder).as_posix()}\t{_sha256(path)}\n" for path in files)
     return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()

@@ -10,7 +10,7 @@ from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.config.choices import reference_restores
 from workflows.evaluation.protocol import VERSION
-from workflows.evaluation.set_digests import set_digests
+from workflows.evaluation.set_digests import set_digests, sha256_of_folder
 from workflows.evaluation.sets import fetchable
 from workflows.imports import sources
 from workflows.models import is_ipt
@@ -20,6 +20,8 @@ SCORING = EXPERIMENT.evaluation
 SCORED_TASKS = EXPERIMENT.scored_tasks
 COMPARISONS = EXPERIMENT.report.comparisons
 SHOWN = sorted({shown.image for shown in COMPARISONS})
+# Checkpoints and outputs of other programs, scored beside the grid.
+METHODS = {method.name: method for method in SCORING.methods}
 # Compared models are those of the largest fraction and the first seed.
 SHOWN_RUNS = [
     name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
@@ -80,6 +82,8 @@ def restores(name, task):
     """Whether a run's network, or an untrained reference, has a meaning for a task."""
     if name in REFERENCES:
         return reference_restores(name, parse_task(task), SCORING.noise)
+    if name in METHODS:
+        return METHODS[name].tasks is None or task in METHODS[name].tasks
     return can_restore(RUNS[name].tasks, parse_task(task))
 
 
@@ -87,7 +91,8 @@ def scored_sets(name=None):
     """The tasks, and the sets for them, that a run's network or a reference can restore; without a name all."""
     tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
     kinds = {parse_task(task).kind for task in tasks}
-    sets = [wanted for wanted in SCORING.sets if kinds & set(parse_set(wanted).kinds)]
+    wanted_sets = (METHODS[name].sets if name in METHODS else None) or SCORING.sets
+    sets = [wanted for wanted in wanted_sets if kinds & set(parse_set(wanted).kinds)]
     fitting = {kind for wanted in sets for kind in parse_set(wanted).kinds}
     return [task for task in tasks if parse_task(task).kind in fitting], sets
 
@@ -96,6 +101,20 @@ def scope(name=None):
     """The options for `scored_sets`."""
     tasks, sets = scored_sets(name)
     return ["--tasks", *tasks, "--sets", *sets]
+
+
+def method_options(name):
+    """What a method's scores are made from, and what tables say of it."""
+    method = METHODS[name]
+    source = ["--model", method.checkpoint] if method.checkpoint else ["--restored", method.restored]
+    parameters = ["--parameters", method.parameters] if method.parameters else []
+    return [source[0], source[1].expanduser(), "--training-data", method.training_data, *parameters]
+
+
+def method_digest(name):
+    """A hash of a method's checkpoint, or of the folder of its outputs."""
+    method = METHODS[name]
+    return sha256_of_folder((method.checkpoint or method.restored).expanduser())
 
 
 def scored_images(name=None):

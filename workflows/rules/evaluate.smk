@@ -128,6 +128,40 @@ rule evaluate_reference:
         " {params.save:q} --out {output.metrics} 2> {log}"
 
 
+rule evaluate_method:
+    input:
+        sets=RECEIPTS,
+    output:
+        metrics=f"{OUT}/runs/{{method}}/metrics.csv",
+        origin=f"{OUT}/runs/{{method}}/metrics.json",
+    log:
+        f"{OUT}/logs/evaluate/{{method}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/{{method}}.tsv"
+    wildcard_constraints:
+        method=either(METHODS),
+    conda:
+        "../../environment.yml"
+    threads: SCORING.threads
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=240,
+        gpu=lambda wildcards: gpus(SCORING.accelerator) if METHODS[wildcards.method].checkpoint else 0,
+    params:
+        source=lambda wildcards: method_options(wildcards.method),
+        digest=lambda wildcards: method_digest(wildcards.method),
+        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
+        scope=lambda wildcards: scope(wildcards.method),
+        images=lambda wildcards: scored_images(wildcards.method),
+        save=lambda wildcards: saved(wildcards.method),
+        version=VERSION,
+    message:
+        "Scoring {wildcards.method}"
+    shell:
+        "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation {params.source:q}"
+        " --method {wildcards.method} {params.scope:q} {params.protocol:q} {params.save:q} --out {output.metrics} 2> {log}"
+
+
 rule export_inputs:
     input:
         sets=RECEIPTS,

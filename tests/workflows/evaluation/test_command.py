@@ -159,11 +159,32 @@ def test_a_task_that_no_head_fits_is_refused_before_anything_is_scored(root, cap
     assert not (root / "metrics.csv").exists()
 
 
+def test_a_method_from_outside_of_the_grid_has_neither_fraction_nor_seed(root):
+    torch.manual_seed(0)
+    origin = {"experiment": "demo", "model": "ipt", "fraction": 0.2, "seed": 3}
+    network = models.build("ipt_tiny", ["sr2"], **SMALL)
+    models.save(network, root / "model.safetensors", origin)
+    told = ("--method", "theirs", "--training-data", "DF2K")
+    rows = run(root, *told, model=root / "model.safetensors", tasks=("sr2", "sr3"))
+    assert {(r["experiment"], r["model"], r["fraction"], r["seed"], r["task"]) for r in rows} == {
+        ("", "theirs", "", "", "sr2")
+    }
+    method = json.loads((root / "metrics.json").read_text())["method"]
+    assert method["parameters"] == sum(p.numel() for p in network.parameters())
+    assert method["macs_per_output_pixel"] == pytest.approx(models.macs_per_output_pixel("ipt_tiny", ["sr2"], **SMALL))
+    assert method["training_data"] == "DF2K"
+    run(root, "--save-images", root / "out")
+    rows = run(root, *told, "--parameters", "12", "--restored", root / "out", model=None)
+    assert {(r["model"], r["fraction"], r["seed"]) for r in rows} == {("theirs", "", "")}
+    method = json.loads((root / "metrics.json").read_text())["method"]
+    assert (method["parameters"], method["macs_per_output_pixel"]) == (12, None)
+
+
 def test_references_score_their_half_of_the_tasks(root, capsys):
     sets, tasks = ("Set5", "mine=mine"), ("sr2", "dn30")
     rows = run(root, sets=sets, tasks=tasks)
     assert {(r["dataset"], r["task"]) for r in rows} == {("Set5", "sr2"), ("mine", "sr2")}
-    assert "bicubic has no meaning for dn30: not scored" in capsys.readouterr().out
+    assert "bicubic does not restore dn30: not scored" in capsys.readouterr().out
     rows = run(root, sets=sets, tasks=tasks, model="identity")
     assert {(r["dataset"], r["task"]) for r in rows} == {("mine", "dn30")}
     run(root, tasks=("sr2",), model="identity", status=2)
