@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ipt_models.files import replacing, target
-from workflows import provenance
-from workflows.config.choices import Bicubic, Gray, Noise, Windows
+from workflows.config.benchmark_sets import SetError
+from workflows.config.choices import Windows
 from workflows.evaluation import score_provenance
+from workflows.evaluation.arguments import PRECISIONS, check_names, positive, scope_parser
+from workflows.evaluation.commands import download_command, export_command, features_command
 from workflows.evaluation.protocol import Protocol
-from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, find_jobs
+from workflows.evaluation.restore import restore_command
+from workflows.evaluation.sets import Job, find_jobs
 
 if TYPE_CHECKING:
     from workflows.evaluation.outputs import RestoredFolder
@@ -36,7 +39,6 @@ COLUMNS = (
     "protocol",
     "setting",
 )
-PRECISIONS = {"32": "32-true", "32-true": "32-true", "bf16": "bf16-mixed", "bf16-mixed": "bf16-mixed"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "export-inputs": export_command,
         "export-features": features_command,
         "download": download_command,
+        "restore": restore_command,
     }
     command = commands.get(arguments[0]) if arguments else None
     try:
@@ -58,45 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 up, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
-
-
-def scope_parser() -> argparse.ArgumentParser:
-    """The arguments that say what is scored, by which protocol."""
-    parser = argparse.ArgumentParser(add_help=False)
-    scope = parser.add_argument_group("what is scored")
-    scope.add_argument(
-        "--sets",
-        nargs="+",
-        required=True,
-        metavar="SET",
-        help=f"{', '.join(SETS)}; Set14@3 (its first three images); Set14@matlab (its gray files that way); "
-        "NAME=FOLDER; NAME=TARGETS,INPUTS",
-    )
-    scope.add_argument("--tasks", nargs="+", required=True, metavar="TASK", help="sr2, sr3, sr4, dn30, dn50, dr, …")
-    scope.add_argument("--data-root", type=Path, metavar="DIR", help="folder that holds the sets")
-    rules = parser.add_argument_group("protocol")
-    rules.add_argument("--gray", choices=get_args(Gray), default="rgb", help="how gray files are scored (default: rgb)")
-    rules.add_argument(
-        "--bicubic", choices=get_args(Bicubic), default="uint8", help="MATLAB's rounding, or one rounding at the end"
-    )
-    rules.add_argument(
-        "--noise", choices=get_args(Noise), default="clipped", help="whether noisy inputs are clipped to 0-255"
-    )
-    return parser
-
-
 def score_command(arguments: Sequence[str]) -> int:
     """Score a model, a reference or a folder, and write the table."""
     parser = argparse.ArgumentParser(
         prog="python -m workflows.evaluation",
-        description="Score a model on benchmark sets: one row an image.",
-        epilog="Other commands: export-inputs (write what models are given), export-features (IPT's patch features), "
-        "download (fetch a set). Each has --help.",
+        description="Score a model on benchmark sets: one row per image.",
+        epilog="Other commands: restore (photos by a model), export-inputs (write what models are given), export-features "
+        "(IPT's patch features), download (fetch a set). Each has --help.",
         parents=[scope_parser()],
     )
     source = parser.add_argument_group("what scores").add_mutually_exclusive_group(required=True)
@@ -140,7 +111,7 @@ def score_command(arguments: Sequence[str]) -> int:
 
     _check_written(args.out, args.save_images)
     jobs = find_jobs(args.sets, args.tasks, args.data_root)
-    _check_names(args.images, jobs)
+    check_names(args.images, jobs)
     protocol = Protocol(args.gray, args.bicubic, args.noise)
     threads = args.threads or os.cpu_count() or 1
     source, jobs = _restored(args, jobs) if args.restored else _model(args, jobs, protocol, threads)
@@ -222,98 +193,6 @@ def _restored(args: argparse.Namespace, jobs: list[Job]):
     return RestoredFolder(args.restored, jobs), jobs
 
 
-def export_command(arguments: Sequence[str]) -> int:
-    """Write degraded and clean images."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workflows.evaluation export-inputs",
-        description="Write the exact pixels that models are given (_LR) and compared with (_HR).",
-        parents=[scope_parser()],
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
-    for name in ("--precision", "--threads", "--experiment"):
-        parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to both commands
-    args = parser.parse_args(arguments)
-    jobs = find_jobs(args.sets, args.tasks, args.data_root)
-    _check_names(args.images, jobs)
-
-    from workflows.evaluation.export import export_inputs
-
-    failures = export_inputs(
-        jobs, Protocol(args.gray, args.bicubic, args.noise), args.out, set(args.images) if args.images else None
-    )
-    if failures:
-        print("error: these images failed:\n  " + "\n  ".join(failures), file=sys.stderr)
-    return int(bool(failures))
-
-
-def features_command(arguments: Sequence[str]) -> int:
-    """Write IPT's patch features."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workflows.evaluation export-features",
-        description="Write IPT's patch features of images, which the contrastive loss compares, as .npz.",
-        parents=[scope_parser()],
-    )
-    parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="an IPT's model.safetensors")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for DIR/<task>/<set>/<image>.npz")
-    parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
-    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: all)")
-    for name in ("--precision", "--experiment", "--device"):
-        parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to all commands
-    args = parser.parse_args(arguments)
-    jobs = find_jobs(args.sets, args.tasks, args.data_root)
-    _check_names(args.images, jobs)
-
-    import torch
-
-    from workflows import models
-    from workflows.evaluation.features import export_features
-
-    torch.set_flush_denormal(True)  # before threads start: a CPU is slow with attention's smallest weights
-    torch.set_num_threads(args.threads or os.cpu_count() or 1)
-    network, metadata = models.load(args.model)
-    if not models.is_ipt(metadata["variant"]):
-        raise ValueError(f"{args.model} is {metadata['variant']}: only IPT has patch features")
-    if lacking := {job.task.name for job in jobs} - set(network.tasks):
-        raise ValueError(f"{args.model} has heads for {', '.join(network.tasks)}, not for {', '.join(sorted(lacking))}")
-    protocol = Protocol(args.gray, args.bicubic, args.noise)
-    failures = export_features(network, jobs, protocol, args.out, set(args.images) if args.images else None)
-    if failures:
-        print("error: these images failed:\n  " + "\n  ".join(failures), file=sys.stderr)
-    return int(bool(failures))
-
-
-def download_command(arguments: Sequence[str]) -> int:
-    """Fetch sets that have a stable public address."""
-    able = [benchmark.name for benchmark in SETS.values() if benchmark.download]
-    parser = argparse.ArgumentParser(
-        prog="python -m workflows.evaluation download",
-        description=f"Fetch benchmark sets from their public addresses, checked by sha256. Known: {', '.join(able)}.",
-    )
-    parser.add_argument("--sets", nargs="+", required=True, metavar="SET", choices=able)
-    parser.add_argument("--data-root", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--receipts", type=Path, metavar="DIR", help="note each set's origin in DIR/<set>.json")
-    args = parser.parse_args(arguments)
-
-    from workflows.evaluation.download import fetch
-    from workflows.evaluation.set_digests import sha256_of_folder
-
-    archives: dict[tuple[str, str], dict[str, Path]] = {}  # one may hold several sets
-    for name in args.sets:
-        origin = SETS[name].download
-        parts = archives.setdefault((origin["url"], origin["sha256"]), {})
-        parts[origin.get("part", "")] = fetched_folder(SETS[name], args.data_root)
-    for (url, sha256), folders in archives.items():
-        fetch(url, sha256, folders)
-    for name in args.sets:
-        folder = fetched_folder(SETS[name], args.data_root)
-        if args.receipts:
-            receipt = {"set": name, **SETS[name].download, "images_sha256": sha256_of_folder(folder)}
-            provenance.write_json(receipt | {"folder": str(folder.resolve())}, args.receipts / f"{name}.json")
-        print(f"{name} is in {folder}", flush=True)
-    return 0
-
-
 def _check_written(out: Path, save_images: Path | None) -> None:
     """Whether what is to be written can be, before anything is computed."""
     if out.suffix.lower() == ".json":
@@ -322,12 +201,6 @@ def _check_written(out: Path, save_images: Path | None) -> None:
         target(path)
     if save_images is not None:
         target(save_images / "image.png")
-
-
-def _check_names(names: Sequence[str] | None, jobs: Sequence[Job]) -> None:
-    known = {sample.image for job in jobs for sample in job.samples}
-    if unknown := [name for name in names or () if name not in known]:
-        raise SetError(f"--images: no {', '.join(unknown)} in the sets; there are {', '.join(sorted(known))}")
 
 
 def write_table(rows: Sequence[dict], path: Path) -> None:

@@ -42,6 +42,9 @@ class Restorer:
         windows: ipt_windows.Windows | None = None,
         precision: str = "32-true",
         device: str = "cpu",
+        tile: int | None = None,
+        progress: bool = False,
+        default_windows: ipt_windows.Windows = ipt_windows.DEFAULT,
     ) -> None:
         """Load a model.
 
@@ -49,9 +52,12 @@ class Restorer:
             model: a checkpoint's path, `bicubic` or `identity`.
             protocol: decides the rounding of the `bicubic` reference, and whether `identity` is scored on noise.
             self_ensemble: average over the eight flips and rotations.
-            windows: how IPT's windows cover an image, see `ipt_models.windows`; None is the protocol's, `centre`.
+            windows: how IPT's windows cover an image, see `ipt_models.windows`; None is `default_windows` for IPT.
             precision: `32-true` or `bf16-mixed`.
             device: torch's name of it.
+            tile: side of the tiles of networks other than IPT, see `baselines.whole_image`.
+            default_windows: by default the protocol's, `centre`.
+            progress: show a bar for an image that takes longer than two seconds.
 
         Raises:
             InferenceError: an option that the model has no use for.
@@ -59,8 +65,10 @@ class Restorer:
         self.device = torch.device(device)
         self.metadata = {}
         self._protocol = protocol
+        self._tile = tile
+        self._progress = progress
         self._self_ensemble = self_ensemble
-        self._windows = windows or ipt_windows.DEFAULT
+        self._windows = windows or default_windows
         self._bf16 = precision == "bf16-mixed"
         self._network: torch.nn.Module | None = None
         self.parallel_images = str(model) in UNTRAINED
@@ -75,9 +83,15 @@ class Restorer:
                 raise InferenceError(
                     f"{self.label} ({self.metadata['variant']}) takes whole images; only IPT cuts them into windows"
                 )
-        words = [self._windows] if self._windows != ipt_windows.DEFAULT else []
+        takes_windows = self._network is not None and models.is_ipt(self.metadata["variant"])
+        words = [self._windows] if takes_windows and self._windows != ipt_windows.DEFAULT else []
         words += [word for word, on in (("x8", self_ensemble), ("bf16", self._bf16)) if on]
         self.setting = "+".join(words) or "plain"
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that a network was trained on; none for references, which take any of their kind."""
+        return tuple(self._network.tasks) if self._network is not None else ()
 
     def can(self, task: Task) -> bool:
         """Whether the model has a head for a task, or, of a reference, whether the task is scored for it."""
@@ -115,8 +129,8 @@ class Restorer:
 
     def _restore(self, x: Tensor, head: str) -> Tensor:
         if models.is_ipt(self.metadata["variant"]):
-            return ipt_windows.restore(self._network, x, head, self._windows)
-        return whole_image.restore(self._network, x, head)
+            return ipt_windows.restore(self._network, x, head, self._windows, progress=self._progress)
+        return whole_image.restore(self._network, x, head, self._tile, self._progress)
 
     def _reference(self, x: Tensor, task: Task) -> Tensor:
         if self.label == "bicubic" and self._protocol.bicubic == "float":
