@@ -80,7 +80,7 @@ def restore(
     scale, (height, width) = parse_task(task).scale, x.shape[2:]
     x = extend(extend(x, 2, size), 3, size)
     tops, lefts = (starts(side, size, stride) for side in x.shape[2:])
-    rows, columns = (shares(side, size, stride, scale, windows) for side in x.shape[2:])
+    rows, columns = (window_weights(side, size, stride, scale, windows) for side in x.shape[2:])
     device = next(model.parameters()).device
 
     y = torch.zeros(1, 3, scale * x.shape[2], scale * x.shape[3], device=x.device)
@@ -120,15 +120,15 @@ def starts(length: int, size: int, stride: int) -> list[int]:
     return [*range(0, length - size, stride), length - size]
 
 
-def shares(length: int, size: int, stride: int, scale: int, windows: Windows) -> list[tuple[int, Tensor]]:
-    """What each window along one side contributes to the output; at each pixel the shares add up to one.
+def window_weights(length: int, size: int, stride: int, scale: int, windows: Windows) -> list[tuple[int, Tensor]]:
+    """What each window along one side contributes to the output; at each pixel the weights add up to one.
 
     Args:
         length, size, stride: of the side, of a window and between windows, in input pixels.
         scale: output pixels per input pixel.
 
     Returns:
-        For each window of `starts`: the first of its scale·size output pixels that is used, and the weights from there on.
+        For each window of `starts`: the first of its scale·size output pixels that is used, and their weights from there on.
     """
     begins, size, stride = [scale * begin for begin in starts(length, size, stride)], scale * size, scale * stride
     if windows == "blended":

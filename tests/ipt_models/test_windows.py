@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ipt_models import IPT, load, to_official
-from ipt_models.windows import WINDOWS, default_stride, restore, shares, starts
+from ipt_models.windows import WINDOWS, default_stride, restore, starts, window_weights
 from tests.helpers import FIXTURES
 
 SIDES = [1, 2, 7, 8, 9, 15, 16, 21]
@@ -141,18 +141,18 @@ def test_each_setting_has_a_stride_of_its_own(patch_dim, patch_size, strides):
 @pytest.mark.parametrize("windows", WINDOWS)
 @pytest.mark.parametrize("size", [1, 6, 7, 8])
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
-def test_shares_add_up_to_one_at_each_pixel(windows, size, stride):
+def test_weights_add_up_to_one_at_each_pixel(windows, size, stride):
     stride = min(stride, size)
     for length in range(size, 4 * size):
         total = torch.zeros(2 * length)
-        used = shares(length, size, stride, 2, windows)
+        used = window_weights(length, size, stride, 2, windows)
         for begin, (first, weights) in zip(starts(length, size, stride), used, strict=True):
             total[2 * begin + first : 2 * begin + first + len(weights)] += weights
         torch.testing.assert_close(total, torch.ones(2 * length))
 
 
 def test_blended_windows_fade_to_nothing_inside_the_image():
-    (_, first), (_, middle), (_, last) = shares(16, 8, 4, 4, "blended")
+    (_, first), (_, middle), (_, last) = window_weights(16, 8, 4, 4, "blended")
     assert middle[0] < 0.05
     assert middle[-1] < 0.05
     assert (middle.diff().abs() < 0.1).all()

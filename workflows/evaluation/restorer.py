@@ -18,7 +18,7 @@ from workflows.config.choices import reference_restores
 from workflows.evaluation.protocol import Protocol
 
 
-class InferenceError(ValueError):
+class RestorerError(ValueError):
     """A model that cannot do what is asked of it, as one message for a person."""
 
 
@@ -60,7 +60,7 @@ class Restorer:
             progress: show a bar for an image that takes longer than two seconds.
 
         Raises:
-            InferenceError: an option that the model has no use for.
+            RestorerError: an option that the model has no use for.
         """
         self.device = torch.device(device)
         self.metadata = {}
@@ -75,12 +75,12 @@ class Restorer:
         if self.parallel_images:
             self.label = str(model)
             if self_ensemble or windows:
-                raise InferenceError(f"{self.label} is not a network: it has no windows and nothing to ensemble")
+                raise RestorerError(f"{self.label} is not a network: it has no windows and nothing to ensemble")
         else:
             self._network, self.metadata = models.load(model, device)
             self.label = self.metadata.get("model", Path(model).stem)
             if windows and not models.is_ipt(self.metadata["variant"]):
-                raise InferenceError(
+                raise RestorerError(
                     f"{self.label} ({self.metadata['variant']}) takes whole images; only IPT cuts them into windows"
                 )
         takes_windows = self._network is not None and models.is_ipt(self.metadata["variant"])
@@ -144,7 +144,7 @@ def usable_device(name: str) -> str:
     """Torch's name of a device that this machine has; `auto` is a GPU if there is one.
 
     Raises:
-        InferenceError: an unknown name, or a device that is not there.
+        RestorerError: an unknown name, or a device that is not there.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -152,5 +152,5 @@ def usable_device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
         reason = str(error).partition(". ")[0].partition("\n")[0]
-        raise InferenceError(f"--device {name}: {reason}; cpu always works, auto takes a GPU if there is one") from None
+        raise RestorerError(f"--device {name}: {reason}; cpu always works, auto takes a GPU if there is one") from None
     return name

@@ -74,8 +74,9 @@ def either(names):
 PROTOCOL = [
     *("--gray", SCORING.gray, "--bicubic", SCORING.bicubic, "--noise", SCORING.noise),
     *("--precision", SCORING.precision, "--threads", SCORING.threads, "--experiment", EXPERIMENT.name),
-    *(["--data-root", SCORING.data_root] if SCORING.data_root else []),
 ]
+# Not a parameter of the rules, because a data root that is moved changes no score: see `scored_images`.
+DATA_ROOT = ["--data-root", SCORING.data_root] if SCORING.data_root else []
 
 
 def restores(name, task):

@@ -20,12 +20,11 @@ if FETCHED:
             gpu=0,
         params:
             sets=FETCHED,
-            data_root=SCORING.data_root,
             receipts=f"{OUT}/data/sets",
         message:
-            "Fetching {params.sets} into {params.data_root}"
+            "Fetching {params.sets} into {SCORING.data_root}"
         shell:
-            "python -m workflows.evaluation download --sets {params.sets} --data-root {params.data_root:q}"
+            "python -m workflows.evaluation download --sets {params.sets} --data-root {SCORING.data_root:q}"
             " --receipts {params.receipts} 2> {log}"
 
 
@@ -35,7 +34,7 @@ rule evaluate:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics.csv",
-        origin=f"{OUT}/runs/{{run}}/metrics.json",
+        provenance=f"{OUT}/runs/{{run}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{run}}.log",
     benchmark:
@@ -58,7 +57,7 @@ rule evaluate:
         "Scoring {wildcards.run}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope:q} {params.protocol:q} {params.windows:q}"
+        " --model {input.model} {params.scope:q} {params.protocol:q} {DATA_ROOT:q} {params.windows:q}"
         " {params.save:q} --out {output.metrics} 2> {log}"
 
 
@@ -68,7 +67,7 @@ rule evaluate_ensembled:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.csv",
-        origin=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.json",
+        provenance=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.json",
     log:
         f"{OUT}/logs/evaluate/{{run}}-{{ensemble}}.log",
     benchmark:
@@ -94,7 +93,7 @@ rule evaluate_ensembled:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope:q} {params.protocol:q}"
+        " --model {input.model} {params.scope:q} {params.protocol:q} {DATA_ROOT:q}"
         " {params.ensemble:q} --out {output.metrics} 2> {log}"
 
 
@@ -103,7 +102,7 @@ rule evaluate_reference:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{reference}}/metrics.csv",
-        origin=f"{OUT}/runs/{{reference}}/metrics.json",
+        provenance=f"{OUT}/runs/{{reference}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{reference}}.log",
     benchmark:
@@ -124,7 +123,7 @@ rule evaluate_reference:
     message:
         "Scoring {wildcards.reference}"
     shell:
-        "python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q}"
+        "python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q} {DATA_ROOT:q}"
         " {params.save:q} --out {output.metrics} 2> {log}"
 
 
@@ -133,7 +132,7 @@ rule evaluate_method:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{method}}/metrics.csv",
-        origin=f"{OUT}/runs/{{method}}/metrics.json",
+        provenance=f"{OUT}/runs/{{method}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{method}}.log",
     benchmark:
@@ -159,7 +158,7 @@ rule evaluate_method:
         "Scoring {wildcards.method}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation {params.source:q}"
-        " --method {wildcards.method} {params.scope:q} {params.protocol:q} {params.save:q} --out {output.metrics} 2> {log}"
+        " --method {wildcards.method} {params.scope:q} {params.protocol:q} {DATA_ROOT:q} {params.save:q} --out {output.metrics} 2> {log}"
 
 
 rule export_inputs:
@@ -186,7 +185,7 @@ rule export_inputs:
     message:
         "Writing the degraded and clean images that the report shows"
     shell:
-        "python -m workflows.evaluation export-inputs {params.protocol:q} {params.scope:q} --images {params.names:q}"
+        "python -m workflows.evaluation export-inputs {params.protocol:q} {DATA_ROOT:q} {params.scope:q} --images {params.names:q}"
         " --out {output.images} 2> {log}"
 
 
@@ -217,5 +216,5 @@ rule export_features:
     message:
         "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:
-        "python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} --sets {params.sets:q}"
+        "python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} {DATA_ROOT:q} --sets {params.sets:q}"
         " --tasks {params.task} --images {params.image:q} --out {output.features} 2> {log}"

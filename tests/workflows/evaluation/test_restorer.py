@@ -11,7 +11,7 @@ from ipt_models.windows import restore
 from workflows import models
 from workflows.config.choices import Windows
 from workflows.evaluation.protocol import Protocol
-from workflows.evaluation.restorer import InferenceError, Restorer
+from workflows.evaluation.restorer import Restorer, RestorerError
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 X = torch.rand(1, 3, 13, 18, generator=torch.Generator().manual_seed(0))
@@ -86,11 +86,11 @@ def test_references_do_their_half_of_the_tasks():
 
 
 def test_options_that_a_model_has_no_use_for_are_refused(tmp_path):
-    with pytest.raises(InferenceError, match="bicubic is not a network"):
+    with pytest.raises(RestorerError, match="bicubic is not a network"):
         Restorer("bicubic", self_ensemble=True)
     torch.manual_seed(0)
     models.save(models.build("rdn_tiny", ["sr2"]), tmp_path / "rdn.safetensors", {"model": "rdn"})
-    with pytest.raises(InferenceError, match="takes whole images; only IPT"):
+    with pytest.raises(RestorerError, match="takes whole images; only IPT"):
         Restorer(tmp_path / "rdn.safetensors", windows="averaged")
 
 
