@@ -4,6 +4,7 @@ import math
 import os
 import re
 import signal
+from pathlib import Path
 
 from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
@@ -12,7 +13,6 @@ from workflows.config.choices import reference_restores
 from workflows.evaluation.protocol import VERSION
 from workflows.evaluation.set_digests import set_digests, sha256_of_folder
 from workflows.evaluation.sets import fetchable
-from workflows.imports import sources
 from workflows.models import is_ipt
 from workflows.reporting import outline
 
@@ -149,10 +149,10 @@ def saved(name):
     return ["--save-images", f"{OUT}/runs/{name}/images", "--images", *images] if images else []
 
 
-def code(*modules):
-    """The report's sources that some of its modules work by: when one changes, what they made is made again."""
-    names = [f"workflows.{module}" for module in modules]
-    return sorted({path for room in ("analysis", "reporting") for path in sources(names, f"workflows.{room}")})
+def sources(*patterns):
+    """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
+    folder = Path(workflow.basedir) / "workflows"
+    return sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.
