@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ipt_models.tasks import Task
-from workflows.evaluation.image_files import SUFFIXES, ImageError, read
+from workflows.evaluation.image_files import ImageError, read
 from workflows.evaluation.sets import Job, Sample
+from workflows.files import is_image
 
 SCALE = re.compile(r"(?<![a-z\d])(?:x(\d)|(\d)x|srf_?(\d))(?![a-z\d])", re.IGNORECASE)
 NO_OUTPUTS = ("hr", "gt", "lr", "target", "input")  # words that name what an output is made from or compared with
@@ -136,5 +137,4 @@ def _beginnings(stem: str, scale: int) -> Iterator[str]:
 
 
 def _images(folder: Path) -> list[Path]:
-    files = sorted(folder.iterdir())
-    return [f for f in files if f.suffix.lower() in SUFFIXES and f.name[0] != "." and f.is_file()]
+    return [file for file in sorted(folder.iterdir()) if is_image(file) and file.is_file()]

@@ -179,9 +179,10 @@ rule export_inputs:
         gpu=0,
     params:
         protocol=PROTOCOL,
-        scope=scope(),
+        # Functions, because Snakemake looks for wildcards in other values of parameters.
+        scope=lambda wildcards: scope(),
         images=lambda wildcards: scored_images(),
-        names=SHOWN,
+        names=lambda wildcards: SHOWN,
     message:
         "Writing the degraded and clean images that the report shows"
     shell:
@@ -209,9 +210,9 @@ rule export_features:
         gpu=0,
     params:
         protocol=PROTOCOL,
-        sets=[name for name in SCORING.sets if MAPS and parse_set(name).label == MAPS.picture.dataset],
-        task=MAPS.picture.task if MAPS else "",
-        image=MAPS.picture.image if MAPS else "",
+        sets=lambda wildcards: [name for name in SCORING.sets if parse_set(name).label == MAPS.picture.dataset],
+        task=lambda wildcards: MAPS.picture.task,
+        image=lambda wildcards: MAPS.picture.image,
         images=lambda wildcards: scored_images(wildcards.run),
     message:
         "Keeping the patch features of {params.image} by {wildcards.run}"
