@@ -18,7 +18,8 @@ from ipt_models.files import replacing, target
 from ipt_models.tasks import Task, parse_task
 from workflows.config.choices import Windows
 from workflows.evaluation.arguments import PRECISIONS, positive
-from workflows.evaluation.image_files import SUFFIXES, ImageError, read
+from workflows.evaluation.image_files import ImageError, read
+from workflows.files import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from workflows.evaluation.restorer import Restorer
@@ -118,15 +119,17 @@ def find(source: Path, out: Path) -> tuple[list[Pair], list[Path]]:
     if not source.is_dir():
         if out.is_dir():
             out = out / source.name
-        if out.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"{out}: expected the name of an image, ending in one of {', '.join(SUFFIXES)}")
+        if out.suffix.lower() not in IMAGE_SUFFIXES:
+            raise ValueError(
+                f"{out}: expected the name of an image, ending in one of {', '.join(sorted(IMAGE_SUFFIXES))}"
+            )
         pairs, hidden = [Pair(source, out)], []
     else:
-        images = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         hidden = [path for path in images if path.name.startswith(".")]
         pairs = [Pair(path, out / path.name) for path in images if path not in hidden]
         if not pairs:
-            raise ValueError(f"{source} has no images ({', '.join(SUFFIXES)})")
+            raise ValueError(f"{source} has no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     for pair in pairs:
         target(pair.target)
         if pair.target.exists() and pair.target.samefile(pair.source):

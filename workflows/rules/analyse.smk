@@ -30,7 +30,7 @@ rule collect:
         folder=subpath(output.results, parent=True),
         names=" ".join([*REFERENCES, *METHODS, *RUNS]),
         # Labels come from the config.
-        labels=[(model.name, model.label) for model in (*EXPERIMENT.models, *SCORING.methods)],
+        labels=lambda wildcards: [(model.name, model.label) for model in (*EXPERIMENT.models, *SCORING.methods)],
     message:
         "Gathering the scores of all runs"
     shell:
