@@ -26,7 +26,7 @@ from workflows.evaluation.metrics import psnr_y
 from workflows.evaluation.protocol import Protocol, border
 from workflows.evaluation.sets import Job, find_jobs
 
-SHARES = (3 / 4, 2 / 3, 1 / 3, 1 / 4)  # further strides of `centre`, of a window
+FURTHER = (3 / 4, 1 / 4)  # strides of `centre`, of a window
 
 
 def main() -> int:
@@ -35,7 +35,8 @@ def main() -> int:
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
     parser.add_argument("--sets", nargs="+", default=["photos"], help="benchmark sets for x2 (default: photos)")
     parser.add_argument("--data-root", type=Path, help="where sets other than photos are")
-    parser.add_argument("--named-only", nargs="*", default=[], help="sets without `centre` at further strides")
+    parser.add_argument("--brief", nargs="*", default=[], help="sets with `side-by-side` and `centre` alone")
+    parser.add_argument("--append", action="store_true", help="keep the rows that the table has")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/stride.csv"))
     options = parser.parse_args()
@@ -46,20 +47,21 @@ def main() -> int:
     for checkpoint in options.checkpoints:
         model = load(checkpoint)
         for job in jobs:
-            table = measure(model, job, job.request.label not in options.named_only)
+            table = measure(model, job, job.request.label in options.brief)
             table.insert(0, "network", checkpoint.stem)
             tables.append(table)
     table = pd.concat(tables, ignore_index=True)
-    report(table.to_dict("records"), options.out, options.threads)
-    draw(table, options.out.with_suffix(".png"))
+    report(table.to_dict("records"), options.out, options.threads, append=options.append)
+    draw(pd.read_csv(options.out), options.out.with_suffix(".png"))
     return 0
 
 
-def measure(model: IPT, job: Job, further_strides: bool = True) -> pd.DataFrame:
+def measure(model: IPT, job: Job, brief: bool = False) -> pd.DataFrame:
     """Mean PSNR-Y by the protocol, windows and seconds of each setting, over the images of a set."""
     size = model.patch_size
-    settings = [(windows, default_stride(model, windows)) for windows in WINDOWS]
-    settings += [("centre", round(share * size)) for share in SHARES if further_strides]
+    named = ("side-by-side", "centre") if brief else WINDOWS
+    settings = [(windows, default_stride(model, windows)) for windows in named]
+    settings += [("centre", round(share * size)) for share in FURTHER if not brief]
     rows = []
     for sample in tqdm(job.samples, unit="image", desc=job.request.label):
         files = decode(sample, job.task)
