@@ -28,7 +28,8 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 	if command -v uv >/dev/null; then uv=uv; uv venv --quiet --allow-existing --python "$$python" $(VENV); \
 	else "$$python" -m venv $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); uv=$(VENV)/bin/uv; fi; \
 	echo "Installing the locked packages into $(VENV) (about 6 GB, most of it CUDA)"; \
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$uv pip install --quiet -r requirements.lock
+	export VIRTUAL_ENV=$(CURDIR)/$(VENV); $$uv pip install --quiet -r requirements.lock; \
+	$$uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: env  ## train, score and report on embedded data: results/demo/report.html
