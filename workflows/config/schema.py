@@ -14,7 +14,8 @@ from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
-from workflows.evaluation.sets import SETS, parse_set
+from workflows.config.benchmark_sets import SETS, parse_set
+from workflows.config.choices import Bicubic, Gray, Noise
 
 TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
 
@@ -312,8 +313,8 @@ class Evaluation(Section):
 
     sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] = Field(
         ["photos"],
-        description="benchmark sets: `photos` or a set of `workflows/evaluation/sets.yaml`; `B100@20`: its first 20 images; "
-        "`mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
+        description="benchmark sets: `photos` or another of `workflows/config/benchmark_sets.yaml`; `B100@20`: its first 20 "
+        "images; `mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
     )
     tasks: Annotated[list[TaskName], AfterValidator(distinct)] | None = Field(
         None, description="tasks to score; empty: the trained ones"
@@ -327,11 +328,9 @@ class Evaluation(Section):
         description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
         "over flips and turns, `overlap` that over IPT's overlapping windows",
     )
-    gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
-    bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
-    noise: Literal["clipped", "unclipped"] = Field(
-        "clipped", description="whether noisy inputs are clipped to 0-255; some papers do not"
-    )
+    gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
+    bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
+    noise: Noise = Field("clipped", description="whether noisy inputs are clipped to 0-255; some papers do not")
     download: bool = Field(
         False,
         description="fetch sets that are not below `data_root` and have a public address: "
@@ -394,15 +393,15 @@ class Plan(Section):
     seconds: PositiveFloat = Field(20, description="length of a measurement, of training steps alone")
 
 
-class Sizes(Section):
-    """One file may hold an experiment in several sizes, for example one for a GPU and one for two CPU cores."""
+class Presets(Section):
+    """One file may hold several presets of an experiment, for example one for a GPU and one for two CPU cores."""
 
     budget: str | None = Field(
-        None, description="the size that is run, one of `budgets`; `snakemake --config budget=gpu` chooses another"
+        None, description="the preset that runs, one of `budgets`; `snakemake --config budget=gpu` chooses another"
     )
     budgets: dict[str, dict[str, Any]] = Field(
         {},
-        description="what differs, by the name of the size. Sections are merged key by key (`training.budget` is not), "
+        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not), "
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
         "Results land in `results/<name>-<budget>/`",
     )
