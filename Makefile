@@ -70,8 +70,9 @@ format: env  ## bring the code into its form
 	ruff format .
 	snakefmt Snakefile workflows/rules
 
-docs: env  ## write the table of config keys from the schema
+docs: env  ## write the tables of config keys and of result columns from the code
 	python -m workflows.config.reference
+	python -m workflows.analysis.reference
 
 lock: env  ## resolve the newest allowed versions into requirements.lock
 	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)

@@ -37,7 +37,9 @@ def run(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProces
 
 def test_the_wheel_holds_every_file_that_a_package_reads(installed):
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
-    missing = [name for name in tracked.stdout.splitlines() if (ROOT / name).exists() and not (installed / name).exists()]
+    missing = [
+        name for name in tracked.stdout.splitlines() if (ROOT / name).exists() and not (installed / name).exists()
+    ]
     assert not missing
 
 
