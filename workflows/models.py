@@ -68,7 +68,7 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None
 
         if len(tasks) == 1:
             return check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
-    from_weights = network_of(variant).from_weights if variant in BASELINES and not kwargs.get("vgg_weights") else {}
+    from_weights = network_of(variant).from_weights if variant in BASELINES else {}
     import torch
 
     try:
