@@ -7,24 +7,24 @@ from torch import Tensor
 COUNT = 8
 
 
-def dihedral(x: Tensor, turn: int, inverse: bool = False) -> Tensor:
-    """One of the eight symmetries of the square: `turn % 4` quarter turns, after a flip if `turn` is 4 or more.
+def dihedral(x: Tensor, transform: int, inverse: bool = False) -> Tensor:
+    """One of the eight symmetries of the square.
 
     Args:
         x: (..., H, W).
-        turn: 0 … 7; 0 changes nothing.
+        transform: 0 … 7: bit 0 flips left and right, bit 1 up and down, bit 2 transposes, in this order.
         inverse: undo it.
     """
+    flipped = [dim for bit, dim in ((1, -1), (2, -2)) if transform & bit]
     if inverse:
-        x = x.rot90(-(turn % 4), dims=(-2, -1))
-        return x.flip(-1) if turn >= 4 else x
-    x = x.flip(-1) if turn >= 4 else x
-    return x.rot90(turn % 4, dims=(-2, -1))
+        return (x.transpose(-1, -2) if transform & 4 else x).flip(flipped)
+    x = x.flip(flipped)
+    return x.transpose(-1, -2) if transform & 4 else x
 
 
 def self_ensemble(restore: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The mean of a restoration over all eight, each turned back (×8, Timofte et al. 2016)."""
-    total = dihedral(restore(x), 0)
-    for turn in range(1, COUNT):
-        total = total + dihedral(restore(dihedral(x, turn)), turn, inverse=True)
+    total = restore(x)
+    for transform in range(1, COUNT):
+        total = total + dihedral(restore(dihedral(x, transform)), transform, inverse=True)
     return total / COUNT

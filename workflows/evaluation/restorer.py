@@ -9,7 +9,7 @@ from torch import Tensor
 
 from baselines import whole_image
 from baselines.cost import INPUT_SIZE, count_macs, count_parameters
-from baselines.variants import UNTRAINED
+from baselines.registry import UNTRAINED
 from ipt_models import windows as ipt_windows
 from ipt_models.dihedral import self_ensemble
 from ipt_models.tasks import Task, can_restore, nearest_head, parse_task
