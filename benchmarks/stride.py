@@ -82,13 +82,11 @@ def measure(model: IPT, job: Job, brief: bool = False) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """PSNR against the number of windows, relative to side-by-side windows, a panel per network and set."""
-    relative = table.copy()
+    relative = table.astype({"count": "float64"})
     for _, rows in relative.groupby(["network", "dataset"], sort=False):
         base = rows[rows["windows"] == "side-by-side"].iloc[0]
-        relative.loc[rows.index, ["count", "psnr_y"]] = (
-            rows["count"] / base["count"],
-            rows["psnr_y"] - base["psnr_y"],
-        )
+        relative.loc[rows.index, "count"] = rows["count"] / base["count"]
+        relative.loc[rows.index, "psnr_y"] = rows["psnr_y"] - base["psnr_y"]
     grid = sns.relplot(
         relative, x="count", y="psnr_y", hue="windows", style="windows", col="network", row="dataset", s=60, height=2.6
     )
