@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from baselines.bicubic import without_autocast
 from baselines.single_task import SingleTask
-
-RGB_RANGE = 255.0  # the authors' checkpoints take 0-255 and subtract no mean
+from ipt_models.arguments import check_flags, check_whole
+from ipt_models.mean_shift import RGB_MEAN, RGB_RANGE
+from ipt_models.tensors import read_tensors, unwrap
 
 
 class DenseConv(nn.Module):
@@ -62,7 +63,7 @@ def keeping_parts(layer: nn.Module, joined: Tensor, parts: Sequence[Tensor]) -> 
         return layer(joined)
 
 
-class RDN(SingleTask, nn.Module):
+class RDN(SingleTask):
     """The residual dense network.
 
     Args:
@@ -73,7 +74,12 @@ class RDN(SingleTask, nn.Module):
         num_conv: dense convolutions a block (C).
         gradient_checkpointing: join the dense blocks' concatenations again in the backward pass instead of keeping them;
             no convolution is computed twice. An attribute, free to change.
+        subtract_mean: subtract the mean colour from the input and add it to the output, as the other networks do. False
+            for the EDSR authors' checkpoints, which were trained on 0-255 without it. Training so starts from a loss
+            twice as large and a gradient three times as large, and loses about 0.8 dB on Set5 in short runs.
     """
+
+    mean: Tensor
 
     def __init__(
         self,
@@ -83,9 +89,15 @@ class RDN(SingleTask, nn.Module):
         num_block: int = 16,
         num_conv: int = 8,
         gradient_checkpointing: bool = False,
+        subtract_mean: bool = True,
     ) -> None:
         super().__init__()
+        check_whole(num_feat=num_feat, growth=growth, num_block=num_block, num_conv=num_conv)
+        check_flags(gradient_checkpointing=gradient_checkpointing, subtract_mean=subtract_mean)
         self.set_task(task)
+        self.register_buffer(
+            "mean", RGB_RANGE * torch.tensor(RGB_MEAN if subtract_mean else (0.0,) * 3).view(3, 1, 1), persistent=False
+        )
         self.gradient_checkpointing = gradient_checkpointing
         self.SFENet1 = nn.Conv2d(3, num_feat, 3, padding=1)
         self.SFENet2 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
@@ -100,7 +112,7 @@ class RDN(SingleTask, nn.Module):
     def forward(self, x: Tensor, task: str | None = None) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 3, s*H, s*W), not clipped."""
         self.check_task(task)
-        shallow = self.SFENet1(x * RGB_RANGE)
+        shallow = self.SFENet1(x * RGB_RANGE - self.mean)
         features = self.SFENet2(shallow)
         outputs = []
         join_again = self.gradient_checkpointing and torch.is_grad_enabled()
@@ -111,7 +123,7 @@ class RDN(SingleTask, nn.Module):
         fused = keeping_parts(fusion, joined, outputs) if join_again else fusion(joined)
         features = self.UPNet[:-1](self.GFF[1](fused) + shallow)
         with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
-            return self.UPNet[-1](features.to(x.dtype)) / RGB_RANGE
+            return (self.UPNet[-1](features.to(x.dtype)) + self.mean) / RGB_RANGE
 
 
 def _upsampler(num_feat: int, growth: int, scale: int) -> nn.Sequential:
@@ -129,7 +141,7 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
     """Make an RDN from a checkpoint with the names of the EDSR authors' PyTorch code; its sizes follow from the shapes.
 
     Loading runs no code from the file: only tensors are read. The network takes and gives [0, 1] like all others here;
-    the checkpoint's 0-255 is inside.
+    the checkpoint's 0-255 is inside, and no mean is subtracted.
 
     Args:
         state_dict: a file that `torch.load` reads, or a state dict.
@@ -141,11 +153,9 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
         FileNotFoundError: no such file.
         ValueError: for a file that holds more than tensors, or naming every key that is unknown, missing or misshapen.
     """
-    state = state_dict if isinstance(state_dict, Mapping) else _read(Path(state_dict))
-    alien = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
-    if alien:
-        raise ValueError(f"not a state dict of tensors: {', '.join(alien[:5])} hold something else")
-    model = RDN(**_official_sizes(state))
+    state = unwrap(state_dict) if isinstance(state_dict, Mapping) else read_tensors(state_dict)
+    task, sizes = _official_sizes(state)
+    model = RDN(task, **sizes, subtract_mean=False)
     expected = model.state_dict()
     faults = [f"unknown: {key}" for key in state if key not in expected]
     for key, value in expected.items():
@@ -155,25 +165,13 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
             faults.append(f"misshapen: {key} {tuple(state[key].shape)}, expected {tuple(value.shape)}")
     if faults:
         raise ValueError("not a whole RDN checkpoint:\n  " + "\n  ".join(faults))
-    model.load_state_dict(dict(state))
+    model.load_state_dict(state)
+    model.config = {**sizes, "subtract_mean": False}
     return model
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what torch's unpickler raises on bytes that are no pickle depends on the bytes
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is no plain PyTorch state dict, and nothing else is loaded ({reason})") from None
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
-    return state
-
-
-def _official_sizes(state: Mapping[str, Tensor]) -> dict[str, str | int]:
-    """The arguments of `RDN` that names and shapes tell."""
+def _official_sizes(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
+    """The task and the arguments of `RDN` that names and shapes tell."""
     try:
         num_feat = len(state["SFENet1.weight"])
         growth = len(state["RDBs.0.convs.0.conv.0.weight"])
@@ -183,8 +181,7 @@ def _official_sizes(state: Mapping[str, Tensor]) -> dict[str, str | int]:
     scale = 4 if "UPNet.4.weight" in state else {4 * growth: 2, 9 * growth: 3}.get(upsampler)
     if scale is None:
         raise ValueError(f"not an RDN for x2, x3 or x4: growth {growth}, but {upsampler} features before the shuffle")
-    return {
-        "task": f"sr{scale}",
+    return f"sr{scale}", {
         "num_feat": num_feat,
         "growth": growth,
         "num_block": sum(key.endswith(".LFF.weight") for key in state),

@@ -16,34 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ipt_models.arguments import check_choice, check_flags, check_whole
+from ipt_models.mean_shift import RGB_RANGE, MeanShift
 from ipt_models.tasks import parse_task
 
 Position = Literal["none", "learned", "learned_every_layer", "sincos2d", "relative"]
-
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, on the [0, 1] scale; subtracted and added back by the authors
-RGB_RANGE = 255.0  # the network's own scale: it decides what a loss weight means
-
-
-class MeanShift(nn.Conv2d):
-    """Subtracts (sign -1) or adds (sign 1) the mean colour, on the 0-255 scale.
-
-    The authors hold this as a frozen 1×1 convolution, which their parameter counts include, and so do we.
-    """
-
-    def __init__(self, sign: int):
-        super().__init__(3, 3, 1)
-        self.requires_grad_(False)
-        self.weight.copy_(
-            torch.eye(3, device="cpu").view(3, 3, 1, 1)
-        )  # on the CPU also where a network is a mere shape
-        self.bias.copy_(sign * RGB_RANGE * torch.tensor(RGB_MEAN, device="cpu"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        device = x.device.type
-        if not torch.amp.is_autocast_available(device):  # of the meta device, where shapes alone are computed
-            return super().forward(x)
-        with torch.autocast(device, enabled=False):  # bf16 has steps of a whole grey level at 255
-            return super().forward(x.to(self.weight.dtype))
 
 
 class ResBlock(nn.Module):
@@ -111,7 +88,8 @@ class Attention(nn.Module):
         dim = key.shape[-1]
         both = self.in_proj.weight[dim:]
         if key is value:
-            return F.linear(key, both).chunk(2, dim=-1)
+            projected_key, projected_value = F.linear(key, both).chunk(2, dim=-1)
+            return projected_key, projected_value
         return F.linear(key, both[:dim]), F.linear(value, both[dim:])
 
 
@@ -216,7 +194,7 @@ def make_relative_bias(grid: int | None, num_heads: int) -> nn.Module | None:
 
 
 def get_bias(module: nn.Module | None) -> Tensor | None:
-    return None if module is None else module.get_bias()
+    return None if module is None else module.get_bias()  # ty: ignore[call-non-callable]
 
 
 class IPT(nn.Module):
@@ -263,7 +241,10 @@ class IPT(nn.Module):
         gradient_checkpointing: bool = False,
     ):
         super().__init__()
-        check_arguments(tasks, num_feat, patch_dim, patch_size, num_heads, depth, position)
+        check_whole(num_feat=num_feat, patch_dim=patch_dim, patch_size=patch_size, num_heads=num_heads, depth=depth)
+        check_flags(norm=norm, mlp=mlp, gradient_checkpointing=gradient_checkpointing)
+        check_choice(get_args(Position), position=position)
+        check_sizes(tasks, num_feat, patch_dim, patch_size, num_heads, position)
         embed_dim = num_feat * patch_dim**2
         grid = patch_size // patch_dim
         self.tasks = tuple(tasks)
@@ -393,29 +374,18 @@ class IPT(nn.Module):
             layer.compile(**kwargs)
 
 
-def check_arguments(
-    tasks: Sequence[str],
-    num_feat: int,
-    patch_dim: int,
-    patch_size: int,
-    num_heads: int,
-    depth: int,
-    position: str,
+def check_sizes(
+    tasks: Sequence[str], num_feat: int, patch_dim: int, patch_size: int, num_heads: int, position: str
 ) -> None:
+    """Whether sizes that are whole numbers fit together."""
     if isinstance(tasks, str) or not tasks or len(set(tasks)) != len(tasks):
         raise ValueError(f"tasks={tasks!r}: expected a sequence of different names, at least one")
     for task in tasks:
         parse_task(task)
-    names = ("num_feat", "patch_dim", "patch_size", "num_heads", "depth")
-    for name, value in zip(names, (num_feat, patch_dim, patch_size, num_heads, depth), strict=True):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
     embed_dim = num_feat * patch_dim**2
     if patch_size % patch_dim:
         raise ValueError(f"patch_size={patch_size}: expected a multiple of patch_dim={patch_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"num_heads={num_heads}: expected a divisor of num_feat * patch_dim**2 = {embed_dim}")
-    if position not in get_args(Position):
-        raise ValueError(f"position={position!r}: expected one of {', '.join(get_args(Position))}")
     if position == "sincos2d" and embed_dim % 4:
         raise ValueError(f"position='sincos2d': num_feat * patch_dim**2 = {embed_dim} must be a multiple of 4")

@@ -1,5 +1,6 @@
-"""Texts and tables that are either whole or absent."""
+"""Texts and tables that are either whole or absent, and which files are images."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,14 @@ from ipt_models.files import replacing
 if TYPE_CHECKING:
     import pandas as pd
 
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
+
+
+def is_image(path: Path | str) -> bool:
+    """Whether a file's name is that of an image: a known suffix, in any case, and not hidden."""
+    name = os.path.basename(path)
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
 
 def write_text(text: str, path: Path | str) -> None:
     """Write UTF-8 text."""
@@ -15,7 +24,7 @@ def write_text(text: str, path: Path | str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_csv(table: "pd.DataFrame", path: Path | str) -> None:
-    """Write a table without its index; floats keep seven significant digits."""
+def write_csv(table: "pd.DataFrame", path: Path | str, digits: int | None = 7) -> None:
+    """Write a table without its index; floats keep so many significant digits, or all."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g")
+        table.to_csv(temporary, index=False, encoding="utf-8", float_format=digits and f"%.{digits}g")

@@ -4,7 +4,6 @@ A `model.safetensors` says in its header how to build the network again (`varian
 comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
 """
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -13,27 +12,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.variants import VARIANTS as BASELINES
+from baselines.registry import VARIANTS as BASELINES
+from baselines.registry import is_own, network_of
+from ipt_models import checkpoints
 from ipt_models.files import replacing
+from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.provenance import sha256
 
 if TYPE_CHECKING:
     import torch
 
-BUILT_FROM = ("variant", "kwargs", "tasks")
-JSON_KEYS = ("kwargs", "tasks", "fraction", "seed")
-
-
-class ModelFileError(ValueError):
-    """A file that is not a model of this project, told in one message."""
+ModelFileError = checkpoints.ModelFileError
 
 
 def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module":
     """A network with fresh weights, called as `model(x, task)` on float RGB in [0, 1], (B, 3, H, W).
 
     Args:
-        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`.
+        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`, or a class of the user's (`baselines.own`).
         tasks: the tasks it restores; exactly one for the baselines.
         kwargs: arguments that override the variant's.
 
@@ -44,7 +41,7 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
         import ipt_models
 
         model = ipt_models.build(variant, tuple(tasks), **kwargs)
-    elif variant in BASELINES:
+    elif variant in BASELINES or is_own(variant):
         import baselines
 
         if len(tasks) != 1:
@@ -54,11 +51,41 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
         model = baselines.build(variant, tasks[0], **kwargs)
     else:
         known = (*IPTS, *BASELINES)
-        near = difflib.get_close_matches(variant, known, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"unknown model {variant!r}{hint} Allowed: {', '.join(known)}")
-    model.built_from = {"variant": variant, "kwargs": kwargs, "tasks": list(tasks)}
+        raise ValueError(f"unknown model {variant!r}{nearest(variant, known)}; allowed: {', '.join(known)}")
+    model.built_from = {"variant": variant, "kwargs": model.config, "tasks": list(tasks)} | source(variant)
     return model
+
+
+def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None:
+    """Whether a network can be built and, if it is a class of the user's, run: on the meta device where that is possible.
+
+    Raises:
+        ValueError: in one message.
+    """
+    if is_own(variant):
+        from baselines.factory import resolve
+        from baselines.own_network import check
+
+        if len(tasks) == 1:
+            return check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+    from_weights = network_of(variant).from_weights if variant in BASELINES else {}
+    import torch
+
+    try:
+        with torch.device("meta"):
+            build(variant, tasks, **{**kwargs, **from_weights})
+    except (RuntimeError, TypeError):  # SwinIR reads numbers while it is built
+        build(variant, tasks, **{**kwargs, **from_weights})
+    return None
+
+
+def source(variant: str) -> dict[str, str]:
+    """`{"source_sha256": …}` of a user's class, found without running it; nothing for the networks of this project."""
+    if not is_own(variant):
+        return {}
+    from baselines.own import source_sha256
+
+    return {"source_sha256": source_sha256(variant)}
 
 
 def is_ipt(variant: str) -> bool:
@@ -80,15 +107,7 @@ def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]
     Args:
         metadata: where the weights come from; `variant`, `kwargs` and `tasks` are added.
     """
-    from safetensors.torch import save as serialize
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    header = {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for key, value in {**metadata, **model.built_from}.items()
-    }
-    with replacing(path) as temporary:
-        temporary.write_bytes(_in_order(serialize(tensors, header)))
+    checkpoints.write(model.state_dict(), path, {**metadata, **model.built_from})
 
 
 def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> None:
@@ -96,14 +115,11 @@ def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> N
 
     The bytes are those that `save` writes for the same weights and entries.
     """
-    changed = {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in metadata.items()
-    }
     with replacing(path) as temporary, open(source, "rb") as old, open(temporary, "wb") as new:
         (length,) = struct.unpack("<Q", old.read(8))
         header = json.loads(old.read(length))
-        header["__metadata__"] |= changed
-        new.write(_encoded(header))
+        header["__metadata__"] |= checkpoints.as_text(metadata)
+        new.write(checkpoints.encode(header))
         shutil.copyfileobj(old, new)
 
 
@@ -113,20 +129,10 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     Raises:
         FileNotFoundError, ModelFileError: naming the file.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
-    missing = [key for key in BUILT_FROM if key not in header]
-    if missing:
-        raise ModelFileError(f"{path} does not say how to build its network: no {', '.join(missing)} in its header")
-    return {key: json.loads(value) if key in JSON_KEYS else value for key, value in header.items()}
+    header = checkpoints.read_header(path)
+    if "format" not in header and header["variant"].startswith("rdn"):
+        header["kwargs"].setdefault("subtract_mean", False)  # RDN had no mean when this was written
+    return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
 
 
 def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict[str, Any]]:
@@ -135,14 +141,24 @@ def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
     """
+    import torch
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    model = build(metadata["variant"], metadata["tasks"], **metadata["kwargs"])
+    variant, kwargs, tasks = (metadata[key] for key in checkpoints.BUILT_FROM)
     try:
-        model.load_state_dict(load_file(path), strict=True)
-    except RuntimeError as error:
-        raise ModelFileError(f"{path} does not hold the weights of {metadata['variant']}: {error}") from None
+        if source(variant) != {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
+            raise ValueError(f"it was trained with another version of {variant}, which has changed since")
+        if not is_own(variant):  # sizes first, without allocating anything
+            with torch.device("meta"):
+                checkpoints.check_shapes(path, build(variant, tasks, **kwargs).state_dict())
+        model = build(variant, tasks, **kwargs)
+    except ModelFileError:
+        raise
+    except (TypeError, ValueError, FileNotFoundError) as error:
+        raise ModelFileError(f"{path} holds no network that can be built here: {error}") from None
+    checkpoints.check_shapes(path, model.state_dict())
+    model.load_state_dict(load_file(path), strict=True)
     return model.to(device).eval(), metadata
 
 
@@ -156,7 +172,9 @@ def weights_sha256(path: Path | str) -> str:
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
-        digest = hashlib.sha256(_encoded({key: value for key, value in header.items() if key != "__metadata__"}))
+        digest = hashlib.sha256(
+            checkpoints.encode({key: value for key, value in header.items() if key != "__metadata__"})
+        )
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
@@ -178,15 +196,3 @@ def initialise(network: "torch.nn.Module", path: Path | str) -> None:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ModelFileError(f"{path} does not fit {network.built_from['variant']}: {error}") from None
-
-
-def _in_order(data: bytes) -> bytes:
-    """Sort a safetensors header: the library writes metadata in an order that differs from process to process."""
-    (length,) = struct.unpack("<Q", data[:8])
-    return _encoded(json.loads(data[8 : 8 + length])) + data[8 + length :]
-
-
-def _encoded(header: dict[str, Any]) -> bytes:
-    encoded = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    encoded += b" " * (-len(encoded) % 8)
-    return struct.pack("<Q", len(encoded)) + encoded

@@ -1,22 +1,22 @@
 """The sections of a config: every key, what it may be, and what it means. Imports no torch."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from baselines.variants import ARGUMENTS as BASELINE_ARGUMENTS
-from baselines.variants import UNTRAINED
-from baselines.variants import VARIANTS as BASELINES
+from baselines.own import source_file
+from baselines.registry import NETWORK_OF, UNTRAINED, is_own
+from ipt_models.suggestions import nearest
 from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
-from workflows.evaluation.sets import SETS, parse_set
+from workflows.config.benchmark_sets import SETS, parse_set
+from workflows.config.choices import Bicubic, Gray, Noise
 
-TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
+TRAINABLE = (*IPTS, *(name for name in NETWORK_OF if name not in UNTRAINED))
 
 
 def _one_of(kind: str, allowed: Iterable[str]):
@@ -30,11 +30,6 @@ def _one_of(kind: str, allowed: Iterable[str]):
     return AfterValidator(check)
 
 
-def nearest(value: str, allowed: Iterable[str]) -> str:
-    match = difflib.get_close_matches(str(value), list(allowed), n=1)
-    return f", did you mean {match[0]!r}?" if match else ""
-
-
 def _task(value: str) -> str:
     known = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
     try:
@@ -46,6 +41,17 @@ def _task(value: str) -> str:
 
 def _set(value: str) -> str:
     parse_set(value)
+    return value
+
+
+def _variant(value: str) -> str:
+    if is_own(value):
+        source_file(value)
+    elif value not in TRAINABLE:
+        raise ValueError(
+            f"unknown model{nearest(value, TRAINABLE)}; allowed: {', '.join(TRAINABLE)}, and path/to/net.py:Class or "
+            "package.module:Class"
+        )
     return value
 
 
@@ -85,7 +91,8 @@ class Data(Section):
     count: PositiveInt = Field(300, description="number of images to draw (`dead_leaves`)")
     size: Annotated[int, Field(ge=64)] = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
     seed: Annotated[int, Field(ge=0)] = Field(
-        0, description="seed of the drawn images (`dead_leaves`) and of the choice of validation images"
+        0,
+        description="seed of the drawn images (`dead_leaves`), of the choice of validation images and of fixed crops' places",
     )
     validation: PositiveInt = Field(
         8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
@@ -93,16 +100,28 @@ class Data(Section):
     max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="largest share of files that cannot be decoded; above it the manifest stops with a message"
     )
+    fixed_crops: PositiveInt | None = Field(
+        None,
+        description="each image gives the same so many crops for the whole training, placed by `data.seed` and the image "
+        "alone: a fixed set of patches, the same for every model and run seed. Empty: a new crop each time",
+    )
     crops_per_image: PositiveInt = Field(1, description="crops taken each time an image is decoded")
     buffer_images: PositiveInt = Field(
         1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
     )
     cache_mb: Annotated[int, Field(ge=0)] = Field(
-        1024, description="memory for decoded images, in MB a training process; its loader processes share it out"
+        1024,
+        description="memory for decoded images, or for fixed crops, in MB per training process, shared out over its loader "
+        "processes",
     )
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="loader processes a run; 0 loads in the training process"
     )
+
+    @property
+    def epoch_crops(self) -> int:
+        """Crops that an image gives in an epoch."""
+        return self.fixed_crops or self.crops_per_image
 
     @model_validator(mode="after")
     def _root_belongs_to_folder(self):
@@ -133,7 +152,9 @@ class Budget(Section):
     steps: PositiveInt | None = Field(None, description="optimizer steps, the same at every fraction")
     patches: PositiveInt | None = Field(None, description="training patches, the same at every fraction")
     epochs: PositiveFloat | None = Field(
-        None, description="passes over the fraction: fewer steps on less data (an ablation, not the main comparison)"
+        None,
+        description="passes over the fraction's images, or over its patches where crops are fixed: fewer steps on less data "
+        "(an ablation, not the main comparison)",
     )
 
     @model_validator(mode="after")
@@ -143,11 +164,11 @@ class Budget(Section):
             raise ValueError(f"exactly one of steps, patches, epochs is needed, not {given or 'none'}")
         return self
 
-    def resolve_steps(self, images: int, batch_size: int, crops_per_image: int) -> int:
-        """Optimizer steps for a fraction of `images` images."""
+    def resolve_steps(self, images: int, batch_size: int, epoch_crops: int) -> int:
+        """Optimizer steps for a fraction of `images` images, each of which gives `epoch_crops` crops in an epoch."""
         if self.steps is not None:
             return self.steps
-        patches = self.patches if self.patches is not None else self.epochs * images * crops_per_image
+        patches = self.patches if self.patches is not None else self.epochs * images * epoch_crops
         return max(1, round(patches / batch_size))
 
 
@@ -165,6 +186,7 @@ class Training(Section):
     num_nodes: PositiveInt = Field(
         1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes"
     )
+    augment: bool = Field(True, description="patches are flipped and turned, one of eight ways drawn anew each time")
     patch_size: PositiveInt = Field(48, description="side of the network's input patch in (low-resolution) pixels")
     learning_rate: PositiveFloat = Field(5e-5, description="Adam's learning rate after warm-up")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
@@ -243,8 +265,9 @@ class Model(Section):
 
     name: FileName = Field(description="name in tables and folders, unique")
     label: str | None = Field(None, description="name in figures; empty: `name`")
-    variant: Annotated[str, _one_of("model", TRAINABLE)] = Field(
-        description="a network: `python -m ipt_models list`, `python -m baselines list`"
+    variant: Annotated[str, AfterValidator(_variant)] = Field(
+        description="a network: `python -m ipt_models list`, `python -m baselines list`; or a class of yours, "
+        "`path/to/net.py:Class` or `package.module:Class` (docs/models.md)"
     )
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
@@ -263,6 +286,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _network_takes_arguments(self):
+        if is_own(self.variant):
+            return self  # what its class takes is known once it is imported, in `workflows.preflight`
         known = arguments_of(self.variant) + (() if self.variant in IPTS else ("match",))
         for key in self.kwargs:
             if key not in known:
@@ -296,8 +321,8 @@ class Evaluation(Section):
 
     sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] = Field(
         ["photos"],
-        description="benchmark sets: `photos` or a set of `workflows/evaluation/sets.yaml`; `B100@20`: its first 20 images; "
-        "`mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
+        description="benchmark sets: `photos` or another of `workflows/config/benchmark_sets.yaml`; `B100@20`: its first 20 "
+        "images; `mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
     )
     tasks: Annotated[list[TaskName], AfterValidator(distinct)] | None = Field(
         None, description="tasks to score; empty: the trained ones"
@@ -311,11 +336,9 @@ class Evaluation(Section):
         description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
         "over flips and turns, `overlap` that over IPT's overlapping windows",
     )
-    gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
-    bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
-    noise: Literal["clipped", "unclipped"] = Field(
-        "clipped", description="whether noisy inputs are clipped to 0-255; some papers do not"
-    )
+    gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
+    bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
+    noise: Noise = Field("clipped", description="whether noisy inputs are clipped to 0-255; some papers do not")
     download: bool = Field(
         False,
         description="fetch sets that are not below `data_root` and have a public address: "
@@ -378,15 +401,15 @@ class Plan(Section):
     seconds: PositiveFloat = Field(20, description="length of a measurement, of training steps alone")
 
 
-class Sizes(Section):
-    """One file may hold an experiment in several sizes, for example one for a GPU and one for two CPU cores."""
+class Presets(Section):
+    """One file may hold several presets of an experiment, for example one for a GPU and one for two CPU cores."""
 
     budget: str | None = Field(
-        None, description="the size that is run, one of `budgets`; `snakemake --config budget=gpu` chooses another"
+        None, description="the preset that runs, one of `budgets`; `snakemake --config budget=gpu` chooses another"
     )
     budgets: dict[str, dict[str, Any]] = Field(
         {},
-        description="what differs, by the name of the size. Sections are merged key by key (`training.budget` is not), "
+        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not), "
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
         "Results land in `results/<name>-<budget>/`",
     )
@@ -394,7 +417,7 @@ class Sizes(Section):
 
 def arguments_of(variant: str) -> tuple[str, ...]:
     """What a variant's network takes beside its tasks."""
-    return IPT_ARGUMENTS if variant in IPTS else BASELINE_ARGUMENTS[BASELINES[variant]["network"]]
+    return IPT_ARGUMENTS if variant in IPTS else NETWORK_OF[variant].arguments
 
 
 def sections(annotation: Any) -> Iterable[type[Section]]:

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from baselines.variants import UNTRAINED
-from ipt_models.tasks import Task
+from baselines.registry import UNTRAINED
+from ipt_models.tasks import Task, nearest_head
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
-from workflows.evaluation.protocol import Protocol, nearest_head
+from workflows.evaluation.protocol import Protocol
 
 REFERENCE_KINDS = {"bicubic": ("sr",), "identity": ("dn", "dr")}
 

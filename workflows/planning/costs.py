@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ipt_models.tasks import parse_task
 from workflows.config import grid
 from workflows.config.grid import Experiment, Run
 from workflows.config.schema import FINETUNED
@@ -109,7 +110,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         if key not in shapes:
             shapes[key] = flops_per_patch(run), weights_mb(run)
         flops, size = shapes[key]
-        count = images[run.source] and count_of(run.share, images[run.source])
+        count = images[run.source] and count_of(run.subset_fraction, images[run.source])
         steps = _steps(run, count)
         patches = None if steps is None else steps * run.training.batch_size
         state = _state(experiment, run)
@@ -134,7 +135,7 @@ def flops_per_patch(run: Run) -> float:
     from workflows import models
 
     macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
-    side = {task: run.training.patch_size * grid.parse_task(task).scale for task in run.tasks}
+    side = {task: run.training.patch_size * parse_task(task).scale for task in run.tasks}
     return sum(3 * 2 * macs[task] * side[task] ** 2 for task in run.tasks) / len(run.tasks)
 
 
@@ -201,7 +202,7 @@ def _steps(run: Run, images: int | None) -> int | None:
     budget = run.training.budget
     if images is None and budget.epochs is not None:
         return None
-    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.crops_per_image)
+    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.epoch_crops)
 
 
 def _state(experiment: Experiment, run: Run) -> str:

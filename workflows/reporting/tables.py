@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflows.analysis.costs import costs
 from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
-from workflows.analysis.means import summarise
+from workflows.analysis.means import ensembled, summarise
+from workflows.analysis.published import published
 from workflows.analysis.records import SCORED_ON
-from workflows.files import write_csv, write_text
+from workflows.files import write_text
 from workflows.reporting import score_tables, study_tables
 from workflows.reporting.markup import LATEX, MARKDOWN, Block, to_latex, to_markdown
 from workflows.reporting.outline import TABLES
@@ -46,14 +48,18 @@ def tables(bootstrap: bool = False) -> dict[str, Table]:
         ),
         "data": Table(_data, study_tables.data_blocks, "No model is scored at two fractions."),
         "gaps": Table(lambda _, runs: gaps(runs), study_tables.gap_blocks, "No run has both losses."),
-        "costs": Table(study_tables.costs, study_tables.cost_blocks, "Nothing was trained."),
+        "costs": Table(
+            lambda results, runs: costs(summarise(results, runs), runs),
+            study_tables.cost_blocks,
+            "Nothing was trained.",
+        ),
         "published": Table(
-            study_tables.published,
+            lambda results, runs: published(results, summarise(results, runs), runs),
             study_tables.published_blocks,
             "There are no published numbers for the sets and tasks scored here.",
         ),
         "ensembled": Table(
-            score_tables.ensembled,
+            ensembled,
             score_tables.ensembled_blocks,
             "Nothing was scored with overlap averaging or self-ensemble.",
         ),
@@ -62,12 +68,11 @@ def tables(bootstrap: bool = False) -> dict[str, Table]:
 
 
 def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, bootstrap: bool = False) -> None:
-    """Write `<name>.csv`, `<name>.md` and `<name>.tex` for every table, the empty ones too.
+    """Write `<name>.md` and `<name>.tex` for every table, the empty ones too.
 
     Raises:
         ReportError: `bootstrap` with fewer than eight seeds.
     """
     for name, table in tables(bootstrap).items():
-        write_csv(table.data(results, runs), folder / f"{name}.csv")
         write_text(to_markdown(table.blocks(results, runs, MARKDOWN), table.nothing), folder / f"{name}.md")
         write_text(to_latex(table.blocks(results, runs, LATEX), table.nothing), folder / f"{name}.tex")

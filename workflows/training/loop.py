@@ -75,7 +75,7 @@ def train(
     with Processes(fabric) as processes:
         recipe = run.training
         images, held_out = read_table(fraction_csv), read_table(validation_csv)
-        steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.crops_per_image)
+        steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.epoch_crops)
 
         # Counted first: it draws from the generator that is seeded next, and a failure costs no training.
         macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
@@ -112,6 +112,9 @@ def train(
             cache_bytes=run.data.cache_mb * 2**20,
             rows=processes.rows(recipe.batch_size),
             pin_memory=fabric.device.type == "cuda",
+            fixed_crops=run.data.fixed_crops,
+            data_seed=run.data.seed,
+            augment=recipe.augment,
         )
         fixed_crops = {}
         if fabric.is_global_zero:
