@@ -37,8 +37,8 @@ def snakemake(tmp_path):
     def run(*arguments: str, root: str = EVIL) -> str:
         config["evaluation"]["data_root"] = str(tmp_path / root)
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path]
-        command += ["--configfile", tmp_path / "config.yaml", "--cores", "1", *arguments]
+        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", ROOT / "Snakefile"]
+        command += ["--directory", tmp_path, "--configfile", tmp_path / "config.yaml", "--cores", "1"]
         targets = [SCORES.format("bicubic"), SCORES.format("theirs"), "results/names/inputs"]
         done = subprocess.run([*map(str, command), *targets], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
