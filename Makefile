@@ -28,7 +28,8 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 	if command -v uv >/dev/null; then uv=uv; uv venv --quiet --allow-existing --python "$$python" $(VENV); \
 	else "$$python" -m venv $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); uv=$(VENV)/bin/uv; fi; \
 	echo "Installing the locked packages into $(VENV) (about 6 GB, most of it CUDA)"; \
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$uv pip install --quiet -r requirements.lock
+	export VIRTUAL_ENV=$(CURDIR)/$(VENV); $$uv pip install --quiet -r requirements.lock; \
+	$$uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: env  ## train, score and report on embedded data: results/demo/report.html
@@ -69,8 +70,9 @@ format: env  ## bring the code into its form
 	ruff format .
 	snakefmt Snakefile workflows/rules
 
-docs: env  ## write the table of config keys from the schema
+docs: env  ## write the tables of config keys and of result columns from the code
 	python -m workflows.config.reference
+	python -m workflows.analysis.reference
 
 lock: env  ## resolve the newest allowed versions into requirements.lock
 	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)
