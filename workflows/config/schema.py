@@ -339,16 +339,28 @@ class Picture(Section):
     dataset: str = Field(description="the image's set")
     image: str = Field(description="the image's name without suffix")
     task: TaskName = Field(description="the task")
+    whole: bool = Field(
+        True, description="show the image as a whole too; `false` for images that must not be passed on"
+    )
 
 
 class Comparison(Picture):
     """One picture of the report: an image by all models."""
 
     crop: tuple[int, int, int, int] | None = Field(
-        None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where the models differ most"
+        None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where detail is and models differ most"
     )
-    whole: bool = Field(
-        True, description="show the whole image above the crops; `false` for images that must not be passed on"
+
+
+class Style(Section):
+    """How the report's figures look. A figure is drawn at the size at which a paper shows it."""
+
+    font: Literal["sans-serif", "serif"] = Field("sans-serif", description="family of the figures' text")
+    width: PositiveFloat = Field(
+        3.5, description="inches of a paper's column; figures of several panels are two columns wide, with the gap between"
+    )
+    titles: bool = Field(
+        True, description="titles and notes in the figures; `false` where a paper's caption says what they say"
     )
 
 
@@ -361,6 +373,7 @@ class Report(Section):
         description="image whose IPT patch features are mapped; empty: the first of `comparisons`, where an IPT has a twin "
         "with the contrastive loss",
     )
+    style: Style = Style()
 
     @property
     def pictures(self) -> list[tuple[str, Picture]]:
