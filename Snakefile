@@ -7,6 +7,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from workflows import preflight
 from workflows.config import grid
 
 min_version("9.5")
@@ -20,6 +21,9 @@ if not workflow.configfiles:
 
 try:
     EXPERIMENT = grid.parse(config)
+    # Jobs parse the Snakefile again; what was checked before the first of them needs no second look.
+    if workflow.is_main_process:
+        preflight.check(EXPERIMENT)
 except grid.ConfigError as error:
     raise WorkflowError(str(error)) from None
 

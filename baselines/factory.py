@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from baselines.variants import ARGUMENTS, VARIANTS
@@ -31,7 +32,8 @@ def build(name: str, task: str, **kwargs: Any) -> "nn.Module":
 
     Returns:
         A module called as `model(x, task)`: x is RGB in [0, 1], (B, 3, H, W) of any size; the result is on the same
-        scale, (B, 3, s*H, s*W), not clipped. `task` may be left out. `model.tasks` is `(task,)`.
+        scale, (B, 3, s*H, s*W), not clipped. `task` may be left out. `model.tasks` is `(task,)`; `model.config` are all
+        arguments that build a network for these weights again, `match` resolved.
 
     Raises:
         ValueError: for an unknown name or task, or arguments that the network does not have.
@@ -53,6 +55,12 @@ def build(name: str, task: str, **kwargs: Any) -> "nn.Module":
         arguments = match(name, task, budget)
     arguments |= kwargs
     module, class_name = NETWORKS[network]
-    model = getattr(importlib.import_module(module), class_name)(task, **arguments)
-    model.config = arguments
+    network_class = getattr(importlib.import_module(module), class_name)
+    model = network_class(task, **arguments)
+    complete = inspect.signature(network_class).bind(task, **arguments)
+    complete.apply_defaults()
+    config = {key: value for key, value in complete.arguments.items() if key not in ("task", "gradient_checkpointing")}
+    if "vgg_weights" in config:
+        config["vgg_weights"] = "from_checkpoint"  # they are part of the weights from here on
+    model.config = config
     return model

@@ -23,28 +23,13 @@ from baselines.patch_graph import (
     find_neighbors,
 )
 from baselines.single_task import SingleTask
+from ipt_models.mean_shift import RGB_RANGE, MeanShift
 
-RGB_RANGE = 255.0  # the network's own scale
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, on the [0, 1] scale; subtracted and added back
 VGG_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 VGG_CHANNELS = 64
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 FROM_CHECKPOINT = "from_checkpoint"
-
-
-class MeanShift(nn.Conv2d):
-    """Subtracts (sign -1) or adds (sign 1) the mean colour: a frozen 1×1 convolution, which the authors' count includes."""
-
-    def __init__(self, sign: int) -> None:
-        super().__init__(3, 3, 1)
-        self.weight.data = torch.eye(3, device=self.weight.device).view(3, 3, 1, 1)
-        self.bias.data = sign * RGB_RANGE * torch.tensor(RGB_MEAN, device=self.bias.device)
-        self.requires_grad_(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
-            return super().forward(x.to(self.weight.dtype))
 
 
 class ResBlock(nn.Module):

@@ -23,8 +23,13 @@ def grid_size(length: int) -> int:
 
 def pad_to_grid(x: Tensor) -> Tensor:
     """Mirror (B, C, H, W) below and to the right, so that the patches end where the image ends."""
-    height, width = (PATCH + STRIDE * (grid_size(length) - 1) for length in x.shape[-2:])
-    return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), mode="reflect")
+    for dim in (-2, -1):
+        length = x.shape[dim]
+        # By slices: CUDA has no deterministic gradient of torch's own reflection.
+        missing = PATCH + STRIDE * (grid_size(length) - 1) - length
+        if missing:
+            x = torch.cat([x, x.narrow(dim, length - 1 - missing, missing).flip(dim)], dim)
+    return x
 
 
 def extract_patches(x: Tensor) -> Tensor:

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from baselines.bicubic import without_autocast
 from baselines.single_task import SingleTask
-
-RGB_RANGE = 255.0  # the authors' checkpoints take 0-255 and subtract no mean
+from ipt_models.mean_shift import RGB_MEAN, RGB_RANGE
 
 
 class DenseConv(nn.Module):
@@ -73,6 +72,9 @@ class RDN(SingleTask, nn.Module):
         num_conv: dense convolutions a block (C).
         gradient_checkpointing: join the dense blocks' concatenations again in the backward pass instead of keeping them;
             no convolution is computed twice. An attribute, free to change.
+        subtract_mean: subtract the mean colour from the input and add it to the output, as the other networks do. False
+            for the EDSR authors' checkpoints, which were trained on 0-255 without it. Training so starts from a loss
+            twice as large and a gradient three times as large, and loses about 0.8 dB on Set5 in short runs.
     """
 
     def __init__(
@@ -83,9 +85,13 @@ class RDN(SingleTask, nn.Module):
         num_block: int = 16,
         num_conv: int = 8,
         gradient_checkpointing: bool = False,
+        subtract_mean: bool = True,
     ) -> None:
         super().__init__()
         self.set_task(task)
+        self.register_buffer(
+            "mean", RGB_RANGE * torch.tensor(RGB_MEAN if subtract_mean else (0.0,) * 3).view(3, 1, 1), persistent=False
+        )
         self.gradient_checkpointing = gradient_checkpointing
         self.SFENet1 = nn.Conv2d(3, num_feat, 3, padding=1)
         self.SFENet2 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
@@ -100,7 +106,7 @@ class RDN(SingleTask, nn.Module):
     def forward(self, x: Tensor, task: str | None = None) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 3, s*H, s*W), not clipped."""
         self.check_task(task)
-        shallow = self.SFENet1(x * RGB_RANGE)
+        shallow = self.SFENet1(x * RGB_RANGE - self.mean)
         features = self.SFENet2(shallow)
         outputs = []
         join_again = self.gradient_checkpointing and torch.is_grad_enabled()
@@ -111,7 +117,7 @@ class RDN(SingleTask, nn.Module):
         fused = keeping_parts(fusion, joined, outputs) if join_again else fusion(joined)
         features = self.UPNet[:-1](self.GFF[1](fused) + shallow)
         with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
-            return self.UPNet[-1](features.to(x.dtype)) / RGB_RANGE
+            return (self.UPNet[-1](features.to(x.dtype)) + self.mean) / RGB_RANGE
 
 
 def _upsampler(num_feat: int, growth: int, scale: int) -> nn.Sequential:
@@ -129,7 +135,7 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
     """Make an RDN from a checkpoint with the names of the EDSR authors' PyTorch code; its sizes follow from the shapes.
 
     Loading runs no code from the file: only tensors are read. The network takes and gives [0, 1] like all others here;
-    the checkpoint's 0-255 is inside.
+    the checkpoint's 0-255 is inside, and no mean is subtracted.
 
     Args:
         state_dict: a file that `torch.load` reads, or a state dict.
@@ -189,4 +195,5 @@ def _official_sizes(state: Mapping[str, Tensor]) -> dict[str, str | int]:
         "growth": growth,
         "num_block": sum(key.endswith(".LFF.weight") for key in state),
         "num_conv": sum(key.startswith("RDBs.0.convs.") and key.endswith(".weight") for key in state),
+        "subtract_mean": False,
     }

@@ -45,7 +45,7 @@ PUBLISHED: dict[tuple[str, str], str] = {
 # What each network takes beside its task: a config is checked against it before torch is loaded.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "edsr": ("num_feat", "num_block", "res_scale"),
-    "rdn": ("num_feat", "growth", "num_block", "num_conv", "gradient_checkpointing"),
+    "rdn": ("num_feat", "growth", "num_block", "num_conv", "gradient_checkpointing", "subtract_mean"),
     "ignn": ("num_feat", "num_block", "res_scale", "num_neighbors", "window", "graph_features", "vgg_weights"),
     "swinir": ("embed_dim", "depths", "num_heads", "window_size", "mlp_ratio", "upsampler"),
     "bicubic": (),

@@ -97,7 +97,7 @@ def make_run(options: argparse.Namespace) -> grid.Run:
         },
         "evaluation": {"references": []},
     }
-    (run,) = grid.parse(config, check_files=False).runs().values()
+    (run,) = grid.parse(config).runs().values()
     return run
 
 

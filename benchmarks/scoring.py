@@ -18,7 +18,7 @@ from benchmarks.hardware import report
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.score import score
-from workflows.evaluation.sets import Job, plan
+from workflows.evaluation.sets import Job, find_jobs
 
 LIMIT_SECONDS = 8
 
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--without-basicsr", action="store_true", help="measure the suite alone")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/scoring.csv"))
     options = parser.parse_args()
-    jobs = plan(options.sets, options.tasks, options.data_root)
+    jobs = find_jobs(options.sets, options.tasks, options.data_root)
 
     def suite() -> float:
         result = score(Restorer("bicubic"), jobs, Protocol(), threads=options.threads, progress=False)

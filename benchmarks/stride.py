@@ -59,7 +59,7 @@ def main() -> int:
 
 def measure(model: IPT, name: str, data_root: Path | None) -> pd.DataFrame:
     """Mean PSNR-Y by the protocol, windows and seconds of each stride and blend, over the images of a set."""
-    (job,) = sets.plan([name], ["sr2"], data_root)
+    (job,) = sets.find_jobs([name], ["sr2"], data_root)
     size, rows = model.patch_size, []
     strides = sorted({*(round(share * size) for share in SHARES), overlapping_stride(model)}, reverse=True)
     for sample in tqdm(job.samples, unit="image"):

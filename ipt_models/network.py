@@ -16,34 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ipt_models.mean_shift import RGB_RANGE, MeanShift
 from ipt_models.tasks import parse_task
 
 Position = Literal["none", "learned", "learned_every_layer", "sincos2d", "relative"]
 
-RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, on the [0, 1] scale; subtracted and added back by the authors
-RGB_RANGE = 255.0  # the network's own scale: it decides what a loss weight means
-
-
-class MeanShift(nn.Conv2d):
-    """Subtracts (sign -1) or adds (sign 1) the mean colour, on the 0-255 scale.
-
-    The authors hold this as a frozen 1×1 convolution, which their parameter counts include, and so do we.
-    """
-
-    def __init__(self, sign: int):
-        super().__init__(3, 3, 1)
-        self.requires_grad_(False)
-        self.weight.copy_(
-            torch.eye(3, device="cpu").view(3, 3, 1, 1)
-        )  # on the CPU also where a network is a mere shape
-        self.bias.copy_(sign * RGB_RANGE * torch.tensor(RGB_MEAN, device="cpu"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        device = x.device.type
-        if not torch.amp.is_autocast_available(device):  # of the meta device, where shapes alone are computed
-            return super().forward(x)
-        with torch.autocast(device, enabled=False):  # bf16 has steps of a whole grey level at 255
-            return super().forward(x.to(self.weight.dtype))
+LIMITS = {"patch_size": 1024, "depth": 1000}  # a file's header must not be able to ask for all memory
 
 
 class ResBlock(nn.Module):
@@ -408,8 +386,9 @@ def check_arguments(
         parse_task(task)
     names = ("num_feat", "patch_dim", "patch_size", "num_heads", "depth")
     for name, value in zip(names, (num_feat, patch_dim, patch_size, num_heads, depth), strict=True):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
+        most = LIMITS.get(name, 2**16)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise ValueError(f"{name}={value!r}: expected a whole number from 1 to {most}")
     embed_dim = num_feat * patch_dim**2
     if patch_size % patch_dim:
         raise ValueError(f"patch_size={patch_size}: expected a multiple of patch_dim={patch_dim}")

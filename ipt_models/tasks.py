@@ -1,6 +1,7 @@
 """The restoration tasks and how their names are read: `sr2`, `sr3`, `sr4`, `dn30`, `dn50`, `dr`, …"""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,3 +43,28 @@ def parse_task(name: str) -> Task:
     if name == "dr":
         return Task(name, "dr")
     raise ValueError(f"unknown task {name!r}: expected {ALLOWED}")
+
+
+class HeadError(ValueError):
+    """A task that no trained head can restore."""
+
+
+def can_restore(trained: Iterable[str], task: Task) -> bool:
+    """Whether a network of these trained tasks has a head that fits a task."""
+    return any(parse_task(name).fits(task) for name in trained)
+
+
+def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -> str:
+    """The trained task whose head restores a task: itself, or else that of its kind with the nearest noise level.
+
+    Between two equally near levels the stronger one is taken, which leaves no noise behind. Scales have no
+    neighbours: a head for another scale gives an image of another size.
+
+    Raises:
+        HeadError: no head of that kind or scale.
+    """
+    heads = [parse_task(name) for name in trained]
+    fitting = [head for head in heads if head.fits(task)]
+    if not fitting:
+        raise HeadError(f"{label} was trained on {', '.join(trained)} and has no head for {task.name}")
+    return min(fitting, key=lambda head: (abs(head.sigma - task.sigma), -head.sigma)).name

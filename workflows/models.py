@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.variants import VARIANTS as BASELINES
+from ipt_models import checkpoints
 from ipt_models.files import replacing
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.provenance import sha256
@@ -21,12 +22,7 @@ from workflows.provenance import sha256
 if TYPE_CHECKING:
     import torch
 
-BUILT_FROM = ("variant", "kwargs", "tasks")
-JSON_KEYS = ("kwargs", "tasks", "fraction", "seed")
-
-
-class ModelFileError(ValueError):
-    """A file that is not a model of this project, told in one message."""
+ModelFileError = checkpoints.ModelFileError
 
 
 def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module":
@@ -57,7 +53,7 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
         near = difflib.get_close_matches(variant, known, n=1)
         hint = f", did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"unknown model {variant!r}{hint} Allowed: {', '.join(known)}")
-    model.built_from = {"variant": variant, "kwargs": kwargs, "tasks": list(tasks)}
+    model.built_from = {"variant": variant, "kwargs": model.config, "tasks": list(tasks)}
     return model
 
 
@@ -80,15 +76,7 @@ def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]
     Args:
         metadata: where the weights come from; `variant`, `kwargs` and `tasks` are added.
     """
-    from safetensors.torch import save as serialize
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    header = {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for key, value in {**metadata, **model.built_from}.items()
-    }
-    with replacing(path) as temporary:
-        temporary.write_bytes(_in_order(serialize(tensors, header)))
+    checkpoints.write(model.state_dict(), path, {**metadata, **model.built_from})
 
 
 def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> None:
@@ -96,14 +84,11 @@ def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> N
 
     The bytes are those that `save` writes for the same weights and entries.
     """
-    changed = {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in metadata.items()
-    }
     with replacing(path) as temporary, open(source, "rb") as old, open(temporary, "wb") as new:
         (length,) = struct.unpack("<Q", old.read(8))
         header = json.loads(old.read(length))
-        header["__metadata__"] |= changed
-        new.write(_encoded(header))
+        header["__metadata__"] |= checkpoints.as_text(metadata)
+        new.write(checkpoints.encode(header))
         shutil.copyfileobj(old, new)
 
 
@@ -113,20 +98,10 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     Raises:
         FileNotFoundError, ModelFileError: naming the file.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
-    missing = [key for key in BUILT_FROM if key not in header]
-    if missing:
-        raise ModelFileError(f"{path} does not say how to build its network: no {', '.join(missing)} in its header")
-    return {key: json.loads(value) if key in JSON_KEYS else value for key, value in header.items()}
+    header = checkpoints.read_header(path)
+    if "format" not in header and BASELINES.get(header["variant"], {}).get("network") == "rdn":
+        header["kwargs"].setdefault("subtract_mean", False)  # RDN had no mean when this was written
+    return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
 
 
 def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict[str, Any]]:
@@ -139,10 +114,8 @@ def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict
 
     metadata = read_metadata(path)
     model = build(metadata["variant"], metadata["tasks"], **metadata["kwargs"])
-    try:
-        model.load_state_dict(load_file(path), strict=True)
-    except RuntimeError as error:
-        raise ModelFileError(f"{path} does not hold the weights of {metadata['variant']}: {error}") from None
+    checkpoints.check_shapes(path, model.state_dict())
+    model.load_state_dict(load_file(path), strict=True)
     return model.to(device).eval(), metadata
 
 
@@ -156,7 +129,9 @@ def weights_sha256(path: Path | str) -> str:
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
-        digest = hashlib.sha256(_encoded({key: value for key, value in header.items() if key != "__metadata__"}))
+        digest = hashlib.sha256(
+            checkpoints.encode({key: value for key, value in header.items() if key != "__metadata__"})
+        )
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
@@ -178,15 +153,3 @@ def initialise(network: "torch.nn.Module", path: Path | str) -> None:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ModelFileError(f"{path} does not fit {network.built_from['variant']}: {error}") from None
-
-
-def _in_order(data: bytes) -> bytes:
-    """Sort a safetensors header: the library writes metadata in an order that differs from process to process."""
-    (length,) = struct.unpack("<Q", data[:8])
-    return _encoded(json.loads(data[8 : 8 + length])) + data[8 + length :]
-
-
-def _encoded(header: dict[str, Any]) -> bytes:
-    encoded = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    encoded += b" " * (-len(encoded) % 8)
-    return struct.pack("<Q", len(encoded)) + encoded

@@ -49,11 +49,25 @@ def test_agrees_with_the_authors_network_through_their_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("task", ["sr2", "sr3", "sr4"])
 def test_sizes_and_scale_follow_from_the_checkpoint(task):
-    model = RDN(task, **SMALL)
+    model = RDN(task, **SMALL, subtract_mean=False)
     loaded = load_official_rdn(model.state_dict())
     x = torch.rand(1, 3, 7, 8)
     assert loaded.tasks == (task,)
     assert torch.equal(loaded(x), model(x))
+
+
+def test_the_mean_is_subtracted_and_added_back_by_default():
+    """A network whose convolutions do nothing gives back what it adds."""
+    model = RDN("dn30", **SMALL)
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    expected = torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    torch.testing.assert_close(model(torch.rand(1, 3, 4, 4)), expected)
+    seen = []
+    model.SFENet1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    model(expected)
+    torch.testing.assert_close(seen[0], torch.zeros(1, 3, 4, 4), atol=1e-4, rtol=0)
+    assert set(model.state_dict()) == set(RDN("dn30", **SMALL, subtract_mean=False).state_dict())
 
 
 def test_incomplete_or_foreign_checkpoints_are_refused_with_every_key_named():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from workflows import preflight
 from workflows.config import grid
 
 ABLATIONS = Path(__file__).parents[2] / "config" / "ablations"
@@ -23,7 +24,9 @@ RUNS = {  # models × fractions × seeds
 
 
 def read(name: str) -> grid.Experiment:
-    return grid.read(ABLATIONS / f"{name}.yaml", check_files=True)
+    experiment = grid.read(ABLATIONS / f"{name}.yaml")
+    preflight.check(experiment)
+    return experiment
 
 
 def test_every_ablation_is_listed_here():

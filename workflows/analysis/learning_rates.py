@@ -45,7 +45,7 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
     long = pd.DataFrame(rows)
     keys = ["model", "learning_rate", "steps"]
     table = long.pivot_table(index=keys, columns="fraction", values="l1", sort=False)
-    table = table.rename(columns=lambda fraction: f"validation_l1_{grid.percent(fraction)}")
+    table = table.rename(columns=lambda fraction: f"validation_l1_{grid.fraction_label(fraction)}")
     table["validation_l1"] = table.mean(axis=1)
     table = table.reset_index().rename_axis(columns=None)
     used = {model.name: spec.recipe(model).learning_rate for model in spec.models}

@@ -14,7 +14,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.config import grid
 from workflows.evaluation import score_provenance
-from workflows.evaluation.sets import SetError, plan
+from workflows.evaluation.sets import SetError, find_jobs
 from workflows.provenance import sha256
 from workflows.reporting.tables import tables
 
@@ -145,7 +145,7 @@ def _benchmark_sets(planned: grid.Experiment) -> dict[str, str]:
     for name in planned.evaluation.sets:
         for task in planned.scored_tasks:
             try:
-                jobs = plan([name], [task], planned.evaluation.data_root)
+                jobs = find_jobs([name], [task], planned.evaluation.data_root)
             except SetError:
                 continue
             found |= {f"{job.request.label} {job.task.name}": score_provenance.sha256_of(job.samples) for job in jobs}

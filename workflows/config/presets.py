@@ -1,4 +1,4 @@
-"""One config, several sizes: `budgets` holds named changes of an experiment, and `budget` says which one is made."""
+"""One config, several presets: `budgets` holds named changes of an experiment, and `budget` says which one runs."""
 
 import copy
 import difflib
@@ -9,52 +9,54 @@ REPLACED = ("training.budget", "kwargs.match")  # one key of several is set in t
 MODELS = "models"
 
 
-class SizeError(ValueError):
+class PresetError(ValueError):
     """What is wrong with `budget` or `budgets`, naming the key."""
 
 
-def sizes(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every size of a config by the name of its budget, without `budget` and `budgets`; empty where it has one size.
+def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every preset of a config by the name of its budget, without `budget` and `budgets`; empty where it has none.
 
-    A budget changes what stands elsewhere in the config: sections key by key, all other values whole. `models` takes the
+    A preset changes the rest of the config: sections are merged key by key, other values replaced. `models` takes the
     changes by the model's name, and an empty one leaves the model out. The experiment is called `<name>-<budget>`.
 
     Raises:
-        SizeError: a budget that is no section, or that changes a model that is not there.
+        PresetError: a preset that is no section, or that changes an unknown model.
     """
     budgets = config.get("budgets") or {}
     if not isinstance(budgets, Mapping):
-        raise SizeError(f"budgets: {budgets!r}: is no section; write a name for each size, and under it what differs")
+        raise PresetError(
+            f"budgets: {budgets!r}: is no section; write a name for each preset, and under it what differs"
+        )
     common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
     return {str(name): _changed(common, str(name), changes) for name, changes in budgets.items()}
 
 
-def choose(config: Mapping[str, Any]) -> str | None:
-    """The name of the budget that a config asks for, None where it has one size.
+def chosen(config: Mapping[str, Any]) -> str | None:
+    """The name of the budget that a config asks for, None where it has no presets.
 
     Raises:
-        SizeError: `budget` is missing, or none of `budgets`.
+        PresetError: `budget` is missing, or none of `budgets`.
     """
     budgets, budget = config.get("budgets") or {}, config.get("budget")
     if not budgets:
         if budget is not None:
-            raise SizeError(f"budget: {budget!r}: this experiment has one size; `budgets` would hold others")
+            raise PresetError(f"budget: {budget!r}: this config has no `budgets` to choose from")
         return None
     allowed = f"allowed: {', '.join(map(str, budgets))}"
     if budget is None:
-        raise SizeError(f"budget: is missing; {allowed}")
+        raise PresetError(f"budget: is missing; {allowed}")
     if budget not in budgets:
-        raise SizeError(f"budget: {budget!r}: unknown budget{_nearest(budget, budgets)}; {allowed}")
+        raise PresetError(f"budget: {budget!r}: unknown budget{_nearest(budget, budgets)}; {allowed}")
     return budget
 
 
 def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
     changes = {} if changes is None else changes
     if not isinstance(changes, Mapping):
-        raise SizeError(f"budgets.{name}: {changes!r}: is no section of keys to change")
+        raise PresetError(f"budgets.{name}: {changes!r}: is no section of keys to change")
     for key in ("name", "budget", "budgets"):
         if key in changes:
-            raise SizeError(f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`")
+            raise PresetError(f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`")
     changes = dict(changes)
     by_name = changes.pop(MODELS, {})
     found = _merged(common, changes)
@@ -67,13 +69,13 @@ def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
 
 def _models(models: Any, by_name: Any, where: str) -> Any:
     if not isinstance(by_name, Mapping):
-        raise SizeError(f"{where}: takes what differs by the model's name, for example `{{edsr: {{variant: edsr}}}}`")
+        raise PresetError(f"{where}: takes what differs by the model's name, for example `{{edsr: {{variant: edsr}}}}`")
     if not isinstance(models, list) or not all(isinstance(model, Mapping) for model in models):
         return models  # the schema says what is wrong with it
     names = [model.get("name") for model in models]
     for name in by_name:
         if name not in names:
-            raise SizeError(
+            raise PresetError(
                 f"{where}.{name}: no model has this name{_nearest(name, names)}; allowed: {', '.join(map(str, names))}"
             )
     return [

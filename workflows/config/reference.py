@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 
 from workflows.config.grid import Experiment
-from workflows.config.schema import Section, Sizes, sections
+from workflows.config.schema import Presets, Section, sections
 from workflows.files import write_text
 
 README = Path(__file__).parents[2] / "config" / "README.md"
@@ -70,9 +70,9 @@ def rewritten(text: str) -> str:
     """`text` of the README with the part between the markers replaced."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    several = f"### `budgets`\n\n{Sizes.__doc__}\n\n{reference(Sizes)}"
+    several = f"### `budgets`\n\n{Presets.__doc__}\n\n{reference(Presets)}"
     return f"{before}{BEGIN}\n\n{reference()}\n{several}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    write_text(rewritten(README.read_text()), README)
+    write_text(rewritten(README.read_text(encoding="utf-8")), README)

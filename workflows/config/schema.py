@@ -14,7 +14,8 @@ from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
-from workflows.evaluation.sets import SETS, parse_set
+from workflows.config.benchmark_sets import SETS, parse_set
+from workflows.config.choices import Bicubic, Gray, Noise
 
 TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
 
@@ -85,7 +86,8 @@ class Data(Section):
     count: PositiveInt = Field(300, description="number of images to draw (`dead_leaves`)")
     size: Annotated[int, Field(ge=64)] = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
     seed: Annotated[int, Field(ge=0)] = Field(
-        0, description="seed of the drawn images (`dead_leaves`) and of the choice of validation images"
+        0,
+        description="seed of the drawn images (`dead_leaves`), of the choice of validation images and of fixed crops' places",
     )
     validation: PositiveInt = Field(
         8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
@@ -93,16 +95,28 @@ class Data(Section):
     max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="largest share of files that cannot be decoded; above it the manifest stops with a message"
     )
+    fixed_crops: PositiveInt | None = Field(
+        None,
+        description="each image gives the same so many crops for the whole training, placed by `data.seed` and the image "
+        "alone: a fixed set of patches, the same for every model and run seed. Empty: a new crop each time",
+    )
     crops_per_image: PositiveInt = Field(1, description="crops taken each time an image is decoded")
     buffer_images: PositiveInt = Field(
         1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
     )
     cache_mb: Annotated[int, Field(ge=0)] = Field(
-        1024, description="memory for decoded images, in MB a training process; its loader processes share it out"
+        1024,
+        description="memory for decoded images, or for fixed crops, in MB per training process, shared out over its loader "
+        "processes",
     )
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="loader processes a run; 0 loads in the training process"
     )
+
+    @property
+    def epoch_crops(self) -> int:
+        """Crops that an image gives in an epoch."""
+        return self.fixed_crops or self.crops_per_image
 
     @model_validator(mode="after")
     def _root_belongs_to_folder(self):
@@ -133,7 +147,9 @@ class Budget(Section):
     steps: PositiveInt | None = Field(None, description="optimizer steps, the same at every fraction")
     patches: PositiveInt | None = Field(None, description="training patches, the same at every fraction")
     epochs: PositiveFloat | None = Field(
-        None, description="passes over the fraction: fewer steps on less data (an ablation, not the main comparison)"
+        None,
+        description="passes over the fraction's images, or over its patches where crops are fixed: fewer steps on less data "
+        "(an ablation, not the main comparison)",
     )
 
     @model_validator(mode="after")
@@ -143,11 +159,11 @@ class Budget(Section):
             raise ValueError(f"exactly one of steps, patches, epochs is needed, not {given or 'none'}")
         return self
 
-    def resolve_steps(self, images: int, batch_size: int, crops_per_image: int) -> int:
-        """Optimizer steps for a fraction of `images` images."""
+    def resolve_steps(self, images: int, batch_size: int, epoch_crops: int) -> int:
+        """Optimizer steps for a fraction of `images` images, each of which gives `epoch_crops` crops in an epoch."""
         if self.steps is not None:
             return self.steps
-        patches = self.patches if self.patches is not None else self.epochs * images * crops_per_image
+        patches = self.patches if self.patches is not None else self.epochs * images * epoch_crops
         return max(1, round(patches / batch_size))
 
 
@@ -165,6 +181,7 @@ class Training(Section):
     num_nodes: PositiveInt = Field(
         1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes"
     )
+    augment: bool = Field(True, description="patches are flipped and turned, one of eight ways drawn anew each time")
     patch_size: PositiveInt = Field(48, description="side of the network's input patch in (low-resolution) pixels")
     learning_rate: PositiveFloat = Field(5e-5, description="Adam's learning rate after warm-up")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
@@ -296,8 +313,8 @@ class Evaluation(Section):
 
     sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] = Field(
         ["photos"],
-        description="benchmark sets: `photos` or a set of `workflows/evaluation/sets.yaml`; `B100@20`: its first 20 images; "
-        "`mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
+        description="benchmark sets: `photos` or another of `workflows/config/benchmark_sets.yaml`; `B100@20`: its first 20 "
+        "images; `mine=FOLDER` or `mine=TARGETS,INPUTS`: your own",
     )
     tasks: Annotated[list[TaskName], AfterValidator(distinct)] | None = Field(
         None, description="tasks to score; empty: the trained ones"
@@ -311,11 +328,9 @@ class Evaluation(Section):
         description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
         "over flips and turns, `overlap` that over IPT's overlapping windows",
     )
-    gray: Literal["rgb", "matlab"] = Field("rgb", description="how gray files are scored; see the protocol")
-    bicubic: Literal["uint8", "float"] = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
-    noise: Literal["clipped", "unclipped"] = Field(
-        "clipped", description="whether noisy inputs are clipped to 0-255; some papers do not"
-    )
+    gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
+    bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
+    noise: Noise = Field("clipped", description="whether noisy inputs are clipped to 0-255; some papers do not")
     download: bool = Field(
         False,
         description="fetch sets that are not below `data_root` and have a public address: "
@@ -391,15 +406,15 @@ class Plan(Section):
     seconds: PositiveFloat = Field(20, description="length of a measurement, of training steps alone")
 
 
-class Sizes(Section):
-    """One file may hold an experiment in several sizes, for example one for a GPU and one for two CPU cores."""
+class Presets(Section):
+    """One file may hold several presets of an experiment, for example one for a GPU and one for two CPU cores."""
 
     budget: str | None = Field(
-        None, description="the size that is run, one of `budgets`; `snakemake --config budget=gpu` chooses another"
+        None, description="the preset that runs, one of `budgets`; `snakemake --config budget=gpu` chooses another"
     )
     budgets: dict[str, dict[str, Any]] = Field(
         {},
-        description="what differs, by the name of the size. Sections are merged key by key (`training.budget` is not), "
+        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not), "
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
         "Results land in `results/<name>-<budget>/`",
     )

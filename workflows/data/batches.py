@@ -23,7 +23,7 @@ class Batch:
         task: the task its crops are meant for.
         hr: uint8 (B, 3, h, w), high-resolution crops with the margin that the bicubic kernel reaches into (see `crops.cut`).
         image_ids: int64 (B,), index of each crop's image in the table of training images.
-        transforms: int64 (B,) in 0..7, the flip or rotation of each crop, not yet applied.
+        transforms: int64 (B,) in 0..7, the flip or rotation of each crop, not yet applied; all 0 without augmentation.
         first_row: which row of the global batch the first one is.
         global_size: how many rows the global batch has.
     """
@@ -44,7 +44,7 @@ class Batches:
     """The batches of a run: number n is a pure function of (seed, n), whoever makes it.
 
     Args:
-        table: the images drawn from; columns path, width, height.
+        table: the images drawn from; columns path, width, height; with fixed crops also sha256.
         root: the folder that the paths are relative to.
         tasks: names of the tasks; each batch has one of them.
         patch_size: side of the network's input in pixels.
@@ -54,10 +54,14 @@ class Batches:
             where decoding costs, that is where the images do not fit into `cache_bytes`.
         buffer_images: how many images are in use at a time, see `schedule`.
         workers: processes that decode and cut; 0 does it in this process, when the batch is asked for.
-        cache_bytes: memory for decoded images, over all workers.
+        cache_bytes: memory for decoded images, or for fixed crops, over all workers.
         rows: which rows of each global batch to make, for one rank of several; the step of the slice must be 1.
         prefetch: batches that each worker makes ahead.
         pin_memory: put crops into page-locked memory, for copies to a CUDA device that do not wait.
+        fixed_crops: crops that each image has, the same for the whole run and for all runs of an experiment; None: a new
+            crop each time.
+        data_seed: places the fixed crops, together with each image's sha256.
+        augment: whether crops are flipped and turned, anew each time.
 
     Raises:
         ValueError: if there is no image, or one is too small for a crop, or a setting is out of range.
@@ -78,12 +82,17 @@ class Batches:
         rows: slice = slice(None),
         prefetch: int = 4,
         pin_memory: bool = False,
+        fixed_crops: int | None = None,
+        data_seed: int = 0,
+        augment: bool = True,
     ) -> None:
         if workers < 0 or prefetch < 1 or cache_bytes < 0:
             raise ValueError("workers and cache_bytes must not be negative, and prefetch must be at least 1")
         if not len(table):
             raise ValueError(f"there are no training images: the table for {root} is empty")
-        self.schedule = Schedule(seed, len(table), batch_size, tuple(tasks), crops_per_image, buffer_images)
+        self.schedule = Schedule(
+            seed, len(table), batch_size, tuple(tasks), crops_per_image, buffer_images, fixed_crops, augment
+        )
         start, stop, stride = rows.indices(batch_size)
         if stride != 1 or stop <= start:
             raise ValueError(f"rows must be a run of consecutive rows of a batch of {batch_size}, not {rows}")
@@ -96,7 +105,9 @@ class Batches:
         bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
         images = Images(table, root)
         self._readers = [
-            CropReader(images, self.schedule, patch_size, slice(*bounds[part : part + 2]), cache_bytes // parts)
+            CropReader(
+                images, self.schedule, patch_size, slice(*bounds[part : part + 2]), cache_bytes // parts, data_seed
+            )
             for part in range(parts)
         ]
 
@@ -151,18 +162,18 @@ class Batches:
             pool.close()
 
     def _empty(self, step: int) -> torch.Tensor:
-        side = crop_side(parse_task(self.schedule.plan(step).task), self._patch_size)
+        side = crop_side(parse_task(self.schedule.contents(step).task), self._patch_size)
         shape = (self.rows.stop - self.rows.start, side, side, 3)
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin_memory)
 
     def _batch(self, step: int, crops: torch.Tensor) -> Batch:
-        plan = self.schedule.plan(step)
+        contents = self.schedule.contents(step)
         return Batch(
             step,
-            plan.task,
+            contents.task,
             crops.permute(0, 3, 1, 2),
-            torch.from_numpy(plan.images[self.rows].copy()),
-            torch.from_numpy(plan.transforms[self.rows].copy()),
+            torch.from_numpy(contents.images[self.rows].copy()),
+            torch.from_numpy(contents.transforms[self.rows].copy()),
             self.rows.start,
             self.schedule.batch_size,
         )

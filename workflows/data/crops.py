@@ -1,19 +1,20 @@
 """Cutting training crops from decoded images, each image decoded once for all its crops in a block."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from ipt_models.tasks import Task, parse_task
 from workflows.data.images import Images
-from workflows.data.schedule import Schedule
+from workflows.data.schedule import Schedule, fixed_position
 
 # How many low-resolution pixels beyond its own edge a low-resolution patch depends on: the cubic kernel, widened
 # by the scale s, reaches 2s high-resolution pixels from a pixel's centre.
 REACH = 2
 
 
-def cut(image: np.ndarray, task: Task, patch_size: int, position: np.ndarray) -> np.ndarray:
+def cut(image: np.ndarray, task: Task, patch_size: int, position: Sequence[float]) -> np.ndarray:
     """Cut the high-resolution pixels that one low-resolution patch depends on.
 
     The image counts as cropped to a multiple of the scale, and continues symmetrically beyond its borders, as it
@@ -23,7 +24,7 @@ def cut(image: np.ndarray, task: Task, patch_size: int, position: np.ndarray) ->
         image: uint8 (height, width, 3), at least patch_size * scale high and wide.
         task: gives the scale; with scale 1 there is no margin.
         patch_size: side p of the low-resolution patch.
-        position: two numbers in [0, 1), the share of the valid positions (down, right) before this one.
+        position: two numbers in [0, 1), the fraction of the valid positions (down, right) that lie before this one.
 
     Returns:
         uint8 (side, side, 3), side = scale * (p + 2 * REACH), or p where the scale is 1. A view where it can be one.
@@ -56,22 +57,26 @@ class CropReader:
     """Produces some rows of every global batch.
 
     When an image is decoded, all the crops that its block will need are cut at once and the image is let go. What is
-    kept is bounded whatever the images' sizes: at most two blocks' crops (`crop_bytes` gives the number), plus decoded
-    images while they fit into `cache_bytes`. The cache keeps what came first: images come up once a pass, and under
-    such an order throwing out the oldest would lose every image just before its next use.
+    kept is bounded whatever the images' sizes: at most two blocks' crops (`crop_bytes` gives the number), plus, while
+    they fit into `cache_bytes`, decoded images, or with fixed crops all crops of an image in its place. The cache keeps
+    what came first: images come up once a pass, and under such an order throwing out the oldest would lose every image
+    just before its next use.
 
     Args:
         images: what the schedule's indices mean.
         schedule: which crops make which batch.
         patch_size: side of the low-resolution patch.
         rows: which rows of each global batch are produced.
-        cache_bytes: how much memory decoded images may take for good.
+        cache_bytes: how much memory decoded images, or fixed crops, may take for good.
+        data_seed: places fixed crops.
 
     Raises:
         ValueError: naming an image that is too small for the largest task.
     """
 
-    def __init__(self, images: Images, schedule: Schedule, patch_size: int, rows: slice, cache_bytes: int) -> None:
+    def __init__(
+        self, images: Images, schedule: Schedule, patch_size: int, rows: slice, cache_bytes: int, data_seed: int = 0
+    ) -> None:
         self.schedule = schedule
         self.patch_size = patch_size
         self.rows = range(*rows.indices(schedule.batch_size))
@@ -79,7 +84,9 @@ class CropReader:
         self._tasks = {name: parse_task(name) for name in schedule.tasks}
         self.cache_bytes = cache_bytes
         self._free = cache_bytes
-        self._cache: dict[int, np.ndarray] = {}
+        self._data_seed = data_seed
+        # Decoded images, or with fixed crops {(number, scale): crop}.
+        self._cache: dict[int, np.ndarray | dict[tuple[int, int], np.ndarray]] = {}
         self._crops: dict[tuple[int, int], np.ndarray] = {}  # (step, row) -> crop
         self._first_step = 0  # of the block the crops are for
         self._check_sizes()
@@ -107,8 +114,7 @@ class CropReader:
         """Upper bound in bytes of the crops kept ahead: those of two blocks, or none with one crop an image."""
         if self.schedule.crops_per_image == 1:
             return 0
-        longest = max(1, min(self.schedule.buffer_images, self.schedule.image_count) // self.schedule.batch_size)
-        return 2 * longest * self.schedule.crops_per_image * self.batch_bytes
+        return 2 * self.schedule.longest_round * self.schedule.crops_per_image * self.batch_bytes
 
     def load(self, step: int, out: np.ndarray | None = None) -> np.ndarray:
         """The crops of this reader's rows of batch `step`: uint8 (rows, side, side, 3).
@@ -124,7 +130,7 @@ class CropReader:
         if block.first_step != self._first_step:
             self._first_step = block.first_step
             self._crops = {key: crop for key, crop in self._crops.items() if 0 <= key[0] - step < len(block.images)}
-        side = crop_side(self._tasks[self.schedule.plan(step).task], self.patch_size)
+        side = crop_side(self._tasks[self.schedule.contents(step).task], self.patch_size)
         shape = (len(self.rows), side, side, 3)
         crops = np.empty(shape, np.uint8) if out is None else out[: math.prod(shape)].reshape(shape)
         for crop, row in zip(crops, self.rows, strict=True):
@@ -153,18 +159,43 @@ class CropReader:
         """Cut the crop of (step, row), and with it those that the same image gives to later batches of its block."""
         block = self.schedule.block(step)
         lane = block.images[step - block.first_step :, row]
-        image = self._decode(lane[0])
-        for later in np.flatnonzero(lane == lane[0]):
-            plan = self.schedule.plan(step + int(later))
-            crop = cut(image, self._tasks[plan.task], self.patch_size, plan.positions[row])
+        index = int(lane[0])
+        image = self._open(index)
+        for later in np.flatnonzero(lane == index):
+            contents = self.schedule.contents(step + int(later))
+            task = self._tasks[contents.task]
+            if isinstance(image, dict):
+                crop = image[contents.crops[row], task.scale]
+            elif contents.crops is None:
+                crop = cut(image, task, self.patch_size, contents.positions[row])
+            else:
+                crop = self._cut_fixed(image, index, contents.crops[row], task)
             # A view would keep the whole decoded image in memory until the block's last round.
-            self._crops[plan.step, row] = crop if lane[0] in self._cache else crop.copy()
+            self._crops[contents.step, row] = crop if index in self._cache else crop.copy()
 
-    def _decode(self, index: int) -> np.ndarray:
+    def _open(self, index: int) -> np.ndarray | dict[tuple[int, int], np.ndarray]:
+        """An image, or, where its fixed crops are kept, these."""
         if index in self._cache:
             return self._cache[index]
         image = self._images.decode(index)
-        if image.nbytes <= self._free:
-            self._free -= image.nbytes
-            self._cache[index] = image
-        return image
+        if self.schedule.fixed_crops is None:
+            kept, size = image, image.nbytes
+        else:
+            scales = {task.scale: task for task in self._tasks.values()}
+            size = self.schedule.fixed_crops * 3 * sum(crop_side(t, self.patch_size) ** 2 for t in scales.values())
+            if size > self._free:
+                return image
+            numbers = range(self.schedule.fixed_crops)
+            kept = {
+                (k, scale): self._cut_fixed(image, index, k, task).copy()
+                for k in numbers
+                for scale, task in scales.items()
+            }
+        if size <= self._free:
+            self._free -= size
+            self._cache[index] = kept
+        return kept
+
+    def _cut_fixed(self, image: np.ndarray, index: int, crop: int, task: Task) -> np.ndarray:
+        position = fixed_position(self._data_seed, self._images.identity(index), int(crop))
+        return cut(image, task, self.patch_size, position)

@@ -31,7 +31,7 @@ class Images:
     each of them by reference counting.
 
     Args:
-        table: columns path, width, height; where images lie in archives also archive, offset and bytes.
+        table: columns path, width, height; sha256 for `identity`; where images lie in archives also archive, offset and bytes.
         root: the folder that paths and archives are relative to.
     """
 
@@ -39,6 +39,7 @@ class Images:
         self.sizes = table[["height", "width"]].to_numpy(dtype=np.int64)
         self._root = Path(root)
         self._paths = np.char.encode(table["path"].to_numpy(dtype=str), "utf-8")
+        self._identities = np.char.encode(table["sha256"].to_numpy(dtype=str), "ascii") if "sha256" in table else None
         self._archives: list[Path] = []
         if "archive" in table:
             codes, names = table["archive"].factorize()
@@ -53,6 +54,10 @@ class Images:
         """How messages call an image: its path, with its archive where it lies in one."""
         path = self._paths[index].decode("utf-8")
         return f"{self._archives[self._codes[index]]}:{path}" if self._archives else str(self._root / path)
+
+    def identity(self, index: int) -> str:
+        """What an image is, wherever it lies: the sha256 of its file."""
+        return self._identities[index].decode("ascii")
 
     def read(self, index: int) -> bytes:
         """The content of an image's file.

@@ -13,11 +13,15 @@ its images alone, and nothing is decoded twice however the rows are divided.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 
+from ipt_models.tasks import parse_task
+
 # One key a purpose, so that no two draws share a random stream.
-PASS, ROUND, FILL, TASK, SAMPLE, NOISE, RAIN = range(7)
+PASS, ROUND, FILL, TASK, SAMPLE, NOISE, RAIN, CROP = range(8)
 
 
 def stream(seed: int, purpose: int, *counters: int) -> np.random.Generator:
@@ -30,29 +34,70 @@ def integer_seed(seed: int, purpose: int, *counters: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=(purpose, *counters)).generate_state(1, np.uint64)[0] >> 1)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _permutation(seed: int, purpose: int, index: int, count: int) -> np.ndarray:
     order = stream(seed, purpose, index).permutation(count)
     order.flags.writeable = False
     return order
 
 
+def fixed_position(seed: int, identity: str, crop: int) -> tuple[float, float]:
+    """Where a fixed crop lies in its image (down, right), in [0, 1) as in `Contents.positions`.
+
+    Args:
+        seed: of the data, one for all runs of an experiment.
+        identity: of the image: the sha256 of its file.
+        crop: its number; how many there are plays no part, nor do the other images.
+    """
+    digest = sha256(f"crop:{seed}:{identity}:{crop}".encode()).digest()
+    return tuple((int.from_bytes(digest[at : at + 8], "big") >> 11) / 2**53 for at in (0, 8))
+
+
+class DistinctPatches(NamedTuple):
+    """How much a run has to learn from, where its crops are fixed.
+
+    Attributes:
+        distinct_patches: N x K.
+        patch_epochs: how often each of them was seen, on average.
+        target_values: values of the clean patches: 3 x (scale x patch size)² for each patch, summed over the scales
+            where tasks have several.
+    """
+
+    distinct_patches: int
+    patch_epochs: float
+    target_values: int
+
+
+def count_distinct(
+    images: int, fixed_crops: int | None, patches: int, patch_size: int, tasks: Sequence[str]
+) -> DistinctPatches | None:
+    """Count the distinct patches of a run of `patches` patches; None where crops are drawn freely."""
+    if fixed_crops is None:
+        return None
+    distinct = images * fixed_crops
+    scales = {parse_task(task).scale for task in tasks}
+    values = distinct * sum(3 * (scale * patch_size) ** 2 for scale in scales)
+    return DistinctPatches(distinct, patches / distinct, values)
+
+
 @dataclass(frozen=True)
-class Plan:
+class Contents:
     """What one global batch of B crops holds.
 
     Attributes:
         step: the batch's number.
         task: the task all its crops are degraded for.
-        images: (B,) int64, indices of the images; all different where there are at least B images.
-        positions: (B, 2) float64 in [0, 1): where in its image each crop lies (down, right); the share of the valid
-            positions that lie before it.
+        images: (B,) int64, indices of the images; all different where there are at least B images and crops are free.
+        crops: (B,) int64, which of its image's fixed crops each one is; None where crops are free.
+        positions: (B, 2) float64 in [0, 1): where in its image each free crop lies (down, right), as the fraction of the
+            valid positions that lie before it.
         transforms: (B,) int64 in 0..7, the flip or rotation of each crop (see `degradations.dihedral`).
     """
 
     step: int
     task: str
     images: np.ndarray
+    crops: np.ndarray | None
     positions: np.ndarray
     transforms: np.ndarray
 
@@ -64,15 +109,17 @@ class Block:
     Attributes:
         first_step: the number of the first of these batches.
         images: (batches, B) int64, the images of each batch.
+        crops: (batches, B) int64, which of its image's fixed crops each one is; None where crops are free.
     """
 
     first_step: int
     images: np.ndarray
+    crops: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The plan of an endless training run.
+    """The order of an endless training run.
 
     Attributes:
         seed: of the run.
@@ -81,6 +128,8 @@ class Schedule:
         tasks: the tasks drawn from, uniformly.
         crops_per_image: how many crops are cut from an image each time it comes up.
         buffer_images: how many images a block may hold: a larger one mixes an image's crops further apart.
+        fixed_crops: K, how many crops each image has; None: a new one each time.
+        augment: whether crops are flipped and turned.
 
     Raises:
         ValueError: if a count is not positive.
@@ -92,10 +141,12 @@ class Schedule:
     tasks: Sequence[str]
     crops_per_image: int = 1
     buffer_images: int = 1024
+    fixed_crops: int | None = None
+    augment: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("image_count", "batch_size", "crops_per_image", "buffer_images"):
-            if getattr(self, name) < 1:
+        for name in ("image_count", "batch_size", "crops_per_image", "buffer_images", "fixed_crops"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not self.tasks:
             raise ValueError("tasks must name at least one task")
@@ -103,16 +154,24 @@ class Schedule:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches after which (almost) every image has given `crops_per_image` crops; at most batch_size - 1 images
+        """Batches after which (almost) every image has given `crops_per_image` free crops; at most batch_size - 1 images
         sit a pass out, other ones each time. With fewer images than a batch holds, batches are not aligned to passes."""
         return max(1, self.image_count // self.batch_size) * self.crops_per_image
 
-    def plan(self, step: int) -> Plan:
+    @property
+    def longest_round(self) -> int:
+        """The most batches of a block before an image's second crop."""
+        return max(1, min(self.buffer_images, self.image_count) // self.batch_size)
+
+    def contents(self, step: int) -> Contents:
         """What batch `step` (from 0) holds."""
-        return _plan(self, step)
+        return _contents(self, step)
 
     def block(self, step: int) -> Block:
         """The block that batch `step` belongs to."""
+        if self.fixed_crops is not None:
+            batches = 1 if self.crops_per_image == 1 else self.longest_round
+            return _fixed_block(self, step // (batches * self.crops_per_image), batches)
         if self.image_count < self.batch_size:
             return Block(step, self._filled(step)[None])
         return _block(self, *self._locate(step))
@@ -125,8 +184,7 @@ class Schedule:
     @property
     def _blocks(self) -> int:
         """Blocks in a pass, which share its batches as evenly as whole batches can be shared."""
-        longest = max(1, min(self.buffer_images, self.image_count) // self.batch_size)
-        return -(-(self.image_count // self.batch_size) // longest)
+        return -(-(self.image_count // self.batch_size) // self.longest_round)
 
     def _filled(self, step: int) -> np.ndarray:
         """Fewer images than rows: rows are filled from one endless row of permutations, so all come up equally often."""
@@ -137,15 +195,16 @@ class Schedule:
 
 
 @lru_cache(maxsize=1024)
-def _plan(schedule: Schedule, step: int) -> Plan:
+def _contents(schedule: Schedule, step: int) -> Contents:
     block = schedule.block(step)
     draws = stream(schedule.seed, SAMPLE, step)
-    return Plan(
+    return Contents(
         step,
         schedule.tasks[int(stream(schedule.seed, TASK, step).integers(len(schedule.tasks)))],
         block.images[step - block.first_step],
+        None if block.crops is None else block.crops[step - block.first_step],
         draws.random((schedule.batch_size, 2)),
-        draws.integers(8, size=schedule.batch_size),
+        draws.integers(8, size=schedule.batch_size) * schedule.augment,
     )
 
 
@@ -161,3 +220,34 @@ def _block(schedule: Schedule, index: int, block: int) -> Block:
     images = np.concatenate(rounds)
     images.flags.writeable = False
     return Block(index * schedule.steps_per_pass + first * schedule.crops_per_image, images)
+
+
+@lru_cache(maxsize=4)
+def _fixed_block(schedule: Schedule, index: int, batches: int) -> Block:
+    """Block `index` of an endless row of passes: `crops_per_image` rounds of `batches` batches of the same images."""
+    count, rounds = schedule.image_count, schedule.crops_per_image
+    places = np.arange(index * batches * schedule.batch_size, (index + 1) * batches * schedule.batch_size)
+    passes, within = np.divmod(places, count)
+    images = np.empty_like(places)
+    for number in np.unique(passes):
+        images[passes == number] = _permutation(schedule.seed, PASS, int(number), count)[within[passes == number]]
+    images, passes = (array.reshape(batches, schedule.batch_size) for array in (images, passes))
+
+    rows = np.broadcast_to(np.arange(batches)[:, None], images.shape)
+    orders = [stream(schedule.seed, ROUND, 0, index, r).permuted(rows, axis=0) for r in range(rounds)]
+    visits = [np.take_along_axis(passes, order, 0) * rounds + r for r, order in enumerate(orders)]
+    images = np.concatenate([np.take_along_axis(images, order, 0) for order in orders])
+    epochs, visits = np.divmod(np.concatenate(visits), schedule.fixed_crops)
+    crops = np.empty_like(images)
+    for epoch in np.unique(epochs):
+        order, chosen = _crop_order(schedule.seed, int(epoch), count, schedule.fixed_crops), epochs == epoch
+        crops[chosen] = order[images[chosen], visits[chosen]]
+    images.flags.writeable = crops.flags.writeable = False
+    return Block(index * batches * rounds, images, crops)
+
+
+@lru_cache(maxsize=2)
+def _crop_order(seed: int, epoch: int, images: int, crops: int) -> np.ndarray:
+    """In which order each image gives its crops in an epoch: (images, crops), a permutation a row."""
+    numbers = np.arange(crops, dtype=np.min_scalar_type(crops - 1))
+    return stream(seed, CROP, epoch).permuted(np.broadcast_to(numbers, (images, crops)), axis=1)

@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from ipt_models.files import replacing
+from workflows.config.choices import Bicubic, Gray, Noise
 from workflows.evaluation import score_provenance
 from workflows.evaluation.protocol import Protocol
-from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, plan
+from workflows.evaluation.sets import SETS, Job, SetError, fetched_folder, find_jobs
 
 COLUMNS = (
     "experiment",
@@ -64,14 +66,12 @@ def scope_parser() -> argparse.ArgumentParser:
     scope.add_argument("--tasks", nargs="+", required=True, metavar="TASK", help="sr2, sr3, sr4, dn30, dn50, dr, …")
     scope.add_argument("--data-root", type=Path, metavar="DIR", help="folder that holds the sets")
     rules = parser.add_argument_group("protocol")
+    rules.add_argument("--gray", choices=get_args(Gray), default="rgb", help="how gray files are scored (default: rgb)")
     rules.add_argument(
-        "--gray", choices=("rgb", "matlab"), default="rgb", help="how gray files are scored (default: rgb)"
+        "--bicubic", choices=get_args(Bicubic), default="uint8", help="MATLAB's rounding, or one rounding at the end"
     )
     rules.add_argument(
-        "--bicubic", choices=("uint8", "float"), default="uint8", help="MATLAB's rounding, or one rounding at the end"
-    )
-    rules.add_argument(
-        "--noise", choices=("clipped", "unclipped"), default="clipped", help="whether noisy inputs are clipped to 0-255"
+        "--noise", choices=get_args(Noise), default="clipped", help="whether noisy inputs are clipped to 0-255"
     )
     return parser
 
@@ -111,7 +111,7 @@ def score_command(arguments: Sequence[str]) -> int:
     written.add_argument("--seed", type=int, metavar="S", help="column seed (default: the checkpoint's)")
     args = parser.parse_args(arguments)
 
-    jobs = plan(args.sets, args.tasks, args.data_root)
+    jobs = find_jobs(args.sets, args.tasks, args.data_root)
     _check_names(args.images, jobs)
     protocol = Protocol(args.gray, args.bicubic, args.noise)
     threads = args.threads or os.cpu_count() or 1
@@ -192,7 +192,7 @@ def export_command(arguments: Sequence[str]) -> int:
     for name in ("--precision", "--threads", "--experiment"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to both commands
     args = parser.parse_args(arguments)
-    jobs = plan(args.sets, args.tasks, args.data_root)
+    jobs = find_jobs(args.sets, args.tasks, args.data_root)
     _check_names(args.images, jobs)
 
     from workflows.evaluation.export import export_inputs
@@ -219,7 +219,7 @@ def features_command(arguments: Sequence[str]) -> int:
     for name in ("--precision", "--experiment", "--device"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to all commands
     args = parser.parse_args(arguments)
-    jobs = plan(args.sets, args.tasks, args.data_root)
+    jobs = find_jobs(args.sets, args.tasks, args.data_root)
     _check_names(args.images, jobs)
 
     import torch

@@ -50,7 +50,7 @@ def degraded_pixels(files: Files, request: Request, sample: Sample, task: Task, 
     if files.input is not None:
         return files.input.pixels
     clean = torch.from_numpy(files.target.pixels).permute(2, 0, 1)
-    key = f"{request.origin}/{sample.image}"
+    key = f"{request.name}/{sample.image}"
     low, _ = degrade_image(clean, task, key, protocol.bicubic, clip=protocol.noise == "clipped")
     if files.target.gray and protocol.gray == "matlab":
         low = low[:1].expand(3, -1, -1)  # one channel, one noise

@@ -3,11 +3,11 @@
 Change a number here and `VERSION` with it: every row of every table says which version made it.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ipt_models.tasks import Task, parse_task
+from ipt_models.tasks import Task
+from workflows.config.choices import Bicubic, Gray, Noise
 
 VERSION = "v1"
 
@@ -21,10 +21,6 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 PEAK = 255.0
-
-
-class HeadError(ValueError):
-    """A task that no trained task can stand in for."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +57,11 @@ class Protocol:
         noise: noisy inputs are clipped to [0, 255] (never rounded), or left as drawn.
     """
 
-    gray: Literal["rgb", "matlab"] = "rgb"
-    bicubic: Literal["uint8", "float"] = "uint8"
-    noise: Literal["clipped", "unclipped"] = "clipped"
+    gray: Gray = "rgb"
+    bicubic: Bicubic = "uint8"
+    noise: Noise = "clipped"
 
-    def with_gray(self, gray: Literal["rgb", "matlab"] | None) -> "Protocol":
+    def with_gray(self, gray: Gray | None) -> "Protocol":
         """The same with another convention for gray files; None changes nothing."""
         return self if gray is None else replace(self, gray=gray)
 
@@ -91,24 +87,3 @@ def cropped(height: int, width: int, task: Task) -> tuple[int, int]:
     if not RULES[task.kind].crop_to_scale:
         return height, width
     return height // task.scale * task.scale, width // task.scale * task.scale
-
-
-def can_restore(trained: Iterable[str], task: Task) -> bool:
-    """Whether a network of these trained tasks has a head that fits a task."""
-    return any(parse_task(name).fits(task) for name in trained)
-
-
-def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -> str:
-    """The trained task whose head restores a task: itself, or else that of its kind with the nearest noise level.
-
-    Between two equally near levels the stronger one is taken, which leaves no noise behind. Scales have no
-    neighbours: a head for another scale gives an image of another size.
-
-    Raises:
-        HeadError: no head of that kind or scale.
-    """
-    heads = [parse_task(name) for name in trained]
-    fitting = [head for head in heads if head.fits(task)]
-    if not fitting:
-        raise HeadError(f"{label} was trained on {', '.join(trained)} and has no head for {task.name}")
-    return min(fitting, key=lambda head: (abs(head.sigma - task.sigma), -head.sigma)).name

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from baselines.variants import UNTRAINED
-from ipt_models.tasks import Task
+from ipt_models.tasks import Task, nearest_head
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
-from workflows.evaluation.protocol import Protocol, nearest_head
+from workflows.evaluation.protocol import Protocol
 
 REFERENCE_KINDS = {"bicubic": ("sr",), "identity": ("dn", "dr")}
 

@@ -1,29 +1,17 @@
-"""Benchmark sets: what they are, where people keep them, and whether a copy is whole. Imports no torch.
+"""Benchmark sets on disk: where people keep them, and whether a copy is complete. Imports no torch.
 
-A set is asked for by one string:
-
-- `Set5`: a set of `sets.yaml`, by its name or another name for it;
-- `B100@20`: its first 20 images in the order of their names. The rows carry that name, so that nobody takes their mean
-  for the set's;
-- `Set14@rgb`, `Set14@matlab`: the set with its gray files scored in that convention, beside rows in the other;
-- `mine=FOLDER`: any folder of images, under a name of one's own;
-- `mine=TARGETS,INPUTS`: a pair of folders, for degraded inputs that already exist.
-
-Folders are relative to the data root.
+What a set is and how it is asked for stands in `workflows/config/benchmark_sets.py`. Folders are relative to the data root.
 """
 
-import difflib
 import itertools
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
-
-import yaml
+from typing import NamedTuple
 
 from ipt_models.tasks import Task, parse_task
+from workflows.config.benchmark_sets import SETS, BenchmarkSet, Request, SetError, parse_set
 from workflows.evaluation.image_files import SUFFIXES, ImageError, inspect
 
 # Below the data root, in this order. {name} is the set's name or an alias, {scale} the task's scale.
@@ -41,28 +29,6 @@ LAYOUTS = (
 PAIR_FOLDERS = (("norain", "rain"), ("norain", "rainy"), ("target", "input"), ("gt", "rain"))  # targets, inputs
 SRF = re.compile(r"(?P<image>.+)_SRF_(?P<scale>\d)_(?P<kind>\w+)")
 RAIN = re.compile(r"(?P<clean>no)?rain-(?P<key>.+?)(x2)?", re.IGNORECASE)
-GRAY_CONVENTIONS = ("rgb", "matlab")
-KINDS = ("sr", "dn", "dr")
-REFUSED = {"BSD68": "is usually the gray one, which this color benchmark does not score; did you mean 'CBSD68'?"}
-
-
-class SetError(ValueError):
-    """What is wrong with the sets that were asked for, as one message for a person."""
-
-
-@dataclass(frozen=True)
-class BenchmarkSet:
-    """One entry of `sets.yaml`, whose head explains the fields."""
-
-    name: str
-    title: str
-    count: int
-    tasks: tuple[str, ...]
-    aliases: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    names: str = ".+"
-    package: dict = field(default_factory=dict)
-    download: dict = field(default_factory=dict)
 
 
 class Sample(NamedTuple):
@@ -73,91 +39,12 @@ class Sample(NamedTuple):
     input: Path | None = None
 
 
-class Request(NamedTuple):
-    """What one string asks for.
-
-    Attributes:
-        label: the set's name in tables.
-        origin: the set's own name; noise is seeded by it, so that `B100@20` sees the pixels of `B100`.
-        benchmark: the entry of `SETS`, or None for a folder.
-        first: how many images, or None for all.
-        targets, inputs: folders as given, or None.
-        gray: convention for gray files, or None for the protocol's.
-    """
-
-    label: str
-    origin: str
-    benchmark: BenchmarkSet | None
-    first: int | None = None
-    targets: str | None = None
-    inputs: str | None = None
-    gray: Literal["rgb", "matlab"] | None = None
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        return self.benchmark.tasks if self.benchmark else KINDS
-
-
 class Job(NamedTuple):
     """One task on one set."""
 
     task: Task
     request: Request
     samples: tuple[Sample, ...]
-
-
-def _load() -> dict[str, BenchmarkSet]:
-    entries = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
-    return {
-        name: BenchmarkSet(name, **{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
-        for name, entry in entries.items()
-    }
-
-
-SETS: dict[str, BenchmarkSet] = _load()
-
-
-def parse_set(text: str) -> Request:
-    """Read what a string asks for, without looking at any file.
-
-    Raises:
-        SetError: naming what is allowed, with the nearest name.
-    """
-    name, equals, folders = text.partition("=")
-    if equals:
-        return _folder_request(name, folders)
-    name, *options = text.split("@")
-    numbers = [option for option in options if option.isdecimal() and int(option) > 0]
-    conventions = [option for option in options if option in GRAY_CONVENTIONS]
-    if len(numbers) > 1 or len(conventions) > 1 or len(numbers) + len(conventions) < len(options):
-        raise SetError(
-            f"{text!r}: after @ stands how many of the first images are meant, for example {name}@20, "
-            f"or how gray files are scored: {', '.join(f'{name}@{gray}' for gray in GRAY_CONVENTIONS)}"
-        )
-    for benchmark in SETS.values():
-        if name in (benchmark.name, *benchmark.aliases):
-            first = int(numbers[0]) if numbers else None
-            if first and first > benchmark.count:
-                raise SetError(f"{text!r}: {benchmark.name} has {benchmark.count} images")
-            label = "@".join((benchmark.name, *options))
-            return Request(label, benchmark.name, benchmark, first, gray=conventions[0] if conventions else None)
-    if name in REFUSED:
-        raise SetError(f"{name!r} {REFUSED[name]}")
-    known = [n for benchmark in SETS.values() for n in (benchmark.name, *benchmark.aliases)]
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in known], n=1)
-    hint = f", did you mean {next(n for n in known if n.lower() == near[0])!r}?" if near else "."
-    raise SetError(f"unknown set {text!r}{hint} Allowed: {', '.join(SETS)}, or NAME=FOLDER for any folder of images")
-
-
-def _folder_request(name: str, folders: str) -> Request:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
-        raise SetError(f"{name!r} cannot name a set: letters, digits and _ . + - are allowed")
-    if any(name in (s.name, *s.aliases) for s in SETS.values()):
-        raise SetError(f"{name!r} is a benchmark set's name; give the folder another one")
-    targets, comma, inputs = folders.partition(",")
-    if not targets or (comma and not inputs):
-        raise SetError(f"{name}={folders}: expected NAME=FOLDER or NAME=TARGETS,INPUTS")
-    return Request(name, name, None, None, targets, inputs or None)
 
 
 def fetchable(names: Iterable[str], tasks: Iterable[str], data_root: Path | str) -> list[str]:
@@ -185,7 +72,7 @@ def _holds(request: Request, task: Task, data_root: Path | str) -> bool:
         return False
 
 
-def plan(
+def find_jobs(
     names: Iterable[str], tasks: Iterable[str], data_root: Path | str | None, absent: Collection[str] = ()
 ) -> list[Job]:
     """Which tasks are scored on which sets, and the files of each: every set with those tasks that the field scores on it.
@@ -240,7 +127,7 @@ def check(
     """
     sizes: dict[Path, tuple[int, int]] = {}
     problems: dict[str, None] = {}  # in order, each once
-    for job in plan(names, tasks, data_root, absent):
+    for job in find_jobs(names, tasks, data_root, absent):
         for sample in job.samples:
             try:
                 for path in filter(None, (sample.target, sample.input)):

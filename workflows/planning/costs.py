@@ -13,12 +13,14 @@ from typing import Any
 
 import pandas as pd
 
+from ipt_models.tasks import parse_task
 from workflows.config import grid
 from workflows.config.grid import Experiment, Run
 from workflows.config.schema import FINETUNED
 from workflows.data.fractions import count_of
 from workflows.data.manifest import read_table
 from workflows.files import write_text
+from workflows.peak_rates import peak_of
 from workflows.planning.throughput import SpeedError, measure, recipe_of
 from workflows.training import reuse
 
@@ -108,7 +110,7 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
         if key not in shapes:
             shapes[key] = flops_per_patch(run), weights_mb(run)
         flops, size = shapes[key]
-        count = images[run.source] and count_of(run.share, images[run.source])
+        count = images[run.source] and count_of(run.subset_fraction, images[run.source])
         steps = _steps(run, count)
         patches = None if steps is None else steps * run.training.batch_size
         state = _state(experiment, run)
@@ -133,7 +135,7 @@ def flops_per_patch(run: Run) -> float:
     from workflows import models
 
     macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
-    side = {task: run.training.patch_size * grid.parse_task(task).scale for task in run.tasks}
+    side = {task: run.training.patch_size * parse_task(task).scale for task in run.tasks}
     return sum(3 * 2 * macs[task] * side[task] ** 2 for task in run.tasks) / len(run.tasks)
 
 
@@ -147,7 +149,6 @@ def _pace(run: Run, rate: float | None, flops: float, measured: bool) -> dict[st
 def _peak(run: Run) -> float | None:
     """FLOP/s of the GPUs that a run trains on, by their maker; None on a CPU and for an unknown GPU."""
     import torch
-    from lightning_fabric.utilities.throughput import get_available_flops
 
     from workflows.training.devices import resolve_precision
 
@@ -155,8 +156,7 @@ def _peak(run: Run) -> float | None:
     if recipe.accelerator == "cpu" or not torch.cuda.is_available():
         return None
     precision = resolve_precision(recipe.precision, recipe.accelerator)
-    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-    peak = get_available_flops(torch.device("cuda"), dtype)
+    peak = peak_of(torch.device("cuda"), precision, recipe.matmul_precision)
     return peak and peak * recipe.processes
 
 
@@ -202,7 +202,7 @@ def _steps(run: Run, images: int | None) -> int | None:
     budget = run.training.budget
     if images is None and budget.epochs is not None:
         return None
-    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.crops_per_image)
+    return budget.resolve_steps(images or 0, run.training.batch_size, run.data.epoch_crops)
 
 
 def _state(experiment: Experiment, run: Run) -> str:

@@ -5,10 +5,10 @@ import os
 import re
 import signal
 
-from ipt_models.tasks import parse_task
+from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
-from workflows.evaluation.protocol import can_restore
-from workflows.evaluation.sets import SETS, fetchable, parse_set
+from workflows.config.benchmark_sets import SETS, parse_set
+from workflows.evaluation.sets import fetchable
 from workflows.imports import sources
 from workflows.models import is_ipt
 from workflows.reporting import outline

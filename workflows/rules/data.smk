@@ -83,7 +83,7 @@ rule fraction:
         gpu=0,
     params:
         # As the config has it: its name in files may be rounded.
-        fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if grid.percent(f) == wildcards.percent),
+        fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if grid.fraction_label(f) == wildcards.percent),
     message:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"
     shell:

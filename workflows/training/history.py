@@ -11,34 +11,6 @@ import torch
 from ipt_models.tasks import parse_task
 from workflows.config.schema import Training
 
-# Largest dense rate of one card in FLOP/s, by what a product is computed in. NVIDIA's data sheets of A100 (2021), H100 (2023)
-# and H200 (2024), whose figures with sparsity are halved here. Longer names first.
-PEAKS = {
-    "H100 PCIe": {"bf16": 756e12, "tf32": 378e12, "float32": 51e12},
-    "H100 NVL": {"bf16": 835e12, "tf32": 417e12, "float32": 60e12},
-    "H100": {"bf16": 989e12, "tf32": 494e12, "float32": 67e12},
-    "H200 NVL": {"bf16": 835e12, "tf32": 417e12, "float32": 60e12},
-    "H200": {"bf16": 989e12, "tf32": 494e12, "float32": 67e12},
-    "A100": {"bf16": 312e12, "tf32": 156e12, "float32": 19.5e12},
-}
-
-
-def peak_flops(device: torch.device, precision: str, matmul_precision: str) -> float | None:
-    """A card's largest rate in FLOP/s; None where it is not known.
-
-    Args:
-        device: a CUDA device, for anything to be known.
-        precision: Fabric's, for example `bf16-mixed`.
-        matmul_precision: torch's precision of float32 products.
-    """
-    kind = {"bf16-mixed": "bf16", "32-true": "float32" if matmul_precision == "highest" else "tf32"}.get(precision)
-    return _rates(torch.cuda.get_device_name(device)).get(kind) if device.type == "cuda" else None
-
-
-def _rates(card: str) -> dict[str, float]:
-    """Of a card by its name as CUDA gives it, for example `NVIDIA H100 80GB HBM3`."""
-    return next((rates for name, rates in PEAKS.items() if name in card), {})
-
 
 def training_flops(macs_per_output_pixel: dict[str, float], patch_size: int) -> dict[str, float]:
     """FLOPs that training on one patch of each task takes: of the network's products, once forward and twice backward.

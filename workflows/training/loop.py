@@ -21,9 +21,10 @@ from workflows.config.grid import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
+from workflows.peak_rates import peak_of
 from workflows.training import accumulation, checkpoint
 from workflows.training.devices import Alone, launch
-from workflows.training.history import History, Window, peak_flops, training_flops
+from workflows.training.history import History, Window, training_flops
 from workflows.training.optimization import build_average, build_optimizer, build_scheduler
 from workflows.training.processes import Processes
 from workflows.training.results import write_results
@@ -74,7 +75,7 @@ def train(
     with Processes(fabric) as processes:
         recipe = run.training
         images, held_out = read_table(fraction_csv), read_table(validation_csv)
-        steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.crops_per_image)
+        steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.epoch_crops)
 
         # Counted first: it draws from the generator that is seeded next, and a failure costs no training.
         macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
@@ -111,6 +112,9 @@ def train(
             cache_bytes=run.data.cache_mb * 2**20,
             rows=processes.rows(recipe.batch_size),
             pin_memory=fabric.device.type == "cuda",
+            fixed_crops=run.data.fixed_crops,
+            data_seed=run.data.seed,
+            augment=recipe.augment,
         )
         fixed_crops = {}
         if fabric.is_global_zero:
@@ -152,7 +156,7 @@ def train(
                     state["average"] = average.state_dict()
                 checkpoint.save(resume, history.step, state)
 
-        peak = peak_flops(fabric.device, precision, recipe.matmul_precision)
+        peak = peak_of(fabric.device, precision, recipe.matmul_precision)
         flops = training_flops(macs, recipe.patch_size)
         window = Window(fabric.device, None if peak is None else peak * processes.count)
         board = TensorBoardLogger(output, name="tensorboard", version="") if recipe.tensorboard else None

@@ -141,4 +141,4 @@ def _of_steps(run: Run, steps: int) -> Run:
 def _steps(run: Run, table: Path) -> int:
     with open(table, newline="", encoding="utf-8") as file:
         images = sum(1 for _ in csv.reader(file)) - 1
-    return run.training.budget.resolve_steps(images, run.training.batch_size, run.data.crops_per_image)
+    return run.training.budget.resolve_steps(images, run.training.batch_size, run.data.epoch_crops)

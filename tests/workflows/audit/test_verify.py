@@ -12,7 +12,7 @@ from workflows.audit.compare_experiments import changed_settings, compare
 from workflows.audit.verify import ABSENT, CHANGED, OK, verify
 from workflows.config import grid
 from workflows.evaluation import score_provenance
-from workflows.evaluation.sets import plan
+from workflows.evaluation.sets import find_jobs
 from workflows.reporting.__main__ import main
 from workflows.reporting.tables import write_tables
 
@@ -54,7 +54,7 @@ def agreeing(tmp_path_factory):
         provenance["data"] = {subset.name: hashlib.sha256(subset.read_bytes()).hexdigest()}
         provenance["digest"] = run.digest
         path.write_text(json.dumps(provenance))
-    photos = score_provenance.sha256_of(plan(["photos"], ["sr2"], None)[0].samples)
+    photos = score_provenance.sha256_of(find_jobs(["photos"], ["sr2"], None)[0].samples)
     for name in names:
         metrics = folder / "runs" / name / "metrics.csv"
         weights = hashlib.sha256(name.encode()).hexdigest() if name in planned else None

@@ -66,7 +66,7 @@ def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
     [
         ({"budget": "gpo"}, "budget: 'gpo': unknown budget, did you mean 'gpu'?; allowed: cpu, gpu"),
         ({"budget": None}, "budget: is missing; allowed: cpu, gpu"),
-        ({"budgets": {}}, "budget: 'cpu': this experiment has one size"),
+        ({"budgets": {}}, "budget: 'cpu': this config has no `budgets`"),
         ({"budgets": ["cpu"]}, "budgets: ['cpu']: is no section"),
         ({"budgets": {"cpu": 3}}, "budgets.cpu: 3: is no section"),
         ({"budgets": {"cpu": {"name": "x"}}}, "budgets.cpu.name: cannot be changed; .* `<name>-cpu`"),

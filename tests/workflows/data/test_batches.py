@@ -28,7 +28,7 @@ def equal(a, b) -> bool:
 def test_a_batch_holds_what_the_schedule_says(folder, table):
     batches = Batches(table, folder, TASKS, 8, 4, seed=3)
     for n in range(5):
-        batch, plan = batches.load(n), batches.schedule.plan(n)
+        batch, plan = batches.load(n), batches.schedule.contents(n)
         side = 24 if plan.task == "sr2" else 8
         assert batch.hr.shape == (4, 3, side, side)
         assert batch.hr.dtype == torch.uint8

@@ -5,7 +5,7 @@ import pytest
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.score import score
-from workflows.evaluation.sets import plan
+from workflows.evaluation.sets import find_jobs
 
 SCALES = ("sr2", "sr3", "sr4")
 EXPECTED = {
@@ -20,7 +20,7 @@ PUBLISHED = {"Set5": (33.66, 30.39, 28.42), "Set14": (30.24, 27.55, 26.00), "B10
 
 
 def means(shared_data, names, protocol, tasks=SCALES):
-    jobs = plan(names, tasks, shared_data)
+    jobs = find_jobs(names, tasks, shared_data)
     result = score(Restorer("bicubic", protocol), jobs, protocol, threads=2, progress=False)
     assert result.failures == []
     table = {}
@@ -64,7 +64,7 @@ def test_the_matlab_convention_is_the_published_one(shared_data):
 
 
 def test_rain100l_has_the_known_rainy_inputs(shared_data):
-    jobs = plan(["Rain100L@20"], ["dr"], shared_data)
+    jobs = find_jobs(["Rain100L@20"], ["dr"], shared_data)
     result = score(Restorer("identity"), jobs, Protocol(), threads=2, progress=False)
     assert len(result.rows) == 20
     assert sum(r["psnr_y"] for r in result.rows) / 20 == pytest.approx(26.176, abs=0.002)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ipt_models.tasks import parse_task
+from ipt_models.tasks import HeadError, nearest_head, parse_task
 from ipt_models.windows import restore
 from workflows import models
-from workflows.evaluation.protocol import HeadError, Protocol, nearest_head
+from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import InferenceError, Restorer, dihedral_mean
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}

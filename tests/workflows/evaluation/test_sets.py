@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from ipt_models.tasks import parse_task
-from workflows.evaluation import sets
-from workflows.evaluation.sets import SETS, SetError, check, fetchable, find, parse_set, plan
+from workflows.config.benchmark_sets import KINDS
+from workflows.evaluation.sets import SETS, SetError, check, fetchable, find, find_jobs, parse_set
 
 SR2, DN30, DR = parse_task("sr2"), parse_task("dn30"), parse_task("dr")
 
@@ -32,7 +32,7 @@ def test_every_set_of_the_paper_is_listed_with_its_size():
     counts = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100, "Manga109": 109, "DIV2K": 100}
     counts |= {"CBSD68": 68, "McMaster": 18, "Kodak24": 24, "Rain100L": 100, "Rain100H": 100}
     assert counts.items() <= {name: s.count for name, s in SETS.items()}.items()
-    assert all(set(s.tasks) <= set(sets.KINDS) for s in SETS.values())
+    assert all(set(s.tasks) <= set(KINDS) for s in SETS.values())
 
 
 @pytest.mark.parametrize("layout", ["benchmark/Set5/HR", "benchmark/Set5", "Set5/HR", "Set5", "set5/hr", "Set5/Set5"])
@@ -58,7 +58,7 @@ def test_another_name_finds_the_same_set(tmp_path):
     assert parse_set("BSD100").label == "B100"
     assert len(find(parse_set("B100"), SR2, tmp_path)) == 100
     with pytest.raises(SetError, match="B100 stands there twice"):
-        plan(["B100", "BSD100"], ["sr2"], tmp_path)
+        find_jobs(["B100", "BSD100"], ["sr2"], tmp_path)
 
 
 def test_only_the_validation_images_of_a_common_folder_are_taken(tmp_path):
@@ -112,11 +112,11 @@ def test_a_missing_set_says_where_it_was_looked_for(tmp_path):
 
 def test_the_first_images_can_be_asked_for_under_a_name_that_says_so(tmp_path):
     images(tmp_path / "Set5", *five())
-    (job,) = plan(["Set5@2"], ["sr2"], tmp_path)
+    (job,) = find_jobs(["Set5@2"], ["sr2"], tmp_path)
     assert [sample.image for sample in job.samples] == ["baby", "bird"]
-    assert (job.request.label, job.request.origin) == ("Set5@2", "Set5")
+    assert (job.request.label, job.request.name) == ("Set5@2", "Set5")
     request = parse_set("Set5@2@matlab")
-    assert (request.label, request.origin, request.first, request.gray) == ("Set5@2@matlab", "Set5", 2, "matlab")
+    assert (request.label, request.name, request.first, request.gray) == ("Set5@2@matlab", "Set5", 2, "matlab")
     (tmp_path / "Set5/woman.png").unlink()
     assert len(find(parse_set("Set5@4"), SR2, tmp_path)) == 4
     with pytest.raises(SetError, match="Set5@4 scores these alone"):
@@ -168,7 +168,7 @@ def test_the_same_image_twice_is_refused(tmp_path):
 
 def test_each_set_is_scored_on_its_own_tasks(tmp_path):
     images(tmp_path / "Set5", *five())
-    jobs = plan(["photos", "Set5"], ["sr2", "dn30"], tmp_path)
+    jobs = find_jobs(["photos", "Set5"], ["sr2", "dn30"], tmp_path)
     assert [(job.request.label, job.task.name) for job in jobs] == [
         ("photos", "sr2"),
         ("photos", "dn30"),
@@ -179,7 +179,7 @@ def test_each_set_is_scored_on_its_own_tasks(tmp_path):
 def test_a_set_or_task_without_the_other_is_refused_and_all_problems_are_told_at_once(tmp_path):
     images(tmp_path / "Set5", *five())
     with pytest.raises(SetError) as error:
-        plan(["Set5", "CBSD68", "Urban10"], ["sr2", "dr"], tmp_path)
+        find_jobs(["Set5", "CBSD68", "Urban10"], ["sr2", "dr"], tmp_path)
     text = str(error.value)
     assert "unknown set 'Urban10'" in text
     assert "CBSD68 is a set for dn, and the tasks are sr2, dr" in text
@@ -218,7 +218,7 @@ def test_only_sets_that_are_nowhere_and_have_an_address_are_fetched(tmp_path):
 
 
 def test_bundled_photographs_need_no_data_root():
-    (job,) = plan(["photos"], ["sr2"], None)
+    (job,) = find_jobs(["photos"], ["sr2"], None)
     assert len(job.samples) == SETS["photos"].count >= 5
     assert all(np.asarray(Image.open(sample.target)).shape[2] == 3 for sample in job.samples)
     check(["photos"], None, ["sr2", "dn50", "dr"])

@@ -56,7 +56,7 @@ def test_a_missing_set_is_fetched_once_and_scored(tmp_path, address):
         shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, code)
-    sets = code / "workflows/evaluation/sets.yaml"
+    sets = code / "workflows/config/benchmark_sets.yaml"
     entries = yaml.safe_load(sets.read_text())
     entries["Set5"]["download"] |= {"url": address, "sha256": hashlib.sha256(archive()).hexdigest()}
     sets.write_text(yaml.safe_dump(entries))

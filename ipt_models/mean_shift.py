@@ -1,0 +1,28 @@
+"""The mean colour that networks of this field subtract from their input and add back to their output."""
+
+import torch
+from torch import Tensor, nn
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, on the [0, 1] scale
+RGB_RANGE = 255.0  # the networks' own scale: it decides what a loss weight means
+
+
+class MeanShift(nn.Conv2d):
+    """Subtracts (sign -1) or adds (sign 1) the mean colour, on the 0-255 scale.
+
+    A frozen 1×1 convolution, as in the code of IPT's and of IGNN's authors, whose parameter counts include it.
+    """
+
+    def __init__(self, sign: int):
+        super().__init__(3, 3, 1)
+        self.requires_grad_(False)
+        # named devices: a network that is built on the meta device has shapes alone
+        self.weight.copy_(torch.eye(3, device="cpu").view(3, 3, 1, 1))
+        self.get_parameter("bias").copy_(sign * RGB_RANGE * torch.tensor(RGB_MEAN, device="cpu"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        device = x.device.type
+        if not torch.amp.is_autocast_available(device):  # of the meta device, where shapes alone are computed
+            return super().forward(x)
+        with torch.autocast(device, enabled=False):  # bfloat16 has steps of a whole grey level at 255
+            return super().forward(x.to(self.weight.dtype))

@@ -1,0 +1,58 @@
+"""Before the first job: what a config names is on disk, or one message says what is missing and what would be right."""
+
+import pytest
+
+from tests.workflows.config.test_grid import changed
+from workflows import preflight
+from workflows.config.grid import ConfigError, parse
+
+
+def check(**changes):
+    preflight.check(parse(changed(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"data": {"source": "image_folder", "root": "no/such/folder"}},
+            ["data.root", "no/such/folder", "not a folder"],
+        ),
+        (
+            {"finetune": {"data": {"source": "image_folder", "root": "no/such/folder"}}},
+            ["finetune.data.root", "no/such/folder", "not a folder"],
+        ),
+        ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
+        (
+            {"models": [{"name": "ignn", "variant": "ignn", "kwargs": {"vgg_weights": "no/vgg.pth"}}]},
+            ["kwargs.vgg_weights of 'ignn'", "no/vgg.pth", "not a file"],
+        ),
+    ],
+)
+def test_what_is_missing_is_named_with_its_key(changes, said):
+    with pytest.raises(ConfigError) as error:
+        check(**changes)
+    assert all(part in str(error.value) for part in said), error.value
+
+
+def test_a_missing_set_is_no_mistake_where_it_may_be_fetched(tmp_path):
+    wanted = {"evaluation__sets": ["Set5"], "evaluation__data_root": str(tmp_path / "sets")}
+    with pytest.raises(
+        ConfigError,
+        match=r"no images below .*download --sets Set5 --data-root (?s:.*)`evaluation.download: true` fetches Set5",
+    ):
+        check(**wanted)
+    check(**wanted, evaluation__download=True)
+
+
+def test_a_file_as_training_folder_is_told_with_what_would_be_right(tmp_path):
+    (tmp_path / "train.tar").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"train\.tar' is not a folder .*; name the folder that holds it"):
+        check(data={"source": "image_folder", "root": str(tmp_path / "train.tar")})
+
+
+def test_an_image_that_its_set_does_not_have_is_refused_with_the_nearest_name():
+    with pytest.raises(
+        ConfigError, match=r"report\.comparisons: photos has no image 'chelsy', did you mean 'chelsea'\?; it has"
+    ):
+        check(report={"comparisons": [{"dataset": "photos", "image": "chelsy", "task": "sr2"}]})

@@ -1,0 +1,171 @@
+"""What must hold between the sections of a config. Each check raises ValueError with the key, its value and what is right."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from ipt_models.tasks import HeadError, can_restore, nearest_head, parse_task
+from ipt_models.variants import VARIANTS as IPTS
+from workflows.config.benchmark_sets import parse_set
+from workflows.config.messages import lines_of
+from workflows.config.schema import FINETUNED, TRAINABLE, Model, Training, arguments_of
+
+if TYPE_CHECKING:
+    from workflows.config.grid import Experiment
+
+
+def across_sections(experiment: "Experiment") -> None:
+    """All checks, in the order in which a reader would want to hear of them."""
+    for check in (_seeds, _trials, _names, _models, _finetuning, _planning, _duplicates, _scoring, _pictures):
+        check(experiment)
+
+
+def _seeds(experiment: "Experiment") -> None:
+    for fraction, seeds in experiment.more_seeds.items():
+        if fraction not in experiment.fractions:
+            allowed = ", ".join(f"{f:g}" for f in experiment.fractions)
+            raise ValueError(f"more_seeds: {fraction:g} is none of the fractions; allowed: {allowed}")
+        if repeated := sorted(set(seeds) & set(experiment.seeds)):
+            raise ValueError(
+                f"more_seeds: seed {', '.join(map(str, repeated))} at {fraction:g} is one of `seeds` already"
+            )
+
+
+def _trials(experiment: "Experiment") -> None:
+    trials = {model.name: len(model.learning_rates) for model in experiment.models if model.learning_rates}
+    if len(set(trials.values())) > 1:
+        counts = ", ".join(f"{name} {count}" for name, count in trials.items())
+        raise ValueError(f"models: learning_rates differ in number ({counts}); every network gets as many trials")
+    compared = {seed for fraction in experiment.fractions for seed in experiment.seeds_at(fraction)}
+    if trials and experiment.trial_seed in compared:
+        raise ValueError(
+            f"trial_seed: {experiment.trial_seed} is one of the seeds that are compared; trials need another"
+        )
+
+
+def _names(experiment: "Experiment") -> None:
+    names = [*(model.name for model in experiment.models), *experiment.evaluation.references]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"models: two models are named {name!r}; each needs a name of its own")
+
+
+def _models(experiment: "Experiment") -> None:
+    for model in experiment.models:
+        tasks = experiment.tasks_of(model)
+        if model.variant not in IPTS and len(tasks) > 1:
+            raise ValueError(
+                f"models: {model.name!r} ({model.variant}) restores one task, but tasks are {', '.join(tasks)}; "
+                "only IPT has a head and a tail for each. A model may have `tasks` of its own"
+            )
+        if not any(can_restore(tasks, parse_task(task)) for task in experiment.scored_tasks):
+            raise ValueError(
+                f"models: {model.name!r} trains on {', '.join(tasks)} and can restore none of the scored tasks "
+                f"{', '.join(experiment.scored_tasks)}"
+            )
+        for stage, recipe in _recipes(experiment, model):
+            _division(model, recipe)
+            takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
+            if takes != recipe.patch_size:
+                raise ValueError(
+                    f"models: {model.name!r} takes patches of {takes} pixels, but {stage}.patch_size is "
+                    f"{recipe.patch_size}; set one to the other"
+                )
+
+
+def _recipes(experiment: "Experiment", model: Model) -> Iterator[tuple[str, Training]]:
+    """The recipe of each stage, by the name of its section."""
+    for stage in ("training", "finetune.training") if experiment.finetune else ("training",):
+        try:
+            yield stage, experiment.recipe(model, finetuned=stage != "training")
+        except ValidationError as error:
+            raise ValueError(f"models: {model.name!r}: " + "; ".join(lines_of(error, Training, stage))) from None
+
+
+def _division(model: Model, recipe: Training) -> None:
+    """Whether a batch can be divided as the recipe says, and whether the network can recompute its activations."""
+    where = f"models: {model.name!r}: "
+    if recipe.batch_size % recipe.processes:
+        raise ValueError(
+            f"{where}training.batch_size {recipe.batch_size} cannot be shared by {recipe.processes} processes (devices "
+            f"{recipe.devices} × num_nodes {recipe.num_nodes}); it has to be a multiple of them"
+        )
+    able = sorted(variant for variant in TRAINABLE if "gradient_checkpointing" in arguments_of(variant))
+    if recipe.gradient_checkpointing and model.variant not in able:
+        raise ValueError(
+            f"{where}training.gradient_checkpointing: {model.variant!r} cannot recompute its activations; allowed for "
+            f"{', '.join(able)}"
+        )
+    group = model.contrastive and model.contrastive.group_size
+    if group and (
+        recipe.batch_size % group or (group < recipe.batch_size and recipe.batch_size // recipe.processes % group)
+    ):
+        raise ValueError(
+            f"{where}contrastive.group_size {group} has to be the whole training.batch_size ({recipe.batch_size}), or divide "
+            f"what each process has of it ({recipe.batch_size // recipe.processes})"
+        )
+
+
+def _finetuning(experiment: "Experiment") -> None:
+    if experiment.finetune is None:
+        if 0 in experiment.fractions:
+            raise ValueError("fractions: 0 means training on the images of `finetune` alone, which this config lacks")
+        return
+    task, trained = experiment.finetuned_task, experiment.trained_tasks
+    allowed = [name for name in trained if name in experiment.scored_tasks]
+    if experiment.finetune.task is None and len(trained) > 1:
+        raise ValueError(f"finetune.task: is missing, and there is more than one; allowed: {', '.join(allowed)}")
+    if task not in allowed:
+        raise ValueError(f"finetune.task: {task!r} is not both trained and scored; allowed: {', '.join(allowed)}")
+    names = [model.name for model in experiment.models]
+    for model in experiment.models:
+        if task not in experiment.tasks_of(model):
+            raise ValueError(
+                f"finetune.task: {model.name!r} trains on {', '.join(experiment.tasks_of(model))} and has no head for {task}"
+            )
+        if model.name + FINETUNED in names:
+            raise ValueError(
+                f"models: {model.name + FINETUNED!r} is what {model.name!r} is called once it is fine-tuned"
+            )
+
+
+def _planning(experiment: "Experiment") -> None:
+    names = [model.name for model in experiment.models]
+    for name in experiment.plan.patches_per_second:
+        if name not in names:
+            raise ValueError(f"plan.patches_per_second.{name}: no model has this name; allowed: {', '.join(names)}")
+
+
+def _duplicates(experiment: "Experiment") -> None:
+    first: dict[str, str] = {}
+    for run in (run for run in experiment.runs().values() if not run.finetuned):
+        if (other := first.setdefault(run.digest, run.model)) != run.model:
+            raise ValueError(
+                f"models: {other!r} and {run.model!r} are the same training under two names; one of them is enough"
+            )
+
+
+def _scoring(experiment: "Experiment") -> None:
+    for task in experiment.scored_tasks if experiment.models else ():
+        try:
+            nearest_head(parse_task(task), experiment.trained_tasks, "each model")
+        except HeadError as error:
+            raise ValueError(f"evaluation.tasks: {error}") from None
+    kinds = {parse_task(task).kind for task in experiment.scored_tasks}
+    for reference, fitting in (("bicubic", {"sr"}), ("identity", {"dn", "dr"})):
+        if reference in experiment.evaluation.references and not kinds & fitting:
+            raise ValueError(
+                f"evaluation.references: {reference!r} goes with {' and '.join(sorted(fitting))} tasks, "
+                f"but the tasks are {', '.join(experiment.scored_tasks)}"
+            )
+
+
+def _pictures(experiment: "Experiment") -> None:
+    scored = [parse_set(name).label for name in experiment.evaluation.sets]
+    for key, picture in experiment.report.pictures:
+        if picture.dataset not in scored or picture.task not in experiment.scored_tasks:
+            raise ValueError(
+                f"report.{key}: {picture.image!r} is of {picture.dataset}, {picture.task}, but scored are "
+                f"{', '.join(scored)} and {', '.join(experiment.scored_tasks)}"
+            )

@@ -1,0 +1,48 @@
+"""What pydantic found wrong with a config, as lines for a person: key, value, and what is allowed."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from workflows.config.schema import Section, nearest, sections
+
+
+def lines_of(error: ValidationError, schema: type[Section], prefix: str = "", also: tuple[str, ...] = ()) -> list[str]:
+    """One line a problem.
+
+    Args:
+        schema: the section that was validated.
+        prefix: its own key, empty for the whole config.
+        also: keys of the whole config that are read before the schema.
+    """
+    lines = []
+    for problem in error.errors():
+        location = [part for part in problem["loc"] if isinstance(part, int | str) and part != "[key]"]
+        key = prefix
+        for part in location:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        value, kind, message = problem["input"], problem["type"], problem["msg"]
+        if kind == "extra_forbidden":
+            allowed = [*_keys(schema, location[:-1]), *(also if len(location) == 1 else ())]
+            lines.append(f"{key}: unknown key{nearest(location[-1], allowed)}; allowed: {', '.join(allowed)}")
+        elif kind == "missing":
+            lines.append(f"{key}: is missing")
+        elif kind == "value_error":
+            message = message.removeprefix("Value error, ")
+            lines.append(message if not key else f"{key}: {_short(value)}: {message}")
+        else:
+            lines.append(f"{key}: {_short(value)}: {message[0].lower()}{message[1:]}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _keys(schema: type[Section], location: list[int | str]) -> list[str]:
+    """The keys that the section at `location` knows."""
+    for part in location:
+        if not isinstance(part, int):
+            schema = next(iter(sections(schema.model_fields[part].annotation)))
+    return list(schema.model_fields)

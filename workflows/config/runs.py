@@ -1,0 +1,86 @@
+"""One run of the grid: what decides its weights, what it is called, and the digest that tells whether it is up to date."""
+
+import hashlib
+import json
+from typing import Any
+
+from ipt_models.tasks import parse_task
+from workflows.config.schema import DIVIDING, FEEDING, WATCHING, Contrastive, Data, Section, Training
+
+
+def fraction_label(fraction: float) -> str:
+    """0.2 → `20`, 0.005 → `0.5`: a fraction in the names of runs and files, in per cent."""
+    return f"{100 * fraction:g}"
+
+
+class Run(Section):
+    """One training: everything that decides its weights, and what it is called.
+
+    A fine-tuned run begins from the weights of `pretrained` and has its `fraction`; at fraction 0 there is none.
+    """
+
+    experiment: str
+    name: str
+    model: str
+    variant: str
+    kwargs: dict[str, Any]
+    contrastive: Contrastive | None
+    fraction: float
+    seed: int
+    tasks: tuple[str, ...]
+    data: Data
+    training: Training
+    pretrained: "Run | None" = None
+
+    @property
+    def min_side(self) -> int:
+        """Smallest usable side of a training image in pixels."""
+        return self.training.patch_size * max(parse_task(task).scale for task in self.tasks)
+
+    @property
+    def finetuned(self) -> bool:
+        """Whether this is the second stage, or, at fraction 0, the second stage alone."""
+        return self.pretrained is not None or self.fraction == 0
+
+    @property
+    def source(self) -> str:
+        """Folder, in the experiment's, of the tables of its images."""
+        return "data/finetune" if self.finetuned else "data"
+
+    @property
+    def subset_fraction(self) -> float:
+        """The fraction of its own stage's images: fine-tuning takes all of them, `fraction` is that of pre-training."""
+        return 1.0 if self.finetuned else self.fraction
+
+    @property
+    def subset(self) -> str:
+        """Table, in the experiment's folder, of its training images."""
+        return f"{self.source}/fraction-{fraction_label(self.subset_fraction)}-seed-{self.seed}.csv"
+
+    @property
+    def cores(self) -> int:
+        """Cores that a process of the run keeps busy: torch's threads and the loader's processes."""
+        return self.training.threads + self.data.workers
+
+    @property
+    def group_size(self) -> int | None:
+        """Images whose features meet in the contrastive loss; None without it."""
+        if self.contrastive is None or self.contrastive.weight == 0:
+            return None
+        return self.contrastive.group_size or self.training.batch_size
+
+    @property
+    def digest(self) -> str:
+        """Changes exactly when something changes that the weights depend on by more than the order of sums.
+
+        `threads` is in it, because sums in another order are all it does and whoever sets it wants other bits or none;
+        `DIVIDING` is not, because a run of weeks has to go on where there are devices.
+        """
+        spec = self.model_dump(mode="json", exclude={"experiment", "name", "model", "pretrained"})
+        if self.pretrained is not None:
+            spec["pretrained"] = self.pretrained.digest
+        for key in (*WATCHING, *DIVIDING):
+            del spec["training"][key]
+        for key in FEEDING:
+            del spec["data"][key]
+        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
