@@ -41,7 +41,7 @@ TOLERANCE ?= 1.5
 
 reference: env  ## run config/small.yaml (BUDGET=cpu or gpu) and compare its scores with results/reference
 	snakemake --cores $(CORES) --configfile config/small.yaml --config budget=$(BUDGET) $(ARGS)
-	python -m workflows.reporting compare-experiments results/reference/small-$(BUDGET) results/small-$(BUDGET) --within $(TOLERANCE)
+	python -m workflows.audit compare-experiments results/reference/small-$(BUDGET) results/small-$(BUDGET) --within $(TOLERANCE)
 
 ablations: env  ## every ablation in config/ablations; runs that they share are trained once
 	set -e; for config in config/ablations/*.yaml; do snakemake --cores $(CORES) --configfile $$config $(ARGS); done

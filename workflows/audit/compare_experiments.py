@@ -8,7 +8,7 @@ import pandas as pd
 
 from workflows.analysis.records import METRICS, RUN, SCORED_ON, percent, read_results, read_runs
 from workflows.analysis.statistics import t_interval
-from workflows.reporting.markup import Block, Format
+from workflows.reporting.markup import Block
 
 KEY = [*SCORED_ON, "setting", *RUN, "image"]
 
@@ -94,7 +94,7 @@ def unpaired_models(first: Path, second: Path) -> Iterator[str]:
         yield from (f"{model}: only in the {name}" for model in sorted(mine - other))
 
 
-def blocks(first: Path, second: Path, form: Format) -> list[Block]:
+def blocks(first: Path, second: Path) -> list[Block]:
     """The comparison as a table for readers, with what else differs as notes."""
     found = compare(first, second)
     rows = []
@@ -109,7 +109,7 @@ def blocks(first: Path, second: Path, form: Format) -> list[Block]:
             interval,
         ]
         cells += [f"{row.largest:.3f}", str(row.seeds), str(row.images), str(row.only_first), str(row.only_second)]
-        rows.append([form.escape(cell.replace("-", "−") if i in (3, 4) else cell) for i, cell in enumerate(cells)])
+        rows.append([cell.replace("-", "−") if i in (3, 4) else cell for i, cell in enumerate(cells)])
     notes = [
         "Difference: PSNR-Y in dB of the second minus the first, paired by seed and image; intervals are t over seeds."
     ]
@@ -122,8 +122,4 @@ def blocks(first: Path, second: Path, form: Format) -> list[Block]:
     header = ["set, task", "model", "fraction", "difference", "95 % interval", "largest on an image", "seeds", "images"]
     header += ["only in the first", "only in the second"]
     title = f"{second.name} minus {first.name}"
-    return (
-        [Block(form.escape(title), [form.escape(n) for n in notes], [form.escape(h) for h in header], rows)]
-        if rows
-        else []
-    )
+    return [Block(title, notes, header, rows)] if rows else []

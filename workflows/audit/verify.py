@@ -16,7 +16,7 @@ from workflows.config import grid
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import SetError, find_jobs
 from workflows.provenance import sha256
-from workflows.reporting.tables import tables
+from workflows.analysis.tables import TABLES, Tables
 
 OK = "ok"
 CHANGED = "changed"
@@ -164,10 +164,12 @@ def _gathered(experiment_dir: Path, names: list[str]) -> Iterator[Finding]:
 
 def _tables(experiment_dir: Path) -> Iterator[Finding]:
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
-    for name, table in tables().items():
+    logs = [experiment_dir / "runs" / run / "train.csv" for run in runs["run"]]
+    tables = Tables(results, runs, [log for log in logs if log.is_file()])
+    for name in TABLES:
         path = experiment_dir / "tables" / f"{name}.csv"
         if path.is_file():
-            yield _same_table(table.data(results, runs), path, experiment_dir, "results.csv and runs.csv")
+            yield _same_table(tables[name], path, experiment_dir, "results.csv and runs.csv")
         else:
             yield Finding(f"tables/{name}.csv", ABSENT)
 
