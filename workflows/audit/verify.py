@@ -12,11 +12,11 @@ from pandas.api.types import is_numeric_dtype
 
 from workflows.analysis.collect import collect_results, collect_runs, score_files
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
+from workflows.analysis.tables import TABLES, Tables
 from workflows.config import grid
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import SetError, find_jobs
 from workflows.provenance import sha256
-from workflows.analysis.tables import TABLES, Tables
 
 OK = "ok"
 CHANGED = "changed"

@@ -363,7 +363,8 @@ class Comparison(Picture):
     """One picture of the report: an image by all models."""
 
     crop: tuple[int, int, int, int] | None = Field(
-        None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where detail is and models differ most"
+        None,
+        description="x, y, width, height of the zoomed crop in HR pixels; empty: where detail is and models differ most",
     )
 
 
@@ -372,7 +373,8 @@ class Style(Section):
 
     font: Literal["sans-serif", "serif"] = Field("sans-serif", description="family of the figures' text")
     width: PositiveFloat = Field(
-        3.5, description="inches of a paper's column; figures of several panels are two columns wide, with the gap between"
+        3.5,
+        description="inches of a paper's column; figures of several panels are two columns wide, with the gap between",
     )
     titles: bool = Field(
         True, description="titles and notes in the figures; `false` where a paper's caption says what they say"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from workflows.reporting.markup import Block
-from workflows.reporting.numbers import interval, number, probability
+from workflows.reporting.numbers import NONE, interval, number, probability
 from workflows.reporting.study import Study
 
 NAME = "claims"
@@ -45,14 +45,14 @@ def groups(study: Study) -> list[tuple[str, Block]]:
 def _by_set(study: Study) -> list[tuple[str, Block]]:
     table = study.table(NAME)
     shown = []
-    for (task, dataset), rows in table.groupby(["task", "dataset"], sort=False):
-        title = f"{dataset}, {task}"
+    for (task, dataset), rows in table.groupby(["task", "dataset"], sort=False, dropna=False):
+        title = "held-out images" if pd.isna(task) else f"{dataset}, {task}"
         shown.append((title, _block(f"Claims on {title}", rows, study.labels)))
     return shown
 
 
 def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
-    windows = rows["windows"].nunique() > 1
+    windows = len(set(rows["windows"].dropna())) > 1
     header = [
         "claim",
         "answer",
@@ -65,16 +65,14 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
     ]
     cells = []
     for row in rows.to_dict("records"):
-        unit = "" if pd.isna(row["unit"]) else f"\u00a0{row['unit']}"
         model, rival = (names.get(row[column], row[column]) for column in ("model", "rival"))
         cells.append(
             [
                 sentence(row["claim"], row["answer"], model, rival),
                 row["answer"],
-                *["–" if pd.isna(row["windows"]) else row["windows"]] * windows,
-                "–" if pd.isna(row["span"]) else span(row["span"]),
-                "–" if pd.isna(row["estimate"]) else number(row["estimate"], 2, "+") + unit,
-                interval(row["low"], row["high"]),
+                *[NONE if pd.isna(row["windows"]) else row["windows"]] * windows,
+                NONE if pd.isna(row["span"]) else span(row["span"]),
+                *_estimate(row),
                 probability(row["p_holm"]),
                 number(row["seeds"], 0),
             ]
@@ -83,6 +81,19 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
         "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers.",
     ]
     return Block(title, notes, header, cells, label=title)
+
+
+def _estimate(row: dict) -> tuple[str, str]:
+    """Estimate and interval in their unit."""
+    if row["unit"] == "fraction":
+        ends = NONE if pd.isna(row["low"]) else f"{_percent(row['low'])} to {_percent(row['high'])}"
+        return NONE if pd.isna(row["estimate"]) else _percent(row["estimate"]), ends
+    unit = "" if pd.isna(row["unit"]) else f"\u00a0{row['unit']}"
+    return NONE if pd.isna(row["estimate"]) else number(row["estimate"], 2, "+") + unit, interval(row["low"], row["high"])
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.3g}\u00a0%"
 
 
 def span(text: str) -> str:

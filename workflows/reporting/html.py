@@ -91,7 +91,7 @@ def tables(study: Study) -> list[dict[str, str]]:
     shown = []
     for name, title in TABLES.items():
         if name != claims.NAME and (page := to_html(blocks(name, study))):
-            file = study.folder / "tables" / f"{name}.csv"
+            file = study.folder / ("learning_rates.csv" if name == "learning_rates" else f"tables/{name}.csv")
             shown.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
     return shown
 

@@ -60,7 +60,7 @@ def _one_line(text: str) -> str:
 
 def _markdown(text: str) -> str:
     # HTML is part of Markdown; a backslash before a mark shows the mark itself.
-    return re.sub(r"([\\|*_`\[\]])", r"\\\1", html.escape(_one_line(text), quote=False))
+    return re.sub(r"([\\|*_`\[\]]|<(?! )|&(?=#?\w+;))", r"\\\1", _one_line(text))
 
 
 _LATEX = {

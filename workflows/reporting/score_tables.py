@@ -40,7 +40,7 @@ def _blocks(study: Study, table: pd.DataFrame, setting: str, apart: bool) -> lis
     for (task, dataset), cells in table.groupby(SCORED_ON, sort=False):
         results = study.results
         rows = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
-        remarks = [*_heads(rows, study.labels), *_protocols(rows)]
+        remarks = [*_exact(study, task, dataset), *_heads(rows, study.labels), *_protocols(rows)]
         metrics = [metric for metric in METRICS if metric != "psnr_rgb" or task.startswith("dn")]
         for chosen in [[metric] for metric in metrics] if apart else [metrics]:
             found.append(_block(cells, chosen, study, setting, remarks, apart))
@@ -109,6 +109,15 @@ def _column(cells: pd.DataFrame, metrics: list[str], usual_seeds: int, ranked: b
             fewer = seeds < usual_seeds and pd.notna(cells.loc[model, "fraction"])
             cells_by_model[model] = [*pieces, *[(f" (n = {seeds:.0f})", "")] * bool(fewer)]
     return cells_by_model
+
+
+def _exact(study: Study, task: str, dataset: str) -> list[str]:
+    """Which images are left out of the means, since a model restored them exactly."""
+    table = study.table("identical")
+    images = table.loc[(table["task"] == task) & (table["dataset"] == dataset), "image"]
+    return [f"Restored exactly by a model and left out of all means ({len(images)}): {', '.join(images)}."] * bool(
+        len(images)
+    )
 
 
 def _heads(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:

@@ -71,11 +71,9 @@ def pick_anchors(image: np.ndarray, rows: int, columns: int) -> list[tuple[int, 
     gray = image[: rows * height, : columns * width].mean(axis=2)
     # A patch is a few pixels: its neighbourhood of three by three patches says more about what it shows.
     spread = np.full((rows, columns), np.nan)
-    for row in range(1, rows - 1):
-        for column in range(1, columns - 1):
-            spread[row, column] = gray[
-                (row - 1) * height : (row + 2) * height, (column - 1) * width : (column + 2) * width
-            ].std()
+    for i in range(1, rows - 1):
+        for j in range(1, columns - 1):
+            spread[i, j] = gray[(i - 1) * height : (i + 2) * height, (j - 1) * width : (j + 2) * width].std()
     order = np.argsort(spread, axis=None)[: np.isfinite(spread).sum()]
     return [tuple(map(int, np.unravel_index(order[k], spread.shape))) for k in (0, len(order) // 2, len(order) - 1)]
 

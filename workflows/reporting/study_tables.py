@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from workflows.analysis.records import CENTRE, MACS, SCORED_ON, percent
+from workflows.analysis.records import MACS, SCORED_ON, percent
 from workflows.reporting.claims import span
 from workflows.reporting.markup import Block, Cell
 from workflows.reporting.numbers import NONE, count, interval, number, probability, whole
@@ -38,7 +38,7 @@ def _inference(digits: int = 2, holm: bool = True) -> dict[str, Callable[[pd.Ser
 
 def _windows(table: pd.DataFrame) -> dict[str, Callable[[pd.Series], Cell]]:
     """The column of windows, where IPT's were cut in two ways."""
-    return {"windows": lambda row: row["windows"]} if table["windows"].nunique() > 1 else {}
+    return {"windows": lambda row: row["windows"]} if len(set(table["windows"])) > 1 else {}
 
 
 def gain_blocks(study: Study) -> list[Block]:
@@ -83,7 +83,7 @@ def data_blocks(study: Study) -> list[Block]:
             "gap": lambda row: f"{number(row['gap_smallest'], 2, '+')} to {number(row['gap_largest'], 2, '+')}",
         }
         notes = [
-            "Data limited a model where PSNR-Y rises with the logarithm of the number of images, over all fractions; see the claims.",
+            "Data limited a model where PSNR-Y rises with the amount of data, by the slope over all fractions; see the claims.",
             "Crops per image: how often each image was seen. Gap: held-out minus training L1; see the table of both losses.",
         ]
         blocks.append(_block(title, notes, columns, rows))
@@ -141,7 +141,7 @@ def difference_blocks(study: Study) -> list[Block]:
             "test": lambda row: row["test"],
         }
         notes = ["PSNR-Y. Models that differ in the contrastive loss alone are paired by seed, all others are not."]
-        if rows["fraction"].nunique() > 1:
+        if len(set(rows["fraction"])) > 1:
             notes.append("p is corrected for the comparisons at all fractions; the CSV file has the others.")
         blocks.append(_block(f"{title}, {percent(rows['fraction'].max())}", notes, columns, largest))
     return blocks
@@ -205,10 +205,10 @@ def gap_blocks(study: Study) -> list[Block]:
         "seeds": lambda row: whole(row["seeds"]),
     }
     notes = [
-        "L1 on the 0–255 scale after the last step, on crops of a run's own images and of held-out ones. Crops per image: how "
-        "often a run took a crop from each of its images.",
-        "Gap: held-out L1 minus what the training L1 would be on crops as hard as the held-out ones. Above zero, the network fits "
-        "its own images better than others.",
+        "L1 on the 0–255 scale after the last step, on a run's own crops and on held-out ones. Crops per image: how often a run "
+        "took a crop from each of its images.",
+        "Gap: held-out L1 minus what the training L1 would be on crops as hard as the held-out ones. Above zero, the network "
+        "fits its own images better than others.",
     ]
     return [_block("Training and held-out loss", notes, columns, table)]
 
@@ -314,19 +314,7 @@ def learning_rates(table: pd.DataFrame) -> Block:
     columns["choice"] = lambda row: ", ".join(word for word in ("best", "edge", "used") if row[word]) or NONE
     steps = ", ".join(f"{steps:,}" for steps in sorted(set(table["steps"])))
     notes = [
-        "L1 on held-out training images, 0–255 scale. Best: the lowest mean. Edge: the best is the smallest or largest rate tried. "
-        "Used: the rate of the experiment's runs."
+        "L1 on held-out training images, 0–255 scale. Best: the lowest mean. Edge: the best is the smallest or largest rate "
+        "tried. Used: the rate of the experiment's runs."
     ]
     return _block(f"Learning rates, tried with {steps} steps each", notes, columns, table)
-
-
-def identical_notes(study: Study) -> list[str]:
-    """Which images are left out of the means, since a model restored them exactly."""
-    path = study.folder / "tables" / "identical.csv"
-    if not path.is_file():
-        return []
-    table = study.table("identical")
-    return [
-        f"{title}: {len(rows)} image{'s' * (len(rows) > 1)} restored exactly and left out of all means: {', '.join(rows['image'])}."
-        for title, rows in _each(table)
-    ]

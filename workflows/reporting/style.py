@@ -30,7 +30,7 @@ _SAFE = sns.color_palette("colorblind")
 COLORS = [_SAFE[i] for i in (0, 1, 2, 4, 9, 3, 5, 6)]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 REFERENCE = "0.35"
-REFERENCE_DASHES = [(4, 2), (1, 1.5)]
+REFERENCE_DASHES = [(4, 2), (1, 1.5), (4, 1.5, 1, 1.5), (8, 2), (2, 3), (6, 1.5, 1, 1.5, 1, 1.5)]
 
 # The fonts come with matplotlib, so that figures are the same everywhere.
 _FONTS = {"sans-serif": "DejaVu Sans", "serif": "STIXGeneral"}

@@ -12,8 +12,8 @@ from workflows.analysis.records import CENTRE
 from workflows.reporting.study import Study
 from workflows.reporting.style import (
     empty,
-    legend,
     leftmost,
+    legend,
     lowest,
     model_colors,
     model_markers,

@@ -35,7 +35,8 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     for ax in axes.values():
         ax.set_xlim(min(ends), max(ends))
     windows = [name for name in NAMES if name in handles]
-    legend(figure, [handles[name] for name in windows], [NAMES[name] for name in windows])
+    if len(windows) > 1:
+        legend(figure, [handles[name] for name in windows], [NAMES[name] for name in windows])
     sure = "95 % intervals over seeds" if data["low"].notna().any() else "one seed: no interval"
     note(
         figure,
@@ -65,7 +66,8 @@ def _panel(ax: Axes, data: pd.DataFrame, rows: list[tuple[str, str]], study: Stu
     own = sum(1 for _, rival in rows if not rival)
     for number, (model, rival) in enumerate(rows):
         here = data[(data["model"] == model) & (data["rival"].fillna("") == rival)]
-        for shift, windows in ((-0.16, CENTRE), (0.16, AVERAGED)):
+        apart = 0.16 * (data["windows"] == AVERAGED).any()
+        for shift, windows in ((-apart, CENTRE), (apart, AVERAGED)):
             for point in here[here["windows"] == windows].to_dict("records"):
                 bar = (
                     None if pd.isna(point["low"]) else [[point["gain"] - point["low"]], [point["high"] - point["gain"]]]
