@@ -59,6 +59,7 @@ include: "workflows/rules/common.smk"
 include: "workflows/rules/data.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/evaluate.smk"
+include: "workflows/rules/analyse.smk"
 include: "workflows/rules/report.smk"
 include: "workflows/rules/plan.smk"
 
@@ -68,11 +69,9 @@ localrules:
     results,
     report,
     plan,
-    workflow_report,
 
 
 rule all:
     default_target: True
     input:
         f"{OUT}/report.html",
-        f"{OUT}/workflow.html",

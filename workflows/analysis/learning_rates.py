@@ -4,17 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflows.analysis.records import ReportError, percent
+from workflows.analysis.records import ReportError
 from workflows.config import grid
-from workflows.reporting.markup import MARKDOWN, Block, to_markdown
-
-NOTES = [
-    "L1 on the 0-255 scale at the last step, on fixed crops of training-source images that belong to no fraction; no "
-    "benchmark image was looked at. Every network was tried as often, for its full number of steps, with one seed that is "
-    "not among those compared.",
-    "Best: the lowest mean over the fractions. Used: what the comparison trains with.",
-    "A best rate at the edge of those tried may not be the best there is.",
-]
 
 
 def compare(experiment_dir: Path) -> pd.DataFrame:
@@ -57,43 +48,3 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
     labels = {model.name: model.label or model.name for model in spec.models}
     table.insert(1, "label", table["model"].map(labels))
     return table
-
-
-def blocks(table: pd.DataFrame, form=MARKDOWN) -> list[Block]:
-    """The table for readers."""
-    fractions = [column for column in table if column.startswith("validation_l1_")]
-    header = [
-        "model",
-        "learning rate",
-        *(f"L1, {percent(_fraction(f))} of the images" for f in fractions),
-        "mean L1",
-        "",
-    ]
-    rows = [
-        [
-            row["label"],
-            f"{row['learning_rate']:g}",
-            *(f"{row[fraction]:.3f}" for fraction in fractions),
-            f"{row['validation_l1']:.3f}",
-            ", ".join(word for word in ("best", "edge", "used") if row[word]),
-        ]
-        for _, row in table.iterrows()
-    ]
-    title = f"Learning rates, tried with {', '.join(f'{s:,}' for s in sorted(set(table['steps'])))} steps each"
-    return [
-        Block(
-            form.escape(title),
-            [form.escape(note) for note in NOTES],
-            [form.escape(cell) for cell in header],
-            [[form.escape(cell) for cell in row] for row in rows],
-        )
-    ]
-
-
-def to_text(table: pd.DataFrame) -> str:
-    """The table as Markdown."""
-    return to_markdown(blocks(table))
-
-
-def _fraction(column: str) -> float:
-    return float(column.removeprefix("validation_l1_")) / 100

@@ -11,8 +11,9 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from workflows.analysis.collect import collect_results, collect_runs, score_files
+from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
-from workflows.analysis.tables import TABLES, Tables
+from workflows.analysis.tables import TABLES
 from workflows.config import grid
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import SetError, find_jobs

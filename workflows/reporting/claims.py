@@ -80,7 +80,7 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
     notes = [
         "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers.",
     ]
-    return Block(title, notes, header, cells, label=title)
+    return Block(title, notes, header, cells)
 
 
 def _estimate(row: dict) -> tuple[str, str]:
@@ -89,7 +89,9 @@ def _estimate(row: dict) -> tuple[str, str]:
         ends = NONE if pd.isna(row["low"]) else f"{_percent(row['low'])} to {_percent(row['high'])}"
         return NONE if pd.isna(row["estimate"]) else _percent(row["estimate"]), ends
     unit = "" if pd.isna(row["unit"]) else f"\u00a0{row['unit']}"
-    return NONE if pd.isna(row["estimate"]) else number(row["estimate"], 2, "+") + unit, interval(row["low"], row["high"])
+    return NONE if pd.isna(row["estimate"]) else number(row["estimate"], 2, "+") + unit, interval(
+        row["low"], row["high"]
+    )
 
 
 def _percent(fraction: float) -> str:

@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 BEST, SECOND = "best", "second"
 
@@ -28,14 +28,12 @@ class Block:
         notes: what a reader must know, a sentence or two each.
         header: of the columns.
         rows: cells; the first is the row's name. A second cell that is a `Span` is the row's last.
-        label: for LaTeX's references, `tab:` before it.
     """
 
     title: str
     notes: list[str]
     header: list[str]
     rows: list[list[Cell | Span]]
-    label: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,13 @@ def _markdown(text: str) -> str:
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"},
+    **{
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "`": r"\textasciigrave{}",
+    },
     **{"–": "--", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "²": "$^2$", "·": r"$\cdot$"},
     **{"λ": r"$\lambda$", "τ": r"$\tau$", "σ": r"$\sigma$", "≥": r"$\geq$", "≤": r"$\leq$", "∞": r"$\infty$"},
     "\u00a0": "~",
@@ -127,6 +131,8 @@ def _widths(block: Block) -> list[float]:
 
 def _slices(widths: list[float]) -> list[range]:
     """Runs of columns that fit the page beside the first one, of about equal length."""
+    if len(widths) == 1:
+        return [range(1, 1)]
     room = PAGE_POINTS - widths[0]
     count = 1
     while True:
@@ -157,10 +163,15 @@ def _numeric(block: Block, column: int) -> bool:
     return all(re.match(r"[-+−–<\d]|missing", cell) for cell in cells)
 
 
-def to_latex(blocks: Iterable[Block], nothing: str = "No run is scored yet.") -> str:
+def to_latex(blocks: Iterable[Block], nothing: str = "No run is scored yet.", name: str = "") -> str:
     r"""Tables for a paper, to be read with `\input`: a column wide where they fit one, else as wide as the page.
 
     A table wider than the page is set in parts below one another.
+
+    Args:
+        blocks: the tables.
+        nothing: said where there is none.
+        name: begins the labels, `tab:<name>-<title>`.
     """
     texts = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}"]
     for block in blocks:
@@ -170,7 +181,7 @@ def to_latex(blocks: Iterable[Block], nothing: str = "No run is scored yet.") ->
         title = LATEX.escape(block.title)
         caption = " ".join([f"{title}.", *(LATEX.escape(note) for note in block.notes)])
         body = "\n\n\\medskip\n".join(_tabular(block, part, widths) for part in parts)
-        label = re.sub(r"[^A-Za-z0-9]+", "-", block.label or block.title).strip("-").lower()
+        label = re.sub(r"[^A-Za-z0-9]+", "-", f"{name} {block.title}").strip("-").lower()
         texts.append(
             f"\\begin{{{kind}}}\n\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{{GAP_POINTS / 2:g}pt}}\n"
             f"\\caption{{{caption}}}\n\\label{{tab:{label}}}\n{body}\n\\end{{{kind}}}\n"

@@ -17,8 +17,8 @@ def probability(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """A large number to three digits, a small one to one decimal."""
-    return NONE if pd.isna(value) else f"{value:.1f}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}"
+    """A large number to three digits, one below a hundred to one decimal."""
+    return NONE if pd.isna(value) else f"{value:.1f}" if value < 100 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def whole(value: float) -> str:

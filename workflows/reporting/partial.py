@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 from workflows.analysis.collect import collect_results, collect_runs, missing
+from workflows.analysis.computation import write_tables as analyse
 from workflows.analysis.records import ReportError
-from workflows.analysis.tables import write_tables as analyse
 from workflows.config import grid
 from workflows.files import write_csv
 from workflows.reporting import outline

@@ -75,7 +75,7 @@ def _block(
     kind = f": {METRICS[metrics[0]][0]}" if apart else ""
     title = f"{dataset}, {task}" + ("" if setting == PLAIN else f", {setting}") + kind
     notes = [*_notes(cells, metrics, study.labels), *remarks]
-    return Block(title, notes, ["model", *(head or ["score"])], rows, f"{title}")
+    return Block(title, notes, ["model", *(head or ["score"])], rows)
 
 
 def _span(cell: Cell) -> Span:

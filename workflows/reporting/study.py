@@ -24,6 +24,7 @@ _TEXT = (
     "image",
     "setting",
     "windows",
+    "span",
 )
 
 

@@ -233,8 +233,8 @@ def cost_blocks(study: Study) -> list[Block]:
         chosen = runs.dropna(subset="matched").drop_duplicates("model").set_index("model")["matched"]
         columns["chosen by match"] = lambda row: chosen.get(row["model"], NONE)
     columns |= {"hours per run": lambda row: number(row["train_hours"], 3), "runs": lambda row: whole(row["runs"])}
-    steps = runs[runs["fraction"].notna()].dropna(subset="steps") if "steps" in runs else runs[:0]
-    equal = steps.groupby("model")["steps"].nunique().le(1).all()
+    steps = runs.reindex(columns=["model", "steps"]).dropna().drop_duplicates()
+    equal = not steps["model"].duplicated().any()
     notes = ["Means over a model's runs."]
     if equal:
         notes.append("Every model trained for the same number of steps at every fraction.")

@@ -140,7 +140,7 @@ def equal_spans(axes: Iterable[Axes]) -> None:
     axes = list(axes)
     span = max(np.ptp(ax.get_ylim()) for ax in axes)
     for ax in axes:
-        middle = np.mean(ax.get_ylim())
+        middle = sum(ax.get_ylim()) / 2
         ax.set_ylim(middle - span / 2, middle + span / 2)
 
 

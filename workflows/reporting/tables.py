@@ -48,4 +48,4 @@ def write_tables(study: Study, folder: Path) -> None:
     for name in TABLES:
         nothing = _BLOCKS[name][1]
         write_text(to_markdown(blocks(name, study), nothing), folder / f"{name}.md")
-        write_text(to_latex(blocks(name, study, apart=True), nothing), folder / f"{name}.tex")
+        write_text(to_latex(blocks(name, study, apart=True), nothing, name), folder / f"{name}.tex")

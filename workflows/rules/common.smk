@@ -4,12 +4,12 @@ import math
 import os
 import re
 import signal
+from pathlib import Path
 
 from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.evaluation.sets import fetchable
-from workflows.imports import sources
 from workflows.models import is_ipt
 from workflows.reporting import outline
 
@@ -88,29 +88,16 @@ def scope(name=None):
     return f"--tasks {' '.join(tasks)} --sets {' '.join(map(repr, sets))}"
 
 
-def title(picture):
-    """A picture in the names of files."""
-    return f"{picture.task}-{picture.dataset}-{picture.image}"
-
-
-def comparison_options(wildcards):
-    """What the config says of one picture."""
-    wanted = (wildcards.task, wildcards.dataset, wildcards.image)
-    shown = next(shown for shown in COMPARISONS if (shown.task, shown.dataset, shown.image) == wanted)
-    crop = f"--crop {' '.join(map(str, shown.crop))}" if shown.crop else ""
-    return crop + ("" if shown.whole else " --crops-only")
-
-
 def saved(name):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
     images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
     return f"--save-images {OUT}/runs/{name}/images --images {' '.join(images)}" if images else ""
 
 
-def code(*modules):
-    """The report's sources that some of its modules work by: when one changes, what they made is made again."""
-    names = [f"workflows.{module}" for module in modules]
-    return sorted({path for room in ("analysis", "reporting") for path in sources(names, f"workflows.{room}")})
+def sources(*patterns):
+    """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
+    folder = Path(workflow.basedir) / "workflows"
+    return sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.

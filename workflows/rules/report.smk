@@ -5,6 +5,7 @@ from workflows.reporting import outline
 FIGURES = outline.figures(EXPERIMENT)
 # What draws anything depends on these; what draws one figure depends on its module too.
 SHARED = ("reporting/style.py", "reporting/study.py", "analysis/records.py")
+RENDERED = ("claims", "markup", "numbers", "outline", "study")
 PANELS = ("reporting/image_panels.py", *SHARED)
 # Names of images are a user's text: paths and wildcards have the pictures' slugs.
 COMPARED = outline.slugs(COMPARISONS)
@@ -31,7 +32,7 @@ def label(known):
 def comparison_options(wildcards):
     """What the config says of one comparison."""
     shown = COMPARED[wildcards.picture]
-    return ["--crop", *shown.crop] * bool(shown.crop) + ["--crops-only"] * (not shown.whole)
+    return (["--crop", *shown.crop] if shown.crop else []) + ["--crops-only"] * (not shown.whole)
 
 
 rule tables:
@@ -40,7 +41,7 @@ rule tables:
         runs=rules.collect.output.runs,
         results=rules.collect.output.results,
         learning_rates=rules.learning_rates.output.csv if TRIALS else [],
-        code=sources("reporting/*tables.py", "reporting/{claims,markup,numbers,outline,study}.py", "analysis/records.py"),
+        code=sources("reporting/*tables.py", *(f"reporting/{name}.py" for name in RENDERED), "analysis/records.py"),
     output:
         markdown=expand(f"{OUT}/tables/{{name}}.md", name=outline.TABLES),
         latex=expand(f"{OUT}/tables/{{name}}.tex", name=outline.TABLES),
@@ -57,7 +58,7 @@ rule tables:
         gpu=0,
     params:
         experiment=subpath(input.runs, parent=True),
-        folder=subpath(output.markdown[0], parent=True),
+        folder=subpath(output[0], parent=True),
     message:
         "Writing the tables"
     shell:
@@ -150,7 +151,9 @@ rule similarity:
     input:
         runs=rules.collect.output.runs,
         features=(
-            expand(rules.export_features.output.features, run=MAPPED_RUNS, **MAPS.picture.model_dump()) if MAPPED else []
+            expand(rules.export_features.output.features, run=MAPPED_RUNS, **MAPS.picture.model_dump())
+            if MAPPED
+            else []
         ),
         code=sources("reporting/similarity.py", *SHARED),
     output:

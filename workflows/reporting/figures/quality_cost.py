@@ -103,7 +103,7 @@ def _equal_spans(axes: np.ndarray) -> None:
         ax.autoscale_view(scalex=False)
     span = max(np.ptp(ax.get_ylim()) for ax in axes[0])
     for ax in axes[0]:
-        middle = np.mean(ax.get_ylim())
+        middle = sum(ax.get_ylim()) / 2
         ax.set_ylim(middle - span / 2, middle + span / 2)
 
 
