@@ -1,16 +1,20 @@
 """What a config names and no schema can check: folders, weights, benchmark sets and the images of the report.
 
-Called once before the first job, by the Snakefile and by commands that take a config. Imports no torch.
+Called once before the first job, by the Snakefile and by commands that take a config. Imports torch only where a network has
+arguments of its own.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from baselines.registry import is_own
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
 from workflows.config.schema import nearest
 from workflows.evaluation import sets
+from workflows.evaluation.image_files import ImageError
+from workflows.evaluation.outputs import RestoredFolder
 
 
 def check(experiment: Experiment) -> None:
@@ -21,14 +25,14 @@ def check(experiment: Experiment) -> None:
     """
     scored = experiment.evaluation
     absent = sets.fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
-    lines = [*_training_folders(experiment), *_weights(experiment)]
+    lines = [*_training_folders(experiment), *_weights(experiment), *_networks(experiment)]
     try:
         sets.check(scored.sets, scored.data_root, experiment.scored_tasks, absent if scored.download else ())
     except (SetError, OSError) as error:
         hint = f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
         lines.append(f"evaluation.sets, evaluation.data_root: {error}{hint}")
     else:
-        lines += _pictures(experiment, absent)
+        lines += [*_pictures(experiment, absent), *_methods(experiment, absent)]
     if lines:
         raise ConfigError(lines)
 
@@ -41,11 +45,42 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
             yield f"{key}.root: {str(data.root)!r} is not a folder (seen from {os.getcwd()}){hint}"
 
 
+def _networks(experiment: Experiment) -> Iterator[str]:
+    """A line for each network that cannot be built as the config says. Networks as they are listed are known to build."""
+    for model in experiment.models:
+        if model.kwargs or is_own(model.variant):
+            from workflows import models
+
+            try:
+                models.check(model.variant, experiment.tasks_of(model), model.kwargs)
+            except ValueError as error:
+                yield f"models: {model.name!r}: {error}"
+
+
 def _weights(experiment: Experiment) -> Iterator[str]:
     for model in experiment.models:
         weights = model.kwargs.get("vgg_weights")
         if weights is not None and not Path(weights).expanduser().is_file():
             yield f"models: kwargs.vgg_weights of {model.name!r}: {weights!r} is not a file"
+
+
+def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
+    """A line for each checkpoint that is not there, and each folder that lacks outputs."""
+    scored = experiment.evaluation
+    for method in scored.methods:
+        key = f"evaluation.methods: {method.name!r}: "
+        if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
+            yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (seen from {os.getcwd()})"
+        if method.restored is not None:
+            tasks, wanted = method.tasks or experiment.scored_tasks, method.sets or scored.sets
+            jobs = sets.find_jobs(wanted, tasks, scored.data_root, absent)
+            try:
+                incomplete = RestoredFolder(method.restored.expanduser(), jobs).lacking(jobs)
+            except ImageError as error:
+                incomplete = [str(error)]
+            if incomplete:
+                more = f" and {len(incomplete) - 3} more" if len(incomplete) > 3 else ""
+                yield f"{key}{'; '.join(incomplete[:3])}{more}"
 
 
 def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What of an experiment is worth keeping in a repository: everything that a reader checks numbers by, without weights and images.
 
 `verify` still checks what is there: configs, scores, tables. Of benchmark images, which are other people's, small crops
-alone are kept: no comparison with a whole image, no map of patch features, which stands beside its image.
+and maps alone are kept: no comparison or similarity map that shows a whole image.
 """
 
 import os
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from workflows.analysis.records import ReportError
 from workflows.config import grid
+from workflows.reporting.outline import slugs
 
 KEPT = (
-    *("experiment.yaml", "results.csv", "runs.csv", "verdict.md", "learning_rates.csv", "learning_rates.md"),
+    *("experiment.yaml", "results.csv", "runs.csv", "learning_rates.csv", "learning_rates.md"),
     *("tables/*", "figures/*", "data/*.csv"),
     *("runs/*/metrics.csv", "runs/*/metrics.json", "runs/*/train.csv", "runs/*/provenance.json"),
 )
@@ -35,9 +36,12 @@ def excerpt(experiment_dir: Path, out: Path) -> list[Path]:
     """
     if not (experiment_dir / "results.csv").is_file():
         raise ReportError(f"{experiment_dir}: no results.csv, so nothing to keep; run the experiment first")
-    comparisons = grid.read(experiment_dir / "experiment.yaml").report.comparisons
-    whole = {f"comparison-{shown.task}-{shown.dataset}-{shown.image}" for shown in comparisons if shown.whole}
-    files = [file for file in _files(experiment_dir) if not _shows_an_image(file, whole)]
+    report = grid.read(experiment_dir / "experiment.yaml").report
+    parts = {f"comparison-{slug}" for slug, shown in slugs(report.comparisons).items() if not shown.whole}
+    parts |= {
+        f"similarity-{slug}" for slug, shown in slugs(filter(None, [report.similarity])).items() if not shown.whole
+    }
+    files = [file for file in _files(experiment_dir) if not _shows_an_image(file, parts)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
             raise ReportError(
@@ -53,8 +57,10 @@ def excerpt(experiment_dir: Path, out: Path) -> list[Path]:
     return files
 
 
-def _shows_an_image(file: Path, whole: set[str]) -> bool:
-    return file.suffix in (".png", ".pdf") and (file.stem in whole or file.name.startswith("similarity-"))
+def _shows_an_image(file: Path, parts: set[str]) -> bool:
+    """Whether a figure shows an image as a whole; `parts` names those that show crops or maps alone."""
+    pictured = file.suffix in (".png", ".pdf") and file.name.startswith(("comparison-", "similarity-"))
+    return pictured and file.stem not in parts
 
 
 def _files(experiment_dir: Path) -> Iterator[Path]:

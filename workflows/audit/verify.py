@@ -166,7 +166,7 @@ def _gathered(experiment_dir: Path, names: list[str]) -> Iterator[Finding]:
 def _tables(experiment_dir: Path) -> Iterator[Finding]:
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
     logs = [experiment_dir / "runs" / run / "train.csv" for run in runs["run"]]
-    tables = Tables(results, runs, [log for log in logs if log.is_file()])
+    tables = Tables(results, runs, logs)
     for name in TABLES:
         path = experiment_dir / "tables" / f"{name}.csv"
         if path.is_file():

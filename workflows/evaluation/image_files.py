@@ -20,7 +20,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ipt_models.files import replacing
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".webp")
 GRAY_MODES = ("1", "L", "LA")
 MODES = (*GRAY_MODES, "P", "PA", "RGB", "RGBA")
 EXIF_ORIENTATION = 0x0112
@@ -76,6 +75,9 @@ def write(path: Path | str, pixels: np.ndarray) -> None:
 
 
 def _open(path: Path | str) -> Image.Image:
+    if not Path(path).is_file():  # opening a pipe would wait for ever
+        reason = "it is not a regular file" if Path(path).exists() else "it does not exist"
+        raise ImageError(f"{path}: cannot be read ({reason})")
     try:
         image = Image.open(path)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:

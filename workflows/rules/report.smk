@@ -150,11 +150,7 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=(
-            expand(rules.export_features.output.features, run=MAPPED_RUNS, **MAPS.picture.model_dump())
-            if MAPPED
-            else []
-        ),
+        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
         code=sources("reporting/similarity.py", *SHARED),
     output:
         png=report(

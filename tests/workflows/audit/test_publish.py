@@ -5,8 +5,8 @@ import yaml
 
 from tests.helpers import gather, write_experiment
 from workflows.analysis.records import ReportError
+from workflows.audit.__main__ import main
 from workflows.audit.publish import LARGEST, excerpt
-from workflows.reporting.__main__ import main
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def experiment_dir(tmp_path):
 def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_path, capsys):
     out = tmp_path / "reference" / "small"
     (out / "old").mkdir(parents=True)
-    assert main(["excerpt", str(experiment_dir), str(out)]) == 0
+    assert main(["publish", str(experiment_dir), str(out)]) == 0
     kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"results.csv", "runs.csv", "runs/ipt-50-seed-0/train.csv", "runs/ipt-50-seed-0/provenance.json"} <= kept
     assert not [name for name in kept if name.endswith((".safetensors", ".png", ".html"))]
@@ -36,11 +36,13 @@ def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path
     config = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
     shown = {"dataset": "photos", "task": "sr2"}
     comparisons = [shown | {"image": "astronaut"}, shown | {"image": "coffee", "whole": False}]
-    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": {"comparisons": comparisons}}))
+    report = {"comparisons": comparisons, "similarity": shown | {"image": "coffee", "whole": False}}
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": report}))
     for stem in (
         "comparison-sr2-photos-astronaut",
         "comparison-sr2-photos-coffee",
         "similarity-sr2-photos-astronaut",
+        "similarity-sr2-photos-coffee",
         "psnr_fraction",
     ):
         for suffix in (".png", ".pdf", ".csv"):
@@ -49,6 +51,7 @@ def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path
     excerpt(experiment_dir, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out" / "figures").glob("*.p*")} == {
         *("comparison-sr2-photos-coffee.png", "comparison-sr2-photos-coffee.pdf"),
+        *("similarity-sr2-photos-coffee.png", "similarity-sr2-photos-coffee.pdf"),
         *("psnr_fraction.png", "psnr_fraction.pdf"),
     }
     assert (tmp_path / "out" / "figures" / "similarity-sr2-photos-astronaut.csv").is_file()

@@ -1,7 +1,6 @@
 """A config expands into the grid that it says, and a mistake is told completely before anything runs."""
 
 import copy
-import importlib
 import inspect
 import re
 import subprocess
@@ -240,6 +239,15 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
 
 
+def test_a_reference_that_has_nothing_to_score_is_omitted():
+    models = [{"name": "ipt", "variant": "ipt_tiny"}]
+    evaluation = {"tasks": ["sr2", "dn30"], "references": ["bicubic", "identity"]}
+    clipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation=evaluation))
+    assert clipped.references == ["bicubic", "identity"]
+    unclipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation={**evaluation, "noise": "unclipped"}))
+    assert unclipped.references == ["bicubic"]
+
+
 def test_a_model_may_train_on_tasks_of_its_own():
     models = [SMALL["models"][0], {**SMALL["models"][1], "tasks": ["sr2", "sr3", "dn30"]}]
     config = parse(changed(models=models))
@@ -269,18 +277,16 @@ def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
 
 
 def test_known_arguments_are_those_of_the_networks():
-    import baselines.factory
-    import baselines.variants
     import ipt_models.variants
+    from baselines.registry import NETWORKS
     from ipt_models.network import IPT
 
     def arguments(network):
         return tuple(inspect.signature(network).parameters)[1:]
 
     assert arguments(IPT) == ipt_models.variants.ARGUMENTS
-    for name, (module, class_name) in baselines.factory.NETWORKS.items():
-        network = getattr(importlib.import_module(module), class_name)
-        assert baselines.variants.ARGUMENTS[name] == arguments(network), name
+    for network in NETWORKS:
+        assert network.arguments == arguments(network.load_class()), network.name
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -304,3 +310,20 @@ def test_config_imports_no_stage():
 def test_checking_a_config_imports_no_torch():
     code = "import sys, workflows.config.grid, workflows.preflight; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "x"}, "needs exactly one of `checkpoint` and `restored`"),
+        ({"name": "x", "checkpoint": "a", "restored": "b"}, "needs exactly one"),
+        ({"name": "x", "checkpoint": "a", "parameters": 3}, "those of a checkpoint are counted"),
+        ({"name": "x-20-seed-0", "restored": "b"}, "looks like a run of the grid"),
+        ({"name": "ipt", "restored": "b"}, "evaluation.methods: two models are named 'ipt'"),
+        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, "tasks of 'x': sr3 is not scored; scored are sr2"),
+        ({"name": "x", "restored": "b", "sets": ["Set5"]}, "sets of 'x': Set5 is not scored"),
+    ],
+)
+def test_methods_have_one_source_and_a_name_of_their_own(method, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse(changed(evaluation__methods=[method]))

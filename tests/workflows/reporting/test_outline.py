@@ -48,7 +48,7 @@ def test_a_users_names_do_not_reach_paths():
     long, twice = {**nasty, "image": "x" * 300}, [{**SHOWN, "image": "chelsea!"}, {**SHOWN, "image": "chelsea?"}]
     named = outline.slugs([nasty, SHOWN, *twice, long])
     assert len(named) == 5
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,200}", name) for name in named)
+    assert all(re.fullmatch(r"[A-Za-z0-9._@-]{1,200}", name) for name in named)
     assert named["sr2-photos-chelsea"] == SHOWN
 
 
