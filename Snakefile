@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from workflows import preflight
-from workflows.config import grid
+from workflows.config import grid, reading
 
 min_version("9.5")
 
@@ -20,8 +20,10 @@ if not workflow.configfiles:
 
 
 try:
-    EXPERIMENT = grid.parse(config)
     # Jobs parse the Snakefile again; what was checked before the first of them needs no second look.
+    for path in workflow.configfiles if workflow.is_main_process else ():
+        reading.load(path)
+    EXPERIMENT = grid.parse(config)
     if workflow.is_main_process:
         preflight.check(EXPERIMENT)
 except grid.ConfigError as error:

@@ -6,6 +6,7 @@ comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a ch
 
 import difflib
 import hashlib
+import importlib
 import json
 import shutil
 import struct
@@ -60,6 +61,18 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
 def is_ipt(variant: str) -> bool:
     """Whether a variant is an IPT, which has patch features and takes windows of one size."""
     return variant in IPTS
+
+
+def network_class(variant: str) -> type["torch.nn.Module"]:
+    """The class that a variant is built from; its signature says what `kwargs` may be."""
+    if variant in IPTS:
+        from ipt_models.network import IPT
+
+        return IPT
+    from baselines.factory import NETWORKS
+
+    module, name = NETWORKS[BASELINES[variant]["network"]]
+    return getattr(importlib.import_module(module), name)
 
 
 def macs_per_output_pixel(variant: str, tasks: Sequence[str], **kwargs: Any) -> dict[str, float]:

@@ -1,16 +1,18 @@
-"""What a config names and no schema can check: folders, weights, benchmark sets and the images of the report.
+"""What a config names and no schema can check: folders, weights, benchmark sets, images of the report, and its networks.
 
-Called once before the first job, by the Snakefile and by commands that take a config. Imports no torch.
+Called once before the first job, by the Snakefile and by commands that take a config.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from workflows import networks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
-from workflows.config.schema import nearest
+from workflows.config.values import nearest
 from workflows.evaluation import sets
+from workflows.evaluation.image_files import inspect
 
 
 def check(experiment: Experiment) -> None:
@@ -21,7 +23,7 @@ def check(experiment: Experiment) -> None:
     """
     scored = experiment.evaluation
     absent = sets.fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
-    lines = [*_training_folders(experiment), *_weights(experiment)]
+    lines = [*_training_folders(experiment), *_weights(experiment), *_contrasts(experiment)]
     try:
         sets.check(scored.sets, scored.data_root, experiment.scored_tasks, absent if scored.download else ())
     except (SetError, OSError) as error:
@@ -31,6 +33,7 @@ def check(experiment: Experiment) -> None:
         lines += _pictures(experiment, absent)
     if lines:
         raise ConfigError(lines)
+    networks.check(experiment)
 
 
 def _training_folders(experiment: Experiment) -> Iterator[str]:
@@ -39,6 +42,21 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
         if data.root is not None and not data.root.expanduser().is_dir():
             hint = "; name the folder that holds it" if data.root.expanduser().is_file() else ""
             yield f"{key}.root: {str(data.root)!r} is not a folder (seen from {os.getcwd()}){hint}"
+
+
+def _contrasts(experiment: Experiment) -> Iterator[str]:
+    """The contrastive loss needs two images at every fraction; how many there are is known of drawn ones."""
+    for run in experiment.trainings().values():
+        if run.contrastive and run.data.source == "dead_leaves":
+            from workflows.data.fractions import count_of  # loads pandas
+
+            images = count_of(run.subset_fraction, run.data.count - run.data.validation)
+            if images < 2:
+                yield (
+                    f"fractions: {run.fraction:g} is one image, and the contrastive loss of {run.model!r} compares two or more; "
+                    "raise data.count or the fraction"
+                )
+                return
 
 
 def _weights(experiment: Experiment) -> Iterator[str]:
@@ -60,3 +78,10 @@ def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
             some = ", ".join(images if len(images) <= 20 else [*images[:3], "…", images[-1]])
             near = nearest(picture.image, images)
             yield f"report.{key}: {picture.dataset} has no image {picture.image!r}{near}; it has {some}"
+        elif crop := getattr(picture, "crop", None):
+            height, width = inspect(job.samples[images.index(picture.image)].target)
+            if crop[0] + crop[2] > width or crop[1] + crop[3] > height:
+                yield (
+                    f"report.{key}: crop {list(crop)} of {picture.image!r} is x, y, width, height, and reaches beyond its "
+                    f"{width}x{height} pixels"
+                )
