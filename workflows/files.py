@@ -15,7 +15,7 @@ def write_text(text: str, path: Path | str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_csv(table: "pd.DataFrame", path: Path | str) -> None:
-    """Write a table without its index; floats keep seven significant digits."""
+def write_csv(table: "pd.DataFrame", path: Path | str, digits: int | None = 7) -> None:
+    """Write a table without its index; floats keep so many significant digits, or all."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.7g")
+        table.to_csv(temporary, index=False, encoding="utf-8", float_format=digits and f"%.{digits}g")

@@ -31,7 +31,7 @@ def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
 def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have.
 
-    Columns: task, dataset, setting, value, model, baseline, fraction, effect, low, high, over (`seeds`, paired by seed, or,
+    Columns: task, dataset, factor, value, model, baseline, fraction, effect, low, high, over (`seeds`, paired by seed, or,
     with one seed, `images`, paired by image), count. The baseline's own rows have effect 0 and no interval.
     """
     plain = common_images(results[results["setting"] == PLAIN])
@@ -44,7 +44,7 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             if baseline not in table:
                 continue
             for model, value in group.members.items():
-                row = {"task": task, "dataset": dataset, "setting": group.setting, "value": _told(value)}
+                row = {"task": task, "dataset": dataset, "factor": group.factor, "value": _text(value)}
                 row |= {"model": model, "baseline": baseline}
                 both = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
                 if model == baseline:
@@ -59,7 +59,7 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
                     rows.append(row | {"over": over, "count": found.count})
     columns = [
         *SCORED_ON,
-        "setting",
+        "factor",
         "value",
         "model",
         "baseline",
@@ -73,5 +73,5 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     return " + ".join(map(str, value)) if isinstance(value, list) else str(value)

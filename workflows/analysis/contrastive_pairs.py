@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from workflows.analysis.means import common_images
-from workflows.analysis.records import PLAIN, SCORED_ON, ReportError, models
-from workflows.analysis.statistics import t_interval
+from workflows.analysis.means import common_images, seen_by
+from workflows.analysis.records import SCORED_ON, WINDOWS, ReportError, models
+from workflows.analysis.statistics import holm, paired_difference, t_interval
 
 
 class Pair(NamedTuple):
@@ -56,46 +57,38 @@ def check_negatives(runs: pd.DataFrame) -> None:
 
 
 def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """PSNR-Y with the contrastive loss minus without, in dB, paired by seed and image.
-
-    Columns: task, dataset, without, with, weight, fraction, `level`, seed, image, gain, low, high, count. Rows of level
-    `image` are single differences, of level `seed` their means over images, of level `mean` the answer: the mean over
-    seeds with its 95 % t interval over seeds, or, with one seed, over images (`over` says which).
-    """
-    plain = common_images(results[results["setting"] == PLAIN])
-    rows = []
-    for pair in find_pairs(runs):
-        key = [*SCORED_ON, "fraction", "seed", "image"]
-        scores = {model: plain.loc[plain["model"] == model, [*key, "psnr_y"]] for model in (pair.without, pair.with_)}
-        both = scores[pair.without].merge(scores[pair.with_], on=key, suffixes=("_without", "_with"))
-        both["gain"] = both["psnr_y_with"] - both["psnr_y_without"]
-        for (task, dataset, fraction), here in both.groupby([*SCORED_ON, "fraction"], sort=False):
-            row = {"task": task, "dataset": dataset, "without": pair.without, "with": pair.with_}
-            row |= {"weight": pair.weight, "fraction": fraction}
-            seeds = here.groupby("seed")["gain"].mean()
-            rows += [
-                row | {"level": "image", "seed": r.seed, "image": r.image, "gain": r.gain} for r in here.itertuples()
+    """PSNR-Y with the contrastive loss minus without, in dB, paired by seed and image; columns in `tables.py`."""
+    key = [*SCORED_ON, "fraction", "seed", "image"]
+    tables = []
+    for windows in WINDOWS:
+        scores = common_images(seen_by(results, runs, windows))
+        for pair in find_pairs(runs):
+            of = {model: scores.loc[scores["model"] == model, [*key, "psnr_y"]] for model in pair[:2]}
+            both = of[pair.without].merge(of[pair.with_], on=key, suffixes=("_without", "_with"))
+            both["gain"] = both["psnr_y_with"] - both["psnr_y_without"]
+            both["windows"] = windows
+            tables += [
+                _levels(here).assign(without=pair.without, weight=pair.weight, **{"with": pair.with_})
+                for _, here in both.groupby([*SCORED_ON, "fraction"], sort=False)
             ]
-            rows += [row | {"level": "seed", "seed": seed, "gain": gain} for seed, gain in seeds.items()]
-            over = "seeds" if len(seeds) > 1 else "images"
-            interval = t_interval(seeds if over == "seeds" else here["gain"])
-            rows.append(
-                row
-                | {"level": "mean", "over": over, "gain": interval.mean}
-                | {"low": interval.low, "high": interval.high, "count": interval.count}
-            )
-    columns = [
-        *SCORED_ON,
-        "without",
-        "with",
-        "weight",
-        "fraction",
-        "level",
-        "over",
-        "seed",
-        "image",
-        "gain",
-        "low",
-        "high",
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "count"]).sort_values("fraction", kind="stable", ignore_index=True)
+    columns = [*SCORED_ON, "windows", "without", "with", "weight", "fraction", "level", "over", "seed", "image"]
+    columns += ["gain", "low", "high", "count", "p", "p_holm"]
+    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    for _, family in found[found["level"] == "mean"].groupby([*SCORED_ON, "windows"]):
+        found.loc[family.index, "p_holm"] = holm(family["p"])
+    return found.reindex(columns=columns).sort_values("fraction", kind="stable", ignore_index=True)
+
+
+def _levels(both: pd.DataFrame) -> pd.DataFrame:
+    """The differences of one cell: a row an image, a row a seed, and their mean."""
+    seeds = both.groupby("seed", as_index=False)["gain"].mean().assign(level="seed")
+    if len(seeds) > 1:
+        found = paired_difference(seeds["gain"], np.zeros(len(seeds)))
+        mean = {"over": "seeds", "gain": found.mean, "low": found.low, "high": found.high, "p": found.p}
+    else:
+        found = t_interval(both["gain"])
+        mean = {"over": "images", "gain": found.mean, "low": found.low, "high": found.high, "p": np.nan}
+    mean |= {"level": "mean", "count": found.count}
+    images = both[["seed", "image", "gain"]].assign(level="image")
+    table = pd.concat([images, seeds, pd.DataFrame([mean])], ignore_index=True)
+    return table.assign(**both.iloc[0][[*SCORED_ON, "windows", "fraction"]])

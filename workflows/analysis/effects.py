@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.means import common_images, per_seed
-from workflows.analysis.records import PLAIN, SCORED_ON, ReportError, images_at, models, percent
+from workflows.analysis.records import (
+    PLAIN,
+    SCORED_ON,
+    ReportError,
+    images_at,
+    models,
+    percent,
+    rivals,
+    transformers,
+)
 from workflows.analysis.statistics import (
     BOOTSTRAP_SEEDS,
     Difference,
@@ -20,22 +29,6 @@ from workflows.analysis.statistics import (
 
 # Less than this is no gain worth the name, however sure.
 NOTICEABLE = 0.05
-
-
-def transformers(runs: pd.DataFrame) -> list[str]:
-    """The models that are IPTs, in the experiment's order."""
-    return [model for model in models(runs) if variant(runs, model).startswith("ipt")]
-
-
-def rivals(runs: pd.DataFrame) -> list[str]:
-    """The trained models that are no IPTs, in the experiment's order."""
-    return [model for model in models(runs) if not variant(runs, model).startswith("ipt")]
-
-
-def variant(runs: pd.DataFrame, model: str) -> str:
-    """A model's variant, or its name where no run has one yet."""
-    known = runs.loc[runs["model"] == model, "variant"].dropna()
-    return known.iloc[0] if len(known) else model
 
 
 def curves(results: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:

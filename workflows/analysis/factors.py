@@ -53,17 +53,17 @@ def twin(config: dict[str, Any]) -> str:
 
 
 class Group(NamedTuple):
-    """Models that differ in `setting` alone: each one's value, the baseline first."""
+    """Models that differ in `factor` alone: each one's value, the baseline first."""
 
-    setting: str
+    factor: str
     members: dict[str, Any]
 
 
 def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
-    """Groups of two models or more that differ in one setting alone.
+    """Groups of two models or more that differ in one factor alone.
 
     A model without the contrastive loss has λ = 0 and belongs to every group over λ that shares the rest with it. The
-    baseline is λ = 0, else the model that leaves the setting at its default, else the experiment's first. Networks of
+    baseline is λ = 0, else the model that leaves the factor at its default, else the experiment's first. Networks of
     different kinds are no ablation of one another.
 
     Args:
@@ -71,28 +71,28 @@ def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
     """
     names = [key for key in dict.fromkeys(key for one in known.values() for key in one) if key != "variant"]
     found = []
-    for setting in ["variant", *names]:
+    for factor in ["variant", *names]:
         members: dict[str, dict[str, Any]] = {}
         for model, mine in known.items():
-            for rest in _rests(mine, setting, known):
-                members.setdefault(rest, {})[model] = _value(mine, setting)
+            for rest in _rests(mine, factor, known):
+                members.setdefault(rest, {})[model] = _value(mine, factor)
         for values in members.values():
             if len({json.dumps(value) for value in values.values()}) > 1:
-                found.append(Group(setting, _baseline_first(setting, values)))
+                found.append(Group(factor, _baseline_first(values)))
     return [group for group in found if not any(_within(group, other) for other in found)]
 
 
-def _value(settings: dict[str, Any], setting: str) -> Any:
-    return settings.get(setting, 0 if setting == WEIGHT else DEFAULT)
+def _value(settings: dict[str, Any], factor: str) -> Any:
+    return settings.get(factor, 0 if factor == WEIGHT else DEFAULT)
 
 
-def _rests(settings: dict[str, Any], setting: str, known: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Everything but the setting, as a key; for a model without the contrastive loss one for each kind of it, asked for λ."""
-    rest = {key: value for key, value in settings.items() if key != setting}
-    if setting == "variant":
+def _rests(settings: dict[str, Any], factor: str, known: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Everything but the factor, as a key; for a model without the contrastive loss one for each kind of it, asked for λ."""
+    rest = {key: value for key, value in settings.items() if key != factor}
+    if factor == "variant":
         rest["family"] = settings["variant"].split("_")[0]
     yield json.dumps(rest, sort_keys=True)
-    if setting == WEIGHT and WEIGHT not in settings:
+    if factor == WEIGHT and WEIGHT not in settings:
         kinds = [
             {k: v for k, v in other.items() if k.startswith(CONTRASTIVE) and k != WEIGHT} for other in known.values()
         ]
@@ -101,12 +101,12 @@ def _rests(settings: dict[str, Any], setting: str, known: dict[str, dict[str, An
                 yield json.dumps({**rest, **kind}, sort_keys=True)
 
 
-def _baseline_first(setting: str, values: dict[str, Any]) -> dict[str, Any]:
+def _baseline_first(values: dict[str, Any]) -> dict[str, Any]:
     if all(isinstance(value, int | float) for value in values.values()):
         return dict(sorted(values.items(), key=lambda item: item[1]))
     return dict(sorted(values.items(), key=lambda item: item[1] != DEFAULT))
 
 
 def _within(group: Group, other: Group) -> bool:
-    """Whether a larger group over the same setting says it all."""
-    return group.setting == other.setting and group.members.keys() < other.members.keys()
+    """Whether a larger group over the same factor says it all."""
+    return group.factor == other.factor and group.members.keys() < other.members.keys()

@@ -1,19 +1,42 @@
 """From scores of images to scores of methods: means over images for each seed, then means over seeds."""
 
+import numpy as np
 import pandas as pd
 
-from workflows.analysis.records import METRICS, PLAIN, RUN, SCORED_ON
+from workflows.analysis.records import AVERAGED, CENTRE, METRICS, PLAIN, RUN, SCORED_ON, transformers
 from workflows.analysis.statistics import t_interval
 
 COSTS = ["steps", "patches", "task_patches", "parameters"]
 
 
+def seen_by(results: pd.DataFrame, runs: pd.DataFrame, windows: str) -> pd.DataFrame:
+    """Scores with IPT's windows cut one way; networks without windows have the same scores in both."""
+    plain = results["setting"] == PLAIN
+    if windows == CENTRE:
+        return results[plain]
+    ipts = results["model"].isin(transformers(runs))
+    averaged = (results["setting"] == AVERAGED) & ipts
+    return results[(averaged | (plain & ~ipts)) & averaged.any()].assign(setting=AVERAGED)
+
+
+def identical_images(results: pd.DataFrame) -> pd.DataFrame:
+    """The images that some model restored without any error; columns in `tables.py`.
+
+    Their PSNR is infinite, and so would be the mean of all images.
+    """
+    infinite = results[np.isinf(results[["psnr_y", "psnr_rgb"]]).any(axis=1)]
+    by_image = infinite.groupby([*SCORED_ON, "image"], sort=False)["model"]
+    return by_image.agg(lambda names: " ".join(dict.fromkeys(names))).rename("models").reset_index()
+
+
 def common_images(results: pd.DataFrame) -> pd.DataFrame:
-    """Only the images that every scored run has, for each task, dataset and setting.
+    """Only the images that every scored run has, for each task, dataset and setting, and that no model restored exactly.
 
     Nothing is averaged over different sets of images. `images` is added, the number kept, and `images_known`, the
     number that any run has; where the two differ, tables say so.
     """
+    exact = results[[*SCORED_ON, "image"]].merge(identical_images(results), how="left")["models"].notna()
+    results = results[~exact.to_numpy()]
     group = [*SCORED_ON, "setting"]
     run = results.groupby(RUN, dropna=False).ngroup()
     runs_there = run.groupby([results[c] for c in group]).transform("nunique")
@@ -65,6 +88,13 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
     columns = [*SCORED_ON, "model", "fraction", "seeds", "seeds_planned", "images", "images_known"]
     columns += [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*columns, *COSTS])
+
+
+def ensembled(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The summary of scores by overlap averaging or the ×8 self-ensemble, one `setting` after the other."""
+    settings = [setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN]
+    tables = [summarise(results, runs, setting).assign(setting=setting) for setting in settings]
+    return pd.concat(tables, ignore_index=True) if tables else summarise(results, runs, "none").assign(setting="")
 
 
 def _is(table: pd.DataFrame, cell) -> pd.Series:

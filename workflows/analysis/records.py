@@ -20,6 +20,11 @@ MACS = "macs_per_output_pixel_"
 # The setting of the main tables: no overlap averaging, no self-ensemble. Ensembled scores stand apart.
 PLAIN = "plain"
 
+# IPT's windows: each pixel from one prediction, or from the mean of four, as its authors' code does. Both are compared.
+CENTRE = "centre"
+AVERAGED = "averaged"
+WINDOWS = (CENTRE, AVERAGED)
+
 _RUN_NAME = re.compile(r"(?P<model>.+)-(?P<percent>\d+(\.\d+)?(e-\d+)?)-seed-(?P<seed>\d+)")
 
 
@@ -110,6 +115,21 @@ def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame
     return table
 
 
+def data_size(runs: pd.DataFrame) -> tuple[str, pd.Series]:
+    """How much data a fraction is: the column of runs.csv that counts it, and its values by fraction.
+
+    Distinct patches where all runs drew a fixed set of them, else training images, else the fraction itself. Of fine-tuned
+    networks it is the first stage's.
+    """
+    first = runs[(runs["fraction"] > 0) & (runs["pretrained"].isna() if "pretrained" in runs else True)]
+    for column in ("distinct_patches", "images"):
+        known = first.dropna(subset=column).groupby("fraction")[column].mean() if column in first else []
+        if len(known) and set(known.index) == set(first["fraction"]):
+            return column, known.astype("float64")
+    fractions = sorted(runs.loc[runs["fraction"] > 0, "fraction"].unique())
+    return "fraction", pd.Series(fractions, index=fractions, dtype="float64")
+
+
 def images_at(runs: pd.DataFrame) -> pd.Series:
     """Training images by fraction; those of the first stage where networks are fine-tuned. Empty where not known."""
     if "images" not in runs:
@@ -121,6 +141,22 @@ def images_at(runs: pd.DataFrame) -> pd.Series:
 def models(runs: pd.DataFrame) -> list[str]:
     """Trained models, in the experiment's order."""
     return list(dict.fromkeys(runs.loc[runs["fraction"].notna(), "model"]))
+
+
+def variant(runs: pd.DataFrame, model: str) -> str:
+    """A model's variant, or its name where no run has one yet."""
+    known = runs.loc[runs["model"] == model, "variant"].dropna() if "variant" in runs else []
+    return known.iloc[0] if len(known) else model
+
+
+def transformers(runs: pd.DataFrame) -> list[str]:
+    """The trained models that are IPTs, in the experiment's order."""
+    return [model for model in models(runs) if variant(runs, model).startswith("ipt")]
+
+
+def rivals(runs: pd.DataFrame) -> list[str]:
+    """The trained models that are no IPTs, in the experiment's order."""
+    return [model for model in models(runs) if not variant(runs, model).startswith("ipt")]
 
 
 def references(runs: pd.DataFrame) -> list[str]:

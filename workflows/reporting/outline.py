@@ -44,7 +44,7 @@ def figures(experiment: Experiment) -> list[str]:
         return []
     known = {run.model: settings(run.model_dump(mode="json")) for run in runs.values()}
     # The contrastive loss on and off is the other figure's.
-    ablated = any(group.setting != WEIGHT or len(group.members) > 2 for group in groups(known))
+    ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
     shown = {"contrastive_gain": bool(_twins(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
     return [name for name in FIGURES if shown.get(name, True)]
 

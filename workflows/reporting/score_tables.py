@@ -147,13 +147,6 @@ def _notes(cells: pd.DataFrame, metrics: dict[str, int], names: dict[str, str]) 
     return notes
 
 
-def ensembled(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The summary of scores by overlap averaging or the ×8 self-ensemble, one `setting` after the other."""
-    settings = [setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN]
-    tables = [summarise(results, runs, setting).assign(setting=setting) for setting in settings]
-    return pd.concat(tables, ignore_index=True) if tables else summarise(results, runs, "none").assign(setting="")
-
-
 def ensembled_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
     """As `blocks`, for every setting but the plain one."""
     settings = [setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN]

@@ -1,17 +1,15 @@
 """What the scores say, as tables: differences, crossings, what data bought, costs, and the published numbers beside ours."""
 
 from collections.abc import Iterator
-from importlib import resources
 
 import pandas as pd
 
-from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws, variant
+from workflows.analysis.costs import costs
+from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
 from workflows.analysis.means import summarise
-from workflows.analysis.records import MACS, SCORED_ON, labels, models, percent
+from workflows.analysis.published import published
+from workflows.analysis.records import MACS, SCORED_ON, labels, percent
 from workflows.reporting.markup import Block, Format
-
-# The published name of each kind of network; what has none is compared with nothing.
-PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}
 
 
 def _number(value: float, digits: int = 2, sign: str = "") -> str:
@@ -163,33 +161,9 @@ def gap_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[
     return [_block(form, "All models", notes, [*header, "95 % interval", "seeds"], rows)]
 
 
-def costs(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """What each model cost: means over its runs, and the PSNR-Y at its largest fraction on every set.
-
-    Columns: model, variant, parameters, multiply-adds an output pixel of each task, steps, patches, patches of each task,
-    train_hours (a run), runs, and `psnr_y <dataset> <task>`.
-    """
-    trained = runs[runs["fraction"].notna()]
-    facts = ["parameters", *(column for column in runs if column.startswith(MACS)), "steps", "patches"]
-    facts += [column for column in runs if column.startswith("patches_")] + ["train_hours"]
-    rows = []
-    for model in models(runs):
-        mine = trained[trained["model"] == model]
-        row = {"model": model, "variant": variant(runs, model)}
-        row |= {fact: mine[fact].astype("float64").mean() if fact in mine else float("nan") for fact in facts}
-        rows.append(row | {"runs": int((mine["status"] == "done").sum())})
-    table = pd.DataFrame(rows, columns=["model", "variant", *facts, "runs"])
-    summary = summarise(results, runs)
-    summary = summary[summary["fraction"].notna()]
-    for (task, dataset), here in summary.groupby(SCORED_ON, sort=False):
-        best = here[here["fraction"] == here["fraction"].max()].set_index("model")["psnr_y"]
-        table[f"psnr_y {dataset} {task}"] = table["model"].map(best)
-    return table
-
-
 def cost_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
     """What each model cost, beside what it reached."""
-    table, names = costs(results, runs), labels(runs)
+    table, names = costs(summarise(results, runs), runs), labels(runs)
     if table.empty:
         return []
     scored = [column for column in table if column.startswith("psnr_y ")]
@@ -209,42 +183,10 @@ def cost_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list
     return [_block(form, "All models", notes, header, rows)]
 
 
-def published(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The published PSNR-Y for every task and dataset that was scored, and ours of the same kind of network beside it.
-
-    Columns: task, dataset, method, published, source, channel, gray (how they score gray files), our_gray, model, fraction
-    (our largest), seeds, ours, low, high, difference (ours minus published). Kinds without a run of ours, and ours without a
-    published number, have gaps.
-    """
-    with resources.files("workflows.reporting").joinpath("published.csv").open() as file:
-        theirs = pd.read_csv(file).rename(columns={"psnr_y": "published"})
-    summary = summarise(results, runs)
-    largest = summary["fraction"].max()
-    ours = summary[(summary["fraction"] == largest) | summary["fraction"].isna()]
-    ours = ours.rename(columns={"psnr_y": "ours", "psnr_y_low": "low", "psnr_y_high": "high"})
-    ours = ours[[*SCORED_ON, "model", "fraction", "seeds", "ours", "low", "high"]]
-    # A set scored in part (`Set14@3`) is another set.
-    kinds = {model: PUBLISHED_NAMES.get(variant(runs, model).split("_")[0]) for model in set(ours["model"])}
-    ours = ours.assign(method=ours["model"].map(kinds))
-    scored = ours[SCORED_ON].drop_duplicates()
-    theirs = theirs.merge(scored.astype(theirs.dtypes[SCORED_ON]), on=SCORED_ON)
-    ours = ours.dropna(subset="method").astype({"method": theirs["method"].dtype})
-    both = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
-    both = both.assign(difference=both["ours"] - both["published"])
-    # The protocol's label names the convention where it is not the default one.
-    matlab = (
-        results[results["protocol"].str.contains("gray=matlab", na=False)] if "protocol" in results else results[:0]
-    )
-    matlab = matlab[SCORED_ON].drop_duplicates().assign(our_gray="matlab")
-    both = both.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
-    columns = [*SCORED_ON, "method", "published", "source", "channel", "gray", "our_gray", "model", "fraction", "seeds"]
-    return both[[*columns, "ours", "low", "high", "difference"]]
-
-
 def published_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
     """Ours beside the published numbers."""
     names, blocks = labels(runs), []
-    for title, here in _each(published(results, runs)):
+    for title, here in _each(published(results, summarise(results, runs), runs)):
         rows = []
         for row in here.itertuples():
             ours = _number(row.ours) + ("" if pd.isna(row.high) else f" ± {_number(row.high - row.ours)}")

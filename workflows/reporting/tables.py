@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflows.analysis.costs import costs
 from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
-from workflows.analysis.means import summarise
+from workflows.analysis.means import ensembled, summarise
+from workflows.analysis.published import published
 from workflows.analysis.records import SCORED_ON
 from workflows.files import write_csv, write_text
 from workflows.reporting import score_tables, study_tables
@@ -46,14 +48,18 @@ def tables(bootstrap: bool = False) -> dict[str, Table]:
         ),
         "data": Table(_data, study_tables.data_blocks, "No model is scored at two fractions."),
         "gaps": Table(lambda _, runs: gaps(runs), study_tables.gap_blocks, "No run has both losses."),
-        "costs": Table(study_tables.costs, study_tables.cost_blocks, "Nothing was trained."),
+        "costs": Table(
+            lambda results, runs: costs(summarise(results, runs), runs),
+            study_tables.cost_blocks,
+            "Nothing was trained.",
+        ),
         "published": Table(
-            study_tables.published,
+            lambda results, runs: published(results, summarise(results, runs), runs),
             study_tables.published_blocks,
             "There are no published numbers for the sets and tasks scored here.",
         ),
         "ensembled": Table(
-            score_tables.ensembled,
+            ensembled,
             score_tables.ensembled_blocks,
             "Nothing was scored with overlap averaging or self-ensemble.",
         ),

@@ -13,13 +13,12 @@ from workflows.analysis.effects import (
     curves,
     data_limits,
     differences,
-    rivals,
-    transformers,
 )
 from workflows.analysis.means import summarise
-from workflows.analysis.records import labels, models, percent
+from workflows.analysis.published import published
+from workflows.analysis.records import labels, models, percent, rivals, transformers
 from workflows.analysis.statistics import ALREADY, NONE, OVERTAKES, UNRESOLVED
-from workflows.reporting.study_tables import count, published
+from workflows.reporting.study_tables import count
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,7 @@ def _certainty(results: pd.DataFrame, here: pd.DataFrame, runs: pd.DataFrame) ->
         )
         text += ", so that points of one seed have none" if low == 1 else ""
     text = f"{text}; {_missing(runs)}"
-    theirs = published(results, runs)
+    theirs = published(results, summarise(results, runs), runs)
     theirs = theirs[(theirs["method"] == "IPT") & theirs["ours"].notna()]
     paper = "the paper's single runs (115 M parameters, all of ImageNet) put the crossing at about 60 %"
     if theirs.empty:

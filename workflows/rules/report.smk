@@ -46,7 +46,7 @@ rule tables:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         code=code("reporting.tables"),
-        published=(CODE / "published.csv").as_posix(),
+        published=(CODE.parent / "analysis" / "published.csv").as_posix(),
     output:
         csv=report(
             expand(f"{OUT}/tables/{{name}}.csv", name=outline.TABLES),
@@ -80,7 +80,7 @@ rule verdict:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         code=code("reporting.verdict"),
-        published=(CODE / "published.csv").as_posix(),
+        published=(CODE.parent / "analysis" / "published.csv").as_posix(),
     output:
         verdict=report(f"{OUT}/verdict.md", caption="../reporting/captions/verdict.rst", category="Verdict"),
     log:

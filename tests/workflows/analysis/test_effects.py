@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from workflows.analysis.ablations import effects, find_groups
+from workflows.analysis.costs import costs
 from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
+from workflows.analysis.means import summarise
+from workflows.analysis.published import published
 from workflows.analysis.records import ReportError
 from workflows.analysis.statistics import ALREADY, NONE, OVERTAKES, paired_difference
-from workflows.reporting.study_tables import costs, published
 
 CROSSING = {
     # At a fifth of the data IPT is 0.2 dB behind EDSR, at all of it 0.2 dB ahead.
@@ -113,7 +115,7 @@ def test_power_laws_say_why_there_is_none(gathered):
 
 def test_published_numbers_stand_beside_ours_of_the_same_kind(gathered):
     results, runs = gathered(fractions=(0.2, 1.0), datasets=("Set5", "photos"))
-    found = published(results, runs)
+    found = published(results, summarise(results, runs), runs)
     assert set(found["dataset"]) == {"Set5"}
     row = found[(found["model"] == "edsr") & (found["method"] == "EDSR")].iloc[0]
     ours = results.query("model == 'edsr' and fraction == 1.0 and dataset == 'Set5'")["psnr_y"].mean()
@@ -126,7 +128,8 @@ def test_published_numbers_stand_beside_ours_of_the_same_kind(gathered):
 
 
 def test_costs_are_means_over_runs(gathered):
-    found = costs(*gathered(fractions=(0.2, 1.0), tasks=("sr2", "sr4"), steps=1000)).set_index("model")
+    results, runs = gathered(fractions=(0.2, 1.0), tasks=("sr2", "sr4"), steps=1000)
+    found = costs(summarise(results, runs), runs).set_index("model")
     assert found.loc["edsr", ["parameters", "patches", "patches_sr4", "runs"]].tolist() == [207_331, 16_000, 8_000, 2]
     assert found.loc["edsr", "train_hours"] == pytest.approx(1000 * 0.04 / 3600, rel=1e-5)
 
@@ -148,7 +151,7 @@ def ablated(experiment, tmp_path):
 
 def test_groups_differ_in_one_setting_alone(ablated):
     _, runs = ablated
-    groups = {group.setting: group.members for group in find_groups(runs)}
+    groups = {group.factor: group.members for group in find_groups(runs)}
     assert groups == {
         "contrastive.weight": {"ipt": 0, "l1": 0.1, "l5": 0.5},
         "kwargs.position": {"ipt": "default", "sincos": "sincos2d"},

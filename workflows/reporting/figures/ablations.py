@@ -20,16 +20,16 @@ TITLES = {
 
 
 def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] = ()) -> tuple[Figure, pd.DataFrame]:
-    """The figure, one panel a setting, task and dataset, and its data as `effects` gives it."""
+    """The figure, one panel a factor, task and dataset, and its data as `effects` gives it."""
     data = effects(results, runs)
     if data["over"].notna().sum() == 0:
         return empty("No two scored models differ in one setting alone."), data
-    keys = list(dict.fromkeys(zip(data["setting"], data["baseline"], data["dataset"], data["task"], strict=True)))
-    most = max(len(here) for _, here in data.groupby(["setting", "baseline", "dataset", "task"]))
+    keys = list(dict.fromkeys(zip(data["factor"], data["baseline"], data["dataset"], data["task"], strict=True)))
+    most = max(len(here) for _, here in data.groupby(["factor", "baseline", "dataset", "task"]))
     figure, axes = panels(keys, height=0.62 + 0.2 * most)
     colors, names = model_colors(runs), labels(runs)
-    for (setting, baseline, dataset, task), ax in axes.items():
-        here = data[(data["setting"] == setting) & (data["baseline"] == baseline)]
+    for (factor, baseline, dataset, task), ax in axes.items():
+        here = data[(data["factor"] == factor) & (data["baseline"] == baseline)]
         here = here[(here["dataset"] == dataset) & (here["task"] == task)]
         ax.barh(here["value"], here["effect"], color=[colors[model] for model in here["model"]], height=0.6)
         sure = here.dropna(subset="low")
@@ -39,7 +39,7 @@ def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] =
         ax.invert_yaxis()
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_xlabel(f"PSNR-Y minus {names[baseline]}'s in dB")
-        ax.set_title(f"{TITLES.get(setting, setting)} ({dataset}, {task})", loc="left")
+        ax.set_title(f"{TITLES.get(factor, factor)} ({dataset}, {task})", loc="left")
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
     note(figure, _explain(data))

@@ -59,6 +59,7 @@ def gradient_shares(data: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def _places(rows: pd.DataFrame, twins: list[str], fractions: list[float]) -> pd.Series:
     """Where rows stand on the axis of fractions, twins side by side."""
     shift = rows["with"].map({twin: 0.6 * ((number + 0.5) / len(twins) - 0.5) for number, twin in enumerate(twins)})
+    shift = shift.astype("float64")  # of no rows too
     return rows["fraction"].map(fractions.index) + shift
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflows.analysis.effects import crossovers, rivals
+from workflows.analysis.effects import crossovers
 from workflows.analysis.means import common_images, summarise
-from workflows.analysis.records import PLAIN, SCORED_ON, labels, models
+from workflows.analysis.records import PLAIN, SCORED_ON, labels, models, rivals
 from workflows.analysis.statistics import OVERTAKES, within_image_interval
 from workflows.reporting.style import (
     REFERENCE,

@@ -1,0 +1,143 @@
+"""The cells of the grid, models × fractions, and unpaired statements about them.
+
+Networks of different architecture share nothing by having the same seed, so they are compared unpaired. Three seeds say little
+about a cell's spread: the models of one fraction share theirs, unless they evidently differ. Spread is not shared between
+fractions, because it falls with data, in the reference experiment by a factor of ten.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workflows.analysis.statistics import CONFIDENCE
+
+# Bartlett's test at this level decides whether the models of a fraction share their spread.
+POOLING = 0.1
+
+Cell = tuple[str, float]
+
+
+class Estimate(NamedTuple):
+    """A linear statement about means of cells with its t interval; NaN where no cell has two seeds.
+
+    Attributes:
+        estimate, low, high: the statement's value and the ends of its interval.
+        p: two-sided, for the value 0.
+        seeds: of the cell with the fewest.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+
+
+class Cells:
+    """Means and spreads of the grid's cells.
+
+    Args:
+        scores: one row a run: model, fraction, seed and `value`.
+
+    Attributes:
+        mean, seeds: by (model, fraction).
+    """
+
+    def __init__(self, scores: pd.DataFrame) -> None:
+        by_cell = scores.dropna(subset="value").groupby(["model", "fraction"], sort=False)["value"]
+        self.mean, self.seeds = by_cell.mean(), by_cell.count()
+        squares = ((by_cell.var(ddof=1) * (self.seeds - 1)).fillna(0.0)).to_numpy()
+        freedom = (self.seeds - 1).to_numpy()
+        values = {cell: values.to_numpy() for cell, values in by_cell}
+        self._place = {cell: place for place, cell in enumerate(self.mean.index)}
+        self._pool = np.zeros(len(self.mean), dtype=int)
+        sums: list[tuple[float, int]] = [(squares.sum(), freedom.sum())]  # pool 0: all cells
+        fractions = self.mean.index.get_level_values("fraction")
+        for fraction in fractions.unique():
+            here = np.flatnonzero((fractions == fraction) & (freedom > 0))
+            pools = [here] if _alike([values[self.mean.index[place]] for place in here]) else [[one] for one in here]
+            for pool in pools:
+                if len(pool):
+                    self._pool[pool] = len(sums)
+                    sums.append((squares[pool].sum(), freedom[pool].sum()))
+            alone = (fractions == fraction) & (freedom == 0)
+            # A single seed has the spread of its fraction's other models, or else that of all cells.
+            if len(here) and alone.any():
+                self._pool[alone] = len(sums)
+                sums.append((squares[here].sum(), freedom[here].sum()))
+        self._freedom = np.array([count for _, count in sums], dtype="float64")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self._variance = np.array([square for square, _ in sums]) / self._freedom
+
+    def fractions(self, *models: str) -> list[float]:
+        """The fractions above 0 at which all these models are scored, increasing."""
+        sets = [set(self.mean.loc[[model]].index.get_level_values("fraction")) for model in models if model in self]
+        common = set.intersection(*sets) if len(sets) == len(models) else set()
+        return sorted(fraction for fraction in common if fraction > 0)
+
+    def __contains__(self, model: str) -> bool:
+        return model in self.mean.index.get_level_values("model")
+
+    def contrast(self, weights: Mapping[Cell, float], confidence: float = CONFIDENCE) -> Estimate:
+        """The weighted sum of cells' means.
+
+        Args:
+            weights: of the cells; all must be scored.
+            confidence: nominal coverage of the interval.
+        """
+        row = np.zeros((1, len(self.mean)))
+        for cell, weight in weights.items():
+            row[0, self._place[cell]] = weight
+        (estimate,), (variance,), (freedom,) = self.contrasts(row)
+        seeds = int(min(self.seeds.iloc[self._place[cell]] for cell in weights))
+        if not variance > 0:
+            spread = 0.0 if variance == 0 else np.nan
+            return Estimate(float(estimate), estimate - spread, estimate + spread, np.nan, seeds)
+        error = np.sqrt(variance)
+        half = stats.t.ppf((1 + confidence) / 2, freedom) * error
+        p = 2 * stats.t.sf(abs(estimate) / error, freedom)
+        return Estimate(float(estimate), float(estimate - half), float(estimate + half), float(p), seeds)
+
+    def contrasts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values, variances and degrees of freedom (Satterthwaite 1946) of several weighted sums.
+
+        Args:
+            weights: (k, cells), in the order of `mean`.
+        """
+        of_pools = np.zeros((len(weights), len(self._variance)))
+        np.add.at(of_pools.T, self._pool, (weights**2 / self.seeds.to_numpy()).T)
+        parts = of_pools * np.where(of_pools > 0, self._variance, 0.0)
+        total = parts.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            freedom = total**2 / np.where(parts > 0, parts**2 / self._freedom, 0.0).sum(axis=1)
+        return weights @ self.mean.to_numpy(), total, freedom
+
+    def leads(self, model: str, other: str, fractions: list[float], at: np.ndarray) -> tuple[np.ndarray, ...]:
+        """`contrasts` of `model` minus `other` between fractions, interpolated linearly on the logarithm.
+
+        Args:
+            fractions: scored for both, increasing.
+            at: (k,) fractions within their range.
+        """
+        position = np.log(np.asarray(fractions))
+        weights = np.zeros((len(at), len(self.mean)))
+        for place, fraction in enumerate(fractions):
+            hat = np.interp(np.log(at), position, np.eye(len(fractions))[place])
+            weights[:, self._place[model, fraction]] = hat
+            weights[:, self._place[other, fraction]] = -hat
+        return self.contrasts(weights)
+
+
+def _alike(cells: list[np.ndarray]) -> bool:
+    """Whether the spread of some cells may be one."""
+    if len(cells) < 2:
+        return True
+    if any(np.ptp(cell) == 0 for cell in cells):
+        return all(np.ptp(cell) == 0 for cell in cells)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bool(stats.bartlett(*cells).pvalue >= POOLING)

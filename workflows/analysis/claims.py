@@ -1,0 +1,143 @@
+"""What the experiment says, one claim a row, each with its answer and the numbers that it rests on."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
+from workflows.analysis.data_slopes import HELD_OUT
+from workflows.analysis.gains import span
+from workflows.analysis.records import AVERAGED, SCORED_ON, WINDOWS, transformers
+from workflows.analysis.statistics import holm
+
+YES, NO, UNRESOLVED, NOT_TESTED = "yes", "no", "unresolved", "not tested"
+
+# Less than this, in dB, is no gain worth the name.
+NOTICEABLE = 0.05
+SIGNIFICANT = 0.05
+
+COLUMNS = ["claim", "model", "rival", *SCORED_ON, "windows", "span", "answer"]
+COLUMNS += ["estimate", "low", "high", "unit", "p", "p_holm", "seeds"]
+
+
+def answer(low: float, high: float, p_holm: float, noticeable: float = NOTICEABLE) -> str:
+    """Whether something is larger than 0: `no` means that it is smaller than what would be noticed.
+
+    Args:
+        low, high: ends of its 95 % interval.
+        p_holm: for the value 0, corrected for the number of claims of a kind.
+        noticeable: in the same unit.
+    """
+    if np.isnan(low) or np.isnan(high):
+        return NOT_TESTED
+    if high < noticeable:
+        return NO
+    return YES if low > 0 and p_holm < SIGNIFICANT else UNRESOLVED
+
+
+def claims(tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
+    """All claims, from the tables that they rest on; columns and vocabulary in `tables.py`."""
+    rows = [*_data_limited(tables["slopes"], runs), *_gains_more(tables["gain_differences"])]
+    rows += [*_overtakes(tables["crossovers"]), *_contrastive_helps(tables["contrastive"])]
+    rows += _order(tables["differences"], tables["quality_data"])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The gain over the span by the slope through all fractions; of the held-out loss, how far it falls."""
+    rows = []
+    for slope in slopes.to_dict("records"):
+        if slope["windows"] == AVERAGED and slope["model"] not in transformers(runs):
+            continue  # the same scores as in `centre`
+        row = {"claim": "data_limited", **slope, "estimate": slope["gain"], "unit": "dB"}
+        noticeable = NOTICEABLE
+        if slope["dataset"] == HELD_OUT:
+            row |= {"estimate": -slope["gain"], "low": -slope["high"], "high": -slope["low"], "unit": "L1"}
+            noticeable = (1 - 10 ** (-NOTICEABLE / 20)) * slope["mean"]
+        rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"], noticeable)})
+    return rows
+
+
+def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """One answer from both ways of cutting windows: yes, or no, only where they agree."""
+    if table.empty:
+        return []
+    key = [*SCORED_ON, "model", "rival", "span"]
+    single = table.assign(single=[answer(*row) for row in table[["low", "high", "p_holm"]].itertuples(index=False)])
+    joint = single.groupby(key, dropna=False).apply(lambda both: _joint(both.set_index("windows")["single"]))
+    return [
+        {"claim": "gains_more", **row, "estimate": row["difference"], "unit": "dB"}
+        | {"answer": joint[tuple(row[k] for k in key)]}
+        for row in table.to_dict("records")
+    ]
+
+
+def _joint(answers: pd.Series) -> str:
+    given = {answers.get(windows, NOT_TESTED) for windows in WINDOWS}
+    if NOT_TESTED in given:
+        return NOT_TESTED
+    return given.pop() if len(given) == 1 else UNRESOLVED
+
+
+def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Yes where the crossing's interval lies within the range: significantly behind at its start, and ahead at its end."""
+    rows = []
+    for row in table.to_dict("records"):
+        inside = row["smallest"] < row["low"] and row["high"] < row["largest"]
+        excluded = (row["status"] == NONE and row["high"] != row["largest"]) or (
+            row["status"] == ALREADY and np.isnan(row["low"])
+        )
+        if not row["tested"]:
+            reply = NOT_TESTED
+        elif row["status"] == OVERTAKES and inside:
+            reply = YES
+        else:
+            reply = NO if excluded else UNRESOLVED
+        row |= {
+            "p": np.nan,
+            "p_holm": np.nan,
+            "claim": "overtakes",
+            "rival": row["other"],
+            "span": span(row["smallest"], row["largest"]),
+        }
+        rows.append(row | {"answer": reply, "estimate": row["fraction"], "unit": "fraction"})
+    return rows
+
+
+def _contrastive_helps(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """At the largest fraction that both models of a pair have, paired by seed."""
+    means = table[table["level"] == "mean"]
+    if means.empty:
+        return []
+    top = means.loc[means.groupby([*SCORED_ON, "windows", "without", "with"], sort=False)["fraction"].idxmax()].copy()
+    top.loc[top["over"] != "seeds", ["low", "high", "p", "count"]] = np.nan, np.nan, np.nan, 1
+    rows = []
+    for _, family in top.groupby([*SCORED_ON, "windows"], sort=False):
+        for row in family.assign(p_holm=holm(family["p"])).to_dict("records"):
+            row |= {"claim": "contrastive_helps", "model": row["with"], "rival": row["without"]}
+            row |= {"estimate": row["gain"], "unit": "dB", "seeds": int(row["count"]), "span": f"{row['fraction']:g}"}
+            rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"])})
+    return rows
+
+
+def _order(differences: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
+    """At the largest fraction each model before the next, corrected for all pairs of models there."""
+    rows = []
+    for _, curve in curves[curves["fraction"] > 0].groupby([*SCORED_ON, "windows"], sort=False):
+        largest = curve["fraction"].max()
+        ranked = curve[curve["fraction"] == largest].sort_values("psnr_y", ascending=False, kind="stable")
+        on = ranked.iloc[0][[*SCORED_ON, "windows", "fraction"]].to_dict()
+        here = differences[np.logical_and.reduce([differences[column] == value for column, value in on.items()])]
+        here = here.assign(p_holm=holm(here["p"])).set_index(["model", "other"])
+        for first, second in itertools.pairwise(ranked["model"]):
+            turned = (first, second) not in here.index
+            row = here.loc[(second, first) if turned else (first, second)].to_dict()
+            if turned:
+                row |= {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+            row |= on | {"claim": "order", "model": first, "rival": second, "span": f"{largest:g}"}
+            row |= {"estimate": row["difference"], "unit": "dB"}
+            rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"])})
+    return rows

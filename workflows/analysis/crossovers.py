@@ -1,0 +1,104 @@
+"""Where one method overtakes another on the axis of fractions."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workflows.analysis.cells import Cells
+from workflows.analysis.differences import ON, grids
+from workflows.analysis.records import rivals, transformers
+from workflows.analysis.statistics import CONFIDENCE
+
+OVERTAKES = "overtakes"
+ALREADY = "already at the smallest"
+NONE = "none in the range"
+UNRESOLVED = "unresolved"
+
+
+class Crossover(NamedTuple):
+    """Where one method overtakes another.
+
+    Attributes:
+        status: `overtakes` (behind, then ahead up to the largest fraction), `already at the smallest`, `none in the range`;
+            `unresolved` where the interval reaches both ends of the range.
+        fraction: from here on the mean curve is ahead; NaN unless `overtakes`.
+        low, high: the fractions at which the methods do not differ significantly, and the crossing of the means; an end
+            at the smallest or largest fraction means that the interval may go on beyond it; NaN without two seeds, or where
+            the methods differ significantly everywhere.
+        seeds: of the cell with the fewest.
+    """
+
+    status: str
+    fraction: float
+    low: float
+    high: float
+    seeds: int
+
+
+def crossover(
+    cells: Cells, model: str, other: str, fractions: list[float], confidence: float = CONFIDENCE
+) -> Crossover:
+    """The fraction at which `model` overtakes `other`.
+
+    Means are interpolated linearly on the logarithm of the fraction. The interval reaches over all fractions at which a t test
+    finds no difference (the test inverted, as Fieller did for ratios): it has its nominal coverage even where some seeds' curves
+    do not cross at all.
+
+    Args:
+        cells: the scores.
+        model, other: the methods.
+        fractions: at which both are scored, increasing, above 0, two or more.
+        confidence: nominal coverage of the interval.
+    """
+    seeds = int(min(cells.seeds[name, fraction] for name in (model, other) for fraction in fractions))
+    position = np.log(np.asarray(fractions))
+    grid = np.union1d(np.linspace(position[0], position[-1], 801), position)
+    at = np.exp(grid)
+    at[[0, -1]] = fractions[0], fractions[-1]  # exactly, so that an end is known as one
+    mean, variance, freedom = cells.leads(model, other, fractions, at)
+    low = high = np.nan
+    if np.isfinite(variance).all():
+        with np.errstate(invalid="ignore"):
+            half = np.where(variance > 0, stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance), 0.0)
+        undecided = np.abs(mean) <= half
+        if undecided[0] and undecided[-1]:
+            return Crossover(UNRESOLVED, np.nan, fractions[0], fractions[-1], seeds)
+        if undecided.any():
+            low, high = at[np.flatnonzero(undecided)[[0, -1]]]
+    # Where the means do not cross, the interval is that of all fractions without a significant difference.
+    if mean[-1] <= 0:
+        return Crossover(NONE, np.nan, low, high, seeds)
+    behind = np.flatnonzero(mean <= 0)
+    if not len(behind):
+        return Crossover(ALREADY, np.nan, low, high, seeds)
+    left = behind[-1]
+    part = mean[left] / (mean[left] - mean[left + 1])
+    if np.isfinite(variance).all():
+        low, high = np.nanmin([low, at[left]]), np.nanmax([high, at[left + 1]])
+        low = fractions[0] if mean[0] > 0 else low  # ahead, behind, and ahead again
+    crossing = float(np.exp(grid[left] + part * (grid[left + 1] - grid[left])))
+    return Crossover(OVERTAKES, crossing, float(low), float(high), seeds)
+
+
+def crossovers(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Where each IPT overtakes each rival; columns in `tables.py`."""
+    rows = []
+    for on, scores in grids(results, runs):
+        cells = Cells(scores)
+        largest = scores["fraction"].max()
+        reached = {rival: cells.mean.get((rival, largest), -np.inf) for rival in rivals(runs)}
+        for model in transformers(runs):
+            for other in rivals(runs):
+                fractions = cells.fractions(model, other)
+                if len(fractions) < 2:
+                    continue
+                row = on | {"model": model, "other": other}
+                row |= crossover(cells, model, other, fractions)._asdict()
+                tested = cells.contrast({(model, fractions[-1]): 1.0, (other, fractions[-1]): -1.0})
+                row |= {"smallest": fractions[0], "largest": fractions[-1], "tested": not np.isnan(tested.low)}
+                row |= {"fractions": " ".join(f"{100 * fraction:g}%" for fraction in fractions)}
+                rows.append(row | {"best_rival": other == max(reached, key=reached.get)})
+    columns = [*ON, "model", "other", "status", "fraction", "low", "high", "seeds", "smallest", "largest", "fractions"]
+    return pd.DataFrame(rows, columns=[*columns, "best_rival", "tested"])

@@ -1,0 +1,53 @@
+"""How quality and held-out loss change with the amount of data, from all fractions."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from workflows.analysis.cells import Cells
+from workflows.analysis.differences import ON, corrected, grids
+from workflows.analysis.gains import span
+from workflows.analysis.records import data_size, models
+
+HELD_OUT = "held-out"
+
+
+def data_slopes(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Least-squares slope per decade of data through each model's means at its fractions; columns in `tables.py`.
+
+    The uncertainty is that of the means, over seeds. It supposes no straight line: where the curve saturates, this is the slope
+    of the line nearest to it.
+    """
+    counted, sizes = data_size(runs)
+    rows = []
+    for on, measure, scores in _measured(results, runs):
+        cells = Cells(scores)
+        for model in (model for model in models(runs) if model in cells):
+            fractions = [fraction for fraction in cells.fractions(model) if fraction in sizes.index]
+            if len(fractions) < 2:
+                continue
+            decades = np.log10(sizes[fractions].to_numpy())
+            centred = decades - decades.mean()
+            weights = centred / (centred**2).sum()
+            found = cells.contrast({(model, f): float(w) for f, w in zip(fractions, weights, strict=True)})
+            reach = decades[-1] - decades[0]
+            row = on | {"measure": measure, "model": model, "span": span(fractions[0], fractions[-1])}
+            row |= {"counted": counted, "fractions": len(fractions), "decades": reach}
+            row |= dict(zip(("slope", "slope_low", "slope_high", "p", "seeds"), found, strict=True))
+            row |= {"gain": found.estimate * reach, "low": found.low * reach, "high": found.high * reach}
+            ends = [cells.seeds[model, fraction] for fraction in (fractions[0], fractions[-1])]
+            mean = float(np.mean([cells.mean[model, fraction] for fraction in fractions]))
+            rows.append(row | {"mean": mean, "seeds": min(ends)})
+    columns = [*ON, "measure", "model", "span", "counted", "fractions", "decades", "slope", "slope_low", "slope_high"]
+    columns += ["gain", "low", "high", "mean", "p", "p_holm", "seeds"]
+    return corrected(rows, [*ON, "measure"], columns)
+
+
+def _measured(results: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, pd.DataFrame]]:
+    for on, scores in grids(results, runs):
+        yield on, "psnr_y", scores
+    if "validation_l1" in runs and runs["validation_l1"].notna().any():
+        held_out = runs[runs["fraction"] > 0].rename(columns={"validation_l1": "value"})
+        # Trained tasks together, and no windows: held-out crops are of the size that networks are trained on.
+        yield {"task": "", "dataset": HELD_OUT, "windows": ""}, "validation_l1", held_out

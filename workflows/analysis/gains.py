@@ -1,0 +1,54 @@
+"""What data bought each network, and whether IPT gained more from it than its rivals: the paper's claim in testable form."""
+
+import pandas as pd
+
+from workflows.analysis.cells import Cells
+from workflows.analysis.differences import ON, corrected, grids
+from workflows.analysis.records import models, rivals, transformers
+
+# The paper's axis of fractions.
+PAPERS_ENDS = (0.2, 1.0)
+
+
+def spans(fractions: list[float]) -> list[tuple[float, float]]:
+    """From the smallest to the largest fraction; and from 20 to 100 %, where both are others of these."""
+    if len(fractions) < 2:
+        return []
+    ends = (fractions[0], fractions[-1])
+    return [ends, PAPERS_ENDS] if ends != PAPERS_ENDS and set(PAPERS_ENDS) <= set(fractions) else [ends]
+
+
+def span(smallest: float, largest: float) -> str:
+    """(0.01, 1.0) → `0.01-1`."""
+    return f"{smallest:g}-{largest:g}"
+
+
+def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """PSNR-Y at the larger fraction minus that at the smaller one, for each model; columns in `tables.py`."""
+    rows = []
+    for on, scores in grids(results, runs):
+        cells = Cells(scores)
+        for model in (model for model in models(runs) if model in cells):
+            for smallest, largest in spans(cells.fractions(model)):
+                found = cells.contrast({(model, largest): 1.0, (model, smallest): -1.0})
+                row = dict(zip(("gain", "low", "high", "p", "seeds"), found, strict=True))
+                ends = {"span": span(smallest, largest), "smallest": smallest, "largest": largest}
+                rows.append(on | {"model": model} | ends | row)
+    columns = [*ON, "model", "span", "smallest", "largest", "gain", "low", "high", "p", "p_holm", "seeds"]
+    return corrected(rows, [*ON, "span"], columns)
+
+
+def gain_differences(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Each IPT's gain minus each rival's; columns in `tables.py`."""
+    rows = []
+    for on, scores in grids(results, runs):
+        cells = Cells(scores)
+        for model in transformers(runs):
+            for rival in rivals(runs):
+                for smallest, largest in spans(cells.fractions(model, rival)):
+                    weights = {(model, largest): 1.0, (model, smallest): -1.0}
+                    weights |= {(rival, largest): -1.0, (rival, smallest): 1.0}
+                    row = dict(zip(("difference", "low", "high", "p", "seeds"), cells.contrast(weights), strict=True))
+                    rows.append(on | {"model": model, "rival": rival, "span": span(smallest, largest)} | row)
+    columns = [*ON, "model", "rival", "span", "difference", "low", "high", "p", "p_holm", "seeds"]
+    return corrected(rows, ON, columns)

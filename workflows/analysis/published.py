@@ -1,0 +1,41 @@
+"""The published numbers beside ours."""
+
+from importlib import resources
+
+import pandas as pd
+
+from workflows.analysis.records import SCORED_ON, variant
+
+# The published name of each kind of network; what has none is compared with nothing.
+PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}
+
+
+def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The published PSNR-Y for every task and dataset that was scored, and ours of the same kind of network beside it.
+
+    Columns: task, dataset, method, published, source, channel, gray (how they score gray files), our_gray, model, fraction
+    (our largest), seeds, ours, low, high, difference (ours minus published). Kinds without a run of ours, and ours without a
+    published number, have gaps.
+    """
+    with resources.files("workflows.analysis").joinpath("published.csv").open(encoding="utf-8") as file:
+        theirs = pd.read_csv(file).rename(columns={"psnr_y": "published"})
+    largest = summary["fraction"].max()
+    ours = summary[(summary["fraction"] == largest) | summary["fraction"].isna()]
+    ours = ours.rename(columns={"psnr_y": "ours", "psnr_y_low": "low", "psnr_y_high": "high"})
+    ours = ours[[*SCORED_ON, "model", "fraction", "seeds", "ours", "low", "high"]]
+    # A set scored in part (`Set14@3`) is another set.
+    kinds = {model: PUBLISHED_NAMES.get(variant(runs, model).split("_")[0]) for model in set(ours["model"])}
+    ours = ours.assign(method=ours["model"].map(kinds))
+    scored = ours[SCORED_ON].drop_duplicates()
+    theirs = theirs.merge(scored.astype(theirs.dtypes[SCORED_ON]), on=SCORED_ON)
+    ours = ours.dropna(subset="method").astype({"method": theirs["method"].dtype})
+    both = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
+    both = both.assign(difference=both["ours"] - both["published"])
+    # The protocol's label names the convention where it is not the default one.
+    matlab = (
+        results[results["protocol"].str.contains("gray=matlab", na=False)] if "protocol" in results else results[:0]
+    )
+    matlab = matlab[SCORED_ON].drop_duplicates().assign(our_gray="matlab")
+    both = both.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
+    columns = [*SCORED_ON, "method", "published", "source", "channel", "gray", "our_gray", "model", "fraction", "seeds"]
+    return both[[*columns, "ours", "low", "high", "difference"]]
