@@ -30,7 +30,8 @@ except grid.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 # The interpreter that runs Snakemake runs the stages too, activated or not, and they are found from any directory.
-shell.prefix(f"export PATH='{os.path.dirname(sys.executable)}':$PATH PYTHONPATH='{workflow.basedir}'; ")
+PROGRAMS, CODE_ROOT = os.path.dirname(sys.executable), str(workflow.basedir)
+shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; ")
 
 RUNS = EXPERIMENT.runs()
 TRIALS = EXPERIMENT.trials()
