@@ -62,6 +62,7 @@ include: "workflows/rules/common.smk"
 include: "workflows/rules/data.smk"
 include: "workflows/rules/train.smk"
 include: "workflows/rules/evaluate.smk"
+include: "workflows/rules/analyse.smk"
 include: "workflows/rules/report.smk"
 include: "workflows/rules/plan.smk"
 

@@ -58,8 +58,8 @@ def _collect(options: argparse.Namespace) -> None:
 
 
 def _tables(options: argparse.Namespace) -> None:
+    from workflows.analysis.computation import write_tables
     from workflows.analysis.records import read_results, read_runs
-    from workflows.analysis.tables import write_tables
 
     write_tables(read_results(options.results), read_runs(options.runs), options.out_dir, options.train_logs)
 

@@ -1,59 +1,18 @@
-"""Every table of the analysis: its name, its columns, and what computes it. This is the contract with `workflows.reporting`.
+"""Every table of the analysis, with its columns: the contract with `workflows.reporting`. `computation.py` fills them.
 
 Tables are tidy CSV with unrounded numbers. Scores are PSNR-Y in dB where nothing else is said; `low` and `high` are the ends of a
 95 % interval, over seeds where nothing else is said, and empty where there are no two seeds; `p` is two-sided. An empty field
 means that there is no such number. docs/statistics.md says how intervals are computed.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import pandas as pd
-
-from workflows.analysis import curves
-from workflows.analysis.ablations import effects
-from workflows.analysis.claims import claims
-from workflows.analysis.contrastive_pairs import gains as contrastive_gains
-from workflows.analysis.costs import costs
-from workflows.analysis.crossovers import crossovers
-from workflows.analysis.data_needs import data_needs, loss_gaps
-from workflows.analysis.data_slopes import data_slopes
-from workflows.analysis.differences import differences
-from workflows.analysis.gains import gain_differences, gains
-from workflows.analysis.means import ensembled, identical_images, per_seed, summarise
-from workflows.analysis.power_laws import power_laws
-from workflows.analysis.published import published
-from workflows.files import write_csv
+from typing import NamedTuple
 
 
-@dataclass
-class Tables:
-    """All tables of an experiment, each computed once, when it is asked for.
-
-    Attributes:
-        results, runs: as `read_results` and `read_runs` give them.
-        train_logs: the runs' `train.csv`.
-    """
-
-    results: pd.DataFrame
-    runs: pd.DataFrame
-    train_logs: Sequence[Path] = ()
-    _known: dict[str, pd.DataFrame] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        if name not in self._known:
-            self._known[name] = TABLES[name].compute(self)
-        return self._known[name]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table's meaning, its columns by name (`<task>` stands for any number of them), and how it is computed."""
+class Table(NamedTuple):
+    """A table's meaning, and its columns by name; `<task>` in a name stands for any number of them."""
 
     about: str
     columns: dict[str, str]
-    compute: Callable[[Tables], pd.DataFrame]
 
 
 ON = {"task": "for example sr2", "dataset": "the benchmark set"}
@@ -88,12 +47,10 @@ TABLES: dict[str, Table] = {
     "summary": Table(
         "Scores of every model at every fraction, missing ones included; a model that cannot restore a task has no row of it",
         SUMMARY,
-        lambda t: summarise(t.results, t.runs),
     ),
     "ensembled": Table(
         "As `summary`, of scores by averaged windows or the ×8 self-ensemble",
         {**SUMMARY, "setting": "`averaged`, `x8` or others, as in results.csv"},
-        lambda t: ensembled(t.results, t.runs),
     ),
     "seeds": Table(
         "Means over images, one row a run and setting",
@@ -109,13 +66,11 @@ TABLES: dict[str, Table] = {
             "ssim_y": "",
             "psnr_rgb": "",
         },
-        lambda t: per_seed(t.results, setting=None),
     ),
     "identical": Table(
         "Images that some model restored without any error, so that their PSNR is infinite: left out of all means, for all "
         "models alike",
         {**ON, "image": "", "models": "that restored it exactly, separated by spaces"},
-        lambda t: identical_images(t.results),
     ),
     "claims": Table(
         "What the experiment says, one claim a row. `data_limited`: more data would have helped this network (estimate: gain "
@@ -142,7 +97,6 @@ TABLES: dict[str, Table] = {
             "seeds": "seeds of the cell that has the fewest; pairs of seeds for contrastive pairs; of `data_limited` at the "
             "ends of the span",
         },
-        lambda t: claims(t, t.runs),
     ),
     "quality_data": Table(
         "PSNR-Y against the amount of data, with references",
@@ -159,7 +113,6 @@ TABLES: dict[str, Table] = {
             "which says nothing about other trainings; or empty",
             **COUNTED_SEEDS,
         },
-        lambda t: curves.quality_data(t.results, t.runs),
     ),
     "gains": Table(
         "What data bought each model, unpaired: from its smallest to its largest fraction, and from 20 to 100 %",
@@ -176,7 +129,6 @@ TABLES: dict[str, Table] = {
             "p_holm": "corrected for the models",
             "seeds": "seeds of the cell that has the fewest",
         },
-        lambda t: gains(t.results, t.runs),
     ),
     "gain_differences": Table(
         "Each IPT's gain from data minus each rival's, unpaired",
@@ -192,7 +144,6 @@ TABLES: dict[str, Table] = {
             "p_holm": "corrected for all rows of the same set and windows",
             "seeds": "seeds of the cell that has the fewest",
         },
-        lambda t: gain_differences(t.results, t.runs),
     ),
     "slopes": Table(
         "Change per decade of data, least squares through each model's means at all its fractions",
@@ -217,7 +168,6 @@ TABLES: dict[str, Table] = {
             "p_holm": "corrected for the models",
             "seeds": "at the end of the span that has fewer",
         },
-        lambda t: data_slopes(t.results, t.runs),
     ),
     "crossovers": Table(
         "Where each IPT overtakes each other network, unpaired",
@@ -238,7 +188,6 @@ TABLES: dict[str, Table] = {
             "best_rival": "whether `other` is the best rival at the largest fraction",
             "tested": "whether there are seeds enough for an interval",
         },
-        lambda t: crossovers(t.results, t.runs),
     ),
     "differences": Table(
         "All pairs of models at each fraction",
@@ -255,7 +204,6 @@ TABLES: dict[str, Table] = {
             "seeds": "of the cell that has the fewest; pairs of seeds where `test` is `paired`",
             "test": "`paired` by seed for contrastive pairs, `unpaired` for all others",
         },
-        lambda t: differences(t.results, t.runs),
     ),
     "contrastive": Table(
         "PSNR-Y with the contrastive loss minus without, paired by seed and image",
@@ -276,12 +224,10 @@ TABLES: dict[str, Table] = {
             "p": "of the paired t test over seeds",
             "p_holm": "corrected for all pairs and fractions",
         },
-        lambda t: contrastive_gains(t.results, t.runs),
     ),
     "gradient_shares": Table(
         "How much of the gradient's norm is λ · contrastive's, mean over the log and over seeds",
         {"model": "", "weight": "λ", "fraction": "", "share": "0 to 1", **COUNTED_SEEDS},
-        lambda t: curves.gradient_shares(t.runs),
     ),
     "ablations": Table(
         "PSNR-Y of models that differ in one factor alone, minus that of the baseline of their group, at the largest fraction "
@@ -298,7 +244,6 @@ TABLES: dict[str, Table] = {
             "over": "`seeds`, paired, or with one seed `images`",
             "count": "of seeds or images",
         },
-        lambda t: effects(t.results, t.runs),
     ),
     "data": Table(
         "What data bought each model by `centre` windows, whether data limited it, and a saturating power law: "
@@ -328,7 +273,6 @@ TABLES: dict[str, Table] = {
             "points": "one a seed and fraction",
             "refused": "why there is no power law",
         },
-        lambda t: data_needs(t, power_laws(t.results, t.runs), t.runs),
     ),
     "gaps": Table(
         "Loss on held-out images beside that on a run's own",
@@ -344,7 +288,6 @@ TABLES: dict[str, Table] = {
             "gap_low": "end of the 95 % interval over seeds",
             "gap_high": "end of the 95 % interval over seeds",
         },
-        lambda t: loss_gaps(t.runs),
     ),
     "costs": Table(
         "What each model cost, means over its runs, and its PSNR-Y at its largest fraction",
@@ -360,7 +303,6 @@ TABLES: dict[str, Table] = {
             "runs": "that are scored",
             "psnr_y <dataset> <task>": "at the largest fraction",
         },
-        lambda t: costs(t["summary"], t.runs),
     ),
     "quality_cost": Table(
         "PSNR-Y of each model at its largest fraction beside its costs",
@@ -375,7 +317,6 @@ TABLES: dict[str, Table] = {
             "train_hours": "per run",
             "macs_per_output_pixel": "multiply-adds, of this task",
         },
-        lambda t: curves.quality_cost(t["quality_data"], t.runs),
     ),
     "published": Table(
         "Published PSNR-Y and ours of the same kind of network",
@@ -394,7 +335,6 @@ TABLES: dict[str, Table] = {
             **INTERVAL,
             "difference": "ours minus published",
         },
-        lambda t: published(t.results, t["summary"], t.runs),
     ),
     "learning_curves": Table(
         "Training loss (a centred mean over a twentieth of the log) and held-out PSNR by step, means over seeds",
@@ -406,13 +346,5 @@ TABLES: dict[str, Table] = {
             "validation_psnr": "dB",
             "seeds": "that reached the step",
         },
-        lambda t: curves.learning_curves(t.runs, t.train_logs),
     ),
 }
-
-
-def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, train_logs: Sequence[Path] = ()) -> None:
-    """Write `<folder>/<name>.csv` for every table, the empty ones too."""
-    tables = Tables(results, runs, train_logs)
-    for name in TABLES:
-        write_csv(tables[name], folder / f"{name}.csv", digits=None)

@@ -24,15 +24,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workflows.reporting", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    collect = commands.add_parser("collect", help="gather the runs' scores and facts into results.csv and runs.csv")
-    collect.add_argument("--experiment-dir", type=Path, required=True, help="folder with runs/ and experiment.yaml")
-    collect.add_argument(
-        "--runs", nargs="+", required=True, help="the grid's runs in order, references (bicubic) among them"
-    )
-    collect.add_argument("--out-results", type=Path, required=True)
-    collect.add_argument("--out-runs", type=Path, required=True)
-    collect.set_defaults(run=_collect)
-
     tables = commands.add_parser("tables", help="write all tables as CSV, Markdown and LaTeX")
     _add_inputs(tables)
     tables.add_argument(
@@ -134,17 +125,6 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 # Each command imports what it needs: drawing libraries cost seconds, and gathering and tables need none of them.
-
-
-def _collect(options: argparse.Namespace) -> None:
-    from workflows.analysis.collect import collect_results, collect_runs, missing
-    from workflows.files import write_csv
-
-    results, runs = (gather(options.experiment_dir, options.runs) for gather in (collect_results, collect_runs))
-    write_csv(results, options.out_results)
-    write_csv(runs, options.out_runs)
-    for run in missing(runs).itertuples():
-        print(f"{run.status}: {run.run}", file=sys.stderr)
 
 
 def _tables(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from workflows.analysis.effects import crossovers, data_limits, differences, gap
 from workflows.analysis.means import ensembled, summarise
 from workflows.analysis.published import published
 from workflows.analysis.records import SCORED_ON
-from workflows.files import write_csv, write_text
+from workflows.files import write_text
 from workflows.reporting import score_tables, study_tables
 from workflows.reporting.markup import LATEX, MARKDOWN, Block, to_latex, to_markdown
 from workflows.reporting.outline import TABLES
@@ -68,12 +68,11 @@ def tables(bootstrap: bool = False) -> dict[str, Table]:
 
 
 def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, bootstrap: bool = False) -> None:
-    """Write `<name>.csv`, `<name>.md` and `<name>.tex` for every table, the empty ones too.
+    """Write `<name>.md` and `<name>.tex` for every table, the empty ones too.
 
     Raises:
         ReportError: `bootstrap` with fewer than eight seeds.
     """
     for name, table in tables(bootstrap).items():
-        write_csv(table.data(results, runs), folder / f"{name}.csv")
         write_text(to_markdown(table.blocks(results, runs, MARKDOWN), table.nothing), folder / f"{name}.md")
         write_text(to_latex(table.blocks(results, runs, LATEX), table.nothing), folder / f"{name}.tex")

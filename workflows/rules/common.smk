@@ -4,12 +4,12 @@ import math
 import os
 import re
 import signal
+from pathlib import Path
 
 from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.evaluation.sets import fetchable
-from workflows.imports import sources
 from workflows.models import is_ipt
 from workflows.reporting import outline
 
@@ -107,10 +107,10 @@ def saved(name):
     return f"--save-images {OUT}/runs/{name}/images --images {' '.join(images)}" if images else ""
 
 
-def code(*modules):
-    """The report's sources that some of its modules work by: when one changes, what they made is made again."""
-    names = [f"workflows.{module}" for module in modules]
-    return sorted({path for room in ("analysis", "reporting") for path in sources(names, f"workflows.{room}")})
+def sources(*patterns):
+    """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
+    folder = Path(workflow.basedir) / "workflows"
+    return sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.

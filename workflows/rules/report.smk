@@ -1,4 +1,4 @@
-"""Scores → results.csv and runs.csv → tables, figures, verdict → report.html, and Snakemake's own workflow.html."""
+"""Tables of the analysis → Markdown, LaTeX, figures, verdict → report.html, and Snakemake's own workflow.html."""
 
 from pathlib import Path
 
@@ -8,51 +8,12 @@ CODE = Path(workflow.basedir) / "workflows" / "reporting"
 FIGURES = outline.figures(EXPERIMENT)
 
 
-rule collect:
-    input:
-        metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *RUNS]),
-        ensembled=ENSEMBLED,
-        provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
-        logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
-        code=code("analysis.collect"),
-    output:
-        results=f"{OUT}/results.csv",
-        runs=f"{OUT}/runs.csv",
-    log:
-        f"{OUT}/logs/report/collect.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/collect.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
-    params:
-        folder=subpath(output.results, parent=True),
-        names=" ".join([*REFERENCES, *RUNS]),
-        # Labels come from the config.
-        labels=[(model.name, model.label) for model in EXPERIMENT.models],
-    message:
-        "Gathering the scores of all runs"
-    shell:
-        "python -m workflows.reporting collect --experiment-dir {params.folder} --runs {params.names}"
-        " --out-results {output.results} --out-runs {output.runs} 2> {log}"
-
-
 rule tables:
     input:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
-        code=code("reporting.tables"),
-        published=(CODE.parent / "analysis" / "published.csv").as_posix(),
+        code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
     output:
-        csv=report(
-            expand(f"{OUT}/tables/{{name}}.csv", name=outline.TABLES),
-            caption="../reporting/captions/tables.rst",
-            category="Tables",
-        ),
         markdown=expand(f"{OUT}/tables/{{name}}.md", name=outline.TABLES),
         latex=expand(f"{OUT}/tables/{{name}}.tex", name=outline.TABLES),
     log:
@@ -67,7 +28,7 @@ rule tables:
         runtime=30,
         gpu=0,
     params:
-        folder=lambda wildcards, output: Path(output.csv[0]).parent,
+        folder=lambda wildcards, output: Path(output.markdown[0]).parent,
     message:
         "Writing the tables"
     shell:
@@ -79,8 +40,7 @@ rule verdict:
     input:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
-        code=code("reporting.verdict"),
-        published=(CODE.parent / "analysis" / "published.csv").as_posix(),
+        code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
     output:
         verdict=report(f"{OUT}/verdict.md", caption="../reporting/captions/verdict.rst", category="Verdict"),
     log:
@@ -109,7 +69,7 @@ for name in FIGURES:
             results=rules.collect.output.results,
             runs=rules.collect.output.runs,
             logs=rules.collect.input.logs,
-            code=code(f"reporting.figures.{name}"),
+            code=sources(f"reporting/figures/{name}.py", "reporting/style.py", "analysis/*.py"),
         output:
             png=report(
                 f"{OUT}/figures/{name}.png",
@@ -144,7 +104,7 @@ rule comparison:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         inputs=rules.export_inputs.output.images,
-        code=code("reporting.comparison"),
+        code=sources("reporting/comparison.py", "reporting/image_panels.py", "reporting/style.py"),
     output:
         png=report(
             f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.png",
@@ -180,7 +140,7 @@ rule similarity:
     input:
         runs=rules.collect.output.runs,
         features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
-        code=code("reporting.similarity"),
+        code=sources("reporting/similarity.py", "reporting/style.py"),
     output:
         png=report(
             f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.png",
@@ -215,7 +175,8 @@ rule similarity:
 rule results:
     input:
         verdict=rules.verdict.output.verdict,
-        tables=rules.tables.output.csv,
+        tables=rules.analyse.output.tables,
+        rendered=rules.tables.output.markdown,
         figures=expand(f"{OUT}/figures/{{name}}.png", name=FIGURES),
         comparisons=expand(f"{OUT}/figures/comparison-{{shown}}.png", shown=map(title, COMPARISONS)),
         similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=[title(MAPS.picture)] if MAPPED_RUNS else []),
@@ -223,18 +184,16 @@ rule results:
 
 if TRIALS:
 
-    rule learning_rates:
+    rule rates:
         input:
-            logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
-            provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
-            code=code("analysis.learning_rates"),
+            csv=rules.learning_rates.output.csv,
+            code=sources("analysis/learning_rates.py", "reporting/markup.py"),
         output:
-            csv=f"{OUT}/learning_rates.csv",
             markdown=f"{OUT}/learning_rates.md",
         log:
-            f"{OUT}/logs/report/learning_rates.log",
+            f"{OUT}/logs/report/rates.log",
         benchmark:
-            f"{OUT}/benchmarks/report/learning_rates.tsv"
+            f"{OUT}/benchmarks/report/rates.tsv"
         conda:
             "../../environment.yml"
         threads: 1
@@ -243,21 +202,19 @@ if TRIALS:
             runtime=10,
             gpu=0,
         params:
-            folder=subpath(output.csv, parent=True),
-            # The table says which rates are used; the config says so.
-            used=[(model.name, EXPERIMENT.recipe(model).learning_rate) for model in EXPERIMENT.models],
+            folder=subpath(output.markdown, parent=True),
         message:
-            "Comparing the learning rates that were tried"
+            "Writing {output.markdown}"
         shell:
-            "python -m workflows.reporting learning-rates --experiment-dir {params.folder}"
-            " --out {output.csv} {output.markdown} 2> {log}"
+            "python -m workflows.reporting learning-rates --experiment-dir {params.folder:q}"
+            " --out {output.markdown:q} 2> {log:q}"
 
 
 rule report:
     input:
         results=rules.results.input,
-        learning_rates=rules.learning_rates.output.markdown if TRIALS else [],
-        code=code("reporting.html"),
+        learning_rates=rules.rates.output.markdown if TRIALS else [],
+        code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
         texts=sorted(path.as_posix() for path in (*(CODE / "captions").glob("*.rst"), *CODE.glob("*.jinja"))),
     output:
         html=f"{OUT}/report.html",

@@ -3,11 +3,11 @@ import json
 import pandas as pd
 import pytest
 
+from workflows.analysis.__main__ import main
 from workflows.analysis.collect import collect_results, collect_runs, missing
 from workflows.analysis.factors import settings, twin
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.config.grid import parse
-from workflows.reporting.__main__ import main
 
 
 def collected(folder, names):

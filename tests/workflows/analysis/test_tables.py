@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from workflows.analysis.__main__ import main
-from workflows.analysis.tables import TABLES, write_tables
+from workflows.analysis.computation import COMPUTED, write_tables
+from workflows.analysis.tables import TABLES
 
 
 def documented(columns: dict[str, str]) -> re.Pattern:
@@ -20,6 +21,7 @@ def test_every_table_has_the_columns_that_it_documents(experiment, gathered, tmp
     averaged = results[results["model"].str.startswith("ipt")].assign(setting="averaged")
     logs = sorted(tmp_path.glob("small/runs/*/train.csv"))
     write_tables(pd.concat([results, averaged]), runs, tmp_path / "tables", logs)
+    assert set(COMPUTED) == set(TABLES)
     for name, table in TABLES.items():
         columns = list(pd.read_csv(tmp_path / "tables" / f"{name}.csv").columns)
         fixed = [column for column in table.columns if "<" not in column]

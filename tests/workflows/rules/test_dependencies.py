@@ -1,0 +1,68 @@
+"""What is made again after a change of the project's own code: a statistic re-runs no scoring, a caption no analysis."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+CONFIG = {
+    "name": "small",
+    "fractions": [0.5, 1.0],
+    "models": [{"name": "ipt", "variant": "ipt_tiny"}, {"name": "edsr", "variant": "edsr_tiny"}],
+    "training": {"budget": {"steps": 10}, "patch_size": 24, "accelerator": "cpu"},
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the workflow with an experiment that is finished, as far as a dry run looks at it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("workflows", "ipt_models", "baselines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    for line in snakemake(folder, "--summary").splitlines():
+        path = folder / line.split("\t")[0]
+        if line.startswith("results/"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if path.suffix else path.mkdir()
+    snakemake(folder, "--touch")
+    return folder
+
+
+def snakemake(folder: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config.yaml", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def jobs_after(folder: Path, source: str) -> set[str]:
+    """Names of the rules that a change of a source file makes run."""
+    path = folder / "workflows" / source
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "\n", encoding="utf-8")
+    try:
+        text = snakemake(folder, "--dry-run", "--quiet", "reason")
+    finally:
+        path.write_text(before, encoding="utf-8")
+    return set(re.findall(r"^(\w+) +\d+$", text, re.MULTILINE)) - {"total", "all"}
+
+
+def test_a_changed_statistic_runs_the_analysis_again_and_no_scoring(checkout):
+    jobs = jobs_after(checkout, "analysis/gains.py")
+    assert "analyse" in jobs
+    assert not {"train", "evaluate", "evaluate_reference", "collect", "comparison"} & jobs
+
+
+def test_a_changed_colour_or_caption_runs_no_analysis_again(checkout):
+    for source, remade in (("reporting/style.py", "figure_psnr_fraction"), ("reporting/captions/tables.rst", "report")):
+        jobs = jobs_after(checkout, source)
+        assert remade in jobs
+        assert not {"collect", "analyse", "evaluate"} & jobs

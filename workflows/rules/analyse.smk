@@ -1,0 +1,100 @@
+"""Scores → results.csv and runs.csv → every table of the analysis, tables/*.csv; and the choice of learning rates."""
+
+from pathlib import Path
+
+from workflows.analysis.tables import TABLES
+
+
+rule collect:
+    input:
+        metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *RUNS]),
+        ensembled=ENSEMBLED,
+        provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
+        logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
+        code=sources("analysis/collect.py", "analysis/records.py", "analysis/factors.py"),
+    output:
+        results=f"{OUT}/results.csv",
+        runs=f"{OUT}/runs.csv",
+    log:
+        f"{OUT}/logs/analysis/collect.log",
+    benchmark:
+        f"{OUT}/benchmarks/analysis/collect.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        folder=subpath(output.results, parent=True),
+        names=" ".join([*REFERENCES, *RUNS]),
+        # Labels come from the config.
+        labels=[(model.name, model.label) for model in EXPERIMENT.models],
+    message:
+        "Gathering the scores of all runs"
+    shell:
+        "python -m workflows.analysis collect --experiment-dir {params.folder:q} --runs {params.names}"
+        " --out-results {output.results:q} --out-runs {output.runs:q} 2> {log:q}"
+
+
+rule analyse:
+    input:
+        results=rules.collect.output.results,
+        runs=rules.collect.output.runs,
+        logs=rules.collect.input.logs,
+        code=sources("analysis/*.py", "analysis/*.csv"),
+    output:
+        tables=report(
+            expand(f"{OUT}/tables/{{name}}.csv", name=TABLES),
+            caption="../reporting/captions/tables.rst",
+            category="Tables",
+        ),
+    log:
+        f"{OUT}/logs/analysis/analyse.log",
+    benchmark:
+        f"{OUT}/benchmarks/analysis/analyse.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        folder=lambda wildcards, output: Path(output.tables[0]).parent,
+    message:
+        "Computing the tables"
+    shell:
+        "python -m workflows.analysis tables --results {input.results:q} --runs {input.runs:q}"
+        " --train-logs {input.logs:q} --out-dir {params.folder:q} 2> {log:q}"
+
+
+if TRIALS:
+
+    rule learning_rates:
+        input:
+            logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
+            provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
+            code=sources("analysis/learning_rates.py", "analysis/records.py"),
+        output:
+            csv=f"{OUT}/learning_rates.csv",
+        log:
+            f"{OUT}/logs/analysis/learning_rates.log",
+        benchmark:
+            f"{OUT}/benchmarks/analysis/learning_rates.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        params:
+            folder=subpath(output.csv, parent=True),
+            # The table says which rates are used; the config says so.
+            used=[(model.name, EXPERIMENT.recipe(model).learning_rate) for model in EXPERIMENT.models],
+        message:
+            "Comparing the learning rates that were tried"
+        shell:
+            "python -m workflows.analysis learning-rates --experiment-dir {params.folder:q} --out {output.csv:q} 2> {log:q}"
