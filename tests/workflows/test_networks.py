@@ -6,8 +6,10 @@ import sys
 import pytest
 import torch
 
+from ipt_models.variants import VARIANTS as IPTS
 from workflows import networks, preflight
 from workflows.config.grid import ConfigError, parse
+from workflows.config.schema import TRAINABLE
 from workflows.provenance import ROOT
 
 
@@ -48,6 +50,19 @@ def test_what_no_network_takes_is_named_with_its_value(variant, kwargs, said):
     assert len(error.value.lines) == 1
 
 
+@pytest.mark.parametrize("variant", TRAINABLE)
+def test_every_variant_that_is_not_built_before_a_run_can_be_built(variant, monkeypatch):
+    size = IPTS.get(variant, {}).get("patch_size", networks.TESTED_PATCH)
+    config = {"name": "x", "models": [{"name": "m", "variant": variant}]}
+    for task in ("sr2", "sr3", "sr4"):
+        experiment = parse({**config, "tasks": [task], "training": {"patch_size": size}})
+        skipped = networks.is_tested(next(iter(experiment.runs().values())))
+        assert skipped == (variant != "ignn")
+        with monkeypatch.context() as patch:
+            patch.setattr(networks, "is_tested", lambda run: not skipped)
+            networks.check(experiment)
+
+
 def test_a_task_that_a_network_cannot_restore_is_refused():
     with pytest.raises(ConfigError, match="ignn cannot restore dn30"):
         check("ignn_tiny", tasks=["dn30"])
@@ -65,11 +80,11 @@ def test_networks_that_passed_are_not_built_again_until_they_change(tmp_path, mo
     monkeypatch.setattr(networks.models, "build", lambda *a, **k: built.append(a) or torch.nn.Upsample(scale_factor=2))
     monkeypatch.setattr(torch.nn.Upsample, "forward", lambda self, x, task: x.repeat(1, 1, 2, 2))
     monkeypatch.chdir(tmp_path)
-    check("edsr_tiny")
+    check("edsr_tiny", num_feat=8)
     assert not list(tmp_path.iterdir()), "a dry run of a new experiment leaves nothing"
     (tmp_path / "results" / "x").mkdir(parents=True)
     for count in (2, 2, 2):
-        check("edsr_tiny")
+        check("edsr_tiny", num_feat=8)
         assert len(built) == count
     check("edsr_tiny", num_feat=4)
     assert len(built) == 3

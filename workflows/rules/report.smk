@@ -215,7 +215,7 @@ rule report:
         results=rules.results.input,
         learning_rates=rules.rates.output.markdown if TRIALS else [],
         code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
-        texts=sorted(path.as_posix() for path in (*(CODE / "captions").glob("*.rst"), *CODE.glob("*.jinja"))),
+        texts=sources("reporting/captions/*.rst", "reporting/*.jinja"),
     output:
         html=f"{OUT}/report.html",
     log:
@@ -240,7 +240,7 @@ rule report:
 rule workflow_report:
     input:
         results=rules.results.input,
-        captions=sorted(path.as_posix() for path in (CODE / "captions").glob("*.rst")),
+        captions=sources("reporting/captions/*.rst"),
     output:
         html=f"{OUT}/workflow.html",
     log:
