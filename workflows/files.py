@@ -1,5 +1,6 @@
-"""Texts and tables that are either whole or absent."""
+"""Texts and tables that are either whole or absent, and which files are images."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,14 @@ from ipt_models.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
+
+
+def is_image(path: Path | str) -> bool:
+    """Whether a file's name is that of an image: a known suffix, in any case, and not hidden."""
+    name = os.path.basename(path)
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def write_text(text: str, path: Path | str) -> None:

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from baselines.registry import NETWORK_OF
+from ipt_models.suggestions import nearest
 from workflows import networks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
-from workflows.config.values import nearest
 from workflows.evaluation import sets
 from workflows.evaluation.image_files import inspect
 
@@ -61,9 +62,23 @@ def _contrasts(experiment: Experiment) -> Iterator[str]:
 
 def _weights(experiment: Experiment) -> Iterator[str]:
     for model in experiment.models:
-        weights = model.kwargs.get("vgg_weights")
-        if weights is not None and not Path(weights).expanduser().is_file():
-            yield f"models: kwargs.vgg_weights of {model.name!r}: {weights!r} is not a file"
+        variant = NETWORK_OF[model.variant].variants[model.variant] if model.variant in NETWORK_OF else {}
+        arguments = {**variant, **model.kwargs}
+        if arguments.get("graph_features") == "vgg":
+            weights = arguments.get("vgg_weights")
+            if not isinstance(weights, str | None):
+                yield f"models: kwargs.vgg_weights of {model.name!r}: {weights!r}: expected a path"
+            elif not (path := vgg_file(weights)).is_file():
+                yield (
+                    f"models: kwargs.vgg_weights of {model.name!r}: {str(path)!r} is not a file; put torchvision's VGG19 there, "
+                    "or choose `graph_features: encoder`"
+                )
+
+
+def vgg_file(weights: str | None) -> Path:
+    """Where IGNN looks for VGG19: the file that is named, or torchvision's own in torch's cache."""
+    cache = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"))
+    return Path(weights or cache / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth").expanduser()
 
 
 def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:

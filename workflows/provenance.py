@@ -34,7 +34,7 @@ def sha256(path: Path | str) -> str:
 def code() -> str:
     """One hash of all source files that weights depend on: networks, data, training. As they are when first asked."""
     folders = ("ipt_models", "baselines", "workflows/data", "workflows/training")
-    files = sorted(path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    files = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     listed = "".join(
         f"{path.relative_to(ROOT).as_posix()} {sha256(path)}\n" for path in (*files, ROOT / "workflows/models.py")
     )

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ipt_models.suggestions import nearest
 from workflows.config.schema import Section, sections
-from workflows.config.values import nearest
 
 
 class ConfigError(ValueError):

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from workflows.config.values import nearest
+from ipt_models.suggestions import nearest
 
 REPLACED = ("training.budget", "kwargs.match")  # one key of several is set in these: merged, they would have two
 MODELS = "models"

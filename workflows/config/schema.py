@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from baselines.variants import ARGUMENTS as BASELINE_ARGUMENTS
-from baselines.variants import UNTRAINED
-from baselines.variants import VARIANTS as BASELINES
+from baselines.own import source_file
+from baselines.registry import NETWORK_OF, UNTRAINED, is_own
+from ipt_models.suggestions import nearest
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.benchmark_sets import SETS
@@ -30,12 +30,23 @@ from workflows.config.values import (
     TaskName,
     Tasks,
     distinct,
-    nearest,
-    one_of,
     whole,
 )
 
-TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
+TRAINABLE = (*IPTS, *(name for name in NETWORK_OF if name not in UNTRAINED))
+
+
+def _variant(value: str) -> str:
+    if is_own(value):
+        source_file(value)
+    elif value not in TRAINABLE:
+        raise ValueError(
+            f"unknown model{nearest(value, TRAINABLE)}; allowed: {', '.join(TRAINABLE)}, and path/to/net.py:Class or "
+            "package.module:Class"
+        )
+    return value
+
+
 # What a fine-tuned network's name ends in.
 FINETUNED = "-ft"
 
@@ -231,8 +242,9 @@ class Model(Section):
 
     name: FileName = Field(description="name in tables and folders, unique")
     label: Line | None = Field(None, description="name in figures; empty: `name`")
-    variant: Annotated[str, one_of("model", TRAINABLE)] = Field(
-        description="a network: `python -m ipt_models list`, `python -m baselines list`"
+    variant: Annotated[str, AfterValidator(_variant)] = Field(
+        description="a network: `python -m ipt_models list`, `python -m baselines list`; or a class of yours, "
+        "`path/to/net.py:Class` or `package.module:Class` (docs/models.md)"
     )
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
@@ -251,6 +263,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _network_takes_arguments(self):
+        if is_own(self.variant):
+            return self  # what its class takes is known once it is imported, in `workflows.preflight`
         known = arguments_of(self.variant) + (() if self.variant in IPTS else ("match",))
         for key in self.kwargs:
             if key not in known:
@@ -380,7 +394,7 @@ class Presets(Section):
 
 def arguments_of(variant: str) -> tuple[str, ...]:
     """What a variant's network takes beside its tasks."""
-    return IPT_ARGUMENTS if variant in IPTS else BASELINE_ARGUMENTS[BASELINES[variant]["network"]]
+    return IPT_ARGUMENTS if variant in IPTS else NETWORK_OF[variant].arguments
 
 
 def sections(annotation: Any) -> Iterable[type[Section]]:

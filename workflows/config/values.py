@@ -1,36 +1,18 @@
 """What single values of a config may be: numbers in a range, names, tasks, sets. Whatever is refused says what would be right."""
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ipt_models.suggestions import nearest
 from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from workflows.config.benchmark_sets import parse_set
 
 LONGEST_NAME = 100  # names become parts of file names, which end at 255 bytes
 SMALLEST_FRACTION = 1e-6
-
-
-def nearest(value: Any, allowed: Iterable[Any]) -> str:
-    """`, did you mean 'x'?`, or nothing where no name is close."""
-    match = difflib.get_close_matches(str(value), list(map(str, allowed)), n=1)
-    return f", did you mean {match[0]!r}?" if match else ""
-
-
-def one_of(kind: str, allowed: Iterable[str]) -> AfterValidator:
-    """A name of a fixed list."""
-    allowed = tuple(allowed)
-
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"unknown {kind}{nearest(value, allowed)}; allowed: {', '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
 
 
 def distinct(values: list) -> list:

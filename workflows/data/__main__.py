@@ -74,7 +74,7 @@ def _manifest(options: argparse.Namespace) -> None:
     journal = out.with_name(f"{out.name}.partial")
     started = time.perf_counter()
     try:
-        images, rejected = manifest.scan(
+        images, rejected, notes = manifest.scan(
             options.root, options.min_side, options.max_undecodable, journal, options.threads
         )
     except manifest.UndecodableError as error:
@@ -85,10 +85,15 @@ def _manifest(options: argparse.Namespace) -> None:
     manifest.write_table(validation, options.out_validation)
     manifest.write_table(images, out)
     journal.unlink(missing_ok=True)
-    small = int(rejected["reason"].str.startswith(manifest.TOO_SMALL).sum())
+    for note in notes:
+        print(f"manifest: {note}")
+    small, same = (
+        int(rejected["reason"].str.startswith(reason).sum()) for reason in (manifest.TOO_SMALL, manifest.DUPLICATE)
+    )
     print(
         f"manifest: {len(images)} images of {images['class'].nunique()} classes, {len(validation)} of them for validation; "
-        f"{small} too small and {len(rejected) - small} undecodable left out; {time.perf_counter() - started:.1f} s",
+        f"left out: {small} too small, {same} equal to others, {len(rejected) - small - same} unusable"
+        f"{f', see {rejected_path}' if len(rejected) else ''}; {time.perf_counter() - started:.1f} s",
         flush=True,
     )
 

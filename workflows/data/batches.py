@@ -9,7 +9,7 @@ import torch
 
 from ipt_models.tasks import parse_task
 from workflows.data.crops import CropReader, crop_side
-from workflows.data.images import Images
+from workflows.data.image_reader import ImageReader
 from workflows.data.schedule import Schedule
 from workflows.data.workers import WorkerPool
 
@@ -103,7 +103,7 @@ class Batches:
         parts = max(1, min(workers, stop - start))
         self._workers = workers > 0
         bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
-        images = Images(table, root)
+        images = ImageReader(table, root)
         self._readers = [
             CropReader(
                 images, self.schedule, patch_size, slice(*bounds[part : part + 2]), cache_bytes // parts, data_seed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ipt_models.tasks import Task, parse_task
-from workflows.data.images import Images
+from workflows.data.image_reader import ImageReader
 from workflows.data.schedule import Schedule, fixed_position
 
 # How many low-resolution pixels beyond its own edge a low-resolution patch depends on: the cubic kernel, widened
@@ -75,7 +75,13 @@ class CropReader:
     """
 
     def __init__(
-        self, images: Images, schedule: Schedule, patch_size: int, rows: slice, cache_bytes: int, data_seed: int = 0
+        self,
+        images: ImageReader,
+        schedule: Schedule,
+        patch_size: int,
+        rows: slice,
+        cache_bytes: int,
+        data_seed: int = 0,
     ) -> None:
         self.schedule = schedule
         self.patch_size = patch_size

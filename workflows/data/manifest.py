@@ -1,24 +1,21 @@
 """The manifest: every usable image of a source once, with its class, size and hash."""
 
 import csv
-import hashlib
 import io
 import os
 import re
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from ipt_models.files import replacing
-from workflows.data.decoding import check_decodes
-from workflows.data.images import read_span
-from workflows.data.sources import Entry, list_images
+from workflows.data.containers import Entry
+from workflows.data.inspection import Finding, inspect_all
+from workflows.data.sources import list_images
 
 COLUMNS = ["path", "class", "width", "height", "bytes", "sha256"]
 ARCHIVE_COLUMNS = ["archive", "offset"]  # present where images lie in archives
@@ -26,7 +23,7 @@ REJECTED_COLUMNS = ["path", "bytes", "reason"]
 TOO_SMALL = "too small"
 
 _SPECIAL = re.compile('[",\r\n]')
-_CHUNK = 1024  # images between two writes of the journal
+DUPLICATE = "the same file as"
 
 
 class UndecodableError(ValueError):
@@ -47,19 +44,12 @@ class Scan(NamedTuple):
     Attributes:
         images: the usable images, sorted by path; `COLUMNS`, and `ARCHIVE_COLUMNS` where they apply.
         rejected: all others, sorted by path; `REJECTED_COLUMNS`.
+        notes: see `sources.Listing`.
     """
 
     images: pd.DataFrame
     rejected: pd.DataFrame
-
-
-class Finding(NamedTuple):
-    """What reading one file found: its size and hash, or why it cannot be used."""
-
-    width: int
-    height: int
-    sha256: str
-    reason: str
+    notes: list[str]
 
 
 def scan(
@@ -77,32 +67,36 @@ def scan(
         max_undecodable: the share of images that may be undecodable (too small ones do not count).
         journal: a file that findings are noted in as they come up, and read again after an interruption. It is left
             in place; whoever has written the result removes it.
-        threads: how many to read with; all processors if None.
+        threads: how many processes to read with; all processors if None.
 
     Raises:
         FileNotFoundError: if there are no images.
         UndecodableError: if too many images are undecodable.
         ValueError: if none is usable.
     """
-    entries = list_images(root)
-    findings = _inspect_all(Path(root), entries, max_undecodable, journal, threads)
-    usable, rejected = [], []
-    for entry in entries:
+    listing = list_images(root)
+    findings = _findings(Path(root), listing.entries, max_undecodable, journal, threads)
+    usable, rejected, first = [], list(listing.rejected), {}
+    for entry in listing.entries:
         found = findings[entry.path]
         reason = found.reason
         if not reason and min(found.width, found.height) < min_side:
             reason = f"{TOO_SMALL}: {found.width}x{found.height}, needs {min_side} pixels a side"
+        # One of them, so that no image can be trained on and held out.
+        if not reason and (other := first.setdefault(found.sha256, entry.path)) != entry.path:
+            reason = f"{DUPLICATE} {other}"
         if reason:
-            rejected.append((entry.path, entry.bytes, reason))
+            rejected.append((entry.path, found.bytes, reason))
         else:
-            usable.append((entry.path, entry.category, *found[:3], entry.bytes, entry.archive, entry.offset))
+            usable.append((entry.path, entry.category, *found[:4], entry.archive, entry.offset))
     if not usable:
         raise ValueError(
-            f"none of the {len(entries)} images under {root} is usable; the first, {rejected[0][0]}: {rejected[0][2]}"
+            f"none of the {len(listing.entries)} images under {root} is usable; the first, {rejected[0][0]}: "
+            f"{rejected[0][2]}"
         )
-    images = pd.DataFrame(usable, columns=["path", "class", "width", "height", "sha256", "bytes", *ARCHIVE_COLUMNS])
+    images = pd.DataFrame(usable, columns=["path", "class", "width", "height", "bytes", "sha256", *ARCHIVE_COLUMNS])
     columns = COLUMNS + (ARCHIVE_COLUMNS if images["archive"].any() else [])
-    return Scan(images[columns], pd.DataFrame(rejected, columns=REJECTED_COLUMNS))
+    return Scan(images[columns], pd.DataFrame(sorted(rejected), columns=REJECTED_COLUMNS), listing.notes)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -133,32 +127,27 @@ def _quoted(texts: list[str]) -> list[str]:
     return ['"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text for text in texts]
 
 
-def _inspect_all(
+def _findings(
     root: Path, entries: list[Entry], max_undecodable: float, journal: Path | None, threads: int | None
 ) -> dict[str, Finding]:
     findings = _read_journal(journal, entries) if journal else {}
     if findings:
         print(f"manifest: {len(findings)} of {len(entries)} images are known from {journal}", file=sys.stderr)
     unread = [entry for entry in entries if entry.path not in findings]
-    bad = [(entry.path, entry.bytes, findings[entry.path].reason) for entry in entries if entry.path in findings]
-    bad = [row for row in bad if row[-1]]
+    bad = [(path, found.bytes, found.reason) for path, found in findings.items() if found.reason]
     interval = 0.5 if sys.stderr.isatty() else 30
     bar = tqdm(total=len(entries), initial=len(findings), unit="image", desc="manifest", mininterval=interval)
-    told, started = 10 * len(findings) // len(entries), time.perf_counter()
-    with (
-        ThreadPoolExecutor(threads or os.cpu_count()) as pool,
-        open(journal or os.devnull, "a", newline="", encoding="utf-8") as log,
-        bar,
-    ):
-        for start in range(0, len(unread), _CHUNK):
-            chunk = unread[start : start + _CHUNK]
-            for entry, found in zip(chunk, pool.map(lambda entry: _inspect(root, entry), chunk), strict=True):
+    told, started, done = 10 * len(findings) // len(entries), time.perf_counter(), 0
+    with open(journal or os.devnull, "a", newline="", encoding="utf-8") as log, bar:
+        for chunk, found_in_it in inspect_all(root, unread, threads or os.cpu_count()):
+            for entry, found in zip(chunk, found_in_it, strict=True):
                 findings[entry.path] = found
                 if found.reason:
-                    bad.append((entry.path, entry.bytes, found.reason))
+                    bad.append((entry.path, found.bytes, found.reason))
                 _write_journal(log, entry, found)
-                bar.update()
             log.flush()
+            bar.update(len(chunk))
+            done += len(chunk)
             if len(bad) > max_undecodable * len(entries):
                 path, _, reason = bad[0]
                 raise UndecodableError(
@@ -167,7 +156,6 @@ def _inspect_all(
                     "data.max_undecodable (--max-undecodable)",
                     pd.DataFrame(bad, columns=REJECTED_COLUMNS),
                 )
-            done = start + len(chunk)
             tenths = 10 * len(findings) // len(entries)
             if told < tenths < 10:  # where no bar is seen, as below a workflow that keeps it in a log
                 rate = done / (time.perf_counter() - started)
@@ -175,22 +163,6 @@ def _inspect_all(
                 print(f"manifest: {10 * tenths} %  {rate:,.0f} images/s  {left:.0f} min left", flush=True)
             told = tenths
     return findings
-
-
-def _inspect(root: Path, entry: Entry) -> Finding:
-    """Read one image's file and decode it once. A file that cannot be read at all is no finding but an error."""
-    if not entry.bytes:
-        return Finding(0, 0, "", "empty file")
-    data = read_span(root / (entry.archive or entry.path), entry.offset, entry.bytes)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-        check_decodes(data)
-    except UnidentifiedImageError:
-        return Finding(0, 0, "", "not an image")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Finding(0, 0, "", f"cannot be decoded: {error}")
-    return Finding(width, height, hashlib.sha256(data).hexdigest(), "")
 
 
 def _write_journal(log: io.TextIOBase, entry: Entry, found: Finding) -> None:
@@ -206,6 +178,6 @@ def _read_journal(journal: Path, entries: list[Entry]) -> dict[str, Finding]:
     findings = {}
     with open(journal, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.reader(line for line in file if line.endswith(".\n")):  # a broken last line is left out
-            if len(row) == 10 and known.get(row[0]) == row[1:5]:
-                findings[row[0]] = Finding(int(row[5]), int(row[6]), row[7], row[8])
+            if len(row) == 11 and known.get(row[0]) == row[1:5]:
+                findings[row[0]] = Finding(*map(int, row[5:8]), row[8], row[9])
     return findings

@@ -7,149 +7,210 @@ ImageNet as a folder, as the official tar of tars and as one tar a class gives t
 import itertools
 import os
 import re
+import stat
 import sys
-import tarfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from workflows.data.decoding import IMAGE_SUFFIXES
+from workflows.data import containers
+from workflows.data.containers import Entry
+from workflows.files import IMAGE_SUFFIXES, is_image
 
 # Where a dataset brings several parts, these alone are for training.
 TRAINING_FOLDERS = ("train", "DIV2K_train_HR")
 
+_TRAINING = re.compile(r"(?<![a-z])train", re.I)
+_COMPRESSED = re.compile(r"\.(tar\.(gz|bz2|xz|zst|lz4|lzma|z)|tgz|tbz2?|txz|zip|7z|rar)$", re.I)
+# `LR`, `Flickr2K_LR_bicubic`, `LRx2`, `train_LR.lmdb`, beside `HR` or `GT`.
+_LOW = re.compile(r"(?:^|[\W_\d])lr(?=$|[\W_\d]|x\d|bic)", re.I)
+_HIGH = re.compile(r"(?:^|[\W_\d])(?:hr|gt)(?=$|[\W_\d])", re.I)
 
-class Entry(NamedTuple):
-    """One image file of a source.
+
+class Listing(NamedTuple):
+    """What a source holds.
 
     Attributes:
-        path: its name, posix and relative; the last part of a name in the archive where it lies in one.
-        category: its class, '' where there is none.
-        archive: the archive that holds it, relative to the root, or ''.
-        offset: where its content begins in the archive; 0 without an archive.
-        bytes: the content's length.
-        modified: modification time in nanoseconds, of the file or of the archive.
+        entries: the image files, sorted by path, each path once.
+        rejected: (path, bytes, reason) of files that cannot be images.
+        notes: a sentence for each thing that was left out, and for what may surprise.
     """
 
-    path: str
-    category: str
-    archive: str
-    offset: int
-    bytes: int
-    modified: int
+    entries: list[Entry]
+    rejected: list[tuple[str, int, str]]
+    notes: list[str]
 
 
-def list_images(root: Path) -> list[Entry]:
-    """List a source's images, sorted by path, whatever order the file system lists them in.
+def list_images(root: Path) -> Listing:
+    """List a source's images, whatever order the file system lists them in.
 
-    Understood are, in this order: a folder `train/` (classes are the folders in it) or `DIV2K_train_HR/` that holds images;
-    tar archives (the official ImageNet archive of archives, one archive a class, webdataset shards with the class in
-    `.cls`), of which those with `train` in their path count where there are any; any other folder of images (classes are
-    its folders).
+    Where there is a folder `train/` (classes are the folders in it) or `DIV2K_train_HR/` that holds images, it alone is
+    read, otherwise the whole folder (classes are its folders). Read are image files and what lies in tar archives (the
+    official ImageNet archive of archives, one archive per class, webdataset shards with the class in `.cls`), in Hugging
+    Face's parquet files and in BasicSR's LMDB folders. Of several such containers those with `train` in their path count.
 
     Raises:
         FileNotFoundError: if root is missing or holds no image.
-        ValueError: naming an archive that is compressed, or an image that is listed twice.
+        ValueError: naming a container that cannot be read.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder of images at {root}")
     folder = next((name for name in TRAINING_FOLDERS if (root / name).is_dir()), None)
-    entries = _counted(_folder(root, root / folder)) if folder else []
-    if not entries and (archives := _archives(root)):
-        entries = _counted(entry for archive in archives for entry in _archive(root, archive))
-    elif not folder:
-        entries = _counted(_folder(root, root))
-    if not entries:
+    listing = _list(root, folder) if folder else None
+    if listing is None or not (listing.entries or listing.rejected):
+        listing, folder = _list(root, None), None
+    if not listing.entries:
+        if listing.rejected:
+            path, _, reason = listing.rejected[0]
+            raise FileNotFoundError(f"no usable image under {root}; the first, {path}: {reason}")
         raise FileNotFoundError(
-            f"no images under {root / (folder or '')}: expected train/<class>/*.JPEG, tar archives, or files that end in "
-            + ", ".join(sorted(IMAGE_SUFFIXES))
+            f"no images under {root}: expected train/<class>/*.JPEG, tar archives, parquet files, LMDB folders, or files "
+            f"that end in {', '.join(sorted(IMAGE_SUFFIXES))}" + "".join(f"\n{note}" for note in listing.notes)
         )
-    entries.sort(key=lambda entry: entry.path)
-    for first, second in itertools.pairwise(entries):
-        if first.path == second.path:
-            raise ValueError(f"{first.path} is in {root} twice ({first.archive} and {second.archive})")
-    return entries
+    if folder:
+        listing.notes.insert(0, f"only {folder}/ is read, nothing beside it")
+    return listing
 
 
-def _counted(entries: Iterable[Entry]) -> list[Entry]:
+def _list(root: Path, folder: str | None) -> Listing:
+    entries, rejected, notes = [], [], []
+    held, packed, siblings = [], [], defaultdict(set)
+    for path, status in _counted(_walk(root, root / folder if folder else root)):
+        if not _is_utf8(path):
+            if is_image(path):
+                rejected.append((_printable(path), 0, "its name is not UTF-8; rename the file or its folder"))
+            continue
+        for parent, name in _steps(path):
+            siblings[parent].add(name)
+        if _COMPRESSED.search(path):
+            packed.append(path)
+        elif containers.kind(path):
+            held.append(path)
+        elif status is None:
+            rejected.append((path, 0, "a link that leads nowhere"))
+        elif not stat.S_ISREG(status.st_mode):
+            rejected.append((path, 0, "not a regular file"))
+        else:
+            entries.append(Entry(path, _category(path, folder), "", 0, status.st_size, status.st_mtime_ns))
+
+    if (root / "data.mdb").is_file():
+        held.append(".")
+    if training := [path for path in held if _TRAINING.search(path)]:
+        if len(training) < len(held):
+            notes.append(f"left out, for others have `train` in their path: {_few(sorted(set(held) - set(training)))}")
+        held = training
+    count = len(entries)
+    for path in sorted(held):
+        before = len(entries)
+        entries += _counted(containers.entries(root, path))
+        if len(entries) == before:
+            notes.append(f"{path} holds no images")
+    if count and len(entries) > count:
+        notes.append(f"{count:,} image files and {len(entries) - count:,} images in {_few(held)}: all are taken")
+    if packed:
+        if not entries:
+            raise ValueError(
+                f"{root / packed[0]} is compressed: images cannot be read from its middle; unpack it, for example to a "
+                "plain .tar"
+            )
+        notes.append(f"compressed and not looked into: {_few(packed)}")
+
+    entries = _without_reduced(entries, siblings, notes)
+    entries.sort(key=lambda entry: (entry.path, entry.archive))
+    repeated = [second for first, second in itertools.pairwise(entries) if first.path == second.path]
+    rejected += [(e.path, e.bytes, f"listed already; this one is in {e.archive}") for e in repeated]
+    doubled = set(map(id, repeated))
+    return Listing([entry for entry in entries if id(entry) not in doubled], sorted(rejected), notes)
+
+
+def _walk(root: Path, start: Path) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Images, archives and LMDB folders as (path relative to root, status), each real folder once.
+
+    Links are followed after all real folders have been listed, and never to a folder that holds the source itself. The
+    status is None for a link that leads nowhere."""
+    seen = {_identity(parent) for parent in start.resolve().parents}
+    folders, links = [os.fspath(start)], []
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        if (identity := _identity(folder)) in seen:
+            continue
+        seen.add(identity)
+        with os.scandir(folder) as items:
+            items = sorted((item for item in items if not item.name.startswith(".")), key=lambda item: item.name)
+        for item in items:
+            path = Path(item.path).relative_to(root).as_posix()
+            try:
+                status = item.stat()
+            except OSError:
+                status = None
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                if item.name.endswith(".lmdb"):
+                    yield path, status
+                else:
+                    (links if item.is_symlink() else folders).append(item.path)
+            elif is_image(item.name) or _COMPRESSED.search(item.name) or (status and containers.kind(item.name)):
+                yield path, status
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _category(path: str, folder: str | None) -> str:
+    parents = path.split("/")[:-1]
+    if folder is None:
+        return "/".join(parents)
+    inside = parents[1:]
+    return (inside[0] if folder == "train" else "/".join(inside)) if inside else ""
+
+
+def _without_reduced(entries: list[Entry], siblings: dict[str, set[str]], notes: list[str]) -> list[Entry]:
+    """Leave out folders of low-resolution versions that lie beside a folder of high-resolution ones."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    kept = []
+    for entry in entries:
+        low = next(((p, name) for p, name in _steps(entry.archive or entry.path) if _LOW.search(name)), None)
+        if low is None:
+            kept.append(entry)
+            continue
+        paired = any(_HIGH.search(name) for name in siblings[low[0]])
+        counts["/".join(filter(None, low))][paired] += 1
+        if not paired:
+            kept.append(entry)
+    for name, (taken, left_out) in sorted(counts.items()):
+        if left_out:
+            notes.append(f"{name}: {left_out:,} low-resolution versions of images beside it are left out")
+        if taken:
+            notes.append(f"{name}: {taken:,} images that look like low-resolution versions are trained on")
+    return kept
+
+
+def _steps(path: str) -> Iterator[tuple[str, str]]:
+    """Each folder or container on the way to a file, as (parent, name)."""
+    parts = path.split("/")
+    last = len(parts) if containers.kind(path) else len(parts) - 1
+    return (("/".join(parts[:i]), parts[i]) for i in range(last))
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _few(names: Iterable[str], most: int = 3) -> str:
+    names = sorted(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def _counted(items: Iterable) -> list:
     """A list of them, with their number shown as it grows: listing a million files may take minutes."""
     interval = 0.5 if sys.stderr.isatty() else 30
-    return list(tqdm(entries, unit="image", desc="list", mininterval=interval, leave=False))
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _folder(root: Path, start: Path) -> Iterator[Entry]:
-    for folder, _, names in os.walk(start, followlinks=True):
-        inside = Path(folder).relative_to(start).parts
-        category = inside[0] if inside and start.name == "train" else "/".join(inside)
-        prefix = Path(folder).relative_to(root).as_posix()
-        for name in filter(_is_image, names):
-            status = os.stat(os.path.join(folder, name))
-            path = name if prefix == "." else f"{prefix}/{name}"
-            yield Entry(path, category, "", 0, status.st_size, status.st_mtime_ns)
-
-
-def _archives(root: Path) -> list[Path]:
-    found = sorted(path for path in root.rglob("*.tar*") if path.is_file() and re.search(r"\.tar(\.\w+)?$", path.name))
-    training = [path for path in found if "train" in path.relative_to(root).as_posix().lower()]
-    archives = training or found
-    if compressed := [path for path in archives if path.suffix != ".tar"]:
-        raise ValueError(
-            f"{compressed[0]} is compressed: images cannot be read from its middle; unpack it to a plain .tar"
-        )
-    return archives
-
-
-def _archive(root: Path, path: Path) -> Iterator[Entry]:
-    modified = path.stat().st_mtime_ns
-    name = path.relative_to(root).as_posix()
-    try:
-        with tarfile.open(path, "r:") as archive:
-            members = [member for member in archive if member.isfile()]
-            inner = [member for member in members if member.name.endswith(".tar")]
-            for member in inner:  # the archive of archives: one a class
-                category = Path(member.name).stem
-                with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as nested:
-                    for image in nested:
-                        if image.isfile() and _is_image(Path(image.name).name):
-                            offset = member.offset_data + image.offset_data
-                            yield _member(category, image, name, offset, modified)
-            if not inner:
-                yield from _flat_archive(archive, members, path, name, modified)
-    except tarfile.TarError as error:
-        raise ValueError(f"{path} is not a readable tar archive: {error}") from error
-
-
-def _flat_archive(
-    archive: tarfile.TarFile, members: list[tarfile.TarInfo], path: Path, name: str, modified: int
-) -> Iterator[Entry]:
-    images = [member for member in members if _is_image(Path(member.name).name)]
-    if re.fullmatch(r"n\d{8}", path.stem):  # one archive a class
-        yield from (_member(path.stem, image, name, image.offset_data, modified) for image in images)
-        return
-    # A webdataset shard: files of one sample share their name up to the first dot.
-    classes = {
-        _sample(member.name): archive.extractfile(member).read().decode().strip()
-        for member in members
-        if member.name.endswith(".cls")
-    }
-    for image in images:
-        inside = image.name.removeprefix("./")
-        category = classes.get(_sample(image.name), Path(inside).parent.as_posix().strip("."))
-        entry = f"{name.removesuffix('.tar')}/{inside}"
-        yield Entry(entry, category, name, image.offset_data, image.size, modified)
-
-
-def _member(category: str, image: tarfile.TarInfo, archive: str, offset: int, modified: int) -> Entry:
-    return Entry(f"train/{category}/{Path(image.name).name}", category, archive, offset, image.size, modified)
-
-
-def _sample(name: str) -> str:
-    folder, _, file = name.rpartition("/")
-    return f"{folder}/{file.split('.')[0]}"
+    return list(tqdm(items, unit="file", desc="list", mininterval=interval, leave=False))

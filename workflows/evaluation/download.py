@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from workflows.evaluation.image_files import SUFFIXES
+from workflows.files import is_image
 
 CHUNK = 1 << 20
 TRIES = 4
@@ -123,7 +123,7 @@ def _write(members: list, opener, folder: Path, parts: Collection[str], url: str
             raise DownloadError(
                 f"{url}: its member {name!r} would land outside its folder or is a link; nothing was unpacked"
             )
-    images = [m for m in members if not m[0].endswith("/") and PurePosixPath(m[0]).suffix.lower() in SUFFIXES]
+    images = [m for m in members if is_image(m[0])]
     inside = {part: [m for m in images if PurePosixPath(m[0]).is_relative_to(part)] for part in parts}
     wanted = list({m[0]: m for found in inside.values() for m in found}.values())
     if sum(size for _, size, _, _ in wanted) > MAX_UNPACKED:

@@ -20,7 +20,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ipt_models.files import replacing
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".webp")
 GRAY_MODES = ("1", "L", "LA")
 MODES = (*GRAY_MODES, "P", "PA", "RGB", "RGBA")
 EXIF_ORIENTATION = 0x0112

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ipt_models.tasks import Task
-from workflows.evaluation.image_files import SUFFIXES, ImageError, read
+from workflows.evaluation.image_files import ImageError, read
 from workflows.evaluation.sets import Job, Sample
+from workflows.files import is_image
 
 
 class RestoredFolder:
@@ -88,4 +89,4 @@ def _match(folder: Path, image: str, task: Task) -> Path:
 
 
 def _images(folder: Path) -> list[Path]:
-    return [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
+    return [f for f in sorted(folder.iterdir()) if is_image(f)]

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ipt_models.tasks import Task, parse_task
 from workflows.config.benchmark_sets import SETS, BenchmarkSet, Request, SetError, parse_set
-from workflows.evaluation.image_files import SUFFIXES, ImageError, inspect
+from workflows.evaluation.image_files import ImageError, inspect
+from workflows.files import is_image
 
 # Below the data root, in this order. {name} is the set's name or an alias, {scale} the task's scale.
 LAYOUTS = (
@@ -308,7 +309,7 @@ def _unique(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "." and f.is_file())
+    return sorted(f for f in folder.iterdir() if is_image(f) and f.is_file())
 
 
 def _descend(root: Path, path: str) -> Path | None:

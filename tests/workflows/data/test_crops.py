@@ -1,5 +1,6 @@
 """A crop carries exactly the pixels its low-resolution patch depends on, and each image is decoded once a block."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,8 @@ from tests.helpers import texture
 from workflows.data.batches import Batches
 from workflows.data.crops import REACH, cut
 from workflows.data.degradations import bicubic_resize
-from workflows.data.images import Images
+from workflows.data.image_reader import ImageReader
+from workflows.data.manifest import scan
 
 POSITIONS = [0.0, 0.02, 0.5, 0.95, 0.999999]
 
@@ -60,8 +62,8 @@ def test_an_image_as_large_as_the_crop_has_one_position():
 @pytest.mark.parametrize("cache_bytes", [0, 20_000, 1 << 20])
 def test_each_image_is_decoded_once_a_block(monkeypatch, folder, table, cache_bytes):
     decoded = []
-    decode = Images.decode
-    monkeypatch.setattr(Images, "decode", lambda self, index: decoded.append(index) or decode(self, index))
+    decode = ImageReader.decode
+    monkeypatch.setattr(ImageReader, "decode", lambda self, index: decoded.append(index) or decode(self, index))
     batches = Batches(table, folder, ["sr2", "dn30"], 8, 4, 0, crops_per_image=3, cache_bytes=cache_bytes)
     for n in range(9):
         batches.load(n)
@@ -76,8 +78,8 @@ def test_each_image_is_decoded_once_a_block(monkeypatch, folder, table, cache_by
 
 def test_decoding_is_spread_over_the_steps_of_a_block(monkeypatch, folder, table):
     decoded = []
-    decode = Images.decode
-    monkeypatch.setattr(Images, "decode", lambda self, index: decoded.append(index) or decode(self, index))
+    decode = ImageReader.decode
+    monkeypatch.setattr(ImageReader, "decode", lambda self, index: decoded.append(index) or decode(self, index))
     batches = Batches(table, folder, ["sr2"], 8, 4, 0, crops_per_image=3, buffer_images=12, cache_bytes=0)
     stream, counts = batches.iterate(), []
     for _ in range(30):
@@ -108,3 +110,16 @@ def test_a_file_that_changed_since_the_manifest_is_named(folder, table):
     changed = table.assign(width=table["width"] + 1)
     with pytest.raises(OSError, match="the file has changed"):
         Batches(changed, folder, ["sr2"], 8, 4, 0).load(0)
+
+
+def test_a_file_of_equal_size_that_changed_since_the_manifest_is_named(folder, tmp_path):
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    cv2.imwrite(str(tmp_path / "00.png"), np.zeros((40, 62, 3), np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    images = scan(tmp_path).images
+    Batches(images, tmp_path, ["sr2"], 8, 12, 0).load(0)
+    size = (tmp_path / "00.png").stat().st_size
+    cv2.imwrite(str(tmp_path / "00.png"), np.ones((40, 62, 3), np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    assert (tmp_path / "00.png").stat().st_size == size
+    with pytest.raises(OSError, match=r"00\.png is not the file that the manifest lists"):
+        Batches(images, tmp_path, ["sr2"], 8, 12, 0).load(0)

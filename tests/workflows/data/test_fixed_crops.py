@@ -11,7 +11,7 @@ import torch
 
 from workflows.data import schedule
 from workflows.data.batches import Batches
-from workflows.data.images import Images
+from workflows.data.image_reader import ImageReader
 from workflows.data.schedule import Schedule, count_distinct, fixed_position
 
 CROPS = 3
@@ -132,8 +132,8 @@ def test_bits_are_the_same_however_rows_are_divided_cached_and_resumed(folder, h
 
 @pytest.mark.parametrize("tasks", [("sr2",), ("sr2", "dn30", "dr")])
 def test_an_image_is_decoded_once_and_its_crops_alone_are_kept(monkeypatch, folder, hashed, tasks):
-    decoded, decode = [], Images.decode
-    monkeypatch.setattr(Images, "decode", lambda self, index: decoded.append(index) or decode(self, index))
+    decoded, decode = [], ImageReader.decode
+    monkeypatch.setattr(ImageReader, "decode", lambda self, index: decoded.append(index) or decode(self, index))
     bytes_per_image = CROPS * 3 * (24**2 + (8**2 if len(tasks) > 1 else 0))
     made = batches(hashed, folder, tasks, cache_bytes=12 * bytes_per_image)
     for n in range(30):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import texture
-from workflows.data import manifest as module
+from workflows.data import inspection
 from workflows.data.decoding import decode
 from workflows.data.manifest import read_table, scan, write_table
 
@@ -42,6 +43,13 @@ def usable_variants(photo: Image.Image) -> dict[str, bytes]:
         "alpha.png": encoded(photo.convert("RGBA"), "png"),
         "deep.png": encoded(Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257), "png"),
     }
+
+
+def noted(photo: Image.Image, index: int) -> bytes:
+    """A PNG of the photo that equals no other file."""
+    image = photo.copy()
+    image.putpixel((0, 0), (index, index, index))
+    return encoded(image, "png")
 
 
 def fill(root: Path, files: dict[str, bytes]) -> Path:
@@ -90,7 +98,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason(tmp_path, photo):
 
 
 def test_too_many_undecodable_files_stop_the_scan_but_small_ones_do_not(tmp_path, photo):
-    files = {f"{index}.JPEG": encoded(photo, "jpeg") for index in range(18)}
+    files = {f"{index}.JPEG": encoded(photo, "jpeg", comment=str(index)) for index in range(18)}
     fill(tmp_path, files | {"98.JPEG": b"", "99.JPEG": b"x"})
     with pytest.raises(
         ValueError, match=r"2 of 20 images .* undecodable, more than the 5\.00% .*/98\.JPEG: empty file"
@@ -102,36 +110,42 @@ def test_too_many_undecodable_files_stop_the_scan_but_small_ones_do_not(tmp_path
 
 
 def test_an_interrupted_scan_goes_on_where_it_stopped(tmp_path, photo, monkeypatch):
-    root = fill(tmp_path / "images", {f"{index:02d}.png": encoded(photo, "png") for index in range(12)})
+    root = fill(tmp_path / "images", {f"{index:02d}.png": noted(photo, index) for index in range(12)})
     expected = scan(root).images
-    journal, read = tmp_path / "journal", []
-    inspect = module._inspect
+    journal, read = tmp_path / "journal", tmp_path / "read"
+    inspect = inspection._inspect
 
     def interrupted(root, entry):
         if entry.path.endswith("07.png"):
             raise KeyboardInterrupt
         return inspect(root, entry)
 
-    monkeypatch.setattr(module, "_CHUNK", 4)
-    monkeypatch.setattr(module, "_inspect", interrupted)
+    def logged(root, entry):
+        with open(read, "a") as file:
+            file.write(f"{entry.path}\n")
+        return inspect(root, entry)
+
+    monkeypatch.setattr(inspection, "_CHUNK", 4)
+    monkeypatch.setattr(inspection, "_inspect", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scan(root, journal=journal, threads=1)
     with open(journal, "a") as file:
         file.write("train/n00000001/11.png,,0,12")  # as a kill in the middle of a line leaves it
 
-    monkeypatch.setattr(module, "_inspect", lambda root, entry: read.append(entry.path) or inspect(root, entry))
+    monkeypatch.setattr(inspection, "_inspect", logged)
     (root / "train/n00000001/02.png").write_bytes(encoded(photo.rotate(90, expand=True), "png"))
     resumed = scan(root, journal=journal, threads=1).images
-    assert "train/n00000001/00.png" not in read
-    assert {f"train/n00000001/{index:02d}.png" for index in (2, 7, 8, 9, 10, 11)} <= set(read)
+    seen = set(read.read_text().split())
+    assert "train/n00000001/00.png" not in seen
+    assert {f"train/n00000001/{index:02d}.png" for index in (2, 7, 8, 9, 10, 11)} <= seen
     unchanged = expected["path"] != "train/n00000001/02.png"
     assert resumed[unchanged].equals(expected[unchanged])
     assert resumed["width"][2] == 60
 
 
 def test_a_long_scan_says_how_far_it_is(tmp_path, photo, monkeypatch, capsys):
-    root = fill(tmp_path, {f"{index:02d}.png": encoded(photo, "png") for index in range(12)})
-    monkeypatch.setattr(module, "_CHUNK", 4)
+    root = fill(tmp_path, {f"{index:02d}.png": noted(photo, index) for index in range(12)})
+    monkeypatch.setattr(inspection, "_CHUNK", 4)
     scan(root)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["manifest: 30 %", "manifest: 60 %"]
@@ -139,17 +153,26 @@ def test_a_long_scan_says_how_far_it_is(tmp_path, photo, monkeypatch, capsys):
 
 
 def test_the_listing_order_of_the_file_system_plays_no_part(tmp_path, photo, monkeypatch):
-    import os
-
-    root = fill(tmp_path, {f"{index}.png": encoded(photo, "png") for index in range(5)})
+    root = fill(tmp_path, {f"{index}.png": noted(photo, index) for index in range(5)})
     expected = scan(root).images
-    walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda *a, **k: ((f, d, n[::-1]) for f, d, n in list(walk(*a, **k))[::-1]))
+
+    class Reversed:
+        def __init__(self, folder):
+            self.items = list(scandir(folder))[::-1]
+
+        def __enter__(self):
+            return iter(self.items)
+
+        def __exit__(self, *error):
+            pass
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", Reversed)
     assert scan(root).images.equals(expected)
 
 
 def test_a_table_survives_writing_and_reading(tmp_path, photo):
-    root = fill(tmp_path, {"a,b.png": encoded(photo, "png"), 'say "x".png': encoded(photo, "png")})
+    root = fill(tmp_path, {"a,b.png": noted(photo, 1), 'say "x".png': noted(photo, 2)})
     images = scan(root).images
     images.loc[0, "class"] = ""
     images.loc[1, "class"] = "007"

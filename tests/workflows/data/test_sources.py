@@ -113,7 +113,7 @@ def test_any_folder_has_its_folders_as_classes(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    entries = list_images(tmp_path)
+    entries = list_images(tmp_path).entries
     assert [(entry.path, entry.category) for entry in entries] == [
         ("a.png", ""),
         ("b/2.png", "b"),
@@ -125,15 +125,17 @@ def test_div2k_s_training_part_alone_is_taken(tmp_path):
     for name in ("DIV2K_train_HR/0001.png", "DIV2K_valid_HR/0801.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"x")
-    assert [(entry.path, entry.category) for entry in list_images(tmp_path)] == [("DIV2K_train_HR/0001.png", "")]
+    assert [(entry.path, entry.category) for entry in list_images(tmp_path).entries] == [
+        ("DIV2K_train_HR/0001.png", "")
+    ]
 
 
 def test_archives_may_lie_in_the_training_folder(forms, tmp_path):
     (tmp_path / "train").mkdir()
     for path in forms["classes"].iterdir():
         (tmp_path / "train" / path.name).write_bytes(path.read_bytes())
-    expected = list_images(forms["classes"])
-    assert [entry.path for entry in list_images(tmp_path)] == [entry.path for entry in expected]
+    expected = list_images(forms["classes"]).entries
+    assert [entry.path for entry in list_images(tmp_path).entries] == [entry.path for entry in expected]
 
 
 def test_a_run_trains_from_every_form_and_imagenet_s_give_the_same_weights(forms, tmp_path):

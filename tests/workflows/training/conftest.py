@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from workflows import provenance
 from workflows.config.grid import Run, parse
 
 
@@ -21,7 +22,16 @@ def images(tmp_path_factory) -> SimpleNamespace:
         path = f"train/c{i % 2}/{i}.png"
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(root / path)
-        rows.append({"path": path, "class": f"c{i % 2}", "width": 48, "height": 48, "bytes": 1, "sha256": str(i)})
+        rows.append(
+            {
+                "path": path,
+                "class": f"c{i % 2}",
+                "width": 48,
+                "height": 48,
+                "bytes": 1,
+                "sha256": provenance.sha256(root / path),
+            }
+        )
     table = pd.DataFrame(rows)
     table[:6].to_csv(root / "fraction.csv", index=False)
     table[6:].to_csv(root / "validation.csv", index=False)

@@ -1,0 +1,201 @@
+"""Folders as they lie on disks: links, archives beside images, reduced versions, broken names. Nothing is taken in silence."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.helpers import texture
+from tests.workflows.data.test_sources import jpeg, tar
+from workflows.data.manifest import scan
+from workflows.data.sources import list_images
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """Twelve images in two folders."""
+    for number in range(12):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), texture(number, 20, 24))
+    return tmp_path / "images"
+
+
+def paths(root: Path) -> list[str]:
+    return [entry.path for entry in list_images(root).entries]
+
+
+def test_links_to_folders_that_are_listed_already_are_not_followed(root, tmp_path):
+    expected = paths(root)
+    assert len(expected) == 12
+    (root / "a" / "up").symlink_to("..")
+    (root / "a" / "0first").symlink_to(root)
+    (root / "outside").symlink_to(tmp_path)  # holds the source
+    (root / "b" / "sibling").symlink_to("../a")
+    (root / "0a").symlink_to("a")
+    assert paths(root) == expected
+    assert paths(root / "a") == [path.removeprefix("a/") for path in expected if path[0] == "a"]
+
+
+def test_links_to_other_folders_and_files_are_followed_once(root, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.png").write_bytes((root / "a" / "00.png").read_bytes()[:-1] + b"\0")
+    (root / "one").symlink_to(tmp_path / "elsewhere")
+    (root / "two").symlink_to(tmp_path / "elsewhere")
+    (root / "y.png").symlink_to(tmp_path / "elsewhere" / "x.png")
+    assert [path for path in paths(root) if path[0] not in "ab"] == ["one/x.png", "y.png"]
+
+
+def test_a_link_that_leads_nowhere_and_a_pipe_are_named_rejections(root):
+    (root / "lost.png").symlink_to("gone.png")
+    os.mkfifo(root / "pipe.png")
+    found = scan(root)
+    assert len(found.images) == 12
+    assert dict(zip(found.rejected["path"], found.rejected["reason"], strict=True)) == {
+        "lost.png": "a link that leads nowhere",
+        "pipe.png": "not a regular file",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "noted"),
+    [
+        ("labels.tar", tar({"labels.txt": b"x"}), "labels.tar holds no images"),
+        ("code.tar.gz", b"x", "compressed and not looked into: code.tar.gz"),
+        ("download.zip", b"x", "compressed and not looked into: download.zip"),
+        ("download.tar.md5", b"x", None),
+        ("download.tar.torrent", b"x", None),
+        ("._x.tar", b"x", None),
+    ],
+)
+def test_what_is_no_archive_of_images_neither_stops_nor_hides_them(root, name, content, noted):
+    (root / name).write_bytes(content)
+    listing = list_images(root)
+    assert len(listing.entries) == 12
+    assert listing.notes == ([noted] if noted else [])
+
+
+def test_images_beside_an_archive_are_taken_with_those_in_it(root):
+    (root / "more.tar").write_bytes(tar({f"{number}.jpg": jpeg(number) for number in range(3)}))
+    listing = list_images(root)
+    assert len(listing.entries) == 15
+    assert listing.notes == ["12 image files and 3 images in more.tar: all are taken"]
+
+
+def test_archives_that_others_are_preferred_to_are_named(tmp_path):
+    for name in ("a-train-0.tar", "a-val-0.tar", "constrained.tar"):
+        (tmp_path / name).write_bytes(tar({"1.jpg": jpeg(1)}))
+    listing = list_images(tmp_path)
+    assert [entry.archive for entry in listing.entries] == ["a-train-0.tar"]
+    assert listing.notes == ["left out, for others have `train` in their path: a-val-0.tar, constrained.tar"]
+
+
+def test_an_archive_and_what_was_unpacked_from_it_count_once(root):
+    (root / "more.tar").write_bytes(tar({"1.jpg": jpeg(1), "2.jpg": jpeg(2)}))
+    (root / "more").mkdir()
+    (root / "more" / "1.jpg").write_bytes(jpeg(1))
+    (root / "copy.jpg").write_bytes(jpeg(2))
+    found = scan(root)
+    assert len(found.images) == 14
+    assert found.rejected["path"].tolist() == ["more/1.jpg", "more/2.jpg"]
+    assert found.rejected["reason"].tolist() == ["listed already; this one is in more.tar", "the same file as copy.jpg"]
+
+
+def test_only_compressed_archives_and_broken_ones_stop_with_a_name(tmp_path):
+    (tmp_path / "x.tar.gz").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"x\.tar\.gz is compressed"):
+        list_images(tmp_path)
+    (tmp_path / "cut.tar").write_bytes(tar({"1.jpg": jpeg(1)})[:1000])
+    with pytest.raises(ValueError, match=r"cut\.tar is not a readable tar"):
+        list_images(tmp_path)
+
+
+@pytest.mark.parametrize("low", ["LR", "Flickr2K_LR_bicubic/X2", "LRx2", "lr_x4"])
+def test_reduced_versions_beside_the_images_are_left_out_by_name(tmp_path, low):
+    for folder in ("Flickr2K/Flickr2K_HR", f"Flickr2K/{low}"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.png").write_bytes(b"x")
+    listing = list_images(tmp_path)
+    assert [entry.path for entry in listing.entries] == ["Flickr2K/Flickr2K_HR/1.png"]
+    (note,) = listing.notes
+    assert note.startswith(f"Flickr2K/{low.split('/')[0]}: 1 low-resolution")
+
+
+def test_reduced_versions_without_others_are_trained_on_with_a_warning(tmp_path):
+    for folder in ("LR", "colr_x"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(b"x")
+    listing = list_images(tmp_path)
+    assert [entry.path for entry in listing.entries] == ["LR/1.png", "colr_x/1.png"]
+    assert listing.notes == ["LR: 1 images that look like low-resolution versions are trained on"]
+
+
+def test_names_that_are_not_utf8_are_rejected_by_name(root):
+    for name in (b"caf\xe9.png", b"caf\xe9/x.png"):
+        path = os.path.join(os.fsencode(root), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(b"x")
+    found = scan(root)
+    assert len(found.images) == 12
+    assert found.rejected["path"].tolist() == ["caf\\xe9.png", "caf\\xe9/x.png"]
+    assert found.rejected["reason"].str.contains("not UTF-8").all()
+
+
+def test_class_files_and_members_that_are_not_utf8_do_not_stop_a_scan(tmp_path):
+    latin = "caf\udce9"
+    (tmp_path / "a-train.tar").write_bytes(tar({"1.jpg": jpeg(1), "1.cls": b"caf\xe9", f"{latin}.jpg": jpeg(2)}))
+    images = scan(tmp_path).images
+    assert images["class"].tolist() == ["caf\\xe9", ""]
+    assert images["path"].tolist() == ["a-train/1.jpg", "a-train/caf\\xe9.jpg"]
+
+
+def test_equal_files_are_kept_once(root):
+    for number, name in enumerate(("z.png", "b/again.png")):
+        (root / name).write_bytes((root / "ab"[number] / f"{number:02d}.png").read_bytes())
+    found = scan(root)
+    assert found.images["sha256"].is_unique
+    assert found.rejected[["path", "reason"]].to_numpy().tolist() == [
+        ["b/again.png", "the same file as b/01.png"],
+        ["z.png", "the same file as a/00.png"],
+    ]
+
+
+def photo(side: int = 160) -> np.ndarray:
+    return cv2.resize(texture(0, side // 4, side // 4), (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("optimised", [0, 1])
+@pytest.mark.parametrize("length", [64, 512, 2000])
+def test_a_jpeg_with_zeros_in_its_middle_is_rejected_wherever_they_are(tmp_path, length, optimised):
+    options = [cv2.IMWRITE_JPEG_OPTIMIZE, optimised, cv2.IMWRITE_JPEG_QUALITY, 95]
+    whole = cv2.imencode(".jpg", photo(), options)[1].tobytes()
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    for number, start in enumerate(range(1000, len(whole) - length, 1500)):
+        (tmp_path / f"{number}.jpg").write_bytes(whole[:start] + bytes(length) + whole[start + length :])
+    found = scan(tmp_path, max_undecodable=1)
+    assert found.images["path"].tolist() == ["whole.jpg"]
+    assert len(found.rejected) >= 5
+
+
+def test_flat_images_are_no_damaged_ones(tmp_path):
+    flat = np.full((600, 600, 3), 255, np.uint8)
+    flat[:40] = photo(600)[:40]
+    for optimised in (0, 1):
+        for progressive in (0, 1):
+            options = [cv2.IMWRITE_JPEG_OPTIMIZE, optimised, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+            options += [cv2.IMWRITE_JPEG_QUALITY, 95 + optimised]
+            cv2.imwrite(str(tmp_path / f"{optimised}{progressive}.jpg"), flat, options)
+    assert len(scan(tmp_path).images) == 4
+    assert any(bytes(64) in path.read_bytes() for path in tmp_path.iterdir()), "or this test shows nothing"
+
+
+def test_images_under_eight_pixels_are_too_small_and_not_corrupt(tmp_path):
+    for side in (1, 5, 7, 20):
+        for suffix in ("png", "jpg"):
+            cv2.imwrite(str(tmp_path / f"{side}.{suffix}"), texture(side, side, side))
+    found = scan(tmp_path, min_side=20)
+    assert found.images["path"].tolist() == ["20.jpg", "20.png"]
+    assert found.rejected["reason"].str.startswith("too small").all()
