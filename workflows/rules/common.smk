@@ -110,8 +110,8 @@ def saved(name):
 def sources(*patterns):
     """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
     folder = Path(workflow.basedir) / "workflows"
-    paths = sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
-    return [path.replace("{", "{{").replace("}", "}}") for path in paths]  # the checkout's own name holds no wildcards
+    # Relative, since Snakemake takes braces in any input's path for wildcards, and the checkout's own name may have some.
+    return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.
