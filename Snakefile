@@ -36,7 +36,7 @@ shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; ")
 RUNS = EXPERIMENT.runs()
 TRIALS = EXPERIMENT.trials()
 TRAININGS = EXPERIMENT.trainings()
-REFERENCES = EXPERIMENT.evaluation.references
+REFERENCES = EXPERIMENT.references
 OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
 
@@ -53,7 +53,7 @@ wildcard_constraints:
     reference="bicubic|identity",
     percent=r"[0-9.]+",
     seed=r"\d+",
-    ensemble="x8|overlap",
+    ensemble="averaged|x8",
     task="[a-z]+[0-9]*",
     dataset="[^-/]+",
 

@@ -13,7 +13,8 @@ from workflows import networks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
 from workflows.evaluation import sets
-from workflows.evaluation.image_files import inspect
+from workflows.evaluation.image_files import ImageError, inspect
+from workflows.evaluation.outputs import RestoredFolder
 
 
 def check(experiment: Experiment) -> None:
@@ -31,7 +32,7 @@ def check(experiment: Experiment) -> None:
         hint = f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
         lines.append(f"evaluation.sets, evaluation.data_root: {error}{hint}")
     else:
-        lines += _pictures(experiment, absent)
+        lines += [*_pictures(experiment, absent), *_methods(experiment, absent)]
     if lines:
         raise ConfigError(lines)
     networks.check(experiment)
@@ -79,6 +80,25 @@ def vgg_file(weights: str | None) -> Path:
     """Where IGNN looks for VGG19: the file that is named, or torchvision's own in torch's cache."""
     cache = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"))
     return Path(weights or cache / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth").expanduser()
+
+
+def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
+    """A line for each checkpoint that is not there, and each folder that lacks outputs."""
+    scored = experiment.evaluation
+    for method in scored.methods:
+        key = f"evaluation.methods: {method.name!r}: "
+        if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
+            yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (seen from {os.getcwd()})"
+        if method.restored is not None:
+            tasks, wanted = method.tasks or experiment.scored_tasks, method.sets or scored.sets
+            jobs = sets.find_jobs(wanted, tasks, scored.data_root, absent)
+            try:
+                incomplete = RestoredFolder(method.restored.expanduser(), jobs).lacking(jobs)
+            except ImageError as error:
+                incomplete = [str(error)]
+            if incomplete:
+                more = f" and {len(incomplete) - 3} more" if len(incomplete) > 3 else ""
+                yield f"{key}{'; '.join(incomplete[:3])}{more}"
 
 
 def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:

@@ -89,7 +89,7 @@ Seed = whole(0, 2**32 - 1)
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME)]
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=200)]  # of text
-Folder = Annotated[Path, AfterValidator(_expandable)]
+UserPath = Annotated[Path, AfterValidator(_expandable)]
 TaskName = Annotated[str, AfterValidator(_task)]
 Tasks = Annotated[list[TaskName], AfterValidator(distinct), Field(min_length=1)]
 SetName = Annotated[str, _by(parse_set)]

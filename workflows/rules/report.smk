@@ -21,7 +21,7 @@ rule tables:
     benchmark:
         f"{OUT}/benchmarks/report/tables.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -48,7 +48,7 @@ rule verdict:
     benchmark:
         f"{OUT}/benchmarks/report/verdict.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -84,7 +84,7 @@ for name in FIGURES:
         benchmark:
             f"{OUT}/benchmarks/report/{name}.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=2000,
@@ -119,7 +119,7 @@ rule comparison:
     benchmark:
         f"{OUT}/benchmarks/report/comparison-{{task}}-{{dataset}}-{{image}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -139,7 +139,7 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
+        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
         code=sources("reporting/similarity.py", "reporting/style.py"),
     output:
         png=report(
@@ -155,7 +155,7 @@ rule similarity:
     benchmark:
         f"{OUT}/benchmarks/report/similarity-{{task}}-{{dataset}}-{{image}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -195,7 +195,7 @@ if TRIALS:
         benchmark:
             f"{OUT}/benchmarks/report/rates.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=1000,
@@ -223,7 +223,7 @@ rule report:
     benchmark:
         f"{OUT}/benchmarks/report/report.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -248,7 +248,7 @@ rule workflow_report:
     benchmark:
         f"{OUT}/benchmarks/report/workflow.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,

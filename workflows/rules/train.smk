@@ -20,7 +20,7 @@ rule train:
     wildcard_constraints:
         run=either(name for name, run in TRAININGS.items() if not run.finetuned),
     conda:
-        "../../environment.yml"
+        environment
     threads: of_run(lambda run: run.cores * run.training.devices)
     resources:
         mem_mb=of_run(lambda run: run.training.memory_mb),
