@@ -255,12 +255,12 @@ rule workflow_report:
         runtime=30,
         gpu=0,
     params:
-        snakefile=workflow.main_snakefile,
+        snakefile=lambda wildcards: workflow.main_snakefile,
         spec=SPEC,
         temporary=f"{OUT}/.workflow.tmp.html",
     message:
         "Writing {output.html}"
     shell:
         # Snakemake's own report. This one runs inside of the workflow, whose lock it shares.
-        "(snakemake results --snakefile {params.snakefile} --configfile {params.spec} --nolock --cores 1"
+        "(snakemake results --snakefile {params.snakefile:q} --configfile {params.spec:q} --nolock --cores 1"
         " --report {params.temporary} && mv {params.temporary} {output.html}) > {log} 2>&1"
