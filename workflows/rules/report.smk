@@ -50,7 +50,7 @@ rule tables:
     benchmark:
         f"{OUT}/benchmarks/report/tables.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -90,7 +90,7 @@ for name in FIGURES:
         benchmark:
             f"{OUT}/benchmarks/report/{name}.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=2000,
@@ -129,7 +129,7 @@ rule comparison:
     wildcard_constraints:
         picture=either(COMPARED),
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -168,7 +168,7 @@ rule similarity:
     wildcard_constraints:
         picture=either(MAPPED),
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -206,7 +206,7 @@ rule report:
     benchmark:
         f"{OUT}/benchmarks/report/report.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
