@@ -207,7 +207,7 @@ def test_on_paper_nothing_is_cut_and_closed_claims_are_printed(folder, tmp_path)
     pages = text.split("\f")
     assert len(pages) > 3
     # The last columns of the widest tables, and the claims of the second set.
-    assert "(SHA-256) (SHA-256)" in re.sub(r"\s+", " ", text)
+    assert "7777" in text  # the last column of the widest table
     assert text.count("Claims on Set5, sr2") >= 1
     assert text.count("whether") + text.count("Data") > 20
     # No heading is the last thing on a page.
