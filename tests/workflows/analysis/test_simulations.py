@@ -76,22 +76,20 @@ def test_unpaired_intervals_cover_and_equals_are_not_told_apart(scenario):
     rng = np.random.default_rng(list(SCENARIOS).index(scenario))
     covered, widths, claimed = defaultdict(list), defaultdict(list), defaultdict(list)
     for _ in range(REPEATS):
-        first, second = (experiment(rng, spread, seeds, correlation) for _ in range(2))
-        found, other = statements(first), statements(second)
+        found = statements(experiment(rng, spread, seeds, correlation))
         for name, estimate in found.items():
             covered[name].append(estimate.low <= 0 <= estimate.high)
             widths[name].append(estimate.high - estimate.estimate)
-        more, again = found["difference of gains"], other["difference of gains"]
-        claimed["gains more"].append(all(answer(e.low, e.high, e.p) == YES for e in (more, again)))
-        claimed["data limited"].append(answer(found["slope"].low, found["slope"].high, found["slope"].p) == YES)
+        # As if both ways of cutting windows always agreed, which is the worst case.
+        for name, claim in (("difference of gains", "gains more"), ("slope", "data limited")):
+            claimed[claim].append(answer(found[name].low, found[name].high, found[name].p) == YES)
     print(f"\n{scenario}: coverage of nominal 95 % (median half width in dB)")
     for name in covered:
         print(f"  {name}: {100 * np.mean(covered[name]):.1f} % ({np.median(widths[name]):.3f})")
     print(f"  false `yes`: {', '.join(f'{name} {100 * np.mean(yes):.1f} %' for name, yes in claimed.items())}")
     rates = {name: np.mean(hits) for name, hits in covered.items()}
     assert min(rates.values()) >= least, rates
-    assert np.mean(claimed["data limited"]) <= 0.07
-    assert np.mean(claimed["gains more"]) <= 0.04
+    assert max(np.mean(yes) for yes in claimed.values()) <= 0.06
 
 
 @pytest.mark.parametrize(("spread", "seeds"), [(EQUAL, THREE), (FALLING, THREE), (EQUAL, UNEQUAL)])
