@@ -57,7 +57,7 @@ prove-resume: env  ## a training killed 24 times at random moments ends in the b
 	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py
 
 prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models are not told apart
-	python -m pytest -m slow -n 0 -s -k simulations tests/workflows/reporting/test_statistics.py
+	python -m pytest -m slow -n 0 -s tests/workflows/analysis/test_simulations.py
 
 prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a warning, preemption; needs root
 	python -m tests.proofs.slurm

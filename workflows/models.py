@@ -135,24 +135,58 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
 
 
-def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict[str, Any]]:
+def is_native(path: Path | str) -> bool:
+    """Whether a file is one of this project: safetensors with a header that says how to build its network.
+
+    Raises:
+        FileNotFoundError, ModelFileError: it is missing, or no whole safetensors file though its name says so.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return bool(set(checkpoints.BUILT_FROM) & set(file.metadata() or {}))
+    except SafetensorError as error:
+        if path.suffix == ".safetensors":
+            raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
+        return False
+
+
+def load(
+    path: Path | str, device: str = "cpu", tasks: Sequence[str] | None = None
+) -> tuple["torch.nn.Module", dict[str, Any]]:
     """A trained network in evaluation mode, and its header.
+
+    Args:
+        path: a file of this project, or another project's checkpoint (see `workflows.foreign`).
+        tasks: what another project's network restores, where its weights do not tell.
 
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
     """
+    if not is_native(path):
+        from workflows import foreign
+
+        try:
+            network, metadata = foreign.load(path, tasks)
+        except ValueError as error:
+            raise ModelFileError(str(error)) from None
+        return network.to(device), metadata
     import torch
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    variant, kwargs, tasks = (metadata[key] for key in checkpoints.BUILT_FROM)
+    variant, kwargs, heads = (metadata[key] for key in checkpoints.BUILT_FROM)
     try:
         if source(variant) != {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
             raise ValueError(f"it was trained with another version of {variant}, which has changed since")
         if not is_own(variant):  # sizes first, without allocating anything
             with torch.device("meta"):
-                checkpoints.check_shapes(path, build(variant, tasks, **kwargs).state_dict())
-        model = build(variant, tasks, **kwargs)
+                checkpoints.check_shapes(path, build(variant, heads, **kwargs).state_dict())
+        model = build(variant, heads, **kwargs)
     except ModelFileError:
         raise
     except (TypeError, ValueError, FileNotFoundError) as error:

@@ -160,7 +160,8 @@ FILES = (
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_a_finding_that_ends_no_other(sound, name):
+def test_a_damaged_file_is_a_finding_that_ends_no_other(sound, name, monkeypatch):
+    monkeypatch.setattr("workflows.audit.verify.TABLES", ("summary", "seeds"))  # all tables take seconds to compute
     whole = (sound / name).read_bytes()
     for damage, harm in DAMAGE.items():
         (sound / name).write_bytes(whole)
