@@ -114,7 +114,8 @@ def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
     table = read_table(manifest)
     reader = ImageReader(table, root)
     wrong = [reader.name(index) for index in range(len(table)) if not _can_read(reader, index)]
-    why = f"{len(wrong)} of {len(table)} are missing or changed, the first is {wrong[0]}" if wrong else ""
+    lost = f"{len(wrong)} of {len(table)} that manifest.csv lists are missing or changed"
+    why = f"{lost}, the first is {wrong[0]}" if wrong else ""
     yield Finding(f"{len(table)} training images", CHANGED if wrong else OK, why)
 
 

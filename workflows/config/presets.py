@@ -5,7 +5,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-REPLACED = ("training.budget", "kwargs.match")  # one key of several is set in these: merged, they would have two
+# One key of several is set in the first two: merged, they would have two. Seeds belong to the fractions beside them.
+REPLACED = ("training.budget", "kwargs.match", "more_seeds")
 MODELS = "models"
 
 

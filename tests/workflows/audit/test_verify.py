@@ -100,7 +100,7 @@ def test_a_changed_image_and_subset_are_named(sound):
     (sound / "data" / "images" / "train" / "1.png").write_bytes(b"")
     (sound / "data" / "fraction-50-seed-0.csv").write_text("path\n")
     found = changed(sound)
-    assert found["3 training images"].startswith("1 of 3 are missing or changed, the first is ")
+    assert found["3 training images"].startswith("1 of 3 that manifest.csv lists are missing or changed, the first is ")
     assert found["3 training images"].endswith("train/1.png")
     assert sum("fraction-50-seed-0.csv" in what for what in found) == 4
 
