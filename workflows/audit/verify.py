@@ -65,7 +65,7 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     names = _names(experiment_dir, planned)
     sources = {folder: data.root for folder, data in planned.sources.items()} if planned else {"data": None}
     for folder, root in sources.items():
-        yield from _readable(f"{folder}: training images", _images, experiment_dir / folder, root)
+        yield from _readable(f"{folder}/manifest.csv", _images, experiment_dir / folder, root)
     runs = planned.trainings() if planned else {}
     for name in names:
         yield from _readable(f"runs/{name}: provenance.json", _run, experiment_dir, name, runs)
@@ -146,6 +146,16 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, grid.Run]) -> Itera
     for path, digest in files.items():
         what = f"runs/{name}: {path.relative_to(experiment_dir)}"
         yield _same_hash(what, sha256(path), digest) if path.is_file() else Finding(what, ABSENT)
+    yield from _readable(f"runs/{name}: train.csv", _log, f"runs/{name}: train.csv", folder, recorded)
+
+
+def _log(what: str, folder: Path, recorded: dict[str, Any]) -> Iterator[Finding]:
+    """Whether a run's log goes on to its last step."""
+    if not (folder / "train.csv").is_file():
+        yield Finding(what, ABSENT)
+        return
+    last, steps = int(pd.read_csv(folder / "train.csv")["step"].iloc[-1]), recorded["training"]["steps"]
+    yield Finding(what, OK if last == steps else CHANGED, "" if last == steps else f"ends at step {last} of {steps}")
 
 
 def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]:

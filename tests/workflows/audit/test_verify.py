@@ -154,7 +154,7 @@ FILES = (
         "runs/ipt-50-seed-0/train.csv",
         "runs/ipt-50-seed-0/model.safetensors",
         "tables/summary.csv",
-        "tables/claims.csv",
+        "tables/seeds.csv",
     ),
 )
 

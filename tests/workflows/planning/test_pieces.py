@@ -39,10 +39,9 @@ def config(tmp_path, monkeypatch):
 def test_commands_are_the_grids_own_in_order(config, capsys):
     assert pieces.main([str(config)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    stages = [
-        next(word for word in ("synthesize", "manifest", "fraction ", "training") if word in line) for line in lines
-    ]
-    assert stages == ["synthesize", "manifest", *["fraction "] * 4, *["training"] * 4]
+    stages = [line.split("-m workflows.")[-1].split()[:2] for line in lines]
+    data = [["data", stage] for stage in ("synthesize", "manifest", *["fraction"] * 4)]
+    assert stages == [*data, *[["training", "--experiment"]] * 4]
     assert [line.split("--run ")[1].split()[0] for line in lines[-4:]] == [
         *("ipt-50-seed-0", "ipt-100-seed-0", "ipt-50-seed-1", "ipt-100-seed-1")
     ]
