@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference test prove-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference test prove-faults prove-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
+
+prove-faults: env  ## killed trainings, a full disk, flipped bits: nothing is lost and nothing passes unnoticed
+	python -m pytest -m slow -n 0 -s -rs tests/proofs/test_faults.py
 
 prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--minutes 5" stops in time, docs/gpu.md
 	python -m benchmarks.gpu $(ARGS)
