@@ -25,7 +25,7 @@ from workflows.config.schema import (
     Section,
     Training,
 )
-from workflows.config.values import FileName, Fraction, Seed, Seeds, Tasks, distinct
+from workflows.config.values import FileName, Fraction, Seeds, Tasks, distinct
 from workflows.files import write_text
 
 
