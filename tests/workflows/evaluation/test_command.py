@@ -184,7 +184,7 @@ def test_a_method_from_outside_of_the_grid_has_neither_fraction_nor_seed(root):
 def test_other_projects_checkpoints_are_scored_on_the_tasks_that_they_tell_or_are_told(root):
     torch.manual_seed(0)
     for task in ("sr2", "dn30"):
-        network = models.build("edsr", [task], num_feat=4, num_block=1)
+        network = models.build("edsr", [task], num_feat=4, num_block=1, res_scale=1.0)
         models.save(network, root / f"{task}.safetensors", {"model": task})
         torch.save({"params": network.state_dict()}, root / f"{task}.pth")
         own, theirs = (run(root, sets=("mine=mine",), tasks=(task,), model=root / f"{task}{end}") for end in ENDS)
