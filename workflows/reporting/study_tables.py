@@ -311,10 +311,13 @@ def learning_rates(table: pd.DataFrame) -> Block:
         at = percent(float(name.removeprefix("validation_l1_")) / 100)
         columns[f"L1, {at} of the images"] = lambda row, name=name: number(row[name], 3)
     columns["mean L1"] = lambda row: number(row["validation_l1"], 3)
+    if "behind" in table and table["behind_low"].notna().any():
+        columns["behind the best"] = lambda row: number(row["behind"], 3, "+")
+        columns["95 % interval"] = lambda row: interval(row["behind_low"], row["behind_high"], 3)
     columns["choice"] = lambda row: ", ".join(word for word in ("best", "edge", "used") if row[word]) or NONE
     steps = ", ".join(f"{steps:,}" for steps in sorted(set(table["steps"])))
     notes = [
         "L1 on held-out training images, 0–255 scale. Best: the lowest mean. Edge: the best is the smallest or largest rate "
-        "tried. Used: the rate of the experiment's runs."
+        "tried. Used: the rate of the experiment's runs. Intervals are over trial seeds, paired by seed."
     ]
     return _block(f"Learning rates, tried with {steps} steps each", notes, columns, table)

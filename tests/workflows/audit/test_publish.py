@@ -6,7 +6,8 @@ import yaml
 from tests.helpers import gather, write_experiment
 from workflows.analysis.records import ReportError
 from workflows.audit.__main__ import main
-from workflows.audit.publish import LARGEST, excerpt
+from workflows.audit.publish import LARGEST, publish
+from workflows.audit.verify import CHANGED, verify
 
 
 @pytest.fixture
@@ -28,30 +29,46 @@ def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_pat
     assert {"results.csv", "runs.csv", "runs/ipt-50-seed-0/train.csv", "runs/ipt-50-seed-0/provenance.json"} <= kept
     assert not [name for name in kept if name.endswith((".safetensors", ".png", ".html"))]
     assert (out / "results.csv").read_bytes() == (experiment_dir / "results.csv").read_bytes()
-    assert not (out / "old").exists(), "an older excerpt is replaced"
+    assert not (out / "old").exists(), "an older copy is replaced"
     assert f"{len(kept)} files" in capsys.readouterr().out
+    listed = {line.partition("  ")[2] for line in (out / "SHA256SUMS").read_text().splitlines()}
+    assert listed == kept - {"SHA256SUMS"}
+
+
+def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
+    out = tmp_path / "copy"
+    publish(experiment_dir, out)
+    sums = {finding.what: finding for finding in verify(out) if "SHA256SUMS" in finding.what}
+    assert [finding.state for finding in sums.values()] == ["ok"]
+    (out / "runs.csv").write_bytes((out / "runs.csv").read_bytes().replace(b"done", b"gone"))
+    (finding,) = (found for found in verify(out) if "SHA256SUMS" in found.what)
+    assert finding.state == CHANGED
+    assert finding.why.endswith("the first is runs.csv")
+
+
+def test_an_experiment_is_not_published_over_itself(experiment_dir):
+    for out in (experiment_dir, experiment_dir.parent):
+        with pytest.raises(ReportError, match="would be replaced"):
+            publish(experiment_dir, out)
 
 
 def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path):
     config = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
     shown = {"dataset": "photos", "task": "sr2"}
     comparisons = [shown | {"image": "astronaut"}, shown | {"image": "coffee", "whole": False}]
-    report = {"comparisons": comparisons, "similarity": shown | {"image": "coffee", "whole": False}}
-    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": report}))
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": {"comparisons": comparisons}}))
     for stem in (
         "comparison-sr2-photos-astronaut",
         "comparison-sr2-photos-coffee",
         "similarity-sr2-photos-astronaut",
-        "similarity-sr2-photos-coffee",
         "psnr_fraction",
     ):
         for suffix in (".png", ".pdf", ".csv"):
             (experiment_dir / "figures").mkdir(exist_ok=True)
             (experiment_dir / "figures" / (stem + suffix)).write_bytes(b"drawn")
-    excerpt(experiment_dir, tmp_path / "out")
+    publish(experiment_dir, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out" / "figures").glob("*.p*")} == {
         *("comparison-sr2-photos-coffee.png", "comparison-sr2-photos-coffee.pdf"),
-        *("similarity-sr2-photos-coffee.png", "similarity-sr2-photos-coffee.pdf"),
         *("psnr_fraction.png", "psnr_fraction.pdf"),
     }
     assert (tmp_path / "out" / "figures" / "similarity-sr2-photos-astronaut.csv").is_file()
@@ -61,10 +78,10 @@ def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp
     (experiment_dir / "figures").mkdir()
     (experiment_dir / "figures" / "big.png").write_bytes(bytes(LARGEST + 1))
     with pytest.raises(ReportError, match=r"big\.png has 1,048,577 bytes"):
-        excerpt(experiment_dir, tmp_path / "out")
+        publish(experiment_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unfinished_experiment_is_refused(tmp_path):
     with pytest.raises(ReportError, match=r"no results\.csv"):
-        excerpt(tmp_path, tmp_path / "out")
+        publish(tmp_path, tmp_path / "out")
