@@ -6,7 +6,8 @@ from typing import Any
 
 from ipt_models.suggestions import nearest
 
-REPLACED = ("training.budget", "kwargs.match")  # one key of several is set in these: merged, they would have two
+# One key of several is set in these: merged, they would have two.
+REPLACED = ("training.budget", "kwargs.match", "finetune.training.budget", "finetune.alone.budget")
 MODELS = "models"
 
 

@@ -82,7 +82,7 @@ def write_results(
 
 def write_log(rows: list[dict[str, Any]], path: Path) -> None:
     """Write train.csv atomically."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
