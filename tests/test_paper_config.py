@@ -13,7 +13,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 COUNTS = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
 MODELS, FRACTIONS = 8, 5
-TRIALS = 7 * 3 * 2  # three rates each, at the smallest and the largest fraction; none for the contrastive twin
+TRIALS = 7 * 3 * 2 * 3  # three rates of each but the contrastive IPT, at the smallest and the largest fraction, three seeds
 CONTRASTIVE = 1  # at fraction 0 it has no run of its own
 
 
@@ -57,5 +57,5 @@ def test_dry_run_plans_every_job_of_the_grid(home, budget, seeds):
         finetuned,
         pretrained + finetuned,
     )
-    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds + 2)
+    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds + 2 * 3)
     assert jobs["total"] > pretrained + finetuned
