@@ -374,8 +374,8 @@ class IPT(nn.Module, PyTorchModelHubMixin):
         (save_directory / "config.json").write_text(config + "\n", encoding="utf-8")
 
     @classmethod
-    def _from_pretrained(cls, **kwargs: Any) -> "IPT":
-        return super()._from_pretrained(**{"strict": True, **kwargs})  # the library's default ignores missing weights
+    def _from_pretrained(cls, *, strict: bool = True, **kwargs: Any) -> "IPT":
+        return super()._from_pretrained(strict=strict, **kwargs)  # the library's default ignores missing weights
 
     def generate_model_card(self, **kwargs: Any) -> ModelCard:
         """The README of `save_pretrained(folder, model_card_kwargs={"provenance": FILE, "scores": FILE})`."""

@@ -68,7 +68,7 @@ def test_the_card_is_made_from_provenance_and_scores(tmp_path, model, capsys):
     card = (tmp_path / "shared" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: ipt_models\n")
     assert "# ipt-20-seed-3" in card
-    assert "super-resolution, denoising" in card
+    assert "- super-resolution\n- denoising\n" in card
     assert "| sr2 | Set5 | plain | 3 | 31.00 | 0.9000 |" in card
     assert "| sr2 | Set5 | averaged | 1 | 30.50 | 0.9000 |" in card
     for fact in ("steps: 700", "training images: 60", "seed: 3", "commit: 0123abc", "learning rate: 0.0005"):
