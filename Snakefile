@@ -33,7 +33,7 @@ shell.prefix(f"export PATH='{os.path.dirname(sys.executable)}':$PATH PYTHONPATH=
 RUNS = EXPERIMENT.runs()
 TRIALS = EXPERIMENT.trials()
 TRAININGS = EXPERIMENT.trainings()
-REFERENCES = EXPERIMENT.evaluation.references
+REFERENCES = EXPERIMENT.references
 OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
 
@@ -50,7 +50,7 @@ wildcard_constraints:
     reference="bicubic|identity",
     percent=r"[0-9.]+",
     seed=r"\d+",
-    ensemble="x8|overlap",
+    ensemble="averaged|x8",
     task="[a-z]+[0-9]*",
     dataset="[^-/]+",
 

@@ -13,6 +13,8 @@ from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
 from workflows.config.schema import nearest
 from workflows.evaluation import sets
+from workflows.evaluation.image_files import ImageError
+from workflows.evaluation.outputs import RestoredFolder
 
 
 def check(experiment: Experiment) -> None:
@@ -30,7 +32,7 @@ def check(experiment: Experiment) -> None:
         hint = f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
         lines.append(f"evaluation.sets, evaluation.data_root: {error}{hint}")
     else:
-        lines += _pictures(experiment, absent)
+        lines += [*_pictures(experiment, absent), *_methods(experiment, absent)]
     if lines:
         raise ConfigError(lines)
 
@@ -60,6 +62,25 @@ def _weights(experiment: Experiment) -> Iterator[str]:
         weights = model.kwargs.get("vgg_weights")
         if weights is not None and not Path(weights).expanduser().is_file():
             yield f"models: kwargs.vgg_weights of {model.name!r}: {weights!r} is not a file"
+
+
+def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
+    """A line for each checkpoint that is not there, and each folder that lacks outputs."""
+    scored = experiment.evaluation
+    for method in scored.methods:
+        key = f"evaluation.methods: {method.name!r}: "
+        if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
+            yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (seen from {os.getcwd()})"
+        if method.restored is not None:
+            tasks, wanted = method.tasks or experiment.scored_tasks, method.sets or scored.sets
+            jobs = sets.find_jobs(wanted, tasks, scored.data_root, absent)
+            try:
+                incomplete = RestoredFolder(method.restored.expanduser(), jobs).lacking(jobs)
+            except ImageError as error:
+                incomplete = [str(error)]
+            if incomplete:
+                more = f" and {len(incomplete) - 3} more" if len(incomplete) > 3 else ""
+                yield f"{key}{'; '.join(incomplete[:3])}{more}"
 
 
 def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:

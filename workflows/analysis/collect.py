@@ -81,7 +81,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """One row a run, in the order of `names`.
 
     Columns: `run`, `status` (`done`, `not scored`, `missing`), `kind` (`grid`; `reference`, as bicubic is; `method`: of someone
-    else, scored beside the grid), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`, `images` (training images),
+    else, scored beside the grid), `training_data` (of methods, as stated), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`, `images` (training images),
     `steps`, `batch_size`, `patch_size`, `patches` (seen in all), `patches_<task>`, `crops_per_image` (patches over images),
     `distinct_patches`, `patch_epochs` (patches over distinct ones), `target_values` (of the distinct patches' targets),
     `target_values_per_parameter` (all four empty for freely drawn crops), `parameters`, `matched` (arguments that `match` chose,
@@ -109,6 +109,8 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         row: dict[str, Any] = {"run": name, "status": _status(folder, run), "kind": kind, "model": run.model}
         row |= {"label": given.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
+        if kind == "method":
+            row |= _method_facts(folder / "metrics.json")
         if run.fraction is not None and (folder / "provenance.json").is_file():
             row |= _facts(folder / "provenance.json") | _last_losses(folder / "train.csv")
             row["gap"] = _generalization_gap(row)
@@ -132,6 +134,15 @@ def _labels(config: dict[str, Any]) -> dict[str, str]:
         {name + FINETUNED: f"{label}, fine-tuned" for name, label in given.items()} if config.get("finetune") else {}
     )
     return given | tuned
+
+
+def _method_facts(path: Path) -> dict[str, Any]:
+    """What is known of a method from outside the grid, from its metrics.json."""
+    if not path.is_file():
+        return {}
+    method = json.loads(path.read_text(encoding="utf-8"))["method"]
+    macs = {f"{MACS}{task}": macs for task, macs in (method["macs_per_output_pixel"] or {}).items()}
+    return {"parameters": method["parameters"], "training_data": method["training_data"], **macs}
 
 
 def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def across_sections(experiment: "Experiment") -> None:
     """All checks, in the order in which a reader would want to hear of them."""
-    for check in (_seeds, _trials, _names, _models, _finetuning, _planning, _duplicates, _scoring, _pictures):
+    for check in (_seeds, _trials, _names, _models, _finetuning, _planning, _duplicates, _scoring, _methods, _pictures):
         check(experiment)
 
 
@@ -45,10 +45,12 @@ def _trials(experiment: "Experiment") -> None:
 
 
 def _names(experiment: "Experiment") -> None:
-    names = [*(model.name for model in experiment.models), *experiment.evaluation.references]
+    scoring = experiment.evaluation
+    names = [*(model.name for model in experiment.models), *scoring.references, *(m.name for m in scoring.methods)]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"models: two models are named {name!r}; each needs a name of its own")
+            where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
+            raise ValueError(f"{where}: two models are named {name!r}; each needs a name of its own")
 
 
 def _models(experiment: "Experiment") -> None:
@@ -159,6 +161,16 @@ def _scoring(experiment: "Experiment") -> None:
                 f"evaluation.references: {reference!r} goes with {' and '.join(sorted(fitting))} tasks, "
                 f"but the tasks are {', '.join(experiment.scored_tasks)}"
             )
+
+
+def _methods(experiment: "Experiment") -> None:
+    for method in experiment.evaluation.methods:
+        for key, allowed in (("tasks", experiment.scored_tasks), ("sets", experiment.evaluation.sets)):
+            if unknown := [value for value in getattr(method, key) or () if value not in allowed]:
+                raise ValueError(
+                    f"evaluation.methods: {key} of {method.name!r}: {', '.join(unknown)} is not scored; "
+                    f"scored are {', '.join(allowed)}"
+                )
 
 
 def _pictures(experiment: "Experiment") -> None:

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from ipt_models.tasks import parse_task
 from workflows.config import checks
+from workflows.config.choices import reference_restores
 from workflows.config.messages import lines_of
 from workflows.config.presets import PresetError, chosen, presets
 from workflows.config.runs import Run, fraction_label
@@ -91,6 +93,15 @@ class Experiment(Section):
     def min_side(self, source: str = "data") -> int:
         """Smallest usable side of a source's image in pixels: room for a crop of the largest task of any of its runs."""
         return max((run.min_side for run in self.trainings().values() if run.source == source), default=1)
+
+    @property
+    def references(self) -> list[str]:
+        """The untrained references that are scored on some task."""
+        return [
+            name
+            for name in self.evaluation.references
+            if any(reference_restores(name, parse_task(t), self.evaluation.noise) for t in self.scored_tasks)
+        ]
 
     @property
     def folder(self) -> Path:

@@ -316,6 +316,37 @@ class Finetune(Section):
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
 
 
+class Method(Section):
+    """A method from outside of the grid: a checkpoint, or images that another program restored. Exactly one of the two."""
+
+    name: FileName = Field(description="name in tables and folders, unique")
+    label: str | None = Field(None, description="name in figures; empty: `name`")
+    checkpoint: Path | None = Field(None, description="file of a trained network, see docs/models.md for what is read")
+    restored: Path | None = Field(
+        None, description="folder of restored images, `<task>/<set>/<image>.png`; see docs/protocol.md for other names"
+    )
+    tasks: Tasks | None = Field(None, description="tasks to score it on; empty: all scored tasks that it can restore")
+    sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] | None = Field(
+        None, description="sets to score it on, of `evaluation.sets`; empty: all"
+    )
+    parameters: PositiveInt | None = Field(
+        None, description="of the network behind `restored`, as its authors say; counted for a checkpoint"
+    )
+    training_data: str = Field("not stated", description="what it was trained on, shown in tables")
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if (self.checkpoint is None) == (self.restored is None):
+            raise ValueError(f"{self.name!r} needs exactly one of `checkpoint` and `restored`")
+        if self.checkpoint is not None and self.parameters is not None:
+            raise ValueError(f"{self.name!r}: `parameters` goes with `restored`; those of a checkpoint are counted")
+        if "-seed-" in self.name:
+            raise ValueError(
+                f"{self.name!r} looks like a run of the grid, whose names contain '-seed-'; choose another name"
+            )
+        return self
+
+
 class Evaluation(Section):
     """What is scored. The protocol itself stands in `workflows/evaluation/protocol.py`."""
 
@@ -329,12 +360,21 @@ class Evaluation(Section):
     )
     data_root: Path | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
     references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] = Field(
-        ["bicubic"], description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dn and dr"
+        ["bicubic"],
+        description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise",
     )
-    ensembles: Annotated[list[Literal["x8", "overlap"]], AfterValidator(distinct)] = Field(
+    methods: list[Method] = Field(
+        [], description="methods from outside of the grid, scored beside it and marked as such in tables"
+    )
+    windows: Literal["centre", "side_by_side"] = Field(
+        "centre",
+        description="IPT's windows in the main tables: half a window apart (`centre`, the protocol) or without overlap "
+        "(`side_by_side`, as protocol v1; named in the rows). The authors' averaged windows are always scored beside them",
+    )
+    ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],
-        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
-        "over flips and turns, `overlap` that over IPT's overlapping windows",
+        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean over "
+        "flips and turns",
     )
     gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")

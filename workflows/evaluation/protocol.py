@@ -9,7 +9,7 @@ from typing import Literal
 from ipt_models.tasks import Task
 from workflows.config.choices import Bicubic, Gray, Noise
 
-VERSION = "v1"
+VERSION = "v2"
 
 # BT.601 luma of 8-bit RGB, not rounded: 16 + (weights · RGB) / 256, from 16 to 235. The IPT authors' coefficients.
 LUMA_WEIGHTS = (65.738, 129.057, 25.064)

@@ -1,12 +1,12 @@
 """Where a table of scores comes from: which weights, which images, which machine. Imports no torch."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from workflows import provenance
-from workflows.evaluation.sets import Job, Sample
+from workflows.evaluation.set_digests import sha256_of
+from workflows.evaluation.sets import Job
 
 
 def beside(metrics: Path) -> Path:
@@ -31,12 +31,3 @@ def write(metrics: Path, weights: Path | None, jobs: Iterable[Job], **facts: Any
     )
     del origin["data"]  # images have hashes by set
     provenance.write_json(origin, beside(metrics))
-
-
-def sha256_of(samples: Iterable[Sample]) -> str:
-    """One hash of a set's files: of each image's name and of its files' hashes, in order."""
-    found = hashlib.sha256()
-    for sample in samples:
-        hashes = [provenance.sha256(path) for path in (sample.target, sample.input) if path]
-        found.update("\t".join([sample.image, *hashes]).encode() + b"\n")
-    return found.hexdigest()

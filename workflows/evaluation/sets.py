@@ -4,6 +4,7 @@ What a set is and how it is asked for stands in `workflows/config/benchmark_sets
 """
 
 import itertools
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from importlib.util import find_spec
@@ -309,7 +310,15 @@ def _unique(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if is_image(f) and f.is_file())
+    files = sorted(f for f in folder.iterdir() if is_image(f) and f.is_file())
+    for file in files:
+        try:
+            file.name.encode()
+        except UnicodeEncodeError:
+            raise SetError(
+                f"{folder}: the name of the file {os.fsencode(file.name)!r} is not UTF-8; rename it"
+            ) from None
+    return files
 
 
 def _descend(root: Path, path: str) -> Path | None:

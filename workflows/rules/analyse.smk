@@ -7,7 +7,7 @@ from workflows.analysis.tables import TABLES
 
 rule collect:
     input:
-        metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *RUNS]),
+        metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *METHODS, *RUNS]),
         ensembled=ENSEMBLED,
         provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
         logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
@@ -28,9 +28,9 @@ rule collect:
         gpu=0,
     params:
         folder=subpath(output.results, parent=True),
-        names=" ".join([*REFERENCES, *RUNS]),
+        names=" ".join([*REFERENCES, *METHODS, *RUNS]),
         # Labels come from the config.
-        labels=[(model.name, model.label) for model in EXPERIMENT.models],
+        labels=lambda wildcards: [(model.name, model.label) for model in (*EXPERIMENT.models, *SCORING.methods)],
     message:
         "Gathering the scores of all runs"
     shell:

@@ -139,7 +139,7 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
+        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
         code=sources("reporting/similarity.py", "reporting/style.py"),
     output:
         png=report(

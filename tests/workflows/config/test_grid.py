@@ -239,6 +239,15 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
 
 
+def test_a_reference_that_has_nothing_to_score_is_omitted():
+    models = [{"name": "ipt", "variant": "ipt_tiny"}]
+    evaluation = {"tasks": ["sr2", "dn30"], "references": ["bicubic", "identity"]}
+    clipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation=evaluation))
+    assert clipped.references == ["bicubic", "identity"]
+    unclipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation={**evaluation, "noise": "unclipped"}))
+    assert unclipped.references == ["bicubic"]
+
+
 def test_a_model_may_train_on_tasks_of_its_own():
     models = [SMALL["models"][0], {**SMALL["models"][1], "tasks": ["sr2", "sr3", "dn30"]}]
     config = parse(changed(models=models))
@@ -301,3 +310,20 @@ def test_config_imports_no_stage():
 def test_checking_a_config_imports_no_torch():
     code = "import sys, workflows.config.grid, workflows.preflight; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "x"}, "needs exactly one of `checkpoint` and `restored`"),
+        ({"name": "x", "checkpoint": "a", "restored": "b"}, "needs exactly one"),
+        ({"name": "x", "checkpoint": "a", "parameters": 3}, "those of a checkpoint are counted"),
+        ({"name": "x-20-seed-0", "restored": "b"}, "looks like a run of the grid"),
+        ({"name": "ipt", "restored": "b"}, "evaluation.methods: two models are named 'ipt'"),
+        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, "tasks of 'x': sr3 is not scored; scored are sr2"),
+        ({"name": "x", "restored": "b", "sets": ["Set5"]}, "sets of 'x': Set5 is not scored"),
+    ],
+)
+def test_methods_have_one_source_and_a_name_of_their_own(method, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse(changed(evaluation__methods=[method]))
