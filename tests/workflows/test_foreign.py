@@ -167,7 +167,7 @@ def test_the_command_scores_them_by_the_same_protocol(tmp_path, capsys):
 
     torch.manual_seed(0)
     save(tmp_path, {"params": BasicsrEDSR(3, 3, num_feat=4, num_block=1, upscale=2, img_range=255.0).state_dict()})
-    save(tmp_path, DnCNN(in_nc=3, out_nc=3, nc=4, nb=3, mode="DnCNN").state_dict(), "dncnn.pth")
+    save(tmp_path, DnCNN(in_nc=3, out_nc=3, nc=8, nb=4, mode="DnCNN").state_dict(), "dncnn.pth")
     for name, task in (("x", "sr2"), ("dncnn", "dn50")):
         arguments = ["--model", f"{tmp_path}/{name}.pth", "--sets", "photos@1", "--tasks", task, "--threads", "1"]
         assert main([*arguments, "--out", f"{tmp_path}/{name}.csv"]) == 0
