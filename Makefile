@@ -28,12 +28,12 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 	if command -v uv >/dev/null; then uv=uv; uv venv --quiet --allow-existing --python "$$python" $(VENV); \
 	else "$$python" -m venv $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); uv=$(VENV)/bin/uv; fi; \
 	echo "Installing the locked packages into $(VENV) (about 6 GB, most of it CUDA)"; \
-	export VIRTUAL_ENV=$(CURDIR)/$(VENV); $$uv pip install --quiet -r requirements.lock; \
+	export VIRTUAL_ENV="$$PWD/$(VENV)"; $$uv pip install --quiet -r requirements.lock; \
 	$$uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: env  ## train, score and report on embedded data: results/demo/report.html
-	snakemake --cores $(CORES) $(ARGS)
+	python -m snakemake --cores $(CORES) $(ARGS)
 	@echo "The report: results/demo/report.html"
 
 # Scores are equal to the last digit from the same lock on the same kind of processor; elsewhere rounding grows in training.
@@ -41,11 +41,11 @@ demo: env  ## train, score and report on embedded data: results/demo/report.html
 TOLERANCE ?= 1.5
 
 reference: env  ## run config/small.yaml (BUDGET=cpu or gpu) and compare its scores with results/reference
-	snakemake --cores $(CORES) --configfile config/small.yaml --config budget=$(BUDGET) $(ARGS)
+	python -m snakemake --cores $(CORES) --configfile config/small.yaml --config budget=$(BUDGET) $(ARGS)
 	python -m workflows.reporting compare-experiments results/reference/small-$(BUDGET) results/small-$(BUDGET) --within $(TOLERANCE)
 
 ablations: env  ## every ablation in config/ablations; runs that they share are trained once
-	set -e; for config in config/ablations/*.yaml; do snakemake --cores $(CORES) --configfile $$config $(ARGS); done
+	set -e; for config in config/ablations/*.yaml; do python -m snakemake --cores $(CORES) --configfile $$config $(ARGS); done
 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
@@ -65,13 +65,13 @@ prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a
 lint: env  ## ruff, snakefmt and snakemake --lint
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflows/rules
-	snakemake --lint
+	python -m snakefmt --check Snakefile workflows/rules
+	python -m snakemake --lint
 
 format: env  ## bring the code into its form
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile workflows/rules
+	python -m snakefmt Snakefile workflows/rules
 
 docs: env  ## write the tables of config keys and of result columns from the code
 	python -m workflows.config.reference

@@ -56,8 +56,11 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     return model
 
 
-def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None:
+def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
     """Whether a network can be built and, if it is a class of the user's, run: on the meta device where that is possible.
+
+    Returns:
+        Its number of parameters; 0 for a class of the user's.
 
     Raises:
         ValueError: in one message.
@@ -67,16 +70,17 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None
         from baselines.own_network import check
 
         if len(tasks) == 1:
-            return check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            return 0
     from_weights = network_of(variant).from_weights if variant in BASELINES else {}
     import torch
 
     try:
         with torch.device("meta"):
-            build(variant, tasks, **{**kwargs, **from_weights})
+            network = build(variant, tasks, **{**kwargs, **from_weights})
     except (RuntimeError, TypeError):  # SwinIR reads numbers while it is built
-        build(variant, tasks, **{**kwargs, **from_weights})
-    return None
+        network = build(variant, tasks, **{**kwargs, **from_weights})
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def source(variant: str) -> dict[str, str]:

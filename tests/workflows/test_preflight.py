@@ -24,6 +24,18 @@ def check(**changes):
         ),
         ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
         (
+            {
+                "report": {
+                    "comparisons": [{"dataset": "photos", "image": "chelsea", "task": "sr2", "crop": [400, 0, 100, 9]}]
+                }
+            },
+            ["report.comparisons: crop [400, 0, 100, 9] of 'chelsea'", "beyond its 451x300 pixels"],
+        ),
+        (
+            {"fractions": [0.2, 1.0], "data": {"count": 10, "validation": 8}},
+            ["fractions: 0.2 is one image", "'ipt-contrastive'"],
+        ),
+        (
             {"models": [{"name": "ignn", "variant": "ignn", "kwargs": {"vgg_weights": "no/vgg.pth"}}]},
             ["kwargs.vgg_weights of 'ignn'", "no/vgg.pth", "not a file"],
         ),

@@ -81,8 +81,9 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """One row a run, in the order of `names`.
 
     Columns: `run`, `status` (`done`, `not scored`, `missing`), `kind` (`grid`; `reference`, as bicubic is; `method`: of someone
-    else, scored beside the grid), `training_data` (of methods, as stated), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`, `images` (training images),
-    `steps`, `batch_size`, `patch_size`, `patches` (seen in all), `patches_<task>`, `crops_per_image` (patches over images),
+    else, scored beside the grid), `training_data` (of methods, as stated), `model`, `label`, `variant`, `fraction`, `seed`,
+    `tasks`, `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (seen in all), `patches_<task>`,
+    `crops_per_image` (patches over images),
     `distinct_patches`, `patch_epochs` (patches over distinct ones), `target_values` (of the distinct patches' targets),
     `target_values_per_parameter` (all four empty for freely drawn crops), `parameters`, `matched` (arguments that `match` chose,
     `num_feat=14 num_block=12`), `macs_per_output_pixel_<task>`, `contrastive` (λ, 0 without), `formulation`, `temperature`,

@@ -24,7 +24,8 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
         experiment_dir: folder with `experiment.yaml` and `runs/<trial>/train.csv`.
 
     Returns:
-        Columns model, label, learning_rate, steps, one `validation_l1_<percent>` a fraction, `validation_l1` (their mean),
+        Columns model, label, learning_rate, steps, one `validation_l1_<percent>` a fraction (mean over trial seeds),
+        `validation_l1` (their mean), `seeds` tried, `spread` (standard deviation of that mean over them; empty with one),
         `best` (lowest mean of its model), `edge` (the best rate is the smallest or largest tried) and `used`.
 
     Raises:
@@ -41,12 +42,14 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
             raise ReportError(f"the trial {run.name} is not finished: no {path}")
         last = pd.read_csv(path).iloc[-1]
         row = {"model": run.model, "learning_rate": run.training.learning_rate, "steps": int(last["step"])}
-        rows.append({**row, "fraction": run.fraction, "l1": last["validation_l1"]})
+        rows.append({**row, "fraction": run.fraction, "seed": run.seed, "l1": last["validation_l1"]})
     long = pd.DataFrame(rows)
     keys = ["model", "learning_rate", "steps"]
     table = long.pivot_table(index=keys, columns="fraction", values="l1", sort=False)
     table = table.rename(columns=lambda fraction: f"validation_l1_{grid.fraction_label(fraction)}")
     table["validation_l1"] = table.mean(axis=1)
+    by_seed = long.groupby([*keys, "seed"], sort=False)["l1"].mean().groupby(keys, sort=False)
+    table["seeds"], table["spread"] = by_seed.count(), by_seed.std()
     table = table.reset_index().rename_axis(columns=None)
     used = {model.name: spec.recipe(model).learning_rate for model in spec.models}
     by_model = table.groupby("model")

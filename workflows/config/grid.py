@@ -8,36 +8,25 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ipt_models.tasks import parse_task
-from workflows.config import checks
+from workflows.config import checks, reading
 from workflows.config.choices import reference_restores
-from workflows.config.messages import lines_of
+from workflows.config.messages import ConfigError, lines_of
 from workflows.config.presets import PresetError, chosen, presets
 from workflows.config.runs import Run, fraction_label
 from workflows.config.schema import (
     FINETUNED,
     Data,
     Evaluation,
-    FileName,
     Finetune,
-    Fraction,
     Model,
     Plan,
     Presets,
     Report,
     Section,
-    Seeds,
-    Tasks,
     Training,
-    distinct,
 )
+from workflows.config.values import FileName, Fraction, Seed, Seeds, Tasks, distinct
 from workflows.files import write_text
-
-
-class ConfigError(ValueError):
-    """What is wrong with a config, as one message for a person."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 class Experiment(Section):
@@ -55,7 +44,7 @@ class Experiment(Section):
         {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
     tasks: Tasks = Field(["sr2"], description="tasks to train on; each batch draws one")
-    trial_seed: Annotated[int, Field(ge=0)] = Field(
+    trial_seed: Seed = Field(
         1000, description="seed of the runs that try learning rates; none of the seeds that are compared"
     )
     data: Data = Field(Data(), description="training images")
@@ -196,7 +185,7 @@ def parse(config: Mapping[str, Any]) -> Experiment:
         ConfigError: one message that names each key, its value and what is allowed.
     """
     try:
-        budget, expanded = chosen(config), presets(config)
+        expanded, budget = presets(config), chosen(config)
     except PresetError as error:
         raise ConfigError([str(error)]) from None
     valid, lines = {}, []
@@ -212,8 +201,12 @@ def parse(config: Mapping[str, Any]) -> Experiment:
 
 
 def read(path: Path | str) -> Experiment:
-    """Read an experiment's YAML file; see `parse`."""
-    return parse(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    """Read an experiment's YAML file; see `parse`.
+
+    Raises:
+        FileNotFoundError, ConfigError
+    """
+    return parse(reading.load(path))
 
 
 def write(experiment: Experiment, path: Path) -> None:

@@ -152,7 +152,13 @@ def saved(name):
 def sources(*patterns):
     """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
     folder = Path(workflow.basedir) / "workflows"
-    return sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
+    # Relative, since Snakemake takes braces in any input's path for wildcards, and the checkout's own name may have some.
+    return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
+
+
+def environment(wildcards):
+    """The environment of every rule. Snakemake formats its path, so braces in the checkout's own name are doubled."""
+    return str(Path(workflow.basedir) / "environment.yml").replace("{", "{{").replace("}", "}}")
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.

@@ -6,6 +6,7 @@ import yaml
 
 from workflows.analysis.learning_rates import compare
 from workflows.analysis.records import ReportError
+from workflows.config import grid
 from workflows.reporting.__main__ import main
 
 RATES = [0.001, 0.004, 0.016]
@@ -42,6 +43,25 @@ def test_best_is_the_lowest_mean_over_the_smallest_and_the_largest_fraction(expe
     assert table.index[table["best"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
     assert table.index[table["edge"]].tolist() == [("ipt", 0.016)]
     assert table.index[table["used"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
+
+
+def test_spread_is_that_of_the_mean_over_the_trials_seeds(experiment_dir, monkeypatch):
+    assert compare(experiment_dir)["seeds"].eq(1).all()
+    assert compare(experiment_dir)["spread"].isna().all()
+    trials = grid.read(experiment_dir / "experiment.yaml").trials()
+    more = {}
+    for run in trials.values():
+        name = run.name.replace("seed-1000", "seed-1001")
+        more[name] = run.model_copy(update={"name": name, "seed": 1001})
+        log = pd.read_csv(experiment_dir / "runs" / run.name / "train.csv")
+        (experiment_dir / "runs" / name).mkdir()
+        log.assign(validation_l1=log["validation_l1"] + 0.2).to_csv(
+            experiment_dir / "runs" / name / "train.csv", index=False
+        )
+    monkeypatch.setattr(grid.Experiment, "trials", lambda self: trials | more)
+    row = compare(experiment_dir).set_index(["model", "learning_rate"]).loc[("edsr", 0.004)]
+    assert (row["seeds"], row["validation_l1"]) == (2, pytest.approx(5.15))
+    assert row["spread"] == pytest.approx(0.2 / 2**0.5)
 
 
 def test_unfinished_trial_is_named(experiment_dir):

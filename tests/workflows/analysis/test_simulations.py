@@ -49,13 +49,10 @@ def experiment(rng: np.random.Generator, spread: np.ndarray, seeds: np.ndarray, 
     matrix = np.full((4, 4), correlation)
     np.fill_diagonal(matrix, 1.0)
     noise = np.einsum("ij,jfs->ifs", np.linalg.cholesky(matrix), rng.normal(size=(4, 5, most)))
-    rows = [
-        (MODELS[m], FRACTIONS[f], seed, 33 + spread[m, f] * noise[m, f, seed])
-        for m in range(4)
-        for f in range(5)
-        for seed in range(seeds[m, f])
-    ]
-    return Cells(pd.DataFrame(rows, columns=["model", "fraction", "seed", "value"]))
+    m, f, seed = np.nonzero(np.arange(most) < seeds[..., None])
+    values = 33 + (spread[..., None] * noise)[m, f, seed]
+    table = {"model": np.array(MODELS, dtype=object)[m], "fraction": np.array(FRACTIONS)[f], "seed": seed}
+    return Cells(pd.DataFrame({**table, "value": values}))
 
 
 def statements(cells: Cells) -> dict:
