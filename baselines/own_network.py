@@ -26,6 +26,8 @@ class OwnNetwork(SingleTask):
         ValueError: in one message, for everything that keeps the class from being built.
     """
 
+    tile_alignment = 64  # of networks that halve their input up to six times, or have windows of such sides
+
     def __init__(self, task: str, variant: str, /, **arguments: Any) -> None:
         super().__init__()
         self.set_task(task)
