@@ -176,5 +176,5 @@ def test_the_command_scores_them_by_the_same_protocol(tmp_path, capsys):
         assert table.psnr_y.between(3, 60).all()
     capsys.readouterr()
     unknown = save(tmp_path, {"weight": torch.zeros(3)}, "unknown.pth")
-    assert main(["--model", str(unknown), "--sets", "photos@1", "--tasks", "sr2", "--out", f"{tmp_path}/u.csv"]) == 1
+    assert main(["--model", str(unknown), "--sets", "photos@1", "--tasks", "sr2", "--out", f"{tmp_path}/u.csv"]) == 2
     assert "no architecture that is known" in capsys.readouterr().err
