@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -46,6 +47,14 @@ report: "workflows/reporting/captions/workflow.rst"
 
 onstart:
     grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
+
+
+onsuccess:
+    # Second links to finished trainings: an interrupted Snakemake would have deleted the first ones.
+    for kept in EXPERIMENT.folder.glob("resume/*/finished"):
+        shutil.rmtree(kept)
+        if not any(kept.parent.iterdir()):
+            kept.parent.rmdir()
 
 
 wildcard_constraints:

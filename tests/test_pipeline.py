@@ -178,7 +178,12 @@ def test_finetuned_run_begins_from_its_pretrained_weights_and_is_scored(finished
 def test_choosing_a_learning_rate_is_told_beside_the_trials_which_stand(workdir):
     def tried(rate: float) -> dict[str, object]:
         model = {"name": "ipt", "variant": "ipt_tiny", "learning_rates": [0.001, 0.002]}
-        return {"name": "tried", "fractions": [1.0], "models": [model | {"training": {"learning_rate": rate}}]}
+        return {
+            "name": "tried",
+            "fractions": [1.0],
+            "trial_seeds": [1000],
+            "models": [model | {"training": {"learning_rate": rate}}],
+        }
 
     snakemake(workdir, "learning_rates", **tried(0.001))
     said = snakemake(workdir, "learning_rates", **tried(0.002))
@@ -223,7 +228,7 @@ def test_killed_training_goes_on_when_its_rule_is_tried_again(finished, workdir)
             child.kill()
     printed = process.communicate(timeout=600)[0]
     assert process.returncode == 0, printed
-    assert f"{run}: goes on after step" in printed
+    assert f"{run}: resumed after step" in printed
     record = json.loads((finished / "runs" / run / "provenance.json").read_text())
     assert record["training"]["steps"] == 60
     assert not checkpoints.exists()

@@ -47,9 +47,9 @@ def _trials(experiment: "Experiment") -> None:
         counts = ", ".join(f"{name} {count}" for name, count in trials.items())
         raise ValueError(f"models: learning_rates differ in number ({counts}); every network gets as many trials")
     compared = {seed for fraction in experiment.fractions for seed in experiment.seeds_at(fraction)}
-    if trials and experiment.trial_seed in compared:
+    if trials and (shared := sorted(compared & {*experiment.trial_seeds})):
         raise ValueError(
-            f"trial_seed: {experiment.trial_seed} is one of the seeds that are compared; trials need another"
+            f"trial_seeds: {', '.join(map(str, shared))} is among the seeds that are compared; trials need others"
         )
 
 

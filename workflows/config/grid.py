@@ -25,7 +25,7 @@ from workflows.config.schema import (
     Section,
     Training,
 )
-from workflows.config.values import FileName, Fraction, Seed, Seeds, Tasks, distinct
+from workflows.config.values import FileName, Fraction, Seeds, Tasks, distinct
 from workflows.files import write_text
 
 
@@ -44,8 +44,8 @@ class Experiment(Section):
         {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
     tasks: Tasks = Field(["sr2"], description="tasks to train on; each batch draws one")
-    trial_seed: Seed = Field(
-        1000, description="seed of the runs that try learning rates; none of the seeds that are compared"
+    trial_seeds: Seeds = Field(
+        [1000, 1001, 1002], description="seeds of the runs that try learning rates; none of the seeds that are compared"
     )
     data: Data = Field(Data(), description="training images")
     models: list[Model] = Field(description="the networks that are compared")
@@ -133,7 +133,8 @@ class Experiment(Section):
             for model in self.models
             for rate in model.learning_rates
             for fraction in dict.fromkeys((*fractions[:1], *fractions[-1:]))
-            for run in [self._run(model, fraction, self.trial_seed, rate)]
+            for seed in self.trial_seeds
+            for run in [self._run(model, fraction, seed, rate)]
         }
 
     def trainings(self) -> dict[str, Run]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ipt_models.suggestions import nearest
 
-REPLACED = ("training.budget", "kwargs.match")  # one key of several is set in these: merged, they would have two
+# One key of several is set in the first two: merged, they would have two. Seeds belong to the fractions beside them.
+REPLACED = ("training.budget", "kwargs.match", "more_seeds")
 MODELS = "models"
 
 

@@ -177,10 +177,15 @@ class Training(Section):
     schedule: Literal["cosine", "paper", "constant"] = Field(
         "cosine", description="`cosine` to zero; `paper`: × 0.4 after two thirds (5e-5 to 2e-5); `constant`"
     )
-    gradient_clip: Positive | None = Field(None, description="largest norm of the whole gradient; empty: no clipping")
+    gradient_clip: Positive | None = Field(
+        None,
+        description="largest norm of the whole gradient, a safeguard against outliers: about four times the median norm, "
+        "see `gradient_norm` and `clipped_share` in train.csv. Empty: no clipping",
+    )
     precision: Literal["auto", "32-true", "bf16-mixed", "64-true"] = Field(
         "auto",
-        description="Fabric's precision; `auto` is `bf16-mixed` on GPUs with bf16 and on CPUs with AMX, else `32-true`",
+        description="Fabric's precision; `auto` is `bf16-mixed` where that is faster (GPUs with bf16, CPUs with AMX, AMD's with "
+        "AVX512-BF16), else `32-true`; provenance.json says why",
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest",
@@ -189,8 +194,9 @@ class Training(Section):
     )
     ema: Annotated[Decay, Field(gt=0)] | None = Field(
         None,
-        description="decay a step of an exponential moving average of the weights, for example 0.999; the average after the "
-        "last step is what is scored. Empty: none, the weights of the last step are scored",
+        description="decay per step of an exponential moving average of the weights, for example 0.999, less in the first "
+        "1 / (1 - decay) x 10 steps; the average after the last step is what is scored. Empty: none, the weights of the last "
+        "step are scored",
     )
     compile: Switch = Field(False, description="the network goes through `torch.compile`")
     gradient_checkpointing: Switch = Field(
@@ -209,15 +215,24 @@ class Training(Section):
         description="copy a finished run of the same training from another experiment beside this one, if there is one",
     )
     checkpoint_steps: Count | None = Field(None, description="steps between checkpoints, beside the minutes")
-    tensorboard: Switch = Field(
-        False, description="the rows of train.csv also go to `runs/<run>/tensorboard`, for `tensorboard --logdir`"
+    loggers: Annotated[list[Literal["tensorboard", "wandb"]], AfterValidator(distinct)] = Field(
+        [],
+        description="where the rows of train.csv go as well: `tensorboard` (`runs/<run>/tensorboard`), `wandb` (Weights & "
+        "Biases, see docs/training.md)",
     )
     memory_mb: Megabytes = Field(3000, description="memory a run asks the scheduler for, in MB")
     runtime_minutes: whole(1, 10**7) = Field(240, description="time a run asks the scheduler for, in minutes")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tensorboard_is_a_logger(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "tensorboard" in values:
+            raise ValueError("`tensorboard: true` is now `loggers: [tensorboard]`")
+        return values
+
     @property
     def processes(self) -> int:
-        """Processes of a run, one a device."""
+        """Processes of a run, one per device."""
         return self.devices * self.num_nodes
 
     @property
@@ -228,7 +243,7 @@ class Training(Section):
 
 # These do not touch the weights, so changing them trains nothing again.
 WATCHING = (
-    *("log_every", "validate_every", "checkpoint_minutes", "checkpoint_steps", "tensorboard", "reuse"),
+    *("log_every", "validate_every", "checkpoint_minutes", "checkpoint_steps", "loggers", "reuse"),
     *("memory_mb", "runtime_minutes"),
 )
 # These divide the same computation otherwise. Sums are rounded in another order, nothing else differs: a run may go on, and
@@ -253,7 +268,7 @@ class Model(Section):
     learning_rates: Annotated[list[Positive], AfterValidator(distinct)] = Field(
         [],
         description="rates that are tried before: trained at the smallest and the largest fraction, judged on held-out "
-        "training-source images alone, told in `learning_rates.md`. The one to use stands in `training.learning_rate`",
+        "training-source images alone, shown in `learning_rates.md`. The one to use stands in `training.learning_rate`",
     )
 
     @property

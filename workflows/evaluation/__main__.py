@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ipt_models.files import replacing, target
+from workflows import models
 from workflows.config.benchmark_sets import SetError
 from workflows.config.choices import Windows
 from workflows.evaluation import score_provenance
@@ -130,7 +131,9 @@ def score_command(arguments: Sequence[str]) -> int:
         facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
         if args.method:
             facts["method"] = _method(args, source, jobs)
-        score_provenance.write(args.out, weights, jobs, **identity, **facts)
+        variant = (getattr(source, "metadata", None) or {}).get("variant")
+        code = models.code("workflows.evaluation.__main__", variant)
+        score_provenance.write(args.out, code, weights, jobs, **identity, **facts)
         print("\n".join(summary(result.rows)))
         return 0
     # Under its own name: a mean over what is left must not pass for the set's, and Snakemake removes a failed job's output.

@@ -14,16 +14,18 @@ def beside(metrics: Path) -> Path:
     return metrics.with_suffix(".json")
 
 
-def write(metrics: Path, weights: Path | None, jobs: Iterable[Job], **facts: Any) -> None:
+def write(metrics: Path, code: str, weights: Path | None, jobs: Iterable[Job], **facts: Any) -> None:
     """Write the origin of a table that is complete.
 
     Args:
         metrics: the table.
+        code: hash of what scored it, see `workflows.models.code`.
         weights: the checkpoint that was scored; None for references and for other programs' images.
         jobs: what was scored.
         facts: what else is worth keeping.
     """
     origin = provenance.record(
+        code,
         **facts,
         metrics_sha256=provenance.sha256(metrics),
         weights_sha256=provenance.sha256(weights) if weights else None,

@@ -56,14 +56,16 @@ def test_some_fractions_may_have_more_seeds():
     assert config.seeds_at(0.1) == [0]
 
 
-def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_a_seed_of_their_own():
-    config = parse(changed(fractions=[0.2, 0.5, 1.0], models__0__learning_rates=[0.001, 0.01]))
+def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_seeds_of_their_own():
+    config = parse(
+        changed(fractions=[0.2, 0.5, 1.0], models__0__learning_rates=[0.001, 0.01], trial_seeds=[1000, 1001])
+    )
     trials = config.trials()
     assert list(trials) == [
-        "edsr-lr-0.001-20-seed-1000",
-        "edsr-lr-0.001-100-seed-1000",
-        "edsr-lr-0.01-20-seed-1000",
-        "edsr-lr-0.01-100-seed-1000",
+        f"edsr-lr-{rate}-{percent}-seed-{seed}"
+        for rate in (0.001, 0.01)
+        for percent in (20, 100)
+        for seed in (1000, 1001)
     ]
     assert trials["edsr-lr-0.01-20-seed-1000"].training.learning_rate == 0.01
     assert not trials.keys() & config.runs().keys()
@@ -78,8 +80,8 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
             "learning_rates differ in number (edsr 2, ipt 1); every network gets as many trials",
         ),
         (
-            {"models__0__learning_rates": [0.001], "trial_seed": 1},
-            "trial_seed: 1 is one of the seeds that are compared; trials need another",
+            {"models__0__learning_rates": [0.001], "trial_seeds": [9, 1]},
+            "trial_seeds: 1 is among the seeds that are compared; trials need others",
         ),
         ({"fractoins": [0.2]}, ["fractoins", "did you mean 'fractions'", "allowed: name, seeds"]),
         ({"training__bach_size": 3}, ["training.bach_size", "did you mean 'batch_size'"]),
