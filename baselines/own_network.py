@@ -58,7 +58,7 @@ class OwnNetwork(SingleTask):
         return y
 
     @cached_property
-    def receptive_field(self) -> int | None:  # ty: ignore[invalid-attribute-override]
+    def receptive_field(self) -> int | None:
         """Side of the square of input pixels that an output pixel can depend on; None where that is the whole image.
 
         Measured: one pixel of a long strip becomes NaN, and so does every output pixel that depends on it.

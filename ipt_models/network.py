@@ -197,7 +197,7 @@ def make_relative_bias(grid: int | None, num_heads: int) -> nn.Module | None:
 
 
 def get_bias(module: nn.Module | None) -> Tensor | None:
-    return None if module is None else module.get_bias()  # ty: ignore[call-non-callable]
+    return None if module is None else module.get_bias()  # ty: ignore[not-callable]
 
 
 class IPT(nn.Module, PyTorchModelHubMixin):

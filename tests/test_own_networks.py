@@ -35,6 +35,8 @@ def test_they_are_trained_scored_and_reported(tmp_path):
     assert scores[["srcnn", "rcan"]].between(3, 60).all()
     facts = json.loads((results / "runs" / "srcnn-100-seed-0" / "provenance.json").read_text())
     assert facts["parameters"] == pytest.approx(3000, rel=0.05)
+    assert set(facts["training"]["matched"]) == {"num_feat"}
+    assert facts["source_sha256"] == source_sha256(SRCNN)
     with safe_open(results / "runs" / "srcnn-100-seed-0" / "model.safetensors", "numpy") as file:
         assert file.metadata()["source_sha256"] == source_sha256(SRCNN)
     report = (results / "report.html").read_text(encoding="utf-8")

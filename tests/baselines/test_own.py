@@ -107,8 +107,10 @@ def test_match_changes_width_and_depth(variant, kwargs):
 
 
 def test_match_may_be_told_which_arguments_are_width_and_depth(wrapped):
-    model = baselines.build(f"{wrapped}:Rdn", "sr2", match={"params": 20_000, "width": "num_feat"})
+    budget = {"params": 20_000, "width": "num_feat"}
+    model = models.build(f"{wrapped}:Rdn", ["sr2"], match=budget)
     assert count_parameters(model) == pytest.approx(20_000, rel=0.05)
+    assert models.matched(model, {"match": budget}) == {"num_feat": model.config["num_feat"]}
 
 
 @pytest.mark.parametrize(
