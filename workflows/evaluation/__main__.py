@@ -73,7 +73,7 @@ def score_command(arguments: Sequence[str]) -> int:
     )
     source = parser.add_argument_group("what scores").add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--model", metavar="PATH", help="a model.safetensors, another project's checkpoint, bicubic or identity"
+        "--model", metavar="PATH", help="a checkpoint, see docs/models.md for what is read; bicubic; or identity"
     )
     source.add_argument("--restored", type=Path, metavar="DIR", help="folder of images that another program restored")
     run = parser.add_argument_group("how it runs")
@@ -174,9 +174,8 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     from workflows.evaluation.restorer import Restorer, usable_device
 
     device = usable_device(args.device)
-    source = Restorer(
-        args.model, protocol, args.self_ensemble, args.windows, PRECISIONS[args.precision], device, tasks=args.tasks
-    )
+    precision = PRECISIONS[args.precision]
+    source = Restorer(args.model, protocol, args.self_ensemble, args.windows, precision, device, tasks=args.tasks)
     torch.set_num_threads(1 if source.parallel_images else threads)
     if not source.parallel_images and not args.method:
         for job in jobs:

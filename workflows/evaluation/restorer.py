@@ -50,7 +50,7 @@ class Restorer:
         """Load a model.
 
         Args:
-            model: a checkpoint's path, `bicubic` or `identity`.
+            model: a checkpoint's path (see `workflows.models.load`), `bicubic` or `identity`.
             protocol: decides the rounding of the `bicubic` reference, and whether `identity` is scored on noise.
             self_ensemble: average over the eight flips and rotations.
             windows: how IPT's windows cover an image, see `ipt_models.windows`; None is `default_windows` for IPT.
@@ -58,7 +58,7 @@ class Restorer:
             device: torch's name of it.
             tile: side of the tiles of networks other than IPT, see `baselines.whole_image`.
             default_windows: by default the protocol's, `centre`.
-            tasks: what a checkpoint of another project restores, where its weights do not tell.
+            tasks: what another project's network restores, where its weights do not tell.
             progress: show a bar for an image that takes longer than two seconds.
 
         Raises:

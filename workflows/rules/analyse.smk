@@ -76,7 +76,7 @@ if TRIALS:
         input:
             logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
             provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
-            code=sources("analysis/learning_rates.py", "analysis/records.py"),
+            code=sources("analysis/learning_rates.py", "analysis/records.py", "analysis/statistics.py"),
         output:
             csv=f"{OUT}/learning_rates.csv",
         log:
