@@ -1,4 +1,4 @@
-"""From a config to a report: `snakemake --cores` runs the demo, `--configfile config/X.yaml` another experiment."""
+"""From a config to a report: `snakemake --cores all` runs the demo, `--configfile config/X.yaml` another experiment."""
 
 import os
 import re

@@ -306,6 +306,11 @@ class Finetune(Section):
         None, description="the task; IPT's other heads, tails and embeddings are left out. Empty: the only trained task"
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
+    alone: dict[str, Any] | None = Field(
+        None,
+        description="overrides of `training` at fraction 0, in place of those above, for as many steps as both stages of the "
+        "others have; empty: this stage's recipe",
+    )
 
 
 class Method(Section):
