@@ -13,7 +13,9 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 COUNTS = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
 MODELS, FRACTIONS = 8, 5
-TRIALS = 7 * 3 * 2 * 3  # three rates of each but the contrastive IPT, at the smallest and the largest fraction, three seeds
+TRIALS = (
+    7 * 3 * 2 * 3
+)  # three rates of each but the contrastive IPT, at the smallest and the largest fraction, three seeds
 CONTRASTIVE = 1  # at fraction 0 it has no run of its own
 
 
