@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
-MODELS, FRACTIONS = 6, 5
+MODELS, FRACTIONS = 8, 5
+TRIALS = (
+    7 * 3 * 2 * 3
+)  # three rates of each but the contrastive IPT, at the smallest and the largest fraction, three seeds
 CONTRASTIVE = 1  # at fraction 0 it has no run of its own
 
 
@@ -28,7 +32,10 @@ def home(tmp_path) -> Path:
             (folder / f"{stem}.png").write_bytes(png.getvalue())
     for folder in ("imagenet/train/n01440764", "DIV2K/DIV2K_train_HR"):
         (tmp_path / "datasets" / folder).mkdir(parents=True)
-    (tmp_path / "datasets" / "vgg19-dcbb9e9d.pth").touch()
+    shapes = {"0": (64, 3, 3, 3), "2": (64, 64, 3, 3)}
+    weights = {f"features.{layer}.weight": torch.zeros(shape) for layer, shape in shapes.items()}
+    biases = {f"features.{layer}.bias": torch.zeros(64) for layer in shapes}
+    torch.save(weights | biases, tmp_path / "datasets" / "vgg19-dcbb9e9d.pth")
     return tmp_path
 
 
@@ -47,6 +54,10 @@ def test_dry_run_plans_every_job_of_the_grid(home, budget, seeds):
     jobs = {name: int(count) for name, count in (line.split() for line in table if line.strip())}
     pretrained = MODELS * FRACTIONS * seeds
     finetuned = pretrained + (MODELS - CONTRASTIVE) * seeds
-    assert (jobs["train"], jobs["finetune"], jobs["evaluate"]) == (pretrained, finetuned, pretrained + finetuned)
-    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds)
+    assert (jobs["train"], jobs["finetune"], jobs["evaluate"]) == (
+        pretrained + TRIALS,
+        finetuned,
+        pretrained + finetuned,
+    )
+    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds + 2 * 3)
     assert jobs["total"] > pretrained + finetuned

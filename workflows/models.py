@@ -4,7 +4,6 @@ A `model.safetensors` says in its header how to build the network again (`varian
 comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
 """
 
-import hashlib
 import json
 import shutil
 import struct
@@ -12,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.registry import NETWORKS, is_own, network_of
 from baselines.registry import VARIANTS as BASELINES
-from baselines.registry import is_own, network_of
 from ipt_models import checkpoints
 from ipt_models.files import replacing
 from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPTS
+from workflows import provenance
 from workflows.provenance import sha256
 
 if TYPE_CHECKING:
     import torch
 
 ModelFileError = checkpoints.ModelFileError
+weights_sha256 = checkpoints.weights_sha256
 
 
 def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module":
@@ -56,8 +57,11 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     return model
 
 
-def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None:
+def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
     """Whether a network can be built and, if it is a class of the user's, run: on the meta device where that is possible.
+
+    Returns:
+        Its number of parameters; 0 for a class of the user's.
 
     Raises:
         ValueError: in one message.
@@ -67,16 +71,17 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None
         from baselines.own_network import check
 
         if len(tasks) == 1:
-            return check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            return 0
     from_weights = network_of(variant).from_weights if variant in BASELINES else {}
     import torch
 
     try:
         with torch.device("meta"):
-            build(variant, tasks, **{**kwargs, **from_weights})
+            network = build(variant, tasks, **{**kwargs, **from_weights})
     except (RuntimeError, TypeError):  # SwinIR reads numbers while it is built
-        build(variant, tasks, **{**kwargs, **from_weights})
-    return None
+        network = build(variant, tasks, **{**kwargs, **from_weights})
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def source(variant: str) -> dict[str, str]:
@@ -91,6 +96,32 @@ def source(variant: str) -> dict[str, str]:
 def is_ipt(variant: str) -> bool:
     """Whether a variant is an IPT, which has patch features and takes windows of one size."""
     return variant in IPTS
+
+
+def code(stage: str, variant: str | None = None, kwargs: Mapping[str, Any] | None = None) -> str:
+    """Hash of the code that a stage's numbers depend on: of the stage, of this network and of no other.
+
+    Args:
+        stage: name of the module that starts it, for example `workflows.training.loop`.
+        variant: the network; None where none computes. Of a class of the user's see `source`.
+        kwargs: its arguments; `match` makes it depend on another network as well.
+    """
+    homes = {name: network.class_path.partition(":")[0] for network in NETWORKS for name in network.variants}
+    homes |= dict.fromkeys(IPTS, "ipt_models.network")
+    needed = {homes[name] for name in (variant, *(kwargs or {}).get("match", {}).values()) if name in homes}
+    factory = set() if variant is None or is_ipt(variant) else {"baselines.factory"}
+    roots = (stage, *sorted(needed | factory))
+    return provenance.code(roots, without=tuple(sorted({*homes.values()} - needed)))
+
+
+def matched(network: "torch.nn.Module", kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments that `match` chose for a network that `build` made with `kwargs`; None where it was not asked."""
+    if "match" not in kwargs:
+        return None
+    from baselines.matching import sizing_of
+
+    sizing = sizing_of(network.built_from["variant"], kwargs["match"])
+    return {key: network.config[key] for key in (sizing.width, sizing.depth, sizing.follows) if key}
 
 
 def macs_per_output_pixel(variant: str, tasks: Sequence[str], **kwargs: Any) -> dict[str, float]:
@@ -192,6 +223,7 @@ def load(
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise ModelFileError(f"{path} holds no network that can be built here: {error}") from None
     checkpoints.check_shapes(path, model.state_dict())
+    checkpoints.check_intact(path, metadata)
     model.load_state_dict(load_file(path), strict=True)
     return model.to(device).eval(), metadata
 
@@ -199,19 +231,6 @@ def load(
 def origin(path: Path | str) -> dict[str, str]:
     """What provenance says of a checkpoint that a run starts from: `path`, `sha256`, `weights_sha256`."""
     return {"path": str(path), "sha256": sha256(path), "weights_sha256": weights_sha256(path)}
-
-
-def weights_sha256(path: Path | str) -> str:
-    """Hash of a checkpoint's weights without the header's entries: equal for equal weights under other names."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        digest = hashlib.sha256(
-            checkpoints.encode({key: value for key, value in header.items() if key != "__metadata__"})
-        )
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def initialise(network: "torch.nn.Module", path: Path | str) -> None:
@@ -224,7 +243,9 @@ def initialise(network: "torch.nn.Module", path: Path | str) -> None:
     """
     from safetensors.torch import load_file
 
-    others = set(read_metadata(path)["tasks"]) - set(network.built_from["tasks"])
+    metadata = read_metadata(path)
+    checkpoints.check_intact(path, metadata)
+    others = set(metadata["tasks"]) - set(network.built_from["tasks"])
     tensors = {name: tensor for name, tensor in load_file(path).items() if not others & set(name.split("."))}
     try:
         network.load_state_dict(tensors, strict=True)

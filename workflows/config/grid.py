@@ -8,36 +8,25 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ipt_models.tasks import parse_task
-from workflows.config import checks
+from workflows.config import checks, reading
 from workflows.config.choices import reference_restores
-from workflows.config.messages import lines_of
+from workflows.config.messages import ConfigError, lines_of
 from workflows.config.presets import PresetError, chosen, presets
 from workflows.config.runs import Run, fraction_label
 from workflows.config.schema import (
     FINETUNED,
     Data,
     Evaluation,
-    FileName,
     Finetune,
-    Fraction,
     Model,
     Plan,
     Presets,
     Report,
     Section,
-    Seeds,
-    Tasks,
     Training,
-    distinct,
 )
+from workflows.config.values import FileName, Fraction, Seeds, Tasks, distinct
 from workflows.files import write_text
-
-
-class ConfigError(ValueError):
-    """What is wrong with a config, as one message for a person."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 class Experiment(Section):
@@ -55,8 +44,8 @@ class Experiment(Section):
         {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
     tasks: Tasks = Field(["sr2"], description="tasks to train on; each batch draws one")
-    trial_seed: Annotated[int, Field(ge=0)] = Field(
-        1000, description="seed of the runs that try learning rates; none of the seeds that are compared"
+    trial_seeds: Seeds = Field(
+        [1000, 1001, 1002], description="seeds of the runs that try learning rates; none of the seeds that are compared"
     )
     data: Data = Field(Data(), description="training images")
     models: list[Model] = Field(description="the networks that are compared")
@@ -116,9 +105,12 @@ class Experiment(Section):
         """The seeds that are trained at a fraction."""
         return [*self.seeds, *self.more_seeds.get(fraction, [])]
 
-    def recipe(self, model: Model, finetuned: bool = False) -> Training:
-        """The training section with this model's overrides, and with those of the second stage."""
-        overrides = {**model.training, **(self.finetune.training if finetuned else {})}
+    def recipe(self, model: Model, finetuned: bool = False, alone: bool = False) -> Training:
+        """The training section with this model's overrides, and with those of the second stage or of it alone."""
+        stage = {} if not finetuned else self.finetune.training
+        if alone and self.finetune.alone is not None:
+            stage = self.finetune.alone
+        overrides = {**model.training, **stage}
         return Training.model_validate({**self.training.model_dump(exclude_unset=True), **overrides})
 
     def runs(self) -> dict[str, Run]:
@@ -144,7 +136,8 @@ class Experiment(Section):
             for model in self.models
             for rate in model.learning_rates
             for fraction in dict.fromkeys((*fractions[:1], *fractions[-1:]))
-            for run in [self._run(model, fraction, self.trial_seed, rate)]
+            for seed in self.trial_seeds
+            for run in [self._run(model, fraction, seed, rate)]
         }
 
     def trainings(self) -> dict[str, Run]:
@@ -181,7 +174,7 @@ class Experiment(Section):
             seed=seed,
             tasks=(self.finetuned_task,),
             data=self.finetune.data,
-            training=self.recipe(model, finetuned=True),
+            training=self.recipe(model, finetuned=True, alone=pretrained is None),
             pretrained=pretrained,
         )
 
@@ -196,7 +189,7 @@ def parse(config: Mapping[str, Any]) -> Experiment:
         ConfigError: one message that names each key, its value and what is allowed.
     """
     try:
-        budget, expanded = chosen(config), presets(config)
+        expanded, budget = presets(config), chosen(config)
     except PresetError as error:
         raise ConfigError([str(error)]) from None
     valid, lines = {}, []
@@ -212,8 +205,12 @@ def parse(config: Mapping[str, Any]) -> Experiment:
 
 
 def read(path: Path | str) -> Experiment:
-    """Read an experiment's YAML file; see `parse`."""
-    return parse(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    """Read an experiment's YAML file; see `parse`.
+
+    Raises:
+        FileNotFoundError, ConfigError
+    """
+    return parse(reading.load(path))
 
 
 def write(experiment: Experiment, path: Path) -> None:

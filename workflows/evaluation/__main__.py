@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ipt_models.files import replacing, target
+from workflows import models
 from workflows.config.benchmark_sets import SetError
 from workflows.config.choices import Windows
 from workflows.evaluation import score_provenance
@@ -71,7 +72,9 @@ def score_command(arguments: Sequence[str]) -> int:
         parents=[scope_parser()],
     )
     source = parser.add_argument_group("what scores").add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", metavar="PATH", help="a model.safetensors, bicubic or identity")
+    source.add_argument(
+        "--model", metavar="PATH", help="a checkpoint, see docs/models.md for what is read; bicubic; or identity"
+    )
     source.add_argument("--restored", type=Path, metavar="DIR", help="folder of images that another program restored")
     run = parser.add_argument_group("how it runs")
     run.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
@@ -128,7 +131,9 @@ def score_command(arguments: Sequence[str]) -> int:
         facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
         if args.method:
             facts["method"] = _method(args, source, jobs)
-        score_provenance.write(args.out, weights, jobs, **identity, **facts)
+        variant = (getattr(source, "metadata", None) or {}).get("variant")
+        code = models.code("workflows.evaluation.__main__", variant)
+        score_provenance.write(args.out, code, weights, jobs, **identity, **facts)
         print("\n".join(summary(result.rows)))
         return 0
     # Under its own name: a mean over what is left must not pass for the set's, and Snakemake removes a failed job's output.
@@ -169,7 +174,8 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     from workflows.evaluation.restorer import Restorer, usable_device
 
     device = usable_device(args.device)
-    source = Restorer(args.model, protocol, args.self_ensemble, args.windows, PRECISIONS[args.precision], device)
+    precision = PRECISIONS[args.precision]
+    source = Restorer(args.model, protocol, args.self_ensemble, args.windows, precision, device, tasks=args.tasks)
     torch.set_num_threads(1 if source.parallel_images else threads)
     if not source.parallel_images and not args.method:
         for job in jobs:

@@ -1,4 +1,4 @@
-"""The protocol as data: what is degraded, cropped, rounded and compared, a kind of task. Imports no torch.
+"""The protocol as data: what is degraded, cropped, rounded and compared, per kind of task. Imports no torch.
 
 Change a number here and `VERSION` with it: every row of every table says which version made it.
 """

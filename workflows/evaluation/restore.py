@@ -58,6 +58,7 @@ def restore_command(arguments: Sequence[str]) -> int:
         tile=args.tile,
         progress=True,
         default_windows="blended",
+        tasks=[args.task] if args.task else None,
     )
     task = _task(args.task, model)
     failures = []

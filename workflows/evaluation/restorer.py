@@ -1,6 +1,6 @@
 """What is scored: trained networks and the references, behind one call, with the head that fits a task."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ class Restorer:
         tile: int | None = None,
         progress: bool = False,
         default_windows: ipt_windows.Windows = ipt_windows.DEFAULT,
+        tasks: Sequence[str] | None = None,
     ) -> None:
         """Load a model.
 
         Args:
-            model: a checkpoint's path, `bicubic` or `identity`.
+            model: a checkpoint's path (see `workflows.models.load`), `bicubic` or `identity`.
             protocol: decides the rounding of the `bicubic` reference, and whether `identity` is scored on noise.
             self_ensemble: average over the eight flips and rotations.
             windows: how IPT's windows cover an image, see `ipt_models.windows`; None is `default_windows` for IPT.
@@ -57,6 +58,7 @@ class Restorer:
             device: torch's name of it.
             tile: side of the tiles of networks other than IPT, see `baselines.whole_image`.
             default_windows: by default the protocol's, `centre`.
+            tasks: what another project's network restores, where its weights do not tell.
             progress: show a bar for an image that takes longer than two seconds.
 
         Raises:
@@ -77,7 +79,7 @@ class Restorer:
             if self_ensemble or windows:
                 raise RestorerError(f"{self.label} is not a network: it has no windows and nothing to ensemble")
         else:
-            self._network, self.metadata = models.load(model, device)
+            self._network, self.metadata = models.load(model, device, tasks)
             self.label = self.metadata.get("model", Path(model).stem)
             if windows and not models.is_ipt(self.metadata["variant"]):
                 raise RestorerError(

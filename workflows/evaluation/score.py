@@ -1,8 +1,8 @@
-"""Scores every image of every job: decode, degrade, restore, compare, one row an image.
+"""Scores every image of every job: decode, degrade, restore, compare. One row per image.
 
-A network restores one image at a time with all threads, while the next is prepared and the last is compared. What needs
-no network is done side by side, an image a thread. Either way only a few images are in memory at once. A file that cannot
-be read or does not fit costs its own row only: it is listed as a failure.
+A network restores one image at a time with all threads, while the next is prepared and the last is compared. Without a
+network, images are scored in parallel, one per thread. Either way only a few images are in memory at once. An image that
+cannot be read, does not fit or has an output that is not finite is listed as a failure and stops nothing.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Result:
-    """What came of it: rows in the order of jobs and images, and a line for each image that has none."""
+    """Rows in the order of jobs and images, and a line for each image that failed."""
 
     rows: list[Row] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ def score(
         jobs: as `sets.plan` gives them.
         save_dir: where outputs are kept as `<task>/<set>/<image>.png`; None keeps none.
         save_only: names of the images that are kept; None keeps all.
-        threads: how many images are in work at once; torch's own threads are the caller's to set.
+        threads: images in work at once; the caller sets torch's own threads.
         progress: show a bar.
 
     Returns:
@@ -153,7 +153,7 @@ def score(
 def _ahead(
     pool: Executor, function: Callable[..., Any], work: Sequence[tuple[Job, Sample]], depth: int
 ) -> Iterator[Future]:
-    """Futures of `function` over `work`, in order; never more than `depth` handed out or running."""
+    """Futures of `function` over `work`, in order, at most `depth` of them submitted at a time."""
     remaining = iter(work)
     running = deque(pool.submit(function, *item) for item in islice(remaining, depth))
     while running:
@@ -163,7 +163,7 @@ def _ahead(
 
 
 class Inline(Executor):
-    """An executor that works in the caller's thread: one thread is one thread."""
+    """An executor that works in the caller's thread."""
 
     def submit(self, function, /, *args, **kwargs) -> Future:
         future: Future = Future()

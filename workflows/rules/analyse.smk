@@ -20,7 +20,7 @@ rule collect:
     benchmark:
         f"{OUT}/benchmarks/analysis/collect.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -55,7 +55,7 @@ rule analyse:
     benchmark:
         f"{OUT}/benchmarks/analysis/analyse.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -76,7 +76,7 @@ if TRIALS:
         input:
             logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
             provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
-            code=sources("analysis/learning_rates.py", "analysis/records.py"),
+            code=sources("analysis/learning_rates.py", "analysis/records.py", "analysis/statistics.py"),
         output:
             csv=f"{OUT}/learning_rates.csv",
         log:
@@ -84,7 +84,7 @@ if TRIALS:
         benchmark:
             f"{OUT}/benchmarks/analysis/learning_rates.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=1000,

@@ -130,19 +130,6 @@ def windows(name):
     return ["--windows", "side-by-side"] if side_by_side else []
 
 
-def title(picture):
-    """A picture in the names of files."""
-    return f"{picture.task}-{picture.dataset}-{picture.image}"
-
-
-def comparison_options(wildcards):
-    """What the config says of one picture."""
-    wanted = (wildcards.task, wildcards.dataset, wildcards.image)
-    shown = next(shown for shown in COMPARISONS if (shown.task, shown.dataset, shown.image) == wanted)
-    crop = f"--crop {' '.join(map(str, shown.crop))}" if shown.crop else ""
-    return crop + ("" if shown.whole else " --crops-only")
-
-
 def saved(name):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
     images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
@@ -152,7 +139,13 @@ def saved(name):
 def sources(*patterns):
     """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
     folder = Path(workflow.basedir) / "workflows"
-    return sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
+    # Relative, since Snakemake takes braces in any input's path for wildcards, and the checkout's own name may have some.
+    return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
+
+
+def environment(wildcards):
+    """The environment of every rule. Snakemake formats its path, so braces in the checkout's own name are doubled."""
+    return str(Path(workflow.basedir) / "environment.yml").replace("{", "{{").replace("}", "}}")
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.

@@ -15,7 +15,7 @@ rule synthesize:
     wildcard_constraints:
         source=either(DRAWN),
     conda:
-        "../../environment.yml"
+        environment
     threads: 8
     resources:
         mem_mb=1000,
@@ -43,7 +43,7 @@ rule manifest:
     benchmark:
         f"{OUT}/benchmarks/{{source}}/manifest.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 8
     resources:
         mem_mb=2000,
@@ -75,7 +75,7 @@ rule fraction:
     benchmark:
         f"{OUT}/benchmarks/{{source}}/fraction-{{percent}}-seed-{{seed}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,

@@ -12,7 +12,7 @@ if FETCHED:
             f"{OUT}/benchmarks/evaluate/download.tsv"
         localrule: True
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=1000,
@@ -40,7 +40,7 @@ rule evaluate:
     benchmark:
         f"{OUT}/benchmarks/evaluate/{{run}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
@@ -73,7 +73,7 @@ rule evaluate_ensembled:
     benchmark:
         f"{OUT}/benchmarks/evaluate/{{run}}-{{ensemble}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
@@ -108,7 +108,7 @@ rule evaluate_reference:
     benchmark:
         f"{OUT}/benchmarks/evaluate/{{reference}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
@@ -140,7 +140,7 @@ rule evaluate_method:
     wildcard_constraints:
         method=either(METHODS),
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
@@ -171,7 +171,7 @@ rule export_inputs:
     benchmark:
         f"{OUT}/benchmarks/evaluate/inputs.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=SCORING.memory_mb,
@@ -202,7 +202,7 @@ rule export_features:
     benchmark:
         f"{OUT}/benchmarks/evaluate/features-{{run}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,

@@ -17,6 +17,7 @@ from workflows.evaluation.metrics import compare
 from workflows.evaluation.restorer import Restorer
 
 RNG = np.random.default_rng(2)
+ENDS = (".safetensors", ".pth")
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 
 
@@ -178,6 +179,17 @@ def test_a_method_from_outside_of_the_grid_has_neither_fraction_nor_seed(root):
     assert {(r["model"], r["fraction"], r["seed"]) for r in rows} == {("theirs", "", "")}
     method = json.loads((root / "metrics.json").read_text())["method"]
     assert (method["parameters"], method["macs_per_output_pixel"]) == (12, None)
+
+
+def test_other_projects_checkpoints_are_scored_on_the_tasks_that_they_tell_or_are_told(root):
+    torch.manual_seed(0)
+    for task in ("sr2", "dn30"):
+        network = models.build("edsr", [task], num_feat=4, num_block=1, res_scale=1.0)
+        models.save(network, root / f"{task}.safetensors", {"model": task})
+        torch.save({"params": network.state_dict()}, root / f"{task}.pth")
+        own, theirs = (run(root, sets=("mine=mine",), tasks=(task,), model=root / f"{task}{end}") for end in ENDS)
+        assert [r["psnr_y"] for r in theirs] == [r["psnr_y"] for r in own]
+        assert {r["model"] for r in theirs} == {task}
 
 
 def test_references_score_their_half_of_the_tasks(root, capsys):
