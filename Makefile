@@ -65,9 +65,11 @@ prove-statistics: env  ## by simulation: intervals cover as often as they say, e
 prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a warning, preemption; needs root
 	python -m tests.proofs.slurm
 
-lint: env  ## ruff, snakefmt and snakemake --lint
+lint: env  ## ruff, types, spelling, snakefmt and snakemake --lint
 	ruff check .
 	ruff format --check .
+	ty check --quiet
+	codespell
 	python -m snakefmt --check Snakefile workflows/rules
 	python -m snakemake --lint
 

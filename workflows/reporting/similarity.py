@@ -134,7 +134,7 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
     side = column() / (3.4 if first == 0 else 4)
     size = (column(), side * grid[0] / grid[1] * len(names) + 0.75)
     figure, axes = plt.subplots(len(names), across, figsize=size, squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # ty: ignore[unknown-argument]
     colors = model_colors(study.runs)
     # One scale for all, so that maps can be compared.
     lowest = data["similarity"].min()

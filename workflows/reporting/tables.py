@@ -36,7 +36,7 @@ def blocks(name: str, study: Study, apart: bool = False) -> list[Block]:
         apart: scores in one table a metric, as a paper needs them.
     """
     render = _BLOCKS[name][0]
-    return render(study, apart) if apart and name in ("summary", "ensembled") else render(study)
+    return render(study, apart) if apart and name in ("summary", "ensembled") else render(study)  # ty: ignore[too-many-positional-arguments]
 
 
 def write_tables(study: Study, folder: Path) -> None:
