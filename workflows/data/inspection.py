@@ -78,18 +78,18 @@ def _inspect(root: Path, entry: Entry) -> Finding:
         data = containers.read(root / entry.archive, entry.archive, entry.path, entry.offset, entry.bytes)
     else:
         data = Path(root, entry.path).read_bytes()
-    if not data:
-        return Finding(0, 0, 0, "", "empty file")
+    sha256 = hashlib.sha256(data).hexdigest()
+    reason, width, height = "", 0, 0
     complaints = os.lseek(2, 0, os.SEEK_END)
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
         check_decodes(data)
     except UnidentifiedImageError:
-        return Finding(0, 0, len(data), "", "not an image")
+        reason = "not an image" if data else "empty file"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Finding(0, 0, len(data), "", f"cannot be decoded: {error}")
+        reason = f"cannot be decoded: {error}"
     said = os.pread(2, 1000, complaints).decode("utf-8", "replace").strip().partition("\n")[0]
-    if said and not _HARMLESS.match(said):
-        return Finding(0, 0, len(data), "", f"cannot be decoded: {said}")
-    return Finding(width, height, len(data), hashlib.sha256(data).hexdigest(), "")
+    if not reason and said and not _HARMLESS.match(said):
+        reason = f"cannot be decoded: {said}"
+    return Finding(width, height, len(data), sha256, reason)

@@ -19,7 +19,7 @@ from workflows.data.sources import list_images
 
 COLUMNS = ["path", "class", "width", "height", "bytes", "sha256"]
 ARCHIVE_COLUMNS = ["archive", "offset"]  # present where images lie in archives
-REJECTED_COLUMNS = ["path", "bytes", "reason"]
+REJECTED_COLUMNS = ["path", "bytes", "sha256", "reason"]
 TOO_SMALL = "too small"
 
 _SPECIAL = re.compile('[",\r\n]')
@@ -76,7 +76,8 @@ def scan(
     """
     listing = list_images(root)
     findings = _findings(Path(root), listing.entries, max_undecodable, journal, threads)
-    usable, rejected, first = [], list(listing.rejected), {}
+    usable, first = [], {}
+    rejected = [(path, size, "", reason) for path, size, reason in listing.rejected]
     for entry in listing.entries:
         found = findings[entry.path]
         reason = found.reason
@@ -86,13 +87,13 @@ def scan(
         if not reason and (other := first.setdefault(found.sha256, entry.path)) != entry.path:
             reason = f"{DUPLICATE} {other}"
         if reason:
-            rejected.append((entry.path, found.bytes, reason))
+            rejected.append((entry.path, found.bytes, found.sha256, reason))
         else:
             usable.append((entry.path, entry.category, *found[:4], entry.archive, entry.offset))
     if not usable:
         raise ValueError(
             f"none of the {len(listing.entries)} images under {root} is usable; the first, {rejected[0][0]}: "
-            f"{rejected[0][2]}"
+            f"{rejected[0][-1]}"
         )
     images = pd.DataFrame(usable, columns=["path", "class", "width", "height", "bytes", "sha256", *ARCHIVE_COLUMNS])
     columns = COLUMNS + (ARCHIVE_COLUMNS if images["archive"].any() else [])
@@ -134,7 +135,7 @@ def _findings(
     if findings:
         print(f"manifest: {len(findings)} of {len(entries)} images are known from {journal}", file=sys.stderr)
     unread = [entry for entry in entries if entry.path not in findings]
-    bad = [(path, found.bytes, found.reason) for path, found in findings.items() if found.reason]
+    bad = [(path, found.bytes, found.sha256, found.reason) for path, found in findings.items() if found.reason]
     interval = 0.5 if sys.stderr.isatty() else 30
     bar = tqdm(total=len(entries), initial=len(findings), unit="image", desc="manifest", mininterval=interval)
     told, started, done = 10 * len(findings) // len(entries), time.perf_counter(), 0
@@ -143,13 +144,13 @@ def _findings(
             for entry, found in zip(chunk, found_in_it, strict=True):
                 findings[entry.path] = found
                 if found.reason:
-                    bad.append((entry.path, found.bytes, found.reason))
+                    bad.append((entry.path, found.bytes, found.sha256, found.reason))
                 _write_journal(log, entry, found)
             log.flush()
             bar.update(len(chunk))
             done += len(chunk)
             if len(bad) > max_undecodable * len(entries):
-                path, _, reason = bad[0]
+                path, *_, reason = bad[0]
                 raise UndecodableError(
                     f"{len(bad)} of {len(entries)} images under {root} are undecodable, more than the "
                     f"{max_undecodable:.2%} allowed; the first is {path}: {reason}. Repair the source, or raise "
