@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def across_sections(experiment: "Experiment") -> None:
     """All checks, in the order in which a reader would want to hear of them."""
-    for check in (_seeds, _trials, _names, _models, _finetuning, _planning, _duplicates, _scoring, _pictures):
+    for check in (_seeds, _trials, _names, _models, _finetuning, _pairs, _planning, _duplicates, _scoring, _pictures):
         check(experiment)
 
 
@@ -128,6 +128,15 @@ def _finetuning(experiment: "Experiment") -> None:
             raise ValueError(
                 f"models: {model.name + FINETUNED!r} is what {model.name!r} is called once it is fine-tuned"
             )
+
+
+def _pairs(experiment: "Experiment") -> None:
+    for source, data in experiment.sources.items():
+        tasks = {task for run in experiment.trainings().values() if run.source == source for task in run.tasks}
+        if data.source == "paired_folders" and len(tasks) > 1:
+            key = "finetune.data" if "/" in source else "data"
+            trained = ", ".join(sorted(tasks))
+            raise ValueError(f"{key}.source: paired_folders are of one task, but trained are {trained}")
 
 
 def _planning(experiment: "Experiment") -> None:

@@ -73,9 +73,12 @@ def _manifest(options: argparse.Namespace) -> None:
     # Not an output of the workflow's rule: what it holds survives an interrupted or failed job.
     journal = out.with_name(f"{out.name}.partial")
     started = time.perf_counter()
+    if (options.inputs is None) != (options.targets is None):
+        raise ValueError("--inputs and --targets go together")
+    pairs = manifest.Pairs(options.inputs, options.targets, options.scale) if options.inputs else None
     try:
         images, rejected, notes = manifest.scan(
-            options.root, options.min_side, options.max_undecodable, journal, options.threads
+            options.root, options.min_side, options.max_undecodable, journal, options.threads, pairs
         )
     except manifest.UndecodableError as error:
         manifest.write_table(error.rejected, rejected_path)
@@ -100,7 +103,7 @@ def _manifest(options: argparse.Namespace) -> None:
 
 def _fraction(options: argparse.Namespace) -> None:
     table, validation = manifest.read_table(options.manifest), manifest.read_table(options.validation)
-    train = table[~table["path"].isin(validation["path"])]
+    train = table[~table["sha256"].isin(validation["sha256"])]
     chosen = fractions.select(train, options.fraction, options.seed)
     manifest.write_table(chosen, options.out)
     print(
@@ -130,7 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         "--root",
         type=Path,
         required=True,
-        help="ImageNet (train/<wnid>/ or its tar archives), webdataset shards, DIV2K or any folder of images",
+        help="ImageNet (train/<wnid>/, its tar archives or Hugging Face's parquet files), webdataset shards, BasicSR's LMDB, "
+        "DIV2K or any folder of images",
+    )
+    stage.add_argument("--inputs", help="for pairs: folder of the degraded images, or a pattern as rain-*.png, in ROOT")
+    stage.add_argument("--targets", help="for pairs: folder of the clean images, or a pattern as norain-*.png, in ROOT")
+    stage.add_argument(
+        "--scale", type=_positive, default=1, help="for pairs: a target's side over its input's (default 1)"
     )
     stage.add_argument("--validation", type=_whole, required=True, help="how many images to hold out")
     stage.add_argument("--seed", type=_whole, default=0, help="of the choice of validation images (default 0)")

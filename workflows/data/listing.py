@@ -19,8 +19,10 @@ from workflows.data import containers
 from workflows.data.image_reader import ImageReader
 from workflows.data.sources import source_files
 
+TABLES = ("manifest.csv", "rejected.csv")
 
-def state(root: Path, manifest: Path, record: Path, walk: bool = True) -> str:
+
+def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: bool = False) -> str:
     """A name for what a source holds: it stays until a file is added, removed or replaced by another content.
 
     Args:
@@ -28,11 +30,12 @@ def state(root: Path, manifest: Path, record: Path, walk: bool = True) -> str:
         manifest: its manifest.csv, beside rejected.csv, where they have been made.
         record: a file for what was seen last, which this function keeps up to date.
         walk: False gives the name that was found last, without looking.
+        paired: whether its images come in pairs, which may lie in any of its folders.
     """
     names, times, name = _read(record)
     if not walk:
         return name
-    paths, stats = _files(root)
+    paths, stats = _files(root, paired)
     now = hashlib.sha256("".join(f"{p}\0{s.st_size}\n" for p, s in zip(paths, stats, strict=True)).encode()).hexdigest()
     modified = np.array([status.st_mtime_ns for status in stats], np.int64)
     if now == names and len(changed := np.flatnonzero(modified != times)) == 0:
@@ -54,9 +57,9 @@ def _read(record: Path) -> tuple[str, np.ndarray, str]:
         return "", np.empty(0, np.int64), ""
 
 
-def _files(root: Path) -> tuple[list[str], list[os.stat_result]]:
+def _files(root: Path, everything: bool) -> tuple[list[str], list[os.stat_result]]:
     found = []
-    for path, status in source_files(root)[1]:
+    for path, status in source_files(root, everything)[1]:
         database = root / path / "data.mdb"
         if containers.kind(path) == "lmdb":
             status = database.stat() if database.is_file() else None
@@ -90,10 +93,8 @@ def _same_contents(root: Path, manifest: Path, paths: Iterable[str]) -> bool:
                         reader.read(index)
                 except OSError:
                     return False
-        plain = [path for path in paths if not containers.kind(path)]
-        return all(
-            pool.map(lambda path: hashlib.sha256((root / path).read_bytes()).hexdigest() == hashes.get(path), plain)
-        )
 
+        def is_same(path: str) -> bool:  # or was left out
+            return not hashes.get(path) or hashlib.sha256((root / path).read_bytes()).hexdigest() == hashes[path]
 
-TABLES = ("manifest.csv", "rejected.csv")
+        return all(pool.map(is_same, [path for path in paths if not containers.kind(path)]))

@@ -74,15 +74,19 @@ def list_images(root: Path) -> Listing:
     return listing
 
 
-def source_files(root: Path) -> tuple[str | None, list[tuple[str, os.stat_result | None]]]:
+def source_files(root: Path, everything: bool = False) -> tuple[str | None, list[tuple[str, os.stat_result | None]]]:
     """The files that a source consists of: images, archives, LMDB folders.
+
+    Args:
+        root: of the source.
+        everything: whether all folders count beside those for training.
 
     Returns:
         The one of `TRAINING_FOLDERS` that alone counts, if there is one; and (path relative to root, status) of each file,
         the status None for a link that leads nowhere. A container that is the root itself has the path `.`.
     """
     for folder in TRAINING_FOLDERS:
-        if (root / folder).is_dir() and (files := _counted(_walk(root, root / folder))):
+        if not everything and (root / folder).is_dir() and (files := _counted(_walk(root, root / folder))):
             return folder, files
     if (root / "data.mdb").is_file():
         return None, [(".", os.stat(root))]
@@ -224,4 +228,4 @@ def _few(names: Iterable[str], most: int = 3) -> str:
 def _counted(items: Iterable) -> list:
     """A list of them, with their number shown as it grows: listing a million files may take minutes."""
     interval = 0.5 if sys.stderr.isatty() else 30
-    return list(tqdm(items, unit="file", desc="list", mininterval=interval, leave=False))
+    return list(tqdm(items, unit="file", desc="list", mininterval=interval, leave=False, delay=2))

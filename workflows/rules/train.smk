@@ -7,8 +7,8 @@ job, and a run that is tried again goes on from them.
 
 rule train:
     input:
-        fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
-        validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),
+        fraction=ancient(of_run(lambda run: f"{OUT}/{run.subset}")),
+        validation=ancient(of_run(lambda run: f"{OUT}/{run.source}/validation.csv")),
     output:
         model=f"{OUT}/runs/{{run}}/model.safetensors",
         log=f"{OUT}/runs/{{run}}/train.csv",
@@ -38,6 +38,7 @@ rule train:
     params:
         # A change of what the weights depend on trains again; a change of anything else does not.
         digest=of_run(lambda run: run.digest),
+        holds=of_run(lambda run: holds(run.source)),
         root=images("data"),
         resume=f"{OUT}/resume/{{run}}",
         out=subpath(output.model, parent=True),
@@ -60,13 +61,18 @@ if EXPERIMENT.finetune is not None:
     use rule train as finetune with:
         input:
             # At fraction 0 there is nothing to begin from.
-            init=of_run(lambda run: f"{OUT}/runs/{run.pretrained.name}/model.safetensors" if run.pretrained else []),
-            fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
-            validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),
+            init=ancient(
+                of_run(lambda run: f"{OUT}/runs/{run.pretrained.name}/model.safetensors" if run.pretrained else [])
+            ),
+            fraction=ancient(of_run(lambda run: f"{OUT}/{run.subset}")),
+            validation=ancient(of_run(lambda run: f"{OUT}/{run.source}/validation.csv")),
         wildcard_constraints:
             run=either(name for name, run in TRAININGS.items() if run.finetuned),
         params:
             digest=of_run(lambda run: run.digest),
+            holds=of_run(
+                lambda run: [holds(source) for source in ["data/finetune", *(["data"] if run.pretrained else [])]]
+            ),
             root=images("data/finetune"),
             resume=f"{OUT}/resume/{{run}}",
             out=subpath(output.model, parent=True),

@@ -124,7 +124,9 @@ def train(
 
         # The schedule's and the sampler's state is the step: both are functions of it.
         digest = run.digest if started_from is None else f"{run.digest}-{started_from['weights_sha256'][:16]}"
-        if state := checkpoint.load_latest(resume, digest):
+        # Data may lie elsewhere than before, but must be the same.
+        tables = "".join(provenance.sha256(path)[:16] for path in (fraction_csv, validation_csv))
+        if state := checkpoint.load_latest(resume, f"{digest}-{tables}"):
             if state["precision"] != precision:
                 raise checkpoint.CheckpointError(
                     f"the checkpoint in {resume} was made in {state['precision']}, this device computes in {precision}; "
@@ -150,7 +152,7 @@ def train(
                 _fail(fabric, run, f"{broken} is not finite after step {history.step:,}", resume)
             cpu_seconds = processes.total(provenance.cpu_seconds())
             if fabric.is_global_zero:
-                state = {"digest": digest, "precision": precision, "history": history.state(cpu_seconds)}
+                state = {"digest": f"{digest}-{tables}", "precision": precision, "history": history.state(cpu_seconds)}
                 state |= {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
                 if average is not None:
                     state["average"] = average.state_dict()
