@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference test prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference test prove-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,7 +28,8 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 	if command -v uv >/dev/null; then uv=uv; uv venv --quiet --allow-existing --python "$$python" $(VENV); \
 	else "$$python" -m venv $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); uv=$(VENV)/bin/uv; fi; \
 	echo "Installing the locked packages into $(VENV) (about 6 GB, most of it CUDA)"; \
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $$uv pip install --quiet -r requirements.lock
+	export VIRTUAL_ENV=$(CURDIR)/$(VENV); $$uv pip install --quiet -r requirements.lock; \
+	$$uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: env  ## train, score and report on embedded data: results/demo/report.html
@@ -49,11 +50,14 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
 
+prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--minutes 5" stops in time, docs/gpu.md
+	python -m benchmarks.gpu $(ARGS)
+
 prove-resume: env  ## a training killed 24 times at random moments ends in the bits of one that was left alone
 	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py
 
 prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models are not told apart
-	python -m pytest -m slow -n 0 -s -k simulations tests/workflows/reporting/test_statistics.py
+	python -m pytest -m slow -n 0 -s tests/workflows/analysis/test_simulations.py
 
 prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a warning, preemption; needs root
 	python -m tests.proofs.slurm
@@ -69,8 +73,9 @@ format: env  ## bring the code into its form
 	ruff format .
 	snakefmt Snakefile workflows/rules
 
-docs: env  ## write the table of config keys from the schema
+docs: env  ## write the tables of config keys and of result columns from the code
 	python -m workflows.config.reference
+	python -m workflows.analysis.reference
 
 lock: env  ## resolve the newest allowed versions into requirements.lock
 	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)

@@ -1,25 +1,14 @@
-"""The networks that IPT is compared with, behind one factory. Importing this package imports neither torch nor basicsr."""
+"""The networks that IPT is compared with, behind one call. Importing this package imports neither torch nor basicsr."""
 
-import importlib
-from typing import Any
+import lazy_loader
 
-_HOME = {
-    "UNTRAINED": "variants",
-    "VARIANTS": "variants",
-    "bicubic_resize": "bicubic",
-    "build": "factory",
-    "load_official_rdn": "rdn",
-    "restore": "whole_image",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bicubic": ["bicubic_resize"],
+        "factory": ["build"],
+        "rdn": ["load_official_rdn"],
+        "registry": ["UNTRAINED", "VARIANTS"],
+        "whole_image": ["restore"],
+    },
+)

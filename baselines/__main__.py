@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from baselines.variants import PUBLISHED, VARIANTS
+from baselines.registry import NETWORK_OF, VARIANTS, is_own
+from ipt_models.suggestions import nearest
 from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 
@@ -13,12 +14,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m baselines", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="a table of the networks for one task")
-    listing.add_argument("names", nargs="*", metavar="NETWORK", help="which; all by default")
+    listing.add_argument("names", nargs="*", metavar="NETWORK", help="which, yours as net.py:Class; all by default")
     listing.add_argument("--task", default="sr2", help="sr2 (default), sr3, sr4, dn30, dr, …")
     arguments = parser.parse_args()
     networks = [*VARIANTS, *IPT_VARIANTS]
-    if unknown := [name for name in arguments.names if name not in networks]:
-        parser.error(f"unknown network {unknown[0]!r}: known are {', '.join(networks)}")
+    for name in arguments.names:
+        if name not in networks and not is_own(name):
+            parser.error(f"unknown network {name!r}{nearest(name, networks)}; known are {', '.join(networks)}")
     try:
         parse_task(arguments.task)
     except ValueError as error:
@@ -27,8 +29,12 @@ def main() -> None:
 
 
 def print_table(names: Sequence[str], task: str) -> None:
-    """One row a network; networks that do not do the task say why."""
+    """One row per network; a network that does not do the task says why."""
+    from baselines import build
     from baselines.cost import build_shape, count_macs, count_parameters
+
+    published = {key: text for network in NETWORK_OF.values() for key, text in network.published.items()}
+    published["ipt_base", "sr2"] = "115.5 M, 33 G multiply-adds (IPT)"
 
     print(f"task {task}; multiply-adds for a 48x48 input; receptive field in input pixels")
     print(f"{'network':<14} {'parameters':>12} {'multiply-adds':>14} {'field':>9}  published parameters")
@@ -40,9 +46,11 @@ def print_table(names: Sequence[str], task: str) -> None:
             continue
         parameters = count_parameters(model)
         macs = f"{count_macs(model, task) / 1e9:,.3f} G" if parameters else "-"
-        side = getattr(model, "receptive_field", None) or model.patch_size
-        published = PUBLISHED.get((name, task), "")
-        print(f"{name:<14} {parameters:>12,} {macs:>14} {f'{side}x{side}':>9}  {published}".rstrip())
+        side = getattr(
+            build(name, task) if is_own(name) else model, "receptive_field", getattr(model, "patch_size", None)
+        )
+        field = "whole" if side is None else f"{side}x{side}"
+        print(f"{name:<14} {parameters:>12,} {macs:>14} {field:>9}  {published.get((name, task), '')}".rstrip())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ own. `basicsr_option.yml` is an example, and
 is BasicSR's own training, with these names known and the current folder as its root.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from baselines.factory import build
-from baselines.ignn import IGNN
-from baselines.rdn import RDN
-from baselines.variants import UNTRAINED, VARIANTS
+from baselines.registry import NETWORKS, UNTRAINED, VARIANTS
 from ipt_models.network import IPT as Network
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 from ipt_models.windows import restore
@@ -49,27 +46,22 @@ class IPT(Network):
         return restore(self, x, task)
 
 
-def _ipt_builder(variant: str) -> Callable[..., nn.Module]:
+def _register(variant: str) -> None:
     def build_variant(task: str, **kwargs: Any) -> nn.Module:
-        return IPT(task, **(IPT_VARIANTS[variant] | kwargs))
+        return (
+            IPT(task, **(IPT_VARIANTS[variant] | kwargs)) if variant in IPT_VARIANTS else build(variant, task, **kwargs)
+        )
 
-    return build_variant
-
-
-def _baseline_builder(variant: str) -> Callable[..., nn.Module]:
-    def build_variant(task: str, **kwargs: Any) -> nn.Module:
-        return build(variant, task, **kwargs)
-
-    return build_variant
+    build_variant.__name__ = variant
+    ARCH_REGISTRY.register(build_variant)
 
 
-ARCH_REGISTRY.register(RDN)
-ARCH_REGISTRY.register(IGNN)
-builders = {name: _ipt_builder(name) for name in IPT_VARIANTS}
-builders |= {name: _baseline_builder(name) for name in VARIANTS if name not in UNTRAINED}
-for name, builder in builders.items():
-    builder.__name__ = name
-    ARCH_REGISTRY.register(builder)
+for network in NETWORKS:
+    if not network.load_class().__mro__[2].__module__.startswith("basicsr.") and network.sizing is not None:
+        ARCH_REGISTRY.register(network.load_class())  # of the others basicsr has the class itself
+for variant in (*IPT_VARIANTS, *VARIANTS):
+    if variant not in UNTRAINED:
+        _register(variant)
 
 if __name__ == "__main__":
     from basicsr.train import train_pipeline

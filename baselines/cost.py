@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import baselines
 import ipt_models
-from baselines.variants import VARIANTS
+from baselines.registry import is_own, network_of
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 
 INPUT_SIZE = 48  # the LR patches of IPT's paper
@@ -40,22 +40,23 @@ def count_macs(model: nn.Module, task: str) -> int:
 
 
 def build_shape(variant: str, task: str, **kwargs: Any) -> nn.Module:
-    """A network of either package, for counting. Baselines are on the meta device: shapes without numbers or work.
+    """A network of either package, for counting: on the meta device, shapes without numbers or work, where it can be.
 
-    IPT is not, because it forbids autocast by name, and torch knows none on the meta device. IGNN needs no VGG19 here.
+    Not IPT, which forbids autocast by name, while torch knows none on the meta device; nor networks that read numbers
+    while they are built. Weights that a network would load from elsewhere are not needed here.
 
     Raises:
-        ValueError: for an unknown variant.
+        ValueError: for an unknown variant, or arguments that the network refuses.
     """
     if variant in IPT_VARIANTS:
         return ipt_models.build(variant, (task,), **kwargs)
-    network = VARIANTS.get(variant, {}).get("network")
-    if network == "ignn":
-        kwargs["vgg_weights"] = "from_checkpoint"
-    if network == "swinir":  # basicsr reads numbers while it builds
-        return baselines.build(variant, task, **kwargs).to("meta")
-    with torch.device("meta"):
-        return baselines.build(variant, task, **kwargs)
+    kwargs |= network_of(variant).from_weights
+    try:
+        with torch.device("meta"):
+            return baselines.build(variant, task, **kwargs)
+    except (RuntimeError, NotImplementedError, ValueError):  # SwinIR reads numbers, and so may a user's class
+        model = baselines.build(variant, task, **kwargs)
+        return model if is_own(variant) else model.to("meta")
 
 
 def cost(variant: str, task: str, measure: str, **kwargs: Any) -> int:

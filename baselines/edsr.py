@@ -7,6 +7,7 @@ from basicsr.archs.edsr_arch import EDSR as BasicsrEDSR
 from torch import Tensor
 
 from baselines.single_task import SingleTask
+from ipt_models.arguments import check_positive, check_whole
 from ipt_models.tasks import parse_task
 
 
@@ -22,6 +23,8 @@ class EDSR(SingleTask, BasicsrEDSR):
     """
 
     def __init__(self, task: str, num_feat: int = 64, num_block: int = 16, res_scale: float = 1.0) -> None:
+        check_whole(num_feat=num_feat, num_block=num_block)
+        check_positive(res_scale=res_scale)
         # basicsr takes images in [0, 1], subtracts DIV2K's mean and works on the authors' 0-255 scale (img_range)
         super().__init__(
             num_in_ch=3,

@@ -6,7 +6,7 @@ large, are an example of what the patch looks like at high resolution.
 """
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,9 @@ from baselines.patch_graph import (
     find_neighbors,
 )
 from baselines.single_task import SingleTask
+from ipt_models.arguments import check_choice, check_positive, check_whole
 from ipt_models.mean_shift import RGB_RANGE, MeanShift
+from ipt_models.tensors import read_tensors
 
 VGG_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 VGG_CHANNELS = 64
@@ -58,6 +60,13 @@ class VGGFeatures(nn.Module):
         FileNotFoundError: where the file is absent; they are never random.
     """
 
+    mean: Tensor
+    std: Tensor
+    weight0: Tensor
+    weight2: Tensor
+    bias0: Tensor
+    bias2: Tensor
+
     def __init__(self, weights: str | Path | None) -> None:
         super().__init__()
         self.loaded = False
@@ -75,7 +84,7 @@ class VGGFeatures(nn.Module):
                     f"torchvision's {VGG_FILE} there or give its path as `vgg_weights`, or choose features that IGNN "
                     "learns itself with `graph_features: encoder`"
                 )
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = read_tensors(path)
             names = {f"{kind}{layer}": f"features.{layer}.{kind}" for layer in "02" for kind in ("weight", "bias")}
             if missing := [theirs for theirs in names.values() if theirs not in state]:
                 raise ValueError(f"{path} is not torchvision's VGG19: it has no {', '.join(missing)}")
@@ -90,7 +99,7 @@ class VGGFeatures(nn.Module):
         return F.relu(F.conv2d(x, self.weight2, self.bias2, padding=1))
 
 
-def _mark_loaded(module: VGGFeatures, keys: NamedTuple) -> None:
+def _mark_loaded(module: VGGFeatures, keys: Any) -> None:
     module.loaded |= not any(key.endswith(("weight0", "bias0", "weight2", "bias2")) for key in keys.missing_keys)
 
 
@@ -134,12 +143,14 @@ class GraphAggregation(nn.Module):
         """
         # The differences are constant over each low-resolution pixel, so the 1×1 networks see every value there is at
         # low resolution; enlarging their result equals running them at high resolution, and pooling changes nothing.
-        maps = [average_patches(values, features.shape[-2:]) for values in differences.unbind(dim=1)]
+        maps = [
+            average_patches(values, (features.shape[-2], features.shape[-1])) for values in differences.unbind(dim=1)
+        ]
         weights_lr = torch.stack([self.weights_lr(values) for values in maps]).softmax(dim=0)
         weights_hr = torch.stack([self.weights_hr(values) for values in maps]).softmax(dim=0)
 
         neighbor_features = NeighborFeatures(features, neighbors, self.scale)
-        sum_lr = sum_hr = 0
+        sum_lr = sum_hr = torch.zeros((), device=features.device)
         for k in range(neighbors.shape[-1]):
             neighbor = neighbor_features[k]
             sum_lr = sum_lr + weights_lr[k] * self.downsample(neighbor)
@@ -147,7 +158,7 @@ class GraphAggregation(nn.Module):
         return sum_lr, sum_hr
 
 
-class IGNN(SingleTask, nn.Module):
+class IGNN(SingleTask):
     """The internal graph neural network.
 
     Args:
@@ -179,11 +190,12 @@ class IGNN(SingleTask, nn.Module):
         vgg_weights: str | Path | None = None,
     ) -> None:
         super().__init__()
+        check_whole(num_feat=num_feat, num_block=num_block, num_neighbors=num_neighbors, window=window)
+        check_positive(res_scale=res_scale)
+        check_choice(("vgg", "encoder"), graph_features=graph_features)
         self.set_task(task)
         if self.scale == 1:
             raise ValueError(f"ignn cannot restore {task}: its graph joins two scales of an image, and {task} has one")
-        if graph_features not in ("vgg", "encoder"):
-            raise ValueError(f"graph_features is `vgg` or `encoder`, not {graph_features!r}")
         self.graph_scale = 3 if self.scale == 3 else 2
         self.num_neighbors = num_neighbors
         self.window = window

@@ -1,12 +1,12 @@
 """The references that learn nothing: bicubic interpolation, and the input itself."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.bicubic import bicubic_resize
 from baselines.single_task import SingleTask
 
 
-class Bicubic(SingleTask, nn.Module):
+class Bicubic(SingleTask):
     """MATLAB's bicubic on uint8: the row that every super-resolution table begins with.
 
     Raises:
@@ -27,7 +27,7 @@ class Bicubic(SingleTask, nn.Module):
         return bicubic_resize(pixels, self.scale).to(x.dtype) / 255
 
 
-class Identity(SingleTask, nn.Module):
+class Identity(SingleTask):
     """The degraded image unchanged: what a denoiser or derainer starts from.
 
     Raises:

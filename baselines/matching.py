@@ -4,55 +4,26 @@ Used through `build(..., match={"params": "ipt_small"})` or `{"macs": "ipt_small
 equal cost.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from baselines.variants import UNTRAINED, VARIANTS
+from baselines.registry import VARIANTS, Sizing, is_own, network_of
+from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 
-
-class Sizing(NamedTuple):
-    """Which arguments of a network are its width and its depth.
-
-    Attributes:
-        width: the argument that holds the features, in multiples of `unit`.
-        depth: the argument that holds the number of blocks, or a tuple with a length for each.
-        follows: an argument that keeps its proportion to the width.
-    """
-
-    width: str
-    depth: str
-    unit: int
-    follows: str | None = None
-
-    def depth_of(self, arguments: Mapping[str, Any]) -> int:
-        """Number of blocks."""
-        depth = arguments[self.depth]
-        return depth if isinstance(depth, int) else len(depth)
-
-    def resized(self, arguments: Mapping[str, Any], width: int, depth: int) -> dict[str, Any]:
-        """The arguments with another width and depth."""
-        blocks = arguments[self.depth]
-        changed = {self.width: width, self.depth: depth if isinstance(blocks, int) else blocks[:1] * depth}
-        if self.follows:
-            changed[self.follows] = width * arguments[self.follows] // arguments[self.width]
-        return {**arguments, **changed}
-
-
-SIZINGS = {
-    "edsr": Sizing("num_feat", "num_block", unit=2),
-    "ignn": Sizing("num_feat", "num_block", unit=2),
-    "rdn": Sizing("growth", "num_block", unit=1, follows="num_feat"),
-    "swinir": Sizing("embed_dim", "depths", unit=6),  # six heads
-}
 TOLERANCE = 0.05
 CLOSE = 0.01  # a shape like the variant's own is taken at once if it is this near
 MEASURES = ("params", "macs")
+ROLES = ("width", "depth")
 
 
-def match(name: str, task: str, budget: Mapping[str, str | int]) -> dict[str, Any]:
+def match(
+    name: str, task: str, budget: Mapping[str, str | int], given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The variant's arguments, with width and depth changed so that it costs what `budget` says.
 
     Width and depth grow or shrink together, as nearly as whole numbers allow: of all depths from a third to three times
@@ -62,7 +33,9 @@ def match(name: str, task: str, budget: Mapping[str, str | int]) -> dict[str, An
     Args:
         name: a trained baseline.
         task: what it restores; the other network is counted for the same task.
-        budget: one of `params` and `macs`, with the name of a variant of either package, or a number.
+        budget: one of `params` and `macs`, with the name of a variant of either package, or a number. For a class of the
+            user's, `width` and `depth` may name its arguments where their names are unusual.
+        given: arguments in place of the variant's own.
 
     Returns:
         Arguments for `build(name, task, **arguments)`.
@@ -70,33 +43,50 @@ def match(name: str, task: str, budget: Mapping[str, str | int]) -> dict[str, An
     Raises:
         ValueError: for an unknown name or measure, or where no width and depth come within 5 %.
     """
-    if name in UNTRAINED or name not in VARIANTS:
-        raise ValueError(f"match: {name!r} has no width and depth; trained baselines do")
-    if len(budget) != 1 or not set(budget) <= set(MEASURES):
+    if not isinstance(budget, Mapping):
+        raise ValueError(f"match={budget!r}: expected for example {{params: ipt_small}} or {{macs: ipt_small}}")
+    measures = [key for key in budget if key not in ROLES]
+    if len(measures) != 1 or measures[0] not in MEASURES:
         raise ValueError(f"match: expected one of params and macs with a variant or a number, got {dict(budget)}")
-    ((measure, target),) = budget.items()
-    if isinstance(target, str) and target not in VARIANTS | IPT_VARIANTS:
-        raise ValueError(f"match: unknown variant {target!r}; known are {', '.join([*VARIANTS, *IPT_VARIANTS])}")
-    return dict(_match(name, task, measure, target))
+    roles = {role: str(budget[role]) for role in ROLES if role in budget}
+    target = budget[measures[0]]
+    known = {**VARIANTS, **IPT_VARIANTS}
+    if isinstance(target, str) and target not in known and not is_own(target):
+        raise ValueError(f"match: unknown variant {target!r}{nearest(target, known)}; known are {', '.join(known)}")
+    if not isinstance(target, str) and (not isinstance(target, int) or isinstance(target, bool) or target < 1):
+        raise ValueError(f"match: {measures[0]}={target!r}: expected a variant or a whole number above 0")
+    sizing = network_of(name).sizing
+    if sizing is None and "width" in roles:
+        sizing = Sizing(roles["width"], None)
+    if sizing is None:
+        raise ValueError(f"match: {name!r} has no width and depth; trained baselines do")
+    sizing = replace(sizing, **roles)
+    arguments = {**network_of(name).variants[name], **(given or {})}
+    for role in (sizing.width, sizing.depth):
+        if role is not None and role not in arguments:
+            raise ValueError(f"match: {name!r} has no default for {role!r}; give one as `kwargs`")
+    return dict(_match(name, task, measures[0], target, sizing, json.dumps(arguments, default=str)))
 
 
 @lru_cache
-def _match(name: str, task: str, measure: str, target: str | int) -> dict[str, Any]:
+def _match(name: str, task: str, measure: str, target: str | int, sizing: Sizing, given: str) -> dict[str, Any]:
     from baselines.cost import cost
 
     target = cost(target, task, measure) if isinstance(target, str) else target
-    arguments = {key: value for key, value in VARIANTS[name].items() if key != "network"}
-    sizing = SIZINGS[VARIANTS[name]["network"]]
+    arguments = json.loads(given)
     width, depth = arguments[sizing.width], sizing.depth_of(arguments)
-    factor = (target / cost(name, task, measure)) ** (1 / 3)  # both cost about width² · depth
+    power = 2 if sizing.depth is None else 3  # a network costs about width² · depth
+    factor = (target / cost(name, task, measure, **arguments)) ** (1 / power)
 
     @cache
     def first_and_next(width: int) -> tuple[int, int]:
+        if sizing.depth is None:
+            return cost(name, task, measure, **sizing.resized(arguments, width, 1)), 0
         one, two = (cost(name, task, measure, **sizing.resized(arguments, width, blocks)) for blocks in (1, 2))
         return one, two - one  # each further block costs the same
 
-    found = []
-    depths = range(max(1, round(depth * factor / 3)), round(depth * factor * 3) + 2)
+    candidates = []
+    depths = [1] if sizing.depth is None else range(max(1, round(depth * factor / 3)), round(depth * factor * 3) + 2)
     for candidate in sorted(depths, key=lambda d: abs(math.log(d / (depth * factor)))):
 
         def cost_at(steps: int, blocks: int = candidate) -> int:
@@ -105,10 +95,10 @@ def _match(name: str, task: str, measure: str, target: str | int) -> dict[str, A
 
         steps = _nearest(cost_at, target, round(width * factor / sizing.unit))
         error = abs(cost_at(steps) / target - 1)
-        found.append((error, sizing.resized(arguments, steps * sizing.unit, candidate)))
+        candidates.append((error, sizing.resized(arguments, steps * sizing.unit, candidate)))
         if error < CLOSE:
             break
-    error, matched = min(found, key=lambda pair: pair[0])
+    error, matched = min(candidates, key=lambda pair: pair[0])
     if error > TOLERANCE:
         raise ValueError(f"match: no width and depth of {name} come within 5 % of {target:,} {measure} for {task}")
     return matched

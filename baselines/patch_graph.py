@@ -117,7 +117,7 @@ def average_patches(values: Tensor, size: tuple[int, int]) -> Tensor:
         (B, C, H, W).
     """
     columns = values.flatten(2).repeat_interleave(PATCH**2, dim=1)
-    padded = [PATCH + STRIDE * (count - 1) for count in values.shape[-2:]]
+    padded = tuple(PATCH + STRIDE * (count - 1) for count in values.shape[-2:])
     total = F.fold(columns, padded, PATCH, stride=STRIDE)
     return (total / _overlaps(values, 1))[..., : size[0], : size[1]]
 

@@ -1,22 +1,28 @@
 """What every baseline promises: it restores one task, and says which and how far it sees."""
 
+from typing import Any
+
+from torch import nn
+
 from ipt_models.tasks import parse_task
 
 
-class SingleTask:
-    """Mixin of the baselines, whose call is `model(x, task)` like IPT's.
+class SingleTask(nn.Module):
+    """Base of the baselines, whose call is `model(x, task)` like IPT's.
 
     Attributes:
         tasks: the one task the network was built for, as a tuple, since IPT has several.
         scale: output side over input side.
-        receptive_field: side in input pixels of the square, centred, that an output pixel can depend on.
+        receptive_field: side in input pixels of the square, centred, that an output pixel can depend on; None: all pixels.
+        config: the arguments that build it again, set by `baselines.build`.
         tile_alignment: tiles that begin at its multiples see the same grid of windows or patches as the whole image.
     """
 
     tasks: tuple[str, ...]
     scale: int
-    receptive_field: int
+    receptive_field: int | None
     tile_alignment: int = 1
+    config: dict[str, Any]
 
     def set_task(self, task: str) -> None:
         """Remember the task that the network is built for."""

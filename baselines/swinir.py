@@ -10,7 +10,10 @@ from basicsr.archs.swinir_arch import SwinIR as BasicsrSwinIR
 from torch import Tensor
 
 from baselines.single_task import SingleTask
+from ipt_models.arguments import check_choice, check_positive, check_whole
 from ipt_models.tasks import parse_task
+
+MOST_BLOCKS = 100
 
 
 class SwinIR(SingleTask, BasicsrSwinIR):
@@ -36,6 +39,16 @@ class SwinIR(SingleTask, BasicsrSwinIR):
         mlp_ratio: float = 2,
         upsampler: str = "pixelshuffle",
     ) -> None:
+        check_whole(embed_dim=embed_dim, num_heads=num_heads)
+        check_whole(at_least=2, window_size=window_size)
+        check_positive(mlp_ratio=mlp_ratio)
+        check_choice(("pixelshuffle", "pixelshuffledirect"), upsampler=upsampler)
+        if not isinstance(depths, list | tuple) or not 1 <= len(depths) <= MOST_BLOCKS:
+            raise ValueError(f"depths={depths!r}: expected the layers of each block, for example [6, 6, 6, 6]")
+        for layers in depths:
+            check_whole(depth=layers)
+        if embed_dim % num_heads:
+            raise ValueError(f"num_heads={num_heads}: expected a divisor of embed_dim={embed_dim}")
         scale = parse_task(task).scale
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.meshgrid")  # basicsr's, about a future release

@@ -3,14 +3,16 @@
 from itertools import product
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from baselines.single_task import SingleTask
 
 WHOLE = 1024 * 1024  # input pixels up to which an image is restored in one piece
 TILE = 512
 
 
 @torch.no_grad()
-def restore(model: nn.Module, x: Tensor, task: str | None = None, tile: int | None = None) -> Tensor:
+def restore(model: SingleTask, x: Tensor, task: str | None = None, tile: int | None = None) -> Tensor:
     """Restore an image of any size.
 
     Tiles are cut with a margin of half the network's receptive field or more on each side, of which nothing is kept: an
@@ -23,22 +25,26 @@ def restore(model: nn.Module, x: Tensor, task: str | None = None, tile: int | No
         x: RGB in [0, 1], (B, 3, H, W).
         task: may be left out.
         tile: side in input pixels of what each tile contributes; 0 for one piece whatever the size. None is one piece up
-            to a megapixel and tiles of 512 above.
+            to a megapixel and tiles of 512 above, where the network's receptive field allows tiles.
 
     Returns:
         RGB on the [0, 1] scale, not clipped, (B, 3, s*H, s*W).
 
     Raises:
-        ValueError: for a negative tile, or a task that the model does not have.
+        ValueError: for a negative tile, tiles for a network that sees the whole image, or a task that it does not have.
     """
     height, width = x.shape[-2:]
     if tile is None:
-        tile = 0 if height * width <= WHOLE else TILE
+        tile = 0 if height * width <= WHOLE or model.receptive_field is None else TILE
     if tile < 0:
         raise ValueError(f"tile is a side in pixels, or 0 for one piece; got {tile}")
     if tile == 0:
         return model(x, task)
 
+    if model.receptive_field is None:
+        raise ValueError(
+            f"{type(model).__name__} sees the whole image, which tiles would change; use one piece (tile=0)"
+        )
     alignment, scale = model.tile_alignment, model.scale
     step = -(-tile // alignment) * alignment
     margin = -(-(model.receptive_field // 2) // alignment) * alignment

@@ -93,8 +93,7 @@ def make(variant: str, side: str) -> nn.Module:
     if side != "plain":
         kwargs = {"gradient_checkpointing": True} if side == "checkpointing" else {}
         return baselines.build(variant, "sr2", **kwargs)
-    arguments = dict(baselines.VARIANTS[variant])
-    return PLAIN[arguments.pop("network")](**arguments)
+    return PLAIN[variant.partition("_")[0]](**baselines.VARIANTS[variant])
 
 
 class Work:
@@ -149,7 +148,7 @@ def share_weights(suite: nn.Module, plain: nn.Module, names: list[str]) -> None:
 def plain_order(variant: str, suite: nn.Module) -> list[str]:
     """The suite's names of parameters in the order in which the plain network registers them."""
     names = [name for name, _ in suite.named_parameters()]
-    if baselines.VARIANTS[variant]["network"] == "rdn":  # there, local fusions come after all dense convolutions
+    if variant.startswith("rdn"):  # there, local fusions come after all dense convolutions
         fusions = [name for name in names if ".LFF." in name]
         end = names.index(fusions[-1]) + 1
         names = [name for name in names[:end] if name not in fusions] + fusions + names[end:]
@@ -226,7 +225,7 @@ def main() -> int:
         for what in ("training", "inference"):
             rows += compare(variant, what, ("suite", "plain"), options)
             passed |= rows[-2]["time_ratio"] > RATIO_LIMIT or rows[-2]["memory_ratio"] > MEMORY_LIMIT + NOISE
-        if baselines.VARIANTS[variant]["network"] == "rdn":
+        if variant.startswith("rdn"):
             rows += compare(variant, "training", ("checkpointing", "suite"), options)
             passed |= rows[-2]["time_ratio"] > CHECKPOINTING_TIME_LIMIT
             passed |= rows[-2]["memory_ratio"] > CHECKPOINTING_MEMORY_LIMIT

@@ -13,7 +13,7 @@ def dense_contrastive_loss(
 ) -> Tensor:
     """features (B, N, D); image_ids (B,), all different by default."""
     batch, patches, _ = features.shape
-    ids = torch.arange(batch) if image_ids is None else image_ids
+    ids = torch.arange(batch, device=features.device) if image_ids is None else image_ids
     z = F.normalize(features, dim=-1).flatten(0, 1)
     similarity = z @ z.T / temperature
     if formulation == "paper":
@@ -23,7 +23,7 @@ def dense_contrastive_loss(
         numerator = similarity.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
         return (denominator - numerator).mean()
     labels = ids.repeat_interleave(patches)
-    itself = torch.eye(batch * patches, dtype=torch.bool)
+    itself = torch.eye(batch * patches, dtype=torch.bool, device=features.device)
     log_probability = similarity - similarity.masked_fill(itself, -torch.inf).logsumexp(1, keepdim=True)
     positive = (labels[:, None] == labels[None, :]) & ~itself
     return -((log_probability * positive).sum(1) / positive.sum(1)).mean()

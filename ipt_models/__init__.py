@@ -3,31 +3,17 @@
 Names are imported when they are first used, so that listing variants or parsing a task's name loads no torch.
 """
 
-import importlib
-from typing import Any
+import lazy_loader
 
-_HOME = {
-    "IPT": "network",
-    "Task": "tasks",
-    "VARIANTS": "variants",
-    "build": "variants",
-    "contrastive_loss": "contrastive",
-    "load": "checkpoints",
-    "load_official": "official",
-    "parse_task": "tasks",
-    "restore": "windows",
-    "save": "checkpoints",
-    "to_official": "official",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "checkpoints": ["load", "save"],
+        "contrastive": ["contrastive_loss"],
+        "network": ["IPT"],
+        "official": ["load_official", "to_official"],
+        "tasks": ["Task", "parse_task"],
+        "variants": ["VARIANTS", "build"],
+        "windows": ["restore"],
+    },
+)

@@ -10,7 +10,7 @@ the similarities, so that sums of features give them without any matrix.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -143,7 +143,7 @@ class LogSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         rows: Tensor,
         ids: Tensor,
         temperature: float,
@@ -167,7 +167,7 @@ class LogSum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, ids, sums = ctx.saved_tensors
         temperature, paper, images_per_block, start, stop = ctx.arguments
         images, _, dim = rows.shape

@@ -20,9 +20,10 @@ class MeanShift(nn.Conv2d):
         self.weight.copy_(torch.eye(3, device="cpu").view(3, 3, 1, 1))
         self.get_parameter("bias").copy_(sign * RGB_RANGE * torch.tensor(RGB_MEAN, device="cpu"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        device = x.device.type
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, 3, H, W) on the 0-255 scale -> the same."""
+        device = input.device.type
         if not torch.amp.is_autocast_available(device):  # of the meta device, where shapes alone are computed
-            return super().forward(x)
+            return super().forward(input)
         with torch.autocast(device, enabled=False):  # bfloat16 has steps of a whole grey level at 255
-            return super().forward(x.to(self.weight.dtype))
+            return super().forward(input.to(self.weight.dtype))

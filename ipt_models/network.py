@@ -16,12 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ipt_models.arguments import check_choice, check_flags, check_whole
 from ipt_models.mean_shift import RGB_RANGE, MeanShift
 from ipt_models.tasks import parse_task
 
 Position = Literal["none", "learned", "learned_every_layer", "sincos2d", "relative"]
-
-LIMITS = {"patch_size": 1024, "depth": 1000}  # a file's header must not be able to ask for all memory
 
 
 class ResBlock(nn.Module):
@@ -89,7 +88,8 @@ class Attention(nn.Module):
         dim = key.shape[-1]
         both = self.in_proj.weight[dim:]
         if key is value:
-            return F.linear(key, both).chunk(2, dim=-1)
+            projected_key, projected_value = F.linear(key, both).chunk(2, dim=-1)
+            return projected_key, projected_value
         return F.linear(key, both[:dim]), F.linear(value, both[dim:])
 
 
@@ -194,7 +194,7 @@ def make_relative_bias(grid: int | None, num_heads: int) -> nn.Module | None:
 
 
 def get_bias(module: nn.Module | None) -> Tensor | None:
-    return None if module is None else module.get_bias()
+    return None if module is None else module.get_bias()  # ty: ignore[call-non-callable]
 
 
 class IPT(nn.Module):
@@ -241,7 +241,10 @@ class IPT(nn.Module):
         gradient_checkpointing: bool = False,
     ):
         super().__init__()
-        check_arguments(tasks, num_feat, patch_dim, patch_size, num_heads, depth, position)
+        check_whole(num_feat=num_feat, patch_dim=patch_dim, patch_size=patch_size, num_heads=num_heads, depth=depth)
+        check_flags(norm=norm, mlp=mlp, gradient_checkpointing=gradient_checkpointing)
+        check_choice(get_args(Position), position=position)
+        check_sizes(tasks, num_feat, patch_dim, patch_size, num_heads, position)
         embed_dim = num_feat * patch_dim**2
         grid = patch_size // patch_dim
         self.tasks = tuple(tasks)
@@ -371,30 +374,18 @@ class IPT(nn.Module):
             layer.compile(**kwargs)
 
 
-def check_arguments(
-    tasks: Sequence[str],
-    num_feat: int,
-    patch_dim: int,
-    patch_size: int,
-    num_heads: int,
-    depth: int,
-    position: str,
+def check_sizes(
+    tasks: Sequence[str], num_feat: int, patch_dim: int, patch_size: int, num_heads: int, position: str
 ) -> None:
+    """Whether sizes that are whole numbers fit together."""
     if isinstance(tasks, str) or not tasks or len(set(tasks)) != len(tasks):
         raise ValueError(f"tasks={tasks!r}: expected a sequence of different names, at least one")
     for task in tasks:
         parse_task(task)
-    names = ("num_feat", "patch_dim", "patch_size", "num_heads", "depth")
-    for name, value in zip(names, (num_feat, patch_dim, patch_size, num_heads, depth), strict=True):
-        most = LIMITS.get(name, 2**16)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise ValueError(f"{name}={value!r}: expected a whole number from 1 to {most}")
     embed_dim = num_feat * patch_dim**2
     if patch_size % patch_dim:
         raise ValueError(f"patch_size={patch_size}: expected a multiple of patch_dim={patch_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"num_heads={num_heads}: expected a divisor of num_feat * patch_dim**2 = {embed_dim}")
-    if position not in get_args(Position):
-        raise ValueError(f"position={position!r}: expected one of {', '.join(get_args(Position))}")
     if position == "sincos2d" and embed_dim % 4:
         raise ValueError(f"position='sincos2d': num_feat * patch_dim**2 = {embed_dim} must be a multiple of 4")

@@ -7,14 +7,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ipt_models.network import IPT, Position
 from ipt_models.tasks import parse_task
+from ipt_models.tensors import read_tensors, unwrap
 
 TASK_EMBED = "body.query_embed.weight"  # one row of N·D numbers a task
 POSITION_IDS = "body.position_encoding.position_ids"  # 0 … N-1, a constant that our network does without
@@ -47,7 +47,7 @@ def load_official(
     Loading runs no code from the file: only tensors are read (`weights_only`).
 
     Args:
-        checkpoint: a file of PyTorch or a safetensors file, or a state dict.
+        checkpoint: a file of PyTorch or a safetensors file, or a state dict; names may begin with `module.`.
         tasks: names of the tasks in the order of the heads. May be left out where the shapes tell: a head with a scale of
             2, 3 or 4 is super-resolution; one with scale 1 denoises or derains, and only the user knows which.
         position: `learned` (the default where there is an embedding) or `learned_every_layer`, which shapes cannot tell
@@ -60,10 +60,7 @@ def load_official(
         ValueError: for a file that holds more than tensors, sizes that do not fit together, tasks that do not fit the
             heads; or naming every key that is unknown, missing or misshapen.
     """
-    state = checkpoint if isinstance(checkpoint, Mapping) else read_state_dict(Path(checkpoint))
-    alien = [str(key) for key, value in state.items() if not isinstance(value, Tensor)]
-    if alien:
-        raise ValueError(f"not a state dict of tensors: {', '.join(alien[:5])} hold something else")
+    state = unwrap(checkpoint) if isinstance(checkpoint, Mapping) else read_tensors(checkpoint)
     sizes = infer_sizes(state)
     if patch_size is not None:
         sizes["patch_size"] = patch_size
@@ -126,22 +123,7 @@ def official_name(name: str, tasks: Sequence[str]) -> str:
     raise ValueError(f"the authors' network has no {name}")
 
 
-def read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what torch's unpickler raises on bytes that are no pickle depends on the bytes
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is no plain PyTorch state dict, and nothing else is loaded ({reason})") from None
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
-    return state
-
-
-def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, int | bool]:
+def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The arguments of `IPT` that names and shapes tell."""
     needed = {"head.0.0.weight": 4, "body.encoder.layers.0.linear1.weight": 2}
     for key, ndim in needed.items():

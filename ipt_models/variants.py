@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from ipt_models.arguments import check_names
+from ipt_models.suggestions import nearest
 
 if TYPE_CHECKING:
     from ipt_models.network import IPT
@@ -44,9 +46,10 @@ def build(variant: str, tasks: Sequence[str], **overrides: Any) -> IPT:
         ValueError: for an unknown variant, or an argument that IPT refuses.
     """
     if variant not in VARIANTS:
-        near = difflib.get_close_matches(variant, VARIANTS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown IPT variant {variant!r}: expected one of {', '.join(VARIANTS)}{hint}")
+        raise ValueError(
+            f"unknown IPT variant {variant!r}{nearest(variant, VARIANTS)}; expected one of {', '.join(VARIANTS)}"
+        )
+    check_names(ARGUMENTS, [*overrides], repr(variant))
     from ipt_models.network import IPT
 
     return IPT(tasks=tasks, **(VARIANTS[variant] | overrides))

@@ -4,7 +4,6 @@ A `model.safetensors` says in its header how to build the network again (`varian
 comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
 """
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -13,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.variants import VARIANTS as BASELINES
+from baselines.registry import VARIANTS as BASELINES
+from baselines.registry import is_own, network_of
 from ipt_models import checkpoints
 from ipt_models.files import replacing
+from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.provenance import sha256
 
@@ -29,7 +30,7 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     """A network with fresh weights, called as `model(x, task)` on float RGB in [0, 1], (B, 3, H, W).
 
     Args:
-        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`.
+        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`, or a class of the user's (`baselines.own`).
         tasks: the tasks it restores; exactly one for the baselines.
         kwargs: arguments that override the variant's.
 
@@ -40,7 +41,7 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
         import ipt_models
 
         model = ipt_models.build(variant, tuple(tasks), **kwargs)
-    elif variant in BASELINES:
+    elif variant in BASELINES or is_own(variant):
         import baselines
 
         if len(tasks) != 1:
@@ -50,11 +51,41 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
         model = baselines.build(variant, tasks[0], **kwargs)
     else:
         known = (*IPTS, *BASELINES)
-        near = difflib.get_close_matches(variant, known, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"unknown model {variant!r}{hint} Allowed: {', '.join(known)}")
-    model.built_from = {"variant": variant, "kwargs": model.config, "tasks": list(tasks)}
+        raise ValueError(f"unknown model {variant!r}{nearest(variant, known)}; allowed: {', '.join(known)}")
+    model.built_from = {"variant": variant, "kwargs": model.config, "tasks": list(tasks)} | source(variant)
     return model
+
+
+def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None:
+    """Whether a network can be built and, if it is a class of the user's, run: on the meta device where that is possible.
+
+    Raises:
+        ValueError: in one message.
+    """
+    if is_own(variant):
+        from baselines.factory import resolve
+        from baselines.own_network import check
+
+        if len(tasks) == 1:
+            return check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+    from_weights = network_of(variant).from_weights if variant in BASELINES else {}
+    import torch
+
+    try:
+        with torch.device("meta"):
+            build(variant, tasks, **{**kwargs, **from_weights})
+    except (RuntimeError, TypeError):  # SwinIR reads numbers while it is built
+        build(variant, tasks, **{**kwargs, **from_weights})
+    return None
+
+
+def source(variant: str) -> dict[str, str]:
+    """`{"source_sha256": …}` of a user's class, found without running it; nothing for the networks of this project."""
+    if not is_own(variant):
+        return {}
+    from baselines.own import source_sha256
+
+    return {"source_sha256": source_sha256(variant)}
 
 
 def is_ipt(variant: str) -> bool:
@@ -99,7 +130,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
         FileNotFoundError, ModelFileError: naming the file.
     """
     header = checkpoints.read_header(path)
-    if "format" not in header and BASELINES.get(header["variant"], {}).get("network") == "rdn":
+    if "format" not in header and header["variant"].startswith("rdn"):
         header["kwargs"].setdefault("subtract_mean", False)  # RDN had no mean when this was written
     return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
 
@@ -110,10 +141,22 @@ def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
     """
+    import torch
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    model = build(metadata["variant"], metadata["tasks"], **metadata["kwargs"])
+    variant, kwargs, tasks = (metadata[key] for key in checkpoints.BUILT_FROM)
+    try:
+        if source(variant) != {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
+            raise ValueError(f"it was trained with another version of {variant}, which has changed since")
+        if not is_own(variant):  # sizes first, without allocating anything
+            with torch.device("meta"):
+                checkpoints.check_shapes(path, build(variant, tasks, **kwargs).state_dict())
+        model = build(variant, tasks, **kwargs)
+    except ModelFileError:
+        raise
+    except (TypeError, ValueError, FileNotFoundError) as error:
+        raise ModelFileError(f"{path} holds no network that can be built here: {error}") from None
     checkpoints.check_shapes(path, model.state_dict())
     model.load_state_dict(load_file(path), strict=True)
     return model.to(device).eval(), metadata

@@ -1,12 +1,14 @@
 """What a config names and no schema can check: folders, weights, benchmark sets and the images of the report.
 
-Called once before the first job, by the Snakefile and by commands that take a config. Imports no torch.
+Called once before the first job, by the Snakefile and by commands that take a config. Imports torch only where a network has
+arguments of its own.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from baselines.registry import is_own
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
 from workflows.config.schema import nearest
@@ -21,7 +23,7 @@ def check(experiment: Experiment) -> None:
     """
     scored = experiment.evaluation
     absent = sets.fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
-    lines = [*_training_folders(experiment), *_weights(experiment)]
+    lines = [*_training_folders(experiment), *_weights(experiment), *_networks(experiment)]
     try:
         sets.check(scored.sets, scored.data_root, experiment.scored_tasks, absent if scored.download else ())
     except (SetError, OSError) as error:
@@ -39,6 +41,18 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
         if data.root is not None and not data.root.expanduser().is_dir():
             hint = "; name the folder that holds it" if data.root.expanduser().is_file() else ""
             yield f"{key}.root: {str(data.root)!r} is not a folder (seen from {os.getcwd()}){hint}"
+
+
+def _networks(experiment: Experiment) -> Iterator[str]:
+    """A line for each network that cannot be built as the config says. Networks as they are listed are known to build."""
+    for model in experiment.models:
+        if model.kwargs or is_own(model.variant):
+            from workflows import models
+
+            try:
+                models.check(model.variant, experiment.tasks_of(model), model.kwargs)
+            except ValueError as error:
+                yield f"models: {model.name!r}: {error}"
 
 
 def _weights(experiment: Experiment) -> Iterator[str]:

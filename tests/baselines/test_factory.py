@@ -1,6 +1,5 @@
 """One call for all baselines: shapes, tasks, names, and what is refused."""
 
-import importlib
 import inspect
 import subprocess
 import sys
@@ -9,8 +8,7 @@ import pytest
 import torch
 
 import baselines
-from baselines.factory import NETWORKS
-from baselines.variants import ARGUMENTS, UNTRAINED, VARIANTS
+from baselines.registry import NETWORKS, UNTRAINED, VARIANTS
 
 SCALE_ONE = ("dn30", "dr")
 SMALL = {
@@ -65,7 +63,7 @@ def test_ignn_refuses_scale_one_by_name(task):
     [
         ("rdn_tny", "sr2", {}, "did you mean 'rdn_tiny'"),
         ("rdn_tiny", "sr5", {}, "unknown task 'sr5'"),
-        ("rdn_tiny", "sr2", {"width": 3}, "no argument width"),
+        ("rdn_tiny", "sr2", {"width": 3}, "no argument 'width'"),
         ("bicubic", "dn30", {}, "`identity`"),
         ("identity", "sr2", {}, "`bicubic`"),
     ],
@@ -75,6 +73,43 @@ def test_wrong_requests_are_refused_in_one_message(name, task, kwargs, message):
         baselines.build(name, task, **kwargs)
 
 
+@pytest.mark.parametrize(
+    ("name", "kwargs", "named"),
+    [
+        ("edsr_tiny", {"num_feat": -8}, "num_feat=-8"),
+        ("edsr_tiny", {"num_block": "4x"}, "num_block='4x'"),
+        ("edsr_tiny", {"num_block": -1}, "num_block=-1"),
+        ("edsr_tiny", {"num_block": 10**7}, "num_block=10000000"),
+        ("edsr_tiny", {"num_block": True}, "num_block=True"),
+        ("edsr_tiny", {"res_scale": float("inf")}, "res_scale=inf"),
+        ("rdn_tiny", {"growth": 0}, "growth=0"),
+        ("rdn_tiny", {"num_conv": 2.5}, "num_conv=2.5"),
+        ("rdn_tiny", {"subtract_mean": "no"}, "subtract_mean='no'"),
+        ("ignn_tiny", {"window": 0}, "window=0"),
+        ("ignn_tiny", {"graph_features": "vggg"}, "did you mean 'vgg'"),
+        ("swinir_light", {"window_size": 0}, "window_size=0"),
+        ("swinir_light", {"num_heads": 7}, "num_heads=7"),
+        ("swinir_light", {"depths": 6}, "depths=6"),
+        ("swinir_light", {"depths": [6, 0]}, "depth=0"),
+        ("swinir_light", {"upsampler": "nearest"}, "upsampler='nearest'"),
+        ("edsr_tiny", {"match": {"parms": "ipt_tiny"}}, "one of params and macs"),
+        ("edsr_tiny", {"match": "ipt_tiny"}, "match='ipt_tiny'"),
+        ("edsr_tiny", {"match": {"params": -3}}, "params=-3"),
+    ],
+)
+def test_values_that_no_network_can_have_are_refused_in_one_message(name, kwargs, named):
+    with pytest.raises(ValueError, match="expected") as caught:
+        baselines.build(name, "sr2", **kwargs)
+    assert named in str(caught.value)
+
+
+def test_a_damaged_file_of_vgg_weights_is_one_message(tmp_path):
+    path = tmp_path / "vgg.pth"
+    path.write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"vgg\.pth is no plain PyTorch state dict"):
+        baselines.build("ignn", "sr2", vgg_weights=path)
+
+
 def test_config_builds_the_same_network_again():
     model = baselines.build("rdn_tiny", "sr2", num_block=2)
     again = baselines.build("rdn_tiny", "sr2", **model.config)
@@ -82,9 +117,8 @@ def test_config_builds_the_same_network_again():
 
 
 def test_listed_arguments_are_those_of_the_networks():
-    for network, (module, name) in NETWORKS.items():
-        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-        assert [*parameters] == ["task", *ARGUMENTS[network]]
+    for network in NETWORKS:
+        assert (*inspect.signature(network.load_class()).parameters,) == ("task", *network.arguments)
 
 
 def test_names_are_complete():

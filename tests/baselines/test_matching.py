@@ -25,7 +25,7 @@ def test_a_network_costs_within_five_percent_of_the_one_it_is_matched_to(name, m
 
 def test_proportions_are_kept_where_numbers_allow():
     assert match("edsr_baseline", "sr2", {"params": 1_369_859})["num_feat"] == 64
-    assert match("rdn_b", "sr2", {"params": "rdn_b"}) == baselines.build("rdn_b", "sr2").config
+    assert match("rdn_b", "sr2", {"params": "rdn_b"}).items() <= baselines.build("rdn_b", "sr2").config.items()
     matched = match("rdn_a", "sr2", {"params": "ipt_small"})
     assert matched["num_feat"] == 2 * matched["growth"]
 

@@ -159,8 +159,11 @@ class TestFiles:
         torch.save([torch.zeros(1)], tmp_path / "list.pt")
         with pytest.raises(ValueError, match="a list, not a state dict"):
             load_official(tmp_path / "list.pt")
-        torch.save({"state_dict": to_official(small())}, tmp_path / "nested.pt")
-        with pytest.raises(ValueError, match="state_dict hold"):
+        prefixed = {f"module.{name}": tensor for name, tensor in to_official(small()).items()}
+        torch.save({"state_dict": prefixed}, tmp_path / "nested.pt")
+        load_official(tmp_path / "nested.pt", num_heads=2)
+        torch.save({"weights": prefixed}, tmp_path / "nested.pt")
+        with pytest.raises(ValueError, match="weights hold"):
             load_official(tmp_path / "nested.pt")
         with pytest.raises(FileNotFoundError, match=r"absent\.pt"):
             load_official(tmp_path / "absent.pt")

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workflows.analysis.means import per_seed, seen_by
+from workflows.analysis.records import SCORED_ON, WINDOWS
 from workflows.analysis.statistics import CONFIDENCE
 
 # Bartlett's test at this level decides whether the models of a fraction share their spread.
@@ -64,11 +66,14 @@ class Cells:
                 if len(pool):
                     self._pool[pool] = len(sums)
                     sums.append((squares[pool].sum(), freedom[pool].sum()))
-            alone = (fractions == fraction) & (freedom == 0)
+            alone = np.flatnonzero((fractions == fraction) & (freedom == 0))
             # A single seed has the spread of its fraction's other models, or else that of all cells.
-            if len(here) and alone.any():
-                self._pool[alone] = len(sums)
-                sums.append((squares[here].sum(), freedom[here].sum()))
+            if len(here) and len(alone):
+                if len(pools) == 1:
+                    self._pool[alone] = self._pool[here[0]]
+                else:
+                    self._pool[alone] = len(sums)
+                    sums.append((squares[here].sum(), freedom[here].sum()))
         self._freedom = np.array([count for _, count in sums], dtype="float64")
         with np.errstate(invalid="ignore", divide="ignore"):
             self._variance = np.array([square for square, _ in sums]) / self._freedom
@@ -141,3 +146,31 @@ def _alike(cells: list[np.ndarray]) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return bool(stats.bartlett(*cells).pvalue >= POOLING)
+
+
+class Grid(NamedTuple):
+    """The scores of the grid on one set.
+
+    Attributes:
+        on: task, dataset and windows.
+        scores: one row a run: model, fraction, seed and `value`, its mean PSNR-Y.
+        cells: the same as cells.
+    """
+
+    on: dict[str, str]
+    scores: pd.DataFrame
+    cells: Cells
+
+
+def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:
+    """The scores for each task, dataset and way of cutting windows.
+
+    Fraction 0, trained without the first stage, is no point of a curve against its data; neither are methods outside the grid.
+    """
+    found = []
+    for windows in WINDOWS:
+        seeds = per_seed(seen_by(results, runs, windows), setting=None).rename(columns={"psnr_y": "value"})
+        for (task, dataset), scores in seeds[seeds["fraction"] > 0].groupby(SCORED_ON, sort=False):
+            scores = scores[["model", "fraction", "seed", "value"]].dropna(subset="value")
+            found.append(Grid({"task": task, "dataset": dataset, "windows": windows}, scores, Cells(scores)))
+    return found

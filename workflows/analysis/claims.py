@@ -23,19 +23,19 @@ COLUMNS = ["claim", "model", "rival", *SCORED_ON, "windows", "span", "answer"]
 COLUMNS += ["estimate", "low", "high", "unit", "p", "p_holm", "seeds"]
 
 
-def answer(low: float, high: float, p_holm: float, noticeable: float = NOTICEABLE) -> str:
+def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) -> str:
     """Whether something is larger than 0: `no` means that it is smaller than what would be noticed.
 
     Args:
         low, high: ends of its 95 % interval.
-        p_holm: for the value 0, corrected for the number of claims of a kind.
+        p: for the value 0; of comparisons between models corrected for their number.
         noticeable: in the same unit.
     """
     if np.isnan(low) or np.isnan(high):
         return NOT_TESTED
     if high < noticeable:
         return NO
-    return YES if low > 0 and p_holm < SIGNIFICANT else UNRESOLVED
+    return YES if low > 0 and p < SIGNIFICANT else UNRESOLVED
 
 
 def claims(tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
@@ -52,12 +52,13 @@ def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, An
     for slope in slopes.to_dict("records"):
         if slope["windows"] == AVERAGED and slope["model"] not in transformers(runs):
             continue  # the same scores as in `centre`
-        row = {"claim": "data_limited", **slope, "estimate": slope["gain"], "unit": "dB"}
+        # A statement about one network, which is not corrected for how many others there are.
+        row = {"claim": "data_limited", **slope, "p_holm": np.nan, "estimate": slope["gain"], "unit": "dB"}
         noticeable = NOTICEABLE
         if slope["dataset"] == HELD_OUT:
             row |= {"estimate": -slope["gain"], "low": -slope["high"], "high": -slope["low"], "unit": "L1"}
             noticeable = (1 - 10 ** (-NOTICEABLE / 20)) * slope["mean"]
-        rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"], noticeable)})
+        rows.append(row | {"answer": answer(row["low"], row["high"], row["p"], noticeable)})
     return rows
 
 

@@ -12,6 +12,10 @@ from workflows.analysis.factors import settings, twin
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.config.schema import FINETUNED
 
+# Of train.csv: what was last measured, and what is a mean over the log.
+LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr")
+MEANS = ("contrastive_share", "clipped_share")
+
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 
 
@@ -23,12 +27,27 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         names: the grid's runs, references among them; those without scores are left out here and named by `collect_runs`.
 
     Raises:
-        ReportError: a file lacks columns or holds another run's rows.
+        ReportError: a file lacks columns or holds another run's rows, or files were scored by different versions of the protocol.
     """
     tables = []
     for name in names:
         tables += [_read_metrics(path, parse_run(name)) for path in score_files(experiment_dir / "runs" / name)]
+    _check_protocols(tables)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=METRIC_COLUMNS)
+
+
+def _check_protocols(tables: Iterable[pd.DataFrame]) -> None:
+    """Refuse scores of several versions of the protocol: their differences are not the models'."""
+    scored: dict[str, dict[str, None]] = {}
+    for table in tables:
+        for version in (table["protocol"] if "protocol" in table else pd.Series("")).str.split(" ").str[0].unique():
+            scored.setdefault(version or "unknown", {}).update(dict.fromkeys(table["model"]))
+    if len(scored) > 1:
+        which = "; ".join(f"{version} ({', '.join(models)})" for version, models in sorted(scored.items()))
+        raise ReportError(
+            f"scores of different versions of the protocol cannot stand in one table: {which}. Delete the older metrics*.csv "
+            "and run the workflow again"
+        )
 
 
 def score_files(folder: Path) -> list[Path]:
@@ -61,48 +80,64 @@ def _same(a: Any, b: Any) -> bool:
 def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """One row a run, in the order of `names`.
 
-    Columns: `run`, `status` (`done`, `not scored`, `missing`), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`,
-    `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (in all), `patches_<task>`,
-    `crops_per_image` (patches over images: how often each image was seen), `parameters`, `macs_per_output_pixel_<task>`,
-    `contrastive` (λ, 0 without), `formulation`, `temperature`, `negatives` (other images that an anchor is held against),
-    `twin` (equal for runs of one seed and fraction that differ in the contrastive loss alone), `pretrained` (the run that a
-    fine-tuned one began from), `settings` (JSON: what decides the weights besides fraction and seed), `train_hours`,
-    `training_l1`, `training_psnr`, `validation_l1`, `validation_psnr` (0-255 scale and dB, last measured on fixed crops of the
-    run's own and of held-out images), `gap` (held-out L1 less the training L1 that the held-out crops' difficulty
-    would make of it: interpolation's L1 there over interpolation's on the training crops),
-    `contrastive_share` (of the gradient's norm, mean over the log), `commit`, `dirty`.
+    Columns: `run`, `status` (`done`, `not scored`, `missing`), `kind` (`grid`; `reference`, as bicubic is; `method`: of someone
+    else, scored beside the grid), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`, `images` (training images),
+    `steps`, `batch_size`, `patch_size`, `patches` (seen in all), `patches_<task>`, `crops_per_image` (patches over images),
+    `distinct_patches`, `patch_epochs` (patches over distinct ones), `target_values` (of the distinct patches' targets),
+    `target_values_per_parameter` (all four empty for freely drawn crops), `parameters`, `matched` (arguments that `match` chose,
+    `num_feat=14 num_block=12`), `macs_per_output_pixel_<task>`, `contrastive` (λ, 0 without), `formulation`, `temperature`,
+    `negatives` (other images that an anchor is held against, mean over batches), `twin` (equal for runs of one seed and fraction
+    that differ in the contrastive loss alone), `pretrained` (the run that a fine-tuned one began from), `settings` (JSON:
+    the factors that decide the weights besides fraction and seed), `train_hours`, `training_l1`, `training_psnr`,
+    `validation_l1`, `validation_psnr` (0-255 scale and dB, last measured on patches of the run's own and on crops of held-out
+    images), `gap` (held-out L1 less the training L1 that the held-out crops' difficulty would make of it: interpolation's L1
+    there over interpolation's on the training crops), `contrastive_share` (of the gradient's norm), `clipped_share` (of the
+    steps; both are means over the log), `commit`, `dirty`.
 
     Args:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
-        names: the grid's runs, references among them.
+        names: the grid's runs, references and methods among them.
     """
-    given = _labels(experiment_dir / "experiment.yaml")
+    config = _config(experiment_dir / "experiment.yaml")
+    given, planned = _labels(config), _planned_tasks(config)
+    methods = {method["name"] for method in (config.get("evaluation") or {}).get("methods") or []}
     rows = []
     for name in names:
         folder = experiment_dir / "runs" / name
         run = parse_run(name)
-        row: dict[str, Any] = {"run": name, "status": _status(folder, run), "model": run.model}
+        kind = "method" if name in methods else "reference" if run.fraction is None else "grid"
+        row: dict[str, Any] = {"run": name, "status": _status(folder, run), "kind": kind, "model": run.model}
         row |= {"label": given.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
+        row["tasks"] = planned.get(run.model)
         if run.fraction is not None and (folder / "provenance.json").is_file():
-            row |= _facts(folder / "provenance.json") | _losses(folder / "train.csv")
-            row["gap"] = _gap(row)
+            row |= _facts(folder / "provenance.json") | _last_losses(folder / "train.csv")
+            row["gap"] = _generalization_gap(row)
         rows.append(row)
     table = pd.DataFrame(rows)
     # Whole numbers stay whole where some runs lack them.
-    whole = ["seed", "images", "steps", "batch_size", "patch_size", "patches", "parameters", "negatives"]
-    whole += [column for column in table if column.startswith("patches_")]
+    whole = ["seed", "images", "steps", "batch_size", "patch_size", "patches", "parameters", "distinct_patches"]
+    whole += ["target_values", *(column for column in table if column.startswith("patches_"))]
     return table.astype({column: "Int64" for column in whole if column in table})
 
 
-def _labels(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    given = {model["name"]: model.get("label") or model["name"] for model in config.get("models", [])}
+def _config(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _labels(config: dict[str, Any]) -> dict[str, str]:
+    """Labels on one line each: they stand in tables."""
+    named = [*config.get("models", []), *((config.get("evaluation") or {}).get("methods") or [])]
+    given = {one["name"]: " ".join(str(one.get("label") or one["name"]).split()) for one in named}
     tuned = (
         {name + FINETUNED: f"{label}, fine-tuned" for name, label in given.items()} if config.get("finetune") else {}
     )
     return given | tuned
+
+
+def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:
+    """What each model is to be trained on, where the config says so: known of missing runs too."""
+    tasks = {model["name"]: model.get("tasks") or config.get("tasks") for model in config.get("models", [])}
+    return {model: "+".join(given) for model, given in tasks.items() if given}
 
 
 def _status(folder: Path, run: RunName) -> str:
@@ -124,6 +159,10 @@ def _facts(path: Path) -> dict[str, Any]:
             **{key: training[key] for key in ("images", "steps", "batch_size", "patch_size", "patches")},
             **{f"patches_{task}": count for task, count in training["patches_by_task"].items()},
             "crops_per_image": training["patches"] / training["images"],
+            # Runs of before these were recorded lack them.
+            **{key: training.get(key) for key in ("distinct_patches", "patch_epochs", "target_values")},
+            "target_values_per_parameter": training.get("target_values_per_parameter"),
+            "matched": " ".join(f"{key}={value}" for key, value in (training.get("matched") or {}).items()) or None,
             "parameters": provenance["parameters"],
             **{f"{MACS}{task}": macs for task, macs in provenance.get("macs_per_output_pixel", {}).items()},
             "contrastive": contrastive.get("weight", 0.0),
@@ -144,21 +183,20 @@ def _facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _losses(path: Path) -> dict[str, float | None]:
-    """Final losses from a run's train.csv; nothing where it is absent."""
+def _last_losses(path: Path) -> dict[str, float | None]:
+    """Final losses, and means over the log, from a run's train.csv; nothing where it is absent."""
     if not path.is_file():
         return {}
     log = pd.read_csv(path)
-    found: dict[str, float | None] = {}
-    for column in ("training_l1", "training_psnr", "validation_l1", "validation_psnr"):
-        measured = log[column].dropna() if column in log else []
-        found[column] = measured.iloc[-1] if len(measured) else None
-    share = log["contrastive_share"].dropna() if "contrastive_share" in log else []
-    found["contrastive_share"] = share.mean() if len(share) else None
-    return found
+    values = {
+        column: log[column].dropna() if column in log else pd.Series(dtype="float64") for column in (*LAST, *MEANS)
+    }
+    return {column: values[column].iloc[-1] if len(values[column]) else None for column in LAST} | {
+        column: values[column].mean() if len(values[column]) else None for column in MEANS
+    }
 
 
-def _gap(row: dict[str, Any]) -> float | None:
+def _generalization_gap(row: dict[str, Any]) -> float | None:
     """Held-out L1 less what the training L1 would be on crops as hard as the held-out ones."""
     needed = ("training_l1", "validation_l1", "interpolation_training_l1", "interpolation_validation_l1")
     if any(row.get(column) is None for column in needed):

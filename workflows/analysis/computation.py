@@ -1,12 +1,14 @@
 """Computes the tables that `tables.py` documents, each once."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from workflows.analysis import curves
 from workflows.analysis.ablations import effects
+from workflows.analysis.cells import Grid, grids
 from workflows.analysis.claims import claims
 from workflows.analysis.contrastive_pairs import gains as contrastive_gains
 from workflows.analysis.costs import costs
@@ -34,6 +36,11 @@ class Tables(dict):
         super().__init__()
         self.results, self.runs, self.train_logs = results, runs, train_logs
 
+    @cached_property
+    def grids(self) -> list[Grid]:
+        """The scores of the grid, set by set."""
+        return grids(self.results, self.runs)
+
     def __missing__(self, name: str) -> pd.DataFrame:
         self[name] = COMPUTED[name](self)
         return self[name]
@@ -46,15 +53,15 @@ COMPUTED: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "identical": lambda t: identical_images(t.results),
     "claims": lambda t: claims(t, t.runs),
     "quality_data": lambda t: curves.quality_data(t.results, t.runs),
-    "gains": lambda t: gains(t.results, t.runs),
-    "gain_differences": lambda t: gain_differences(t.results, t.runs),
-    "slopes": lambda t: data_slopes(t.results, t.runs),
-    "crossovers": lambda t: crossovers(t.results, t.runs),
-    "differences": lambda t: differences(t.results, t.runs),
+    "gains": lambda t: gains(t.grids, t.runs),
+    "gain_differences": lambda t: gain_differences(t.grids, t.runs),
+    "slopes": lambda t: data_slopes(t.grids, t.runs),
+    "crossovers": lambda t: crossovers(t.grids, t.runs),
+    "differences": lambda t: differences(t.grids, t.runs),
     "contrastive": lambda t: contrastive_gains(t.results, t.runs),
     "gradient_shares": lambda t: curves.gradient_shares(t.runs),
     "ablations": lambda t: effects(t.results, t.runs),
-    "data": lambda t: data_needs(t, power_laws(t.results, t.runs), t.runs),
+    "data": lambda t: data_needs(t, power_laws(t.grids, t.runs), t.runs),
     "gaps": lambda t: loss_gaps(t.runs),
     "costs": lambda t: costs(t["summary"], t.runs),
     "quality_cost": lambda t: curves.quality_cost(t["quality_data"], t.runs),

@@ -1,10 +1,12 @@
 """Which models differ in the contrastive loss alone, and what it gained them."""
 
+import json
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from workflows.analysis.factors import CONTRASTIVE
 from workflows.analysis.means import common_images, seen_by
 from workflows.analysis.records import SCORED_ON, WINDOWS, ReportError, models
 from workflows.analysis.statistics import holm, paired_difference, t_interval
@@ -26,7 +28,7 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
     """
     if "contrastive" not in runs or "twin" not in runs:
         return []
-    check_negatives(runs)
+    check_groups(runs)
     trained = runs[runs["fraction"].notna() & runs["contrastive"].notna()]
     largest = trained.sort_values("fraction", kind="stable").groupby("model")
     facts = largest[["variant", "twin", "contrastive"]].last()
@@ -38,21 +40,22 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
     return pairs
 
 
-def check_negatives(runs: pd.DataFrame) -> None:
-    """Refuse a model whose runs had different numbers of negatives: their losses are not the same loss.
+def check_groups(runs: pd.DataFrame) -> None:
+    """Refuse a model whose runs compared groups of different size: their losses are not the same loss.
 
     Raises:
-        ReportError: naming the model, the numbers and the runs.
+        ReportError: naming the model, the sizes and the runs.
     """
-    if "negatives" not in runs:
+    if "settings" not in runs:
         return
-    for model, of_model in runs[runs["negatives"].notna()].groupby("model", sort=False):
-        found = of_model.groupby("negatives")["run"].first()
-        if len(found) > 1:
-            told = " and ".join(f"{count:.0f} ({run})" for count, run in found.items())
+    sizes = runs["settings"].dropna().map(lambda text: json.loads(text).get(f"{CONTRASTIVE}group_size"))
+    for model, of_model in runs.assign(size=sizes).dropna(subset="size").groupby("model", sort=False):
+        first = of_model.groupby("size")["run"].first()
+        if len(first) > 1:
+            listed = " and ".join(f"{size:.0f} ({run})" for size, run in first.items())
             raise ReportError(
-                f"{model}: the contrastive loss of its runs had different numbers of negatives: {told} other images an "
-                "anchor; they cannot stand in one comparison. Give the models names of their own, or train them alike"
+                f"{model}: the contrastive loss of its runs compared groups of different size: {listed} patches; these runs "
+                "cannot stand in one comparison. Give the models names of their own, or train them alike"
             )
 
 

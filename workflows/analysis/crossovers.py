@@ -1,13 +1,14 @@
 """Where one method overtakes another on the axis of fractions."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflows.analysis.cells import Cells
-from workflows.analysis.differences import ON, grids
+from workflows.analysis.cells import Cells, Grid
+from workflows.analysis.differences import ON
 from workflows.analysis.records import rivals, transformers
 from workflows.analysis.statistics import CONFIDENCE
 
@@ -82,11 +83,10 @@ def crossover(
     return Crossover(OVERTAKES, crossing, float(low), float(high), seeds)
 
 
-def crossovers(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def crossovers(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """Where each IPT overtakes each rival; columns in `tables.py`."""
     rows = []
-    for on, scores in grids(results, runs):
-        cells = Cells(scores)
+    for on, scores, cells in grids:
         largest = scores["fraction"].max()
         reached = {rival: cells.mean.get((rival, largest), -np.inf) for rival in rivals(runs)}
         for model in transformers(runs):

@@ -1,19 +1,19 @@
 """How quality and held-out loss change with the amount of data, from all fractions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.cells import Cells
-from workflows.analysis.differences import ON, corrected, grids
+from workflows.analysis.cells import Cells, Grid
+from workflows.analysis.differences import ON, corrected
 from workflows.analysis.gains import span
 from workflows.analysis.records import data_size, models
 
 HELD_OUT = "held-out"
 
 
-def data_slopes(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """Least-squares slope per decade of data through each model's means at its fractions; columns in `tables.py`.
 
     The uncertainty is that of the means, over seeds. It supposes no straight line: where the curve saturates, this is the slope
@@ -21,8 +21,7 @@ def data_slopes(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """
     counted, sizes = data_size(runs)
     rows = []
-    for on, measure, scores in _measured(results, runs):
-        cells = Cells(scores)
+    for on, measure, cells in _measured(grids, runs):
         for model in (model for model in models(runs) if model in cells):
             fractions = [fraction for fraction in cells.fractions(model) if fraction in sizes.index]
             if len(fractions) < 2:
@@ -44,10 +43,10 @@ def data_slopes(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return corrected(rows, [*ON, "measure"], columns)
 
 
-def _measured(results: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, pd.DataFrame]]:
-    for on, scores in grids(results, runs):
-        yield on, "psnr_y", scores
+def _measured(grids: Sequence[Grid], runs: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, Cells]]:
+    for on, _, cells in grids:
+        yield on, "psnr_y", cells
     if "validation_l1" in runs and runs["validation_l1"].notna().any():
         held_out = runs[runs["fraction"] > 0].rename(columns={"validation_l1": "value"})
         # Trained tasks together, and no windows: held-out crops are of the size that networks are trained on.
-        yield {"task": "", "dataset": HELD_OUT, "windows": ""}, "validation_l1", held_out
+        yield {"task": "", "dataset": HELD_OUT, "windows": ""}, "validation_l1", Cells(held_out)

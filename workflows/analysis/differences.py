@@ -1,29 +1,16 @@
 """Differences between all models at each fraction."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.cells import Cells
+from workflows.analysis.cells import Grid
 from workflows.analysis.contrastive_pairs import find_pairs
-from workflows.analysis.means import per_seed, seen_by
-from workflows.analysis.records import SCORED_ON, WINDOWS, models
+from workflows.analysis.records import SCORED_ON, models
 from workflows.analysis.statistics import holm, paired_difference
 
 ON = [*SCORED_ON, "windows"]
-
-
-def grids(results: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
-    """For each task, dataset and way of cutting windows the runs' mean PSNR-Y: model, fraction, seed, `value`.
-
-    Fraction 0, trained without the first stage, is no point of a curve against its data; neither are methods outside the grid.
-    """
-    for windows in WINDOWS:
-        seeds = per_seed(seen_by(results, runs, windows), setting=None)
-        seeds = seeds[(seeds["fraction"] > 0)].rename(columns={"psnr_y": "value"})
-        for (task, dataset), scores in seeds.groupby(SCORED_ON, sort=False):
-            yield {"task": task, "dataset": dataset, "windows": windows}, scores
 
 
 def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
@@ -32,15 +19,14 @@ def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
     return [(a, b) for i, b in enumerate(names) for a in names[i + 1 :]]
 
 
-def differences(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """`model` minus `other` in dB for all pairs of models; columns in `tables.py`.
 
     Contrastive pairs, which share everything else for each seed, are paired by seed, all others are not.
     """
     contrastive = {frozenset(pair[:2]) for pair in find_pairs(runs)}
     tables = []
-    for on, scores in grids(results, runs):
-        cells = Cells(scores)
+    for on, scores, cells in grids:
         by_seed = scores.pivot_table(index=["fraction", "seed"], columns="model", values="value")
         rows = []
         for fraction in sorted(scores["fraction"].unique()):

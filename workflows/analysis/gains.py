@@ -1,9 +1,11 @@
 """What data bought each network, and whether IPT gained more from it than its rivals: the paper's claim in testable form."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from workflows.analysis.cells import Cells
-from workflows.analysis.differences import ON, corrected, grids
+from workflows.analysis.cells import Grid
+from workflows.analysis.differences import ON, corrected
 from workflows.analysis.records import models, rivals, transformers
 
 # The paper's axis of fractions.
@@ -23,11 +25,10 @@ def span(smallest: float, largest: float) -> str:
     return f"{smallest:g}-{largest:g}"
 
 
-def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """PSNR-Y at the larger fraction minus that at the smaller one, for each model; columns in `tables.py`."""
     rows = []
-    for on, scores in grids(results, runs):
-        cells = Cells(scores)
+    for on, _, cells in grids:
         for model in (model for model in models(runs) if model in cells):
             for smallest, largest in spans(cells.fractions(model)):
                 found = cells.contrast({(model, largest): 1.0, (model, smallest): -1.0})
@@ -38,11 +39,10 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return corrected(rows, [*ON, "span"], columns)
 
 
-def gain_differences(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """Each IPT's gain minus each rival's; columns in `tables.py`."""
     rows = []
-    for on, scores in grids(results, runs):
-        cells = Cells(scores)
+    for on, _, cells in grids:
         for model in transformers(runs):
             for rival in rivals(runs):
                 for smallest, largest in spans(cells.fractions(model, rival)):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ipt_models.tasks import can_restore, parse_task
 from workflows.analysis.records import AVERAGED, CENTRE, METRICS, PLAIN, RUN, SCORED_ON, transformers
 from workflows.analysis.statistics import t_interval
 
@@ -61,42 +62,50 @@ def per_seed(results: pd.DataFrame, setting: str | None = PLAIN) -> pd.DataFrame
 def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -> pd.DataFrame:
     """One row for each task and dataset that was scored, and each model and fraction of the grid, missing ones included.
 
-    Columns: task, dataset, model, fraction; `seeds` scored and `seeds_planned`; `images` averaged and `images_known`;
-    each metric as mean, `_low` and `_high` (95 % t interval over seeds; empty with one); steps, patches, `task_patches`
-    (patches seen of this task), parameters. A number that differs between seeds is their mean.
+    Columns in `tables.py`; a number that differs between seeds is their mean.
     """
     seeds = per_seed(results, setting)
-    grid = runs.drop_duplicates(["model", "fraction"])[["model", "fraction"]]
-    scored = seeds.drop_duplicates(SCORED_ON)[[*SCORED_ON, "images", "images_known"]]
+    key = ["model", "fraction"]
+    scored = dict(list(seeds.groupby([*SCORED_ON, *key], dropna=False, sort=False)))
+    planned = list(runs.groupby(key, dropna=False, sort=False))
+    tasks = _tasks(runs)
     rows = []
-    for on in scored.itertuples():
-        here = seeds[(seeds["task"] == on.task) & (seeds["dataset"] == on.dataset)]
-        for cell in grid.itertuples():
-            values = here[_is(here, cell)]
-            planned = runs[_is(runs, cell)]
-            if pd.isna(cell.fraction) and values.empty:
-                continue  # bicubic does not denoise and identity does not enlarge: no gap in the grid
-            row = {"task": on.task, "dataset": on.dataset, "model": cell.model, "fraction": cell.fraction}
-            row |= {"seeds": len(values), "seeds_planned": len(planned)}
-            row |= {"images": on.images, "images_known": on.images_known}
+    for task, dataset, images, known in seeds.drop_duplicates(SCORED_ON)[
+        [*SCORED_ON, "images", "images_known"]
+    ].itertuples(index=False):
+        for (model, fraction), cell in planned:
+            values = scored.get((task, dataset, model, fraction), seeds[:0])
+            if values.empty and not (model in tasks and can_restore(tasks[model], parse_task(task))):
+                continue  # bicubic does not denoise, nor does a network that was trained to enlarge: nothing is missing
+            row = {"task": task, "dataset": dataset, "model": model, "fraction": fraction}
+            row |= {"seeds": len(values), "seeds_planned": len(cell), "images": images, "images_known": known}
             for metric in METRICS:
                 interval = t_interval(values[metric].dropna())
                 row |= {metric: interval.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
-            costs = planned.rename(columns={f"patches_{on.task}": "task_patches"})
+            costs = cell.rename(columns={f"patches_{task}": "task_patches"})
             row |= {cost: costs[cost].astype("Float64").mean() if cost in costs else pd.NA for cost in COSTS}
             rows.append(row)
-    columns = [*SCORED_ON, "model", "fraction", "seeds", "seeds_planned", "images", "images_known"]
+    columns = [*SCORED_ON, *key, "seeds", "seeds_planned", "images", "images_known"]
     columns += [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=[*columns, *COSTS])
 
 
+def _tasks(runs: pd.DataFrame) -> dict[str, list[str]]:
+    """What each model of the grid was trained on, or was to be."""
+    trained = runs[runs["fraction"].notna()]
+    known = trained.dropna(subset="tasks").drop_duplicates("model") if "tasks" in runs else trained[:0]
+    return {row.model: row.tasks.split("+") for row in known.itertuples()}
+
+
 def ensembled(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The summary of scores by overlap averaging or the ×8 self-ensemble, one `setting` after the other."""
-    settings = [setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN]
-    tables = [summarise(results, runs, setting).assign(setting=setting) for setting in settings]
-    return pd.concat(tables, ignore_index=True) if tables else summarise(results, runs, "none").assign(setting="")
+    """The summary of scores by averaged windows or the ×8 self-ensemble, one `setting` after the other.
 
-
-def _is(table: pd.DataFrame, cell) -> pd.Series:
-    same = table["fraction"].isna() if pd.isna(cell.fraction) else table["fraction"] == cell.fraction
-    return (table["model"] == cell.model) & same
+    Only of the models and fractions that some run was scored for: nothing is missing where nothing was asked for.
+    """
+    tables = [summarise(results, runs, "none").assign(setting="")]
+    for setting in (setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN):
+        table = summarise(results, runs, setting)
+        for column in ("model", "fraction"):
+            table = table[table.groupby([*SCORED_ON, column], dropna=False)["seeds"].transform("sum") > 0]
+        tables.append(table.assign(setting=setting))
+    return pd.concat(tables[1:] or tables, ignore_index=True)

@@ -1,23 +1,25 @@
 """A saturating power law of PSNR in the number of images, where the points carry one."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from workflows.analysis.differences import grids
+from workflows.analysis.cells import Grid
 from workflows.analysis.records import CENTRE, SCORED_ON, data_size, models
 from workflows.analysis.statistics import power_law
 
 COLUMNS = ["limit", "limit_low", "limit_high", "loss", "exponent", "exponent_low", "exponent_high", "r2", "points"]
 
 
-def power_laws(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def power_laws(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """A power law for each model, or why there is none; columns in `tables.py`."""
     _, sizes = data_size(runs)
     rows = []
-    for on, scores in grids(results, runs):
-        if on.pop("windows") != CENTRE:
+    for on, scores, _ in grids:
+        if on["windows"] != CENTRE:
             continue
         for model in (model for model in models(runs) if model in set(scores["model"])):
-            points = scores[scores["model"] == model].dropna(subset="value")
+            points = scores[scores["model"] == model]
             found = power_law(points["fraction"].map(sizes), points["value"])
             row = {"limit": found.limit, "loss": found.loss, "exponent": found.exponent, "r2": found.r2}
             row |= dict(zip(("limit_low", "limit_high"), found.limit_interval, strict=True))

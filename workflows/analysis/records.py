@@ -13,6 +13,8 @@ METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
 RUN_COLUMNS = ["run", "status", *RUN]
+TEXT_OF_RUNS = ["run", "status", "kind", "model", "label", "variant", "tasks", "matched", "formulation", "twin"]
+TEXT_OF_RUNS += ["pretrained", "settings", "commit"]
 
 # Columns of runs.csv: multiply-adds that a pixel of a task's output costs, one column a task.
 MACS = "macs_per_output_pixel_"
@@ -97,7 +99,7 @@ def read_runs(path: Path | str) -> pd.DataFrame:
     return _read(
         path,
         RUN_COLUMNS,
-        text=["run", "status", "model", "label", "variant", "tasks", "twin", "pretrained", "settings", "commit"],
+        text=TEXT_OF_RUNS,
     )
 
 

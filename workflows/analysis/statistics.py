@@ -89,14 +89,12 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE
 
 def holm(p_values: ArrayLike) -> np.ndarray:
     """P-values corrected for their number (Holm 1979); those that are NaN were no test and stay NaN."""
-    # Costs seconds to import, and an experiment with one seed has nothing to correct.
-    from statsmodels.stats.multitest import multipletests
-
     p_values = np.asarray(p_values, dtype="float64")
     corrected = np.full_like(p_values, np.nan)
-    tested = ~np.isnan(p_values)
-    if tested.any():
-        corrected[tested] = multipletests(p_values[tested], method="holm")[1]
+    tested = np.flatnonzero(~np.isnan(p_values))
+    order = tested[np.argsort(p_values[tested])]
+    stepped = p_values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected
 
 

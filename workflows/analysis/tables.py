@@ -86,14 +86,15 @@ TABLES: dict[str, Table] = {
             **ON,
             **WINDOWS,
             "span": "fractions, `0.01-1`, or one fraction, `1`",
-            "answer": "`yes`: the interval lies above 0 and p_holm is below 0.05; `no`: it lies below 0.05 dB (of L1: 0.6 %, "
-            "which is as much), so the effect is smaller than `high`; `unresolved`: neither; `not tested`: there are no two "
-            "seeds, or no averaged windows to agree",
+            "answer": "`yes`: the interval lies above 0, and p_holm, where there is one, below 0.05; `no`: the interval lies "
+            "below 0.05 dB (of L1: 0.6 %, which is as much), so the effect is smaller than `high`; `unresolved`: neither; "
+            "`not tested`: there are no two seeds, or no averaged windows to agree",
             "estimate": "in `unit`",
             **INTERVAL,
             "unit": "`dB`, `L1` (0-255 scale) or `fraction`",
             "p": "two-sided; empty for `overtakes`, which inverts a test",
-            "p_holm": "corrected for the claims of its kind on the same set and windows; of `order` for all pairs of models",
+            "p_holm": "corrected for the claims of its kind on the same set and windows; of `order` for all pairs of models; "
+            "empty for `data_limited`, which is about one network, and for `overtakes`",
             "seeds": "seeds of the cell that has the fewest; pairs of seeds for contrastive pairs; of `data_limited` at the "
             "ends of the span",
         },

@@ -11,12 +11,13 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from workflows.analysis.collect import collect_results, collect_runs, score_files
+from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
+from workflows.analysis.tables import TABLES
 from workflows.config import grid
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import SetError, find_jobs
 from workflows.provenance import sha256
-from workflows.reporting.tables import tables
 
 OK = "ok"
 CHANGED = "changed"
@@ -164,10 +165,12 @@ def _gathered(experiment_dir: Path, names: list[str]) -> Iterator[Finding]:
 
 def _tables(experiment_dir: Path) -> Iterator[Finding]:
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
-    for name, table in tables().items():
+    logs = [experiment_dir / "runs" / run / "train.csv" for run in runs["run"]]
+    tables = Tables(results, runs, logs)
+    for name in TABLES:
         path = experiment_dir / "tables" / f"{name}.csv"
         if path.is_file():
-            yield _same_table(table.data(results, runs), path, experiment_dir, "results.csv and runs.csv")
+            yield _same_table(tables[name], path, experiment_dir, "results.csv and runs.csv")
         else:
             yield Finding(f"tables/{name}.csv", ABSENT)
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+from baselines.own import source_sha256
+from baselines.registry import is_own
 from ipt_models.tasks import parse_task
 from workflows.config.schema import DIVIDING, FEEDING, PLACING, WATCHING, Contrastive, Data, Section, Training
 
@@ -80,6 +82,8 @@ class Run(Section):
         spec = self.model_dump(mode="json", exclude={"experiment", "name", "model", "pretrained"})
         if self.pretrained is not None:
             spec["pretrained"] = self.pretrained.digest
+        if is_own(self.variant):
+            spec["source_sha256"] = source_sha256(self.variant)
         for key in (*WATCHING, *DIVIDING):
             del spec["training"][key]
         for key in (*FEEDING, *PLACING):

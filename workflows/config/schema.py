@@ -1,15 +1,14 @@
 """The sections of a config: every key, what it may be, and what it means. Imports no torch."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from baselines.variants import ARGUMENTS as BASELINE_ARGUMENTS
-from baselines.variants import UNTRAINED
-from baselines.variants import VARIANTS as BASELINES
+from baselines.own import source_file
+from baselines.registry import NETWORK_OF, UNTRAINED, is_own
+from ipt_models.suggestions import nearest
 from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
 from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
@@ -17,7 +16,7 @@ from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.config.choices import Bicubic, Gray, Noise
 
-TRAINABLE = (*IPTS, *(name for name in BASELINES if name not in UNTRAINED))
+TRAINABLE = (*IPTS, *(name for name in NETWORK_OF if name not in UNTRAINED))
 
 
 def _one_of(kind: str, allowed: Iterable[str]):
@@ -31,11 +30,6 @@ def _one_of(kind: str, allowed: Iterable[str]):
     return AfterValidator(check)
 
 
-def nearest(value: str, allowed: Iterable[str]) -> str:
-    match = difflib.get_close_matches(str(value), list(allowed), n=1)
-    return f", did you mean {match[0]!r}?" if match else ""
-
-
 def _task(value: str) -> str:
     known = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
     try:
@@ -47,6 +41,17 @@ def _task(value: str) -> str:
 
 def _set(value: str) -> str:
     parse_set(value)
+    return value
+
+
+def _variant(value: str) -> str:
+    if is_own(value):
+        source_file(value)
+    elif value not in TRAINABLE:
+        raise ValueError(
+            f"unknown model{nearest(value, TRAINABLE)}; allowed: {', '.join(TRAINABLE)}, and path/to/net.py:Class or "
+            "package.module:Class"
+        )
     return value
 
 
@@ -277,8 +282,9 @@ class Model(Section):
 
     name: FileName = Field(description="name in tables and folders, unique")
     label: str | None = Field(None, description="name in figures; empty: `name`")
-    variant: Annotated[str, _one_of("model", TRAINABLE)] = Field(
-        description="a network: `python -m ipt_models list`, `python -m baselines list`"
+    variant: Annotated[str, AfterValidator(_variant)] = Field(
+        description="a network: `python -m ipt_models list`, `python -m baselines list`; or a class of yours, "
+        "`path/to/net.py:Class` or `package.module:Class` (docs/models.md)"
     )
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
@@ -297,6 +303,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _network_takes_arguments(self):
+        if is_own(self.variant):
+            return self  # what its class takes is known once it is imported, in `workflows.preflight`
         known = arguments_of(self.variant) + (() if self.variant in IPTS else ("match",))
         for key in self.kwargs:
             if key not in known:
@@ -426,7 +434,7 @@ class Presets(Section):
 
 def arguments_of(variant: str) -> tuple[str, ...]:
     """What a variant's network takes beside its tasks."""
-    return IPT_ARGUMENTS if variant in IPTS else BASELINE_ARGUMENTS[BASELINES[variant]["network"]]
+    return IPT_ARGUMENTS if variant in IPTS else NETWORK_OF[variant].arguments
 
 
 def sections(annotation: Any) -> Iterable[type[Section]]:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from baselines.variants import UNTRAINED
+from baselines.registry import UNTRAINED
 from ipt_models.tasks import Task, nearest_head
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models

@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from workflows.analysis.__main__ import main
 from workflows.analysis.collect import collect_results, collect_runs, missing
@@ -157,3 +158,56 @@ def test_half_precision_stays_in_the_main_tables_which_name_it(experiment, tmp_p
     assert read.loc["ipt"].tolist() == ["plain", "v1 bf16"]
     assert read.loc["edsr"].tolist() == ["x8", "v1 bf16"]
     assert read.loc["rdn"].tolist() == ["plain", "v1"]
+
+
+def rewrite(path, **training):
+    provenance = json.loads(path.read_text())
+    provenance["training"] |= training
+    path.write_text(json.dumps(provenance))
+
+
+def test_data_facts_are_columns_and_old_files_lack_them(experiment):
+    folder, names = experiment(fractions=(0.2, 1.0), models={"edsr": ("edsr_tiny", 0.0, 0.9, 0.1)})
+    facts = {"distinct_patches": 480, "patch_epochs": 66.7, "target_values": 3_317_760}
+    facts |= {"target_values_per_parameter": 16.0, "matched": {"num_feat": 14, "num_block": 12}, "negatives": 12.7}
+    rewrite(folder / "runs" / "edsr-20-seed-0" / "provenance.json", **facts)
+    log = folder / "runs" / "edsr-20-seed-0" / "train.csv"
+    pd.read_csv(log).assign(clipped_share=0.25).to_csv(log, index=False)
+    _, runs = collected(folder, names)
+    row = runs.set_index("run").loc["edsr-20-seed-0"]
+    assert (row["distinct_patches"], row["target_values"], row["matched"]) == (
+        480,
+        3_317_760,
+        "num_feat=14 num_block=12",
+    )
+    assert (row["patch_epochs"], row["negatives"], row["clipped_share"]) == (66.7, 12.7, 0.25)
+    assert runs.set_index("run").loc["edsr-100-seed-0", [*facts, "clipped_share"]].isna().all()
+
+
+def test_versions_of_the_protocol_are_never_mixed(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    path = folder / "runs" / "ipt-100-seed-0" / "metrics.csv"
+    path.write_text(path.read_text().replace(",v1,", ",v2 gray=matlab,"))
+    with pytest.raises(ReportError, match=r"v1 \(ipt-contrastive, edsr, rdn, bicubic\); v2 \(ipt\)"):
+        collect_results(folder, names)
+
+
+def test_labels_are_one_line_each_and_methods_are_marked(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    config = yaml.safe_load((folder / "experiment.yaml").read_text())
+    config["models"][0]["label"] = "IPT\n| > 3"
+    config["evaluation"] = {"methods": [{"name": "rcan", "label": "RCAN", "restored": "folder"}]}
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
+    (folder / "runs" / "rcan").mkdir()
+    (folder / "runs" / "bicubic" / "metrics.csv").replace(folder / "runs" / "rcan" / "metrics.csv")
+    path = folder / "runs" / "rcan" / "metrics.csv"
+    path.write_text(path.read_text().replace("bicubic", "rcan"))
+    _, runs = collected(folder, [*names, "rcan"])
+    assert runs["kind"].value_counts().to_dict() == {"grid": 4, "reference": 1, "method": 1}
+    assert runs.set_index("run").loc[["ipt-100-seed-0", "rcan"], "label"].tolist() == ["IPT | > 3", "RCAN"]
+
+
+def test_what_a_missing_run_was_to_be_trained_on_is_known(experiment):
+    folder, names = experiment(fractions=(1.0,), tasks=("dn30",))
+    runs = collect_runs(folder, [*names, "ipt-50-seed-0"]).set_index("run")
+    assert (runs.loc["ipt-50-seed-0", "tasks"], runs.loc["ipt-50-seed-0", "status"]) == ("dn30", "missing")

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from workflows.analysis.contrastive_pairs import find_pairs, gains
-from workflows.analysis.means import common_images, per_seed, summarise
+from workflows.analysis.means import common_images, identical_images, per_seed, seen_by, summarise
 from workflows.analysis.records import ReportError
 from workflows.analysis.statistics import t_interval
 
@@ -69,7 +69,8 @@ def test_with_one_seed_gains_are_over_images_and_say_so(gathered):
     assert mean["low"] < mean["gain"] < mean["high"]
 
 
-def test_model_whose_runs_had_different_numbers_of_negatives_is_refused():
+def test_model_whose_runs_held_anchors_against_groups_of_different_size_is_refused():
+    """The measured number of negatives may differ: of five images fewer rows of a batch are of other images."""
     runs = pd.DataFrame(
         {
             "run": ["ipt-50-seed-0", "con-50-seed-0", "con-100-seed-0"],
@@ -78,10 +79,47 @@ def test_model_whose_runs_had_different_numbers_of_negatives_is_refused():
             "variant": "ipt_tiny",
             "contrastive": [0.0, 0.1, 0.1],
             "twin": "t",
-            "negatives": [None, 15, 15],
+            "negatives": [None, 12.7, 14.9],
+            "settings": ["{}", '{"contrastive.group_size": 16}', '{"contrastive.group_size": 16}'],
         }
     )
     assert find_pairs(runs) == [("ipt", "con", 0.1)]
-    runs.loc[2, "negatives"] = 63
-    with pytest.raises(ReportError, match=r"con: .* 15 \(con-50-seed-0\) and 63 \(con-100-seed-0\)"):
+    runs.loc[2, "settings"] = '{"contrastive.group_size": 64}'
+    with pytest.raises(ReportError, match=r"con: .* 16 \(con-50-seed-0\) and 64 \(con-100-seed-0\)"):
         find_pairs(runs)
+
+
+def test_a_model_that_cannot_do_a_task_is_not_missing_there(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), tasks=("dn30",), lost=["ipt-20-seed-0"])
+    rain = results[results["model"] != "edsr"].assign(task="dr", dataset="Rain100L")
+    summary = summarise(
+        pd.concat([results, rain]), runs.assign(tasks=runs["tasks"].where(runs["model"] == "edsr", "dr+dn30"))
+    )
+    of_rain = summary[summary["task"] == "dr"]
+    assert "edsr" not in set(of_rain["model"])
+    # A run that is not scored yet is missing where its network has a head.
+    assert of_rain[of_rain["seeds"] == 0][["model", "fraction"]].to_numpy().tolist() == [["ipt", 0.2]]
+
+
+def test_images_that_some_model_restored_exactly_are_left_out_for_all(gathered):
+    results, runs = gathered(seeds=(0, 1), fractions=(0.2, 1.0))
+    black = (results["image"] == "rocket") & (results["model"] == "edsr") & (results["seed"] == 1)
+    results.loc[black, "psnr_y"] = np.inf
+    assert identical_images(results).to_numpy().tolist() == [["sr2", "photos", "rocket", "edsr"]]
+    summary = summarise(results, runs)
+    assert np.isfinite(summary["psnr_y"]).all()
+    assert set(summary["images"]) == {5}
+    expected = results[(results["image"] != "rocket") & (results["model"] == "ipt") & (results["fraction"] == 1.0)]
+    found = summary[(summary["model"] == "ipt") & (summary["fraction"] == 1.0)]["psnr_y"].item()
+    assert found == pytest.approx(expected["psnr_y"].mean())
+
+
+def test_networks_without_windows_have_the_same_scores_in_both(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    assert seen_by(results, runs, "averaged").empty
+    averaged = results[results["model"] == "ipt"].assign(setting="averaged", psnr_y=40.0)
+    seen = seen_by(pd.concat([results, averaged]), runs, "averaged")
+    assert set(seen["model"]) == {"ipt", "edsr", "rdn", "bicubic"}  # ipt-contrastive has no averaged scores
+    assert (seen.loc[seen["model"] == "ipt", "psnr_y"] == 40).all()
+    plain = results.loc[results["model"] == "edsr", "psnr_y"].tolist()
+    assert seen.loc[seen["model"] == "edsr", "psnr_y"].tolist() == plain

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.helpers import gather, write_experiment
+from workflows.analysis.computation import write_tables
 from workflows.analysis.records import read_results
 from workflows.audit.compare_experiments import changed_settings, compare
 from workflows.audit.verify import ABSENT, CHANGED, OK, verify
@@ -14,7 +15,6 @@ from workflows.config import grid
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import find_jobs
 from workflows.reporting.__main__ import main
-from workflows.reporting.tables import write_tables
 
 MODELS = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.1)}
 
@@ -60,7 +60,7 @@ def agreeing(tmp_path_factory):
         weights = hashlib.sha256(name.encode()).hexdigest() if name in planned else None
         recorded = {"metrics_sha256": hashlib.sha256(metrics.read_bytes()).hexdigest(), "weights_sha256": weights}
         score_provenance.beside(metrics).write_text(json.dumps({**recorded, "sets": {"photos sr2": photos}}))
-    write_tables(*gather(folder, names), folder / "tables")
+    write_tables(*gather(folder, names), folder / "tables", sorted(folder.glob("runs/*/train.csv")))
     return folder
 
 

@@ -1,7 +1,6 @@
 """A config expands into the grid that it says, and a mistake is told completely before anything runs."""
 
 import copy
-import importlib
 import inspect
 import re
 import subprocess
@@ -269,18 +268,16 @@ def test_resolved_config_reads_back_as_the_same_experiment(tmp_path):
 
 
 def test_known_arguments_are_those_of_the_networks():
-    import baselines.factory
-    import baselines.variants
     import ipt_models.variants
+    from baselines.registry import NETWORKS
     from ipt_models.network import IPT
 
     def arguments(network):
         return tuple(inspect.signature(network).parameters)[1:]
 
     assert arguments(IPT) == ipt_models.variants.ARGUMENTS
-    for name, (module, class_name) in baselines.factory.NETWORKS.items():
-        network = getattr(importlib.import_module(module), class_name)
-        assert baselines.variants.ARGUMENTS[name] == arguments(network), name
+    for network in NETWORKS:
+        assert network.arguments == arguments(network.load_class()), network.name
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

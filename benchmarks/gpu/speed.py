@@ -1,0 +1,85 @@
+"""Speed of a training step: patches a second, MFU and memory of each network."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from benchmarks.gpu.bench import Bench, reason
+from benchmarks.gpu.registry import Line, at_least, failed, not_applicable, number
+from benchmarks.gpu.steps import Cost, Step, cost, network, reference
+
+MFU, TIMES_REFERENCE = 0.5, 3.0  # the aims for the large network on an H100
+
+
+def lines(bench: Bench, subject: str, found: Cost) -> Iterator[Line]:
+    note = f"micro-batches of {found.micro_batch}"
+    yield number(f"{subject}, speed", found.patches_per_second, "patches/s", note)
+    if bench.cuda:
+        yield number(f"{subject}, peak memory", found.peak_gb, "GB", note)
+        known = found.mfu == found.mfu
+        name = f"{subject}, MFU"
+        yield (
+            number(name, found.mfu, "of the peak") if known else not_applicable(name, "no peak is listed for this card")
+        )
+
+
+def aims(bench: Bench) -> Iterator[Line]:
+    """The large network in bf16 and compiled: MFU of at least 0.5, 3 × the authors' form in eager float32 without TF32."""
+    variant = bench.sizes.large
+    model = network(bench, variant)
+    compiled = bench.compile(model)
+    ours = cost(bench, partial(make_step, bench, model, variant, True, compiled), variant, "bf16")
+    yield from lines(bench, f"{variant}, bf16, compiled", ours)
+    del model, compiled
+    bench.reset()
+    torch.set_float32_matmul_precision("highest")
+    theirs, call = reference(bench, variant)
+    repeats = max(1, bench.sizes.repeats // 4)
+    slow = cost(bench, partial(make_step, bench, theirs, variant, False, call), variant, "float32", repeats)
+    yield from lines(bench, "authors' form, float32, eager", slow)
+    times = ours.patches_per_second / slow.patches_per_second
+    for name, value, bound in (("MFU", ours.mfu, MFU), ("times the authors' form", times, TIMES_REFERENCE)):
+        if not bench.cuda or (name == "MFU" and value != value):
+            yield not_applicable(
+                f"aim: {name}", "no peak is listed for this card" if bench.cuda else "speed is a card's"
+            )
+        else:
+            yield at_least(f"aim: {name}", value, bound, note="the aim is for an H100")
+
+
+def steps(bench: Bench, variant: str) -> Iterator[Line]:
+    for name, bf16, is_compiled in (("bf16, eager", True, False), ("bf16, compiled", True, True)):
+        if is_compiled and variant == bench.sizes.large:
+            continue  # measured by `aims`
+        try:
+            model = network(bench, variant)
+            call = bench.compile(model) if is_compiled else model
+            make = partial(make_step, bench, model, variant, bf16, call)
+            yield from lines(bench, f"{variant}, {name}", cost(bench, make, variant, "bf16"))
+        except Exception as error:  # a network that does not compile, or does not fit at all
+            yield failed(f"{variant}, {name}", reason(error))
+        finally:
+            model = call = make = None
+            bench.reset()
+
+
+def make_step(bench: Bench, model, variant: str, bf16: bool, call, micro_batch: int) -> Step:
+    return Step(bench, model, variant, bf16, micro_batch, call)
+
+
+def of(variant: str) -> Callable[[Bench], Iterator[Line]]:
+    return lambda bench: steps(bench, variant if bench.cuda else bench.sizes.speeds[0])
+
+
+ipt_base, ipt_small, edsr_baseline, edsr, rdn_b, swinir = map(
+    of, ("ipt_base", "ipt_small", "edsr_baseline", "edsr", "rdn_b", "swinir")
+)
+
+
+def authors(bench: Bench) -> Iterator[Line]:
+    """Training step of the authors' form of the large network (benchmarks/mha_reference.py) in eager bf16."""
+    variant = bench.sizes.large
+    theirs, call = reference(bench, variant)
+    make = partial(make_step, bench, theirs, variant, True, call)
+    yield from lines(bench, "authors' form, bf16, eager", cost(bench, make, variant, "bf16"))

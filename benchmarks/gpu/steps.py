@@ -1,0 +1,118 @@
+"""A training step as the loop takes it, in micro-batches as they fit, and what it costs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.gpu.bench import Bench
+from benchmarks.mha_reference import ReferenceIPT
+from ipt_models import to_official
+from workflows import models
+from workflows.config.schema import Training
+from workflows.peak_rates import peak_flops
+from workflows.training.history import training_flops
+from workflows.training.objective import l1_loss
+from workflows.training.optimization import build_optimizer
+
+
+class Cost(NamedTuple):
+    """Of one step: `mfu` and `peak_gb` are NaN where there is no card."""
+
+    seconds: float
+    patches_per_second: float
+    mfu: float
+    peak_gb: float
+    micro_batch: int
+
+
+class Step:
+    """Forward, L1, backward and Adam on a batch of random pairs; called, it takes one step.
+
+    Args:
+        bench: says which device and batch.
+        network: on the device; called with `(x, "sr2")`, or as `forward` says.
+        variant: which network it is.
+        bf16: bfloat16 autocast in place of float32.
+        micro_batch: rows at a time.
+        model: the compiled network, where it is another object.
+        optimizer: in place of the product's.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        network: nn.Module,
+        variant: str,
+        bf16: bool,
+        micro_batch: int | None = None,
+        model: Callable[[Tensor, str], Tensor] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
+        self.bench, self.bf16 = bench, bf16
+        self.model = network if model is None else model  # a compiled network has no truth value
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimizer = optimizer or build_optimizer(trained, Training(learning_rate=1e-6))
+        self.micro_batch = micro_batch or bench.sizes.batch
+        self.x, self.y = (tensor.to(bench.device) for tensor in bench.pairs(variant, bench.sizes.batch))
+
+    def __call__(self) -> None:
+        self.gradients()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def gradients(self) -> None:
+        for x, y in zip(self.x.split(self.micro_batch), self.y.split(self.micro_batch), strict=True):
+            with self.bench.autocast(self.bf16):
+                output = self.model(x, "sr2")
+            (l1_loss(output, y) * (len(x) / len(self.x))).backward()
+
+
+def cost(bench: Bench, make: Callable[[int], Step], variant: str, arithmetic: str, repeats: int | None = None) -> Cost:
+    """What a step costs, at the largest micro-batch that fits.
+
+    Args:
+        bench: where.
+        make: a step with a given micro-batch.
+        variant: for its multiply-adds.
+        arithmetic: `bf16`, `tf32` or `float32`: the peak that MFU is a share of.
+        repeats: of the measurement.
+    """
+    micro_batch = bench.sizes.batch
+    while True:
+        try:
+            step = make(micro_batch)
+            peak_gb = bench.peak_gb(step)
+            seconds = bench.seconds(step, repeats=repeats)
+            break
+        except torch.cuda.OutOfMemoryError:
+            step = None
+            torch.cuda.empty_cache()
+            micro_batch //= 2
+            if not micro_batch:
+                raise
+    rate = bench.sizes.batch / seconds
+    peak = peak_flops(bench.card, arithmetic)
+    mfu = rate * flops_per_patch(bench, variant) / peak if peak else float("nan")
+    return Cost(seconds, rate, mfu, peak_gb, micro_batch)
+
+
+def flops_per_patch(bench: Bench, variant: str) -> float:
+    """FLOPs of training on one patch: 2 × multiply-adds, 3 × the forward pass."""
+    macs = models.macs_per_output_pixel(variant, ("sr2",), **bench.kwargs(variant))
+    return training_flops(macs, bench.patch_size(variant))["sr2"]
+
+
+def network(bench: Bench, variant: str) -> nn.Module:
+    """As the training command makes it: on the device, convolutions in channels-last order."""
+    return bench.network(variant).to(bench.device, memory_format=torch.channels_last)
+
+
+def reference(bench: Bench, variant: str) -> tuple[nn.Module, Callable[[Tensor, str], Tensor]]:
+    """The authors' form of an IPT with the same weights, and its call."""
+    ours = bench.network(variant)
+    theirs = ReferenceIPT([2], **ours.config)
+    theirs.load_state_dict(to_official(ours))
+    theirs.to(bench.device)
+    return theirs, lambda x, task: theirs(255 * x, 0)[0] / 255

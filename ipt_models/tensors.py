@@ -1,0 +1,72 @@
+"""State dicts from files: tensors are read, code is never run."""
+
+import pickle
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+# Where training programs put a state dict inside of what they save; averaged weights first.
+WRAPPERS = ("params_ema", "params-ema", "model_state_dict", "state_dict", "params", "model", "net", "netG")
+PREFIXES = ("module.", "_orig_mod.", "netG.")  # of DataParallel, torch.compile and BasicSR's discriminators
+
+
+def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """A checkpoint's state dict, taken out of what training programs wrap around it and without their prefixes.
+
+    Args:
+        path: a file of PyTorch or a safetensors file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: for a file that is damaged, that holds objects other than tensors, or no tensors at all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        return unwrap(load_file(path) if path.suffix == ".safetensors" else _load_pickle(path), str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error})") from None
+
+
+def _load_pickle(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's message goes on to advise loading the file unsafely
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f" ({named[1]})" if named else ""
+        raise ValueError(
+            f"{path} is no plain PyTorch state dict: it holds objects other than tensors{what}, which could run code when they "
+            "are loaded, or it is damaged. Save the state dict alone where the file was made"
+        ) from None
+    except Exception as error:  # what else is raised on bytes that are no pickle depends on the bytes
+        raise ValueError(f"{path} is no plain PyTorch state dict, or it is damaged ({type(error).__name__})") from None
+
+
+def unwrap(state: Any, name: str = "the checkpoint") -> dict[str, Tensor]:
+    """The state dict inside of what was saved; `name` is what messages call it.
+
+    Raises:
+        ValueError: where something other than tensors is left.
+    """
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{name} holds a {type(state).__name__}, not a state dict")
+    for key in WRAPPERS:
+        if isinstance(state.get(key), Mapping):
+            state = state[key]
+            break
+    if foreign := [str(key) for key, value in state.items() if not isinstance(value, Tensor)]:
+        raise ValueError(f"{name} is no state dict of tensors: {', '.join(foreign[:5])} hold something else")
+    if not state:
+        raise ValueError(f"{name} holds no tensors")
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return dict(state)

@@ -1,0 +1,164 @@
+"""Networks of the user's: found by their class, built for a task, measured, matched, and refused in one message."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import baselines
+from baselines.cost import cost, count_parameters
+from baselines.own import source_file, source_sha256
+from baselines.own_network import check
+from workflows import models
+
+SRCNN = "examples/srcnn.py:SRCNN"
+RCAN = "basicsr.archs.rcan_arch:RCAN"
+SMALL_RCAN = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 16, "num_group": 1, "num_block": 1}
+
+# Known receptive fields, behind classes that hide them.
+WRAPPED = """
+from torch import nn
+from baselines.edsr import EDSR
+from baselines.rdn import RDN
+
+class Edsr(nn.Module):
+    def __init__(self, upscale):
+        super().__init__()
+        self.inner = EDSR(f"sr{upscale}", num_feat=4, num_block=3)
+
+    def forward(self, x):
+        return self.inner(x)
+
+class Rdn(nn.Module):
+    def __init__(self, scale, num_feat=4):
+        super().__init__()
+        self.inner = RDN(f"sr{scale}", num_feat=num_feat, growth=4, num_block=2, num_conv=2)
+
+    def forward(self, x):
+        return self.inner(x)
+
+class Tuple(nn.Module):
+    def forward(self, x):
+        return x, x
+
+class Broken(nn.Module):
+    def __init__(self):
+        raise RuntimeError("no luck")
+
+class Failing(nn.Module):
+    def forward(self, x):
+        return x @ x.new_zeros(3)
+
+not_a_class = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def wrapped(tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / "net.py"
+    path.write_text(WRAPPED, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("variant", "kwargs"), [(SRCNN, {"num_feat": 4}), (RCAN, SMALL_RCAN)])
+@pytest.mark.parametrize("task", ["sr2", "sr3"])
+def test_a_class_restores_by_the_same_call_as_every_other_network(variant, kwargs, task):
+    model = baselines.build(variant, task, **kwargs)
+    x = torch.rand(2, 3, 16, 20)
+    y = model(x, task)
+    assert y.shape == (2, 3, 16 * model.scale, 20 * model.scale)
+    assert torch.equal(y, model.network(x))
+    assert model.tasks == (task,)
+    with pytest.raises(ValueError, match="built for"):
+        model(x, "sr4")
+
+
+@pytest.mark.parametrize(("name", "task"), [("Edsr", "sr2"), ("Edsr", "sr4"), ("Rdn", "sr3")])
+def test_the_receptive_field_is_measured(wrapped, name, task):
+    model = baselines.build(f"{wrapped}:{name}", task)
+    assert model.receptive_field == model.network.inner.receptive_field
+
+
+def test_a_network_that_pools_the_whole_image_is_never_cut_into_tiles():
+    model = baselines.build(RCAN, "sr2", **SMALL_RCAN).eval()
+    assert model.receptive_field is None
+    with pytest.raises(ValueError, match="whole image"):
+        baselines.restore(model, torch.rand(1, 3, 40, 40), tile=16)
+
+
+def test_tiles_give_what_the_whole_image_gives():
+    model = baselines.build(SRCNN, "sr2", num_feat=4).eval()
+    x = torch.rand(1, 3, 40, 52)
+    torch.testing.assert_close(baselines.restore(model, x, tile=16), baselines.restore(model, x, tile=0))
+
+
+def test_costs_are_counted():
+    taps, pixels = 3 * 81 * 8 + 8 * 4 + 4 * 25 * 3, 96 * 96
+    assert cost(SRCNN, "sr2", "macs", num_feat=8) == taps * pixels
+    assert cost(SRCNN, "sr2", "params", num_feat=8) == taps + 8 + 4 + 3
+
+
+@pytest.mark.parametrize(("variant", "kwargs"), [(SRCNN, {}), (RCAN, {**SMALL_RCAN, "num_feat": 32})])
+def test_match_changes_width_and_depth(variant, kwargs):
+    model = baselines.build(variant, "sr2", match={"params": 100_000}, **kwargs)
+    assert count_parameters(model) == pytest.approx(100_000, rel=0.05)
+    assert "match" not in model.config
+
+
+def test_match_may_be_told_which_arguments_are_width_and_depth(wrapped):
+    model = baselines.build(f"{wrapped}:Rdn", "sr2", match={"params": 20_000, "width": "num_feat"})
+    assert count_parameters(model) == pytest.approx(20_000, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("variant", "kwargs", "message"),
+    [
+        ("{}:Edr", {}, "no class 'Edr', did you mean 'Edsr'"),
+        ("{}:not_a_class", {}, "not a torch.nn.Module class"),
+        ("{}:Edsr", {"num_feet": 3}, "takes no argument 'num_feet'"),
+        ("{}:Tuple", {}, "returns tuple"),
+        ("{}:Broken", {}, "RuntimeError: no luck"),
+        ("{}:Failing", {}, "fails on an input of"),
+        ("gone.py:Net", {}, "no file gone.py"),
+        ("gone:Net", {}, "no package 'gone'"),
+        ("basicsr.archs.gone:Net", {}, "no module 'basicsr.archs.gone'"),
+        (":Net", {}, "expected path/to/net.py:Class"),
+        (RCAN, {}, "needs num_in_ch, num_out_ch"),
+        (RCAN, {**SMALL_RCAN, "upscale": 3}, r"returns \(1, 3, 144, 144\)"),
+    ],
+)
+def test_whatever_is_wrong_is_one_message_before_any_job(wrapped, variant, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        check("sr2", variant.format(wrapped), **kwargs)
+
+
+def test_an_import_that_fails_is_named(tmp_path):
+    (tmp_path / "net.py").write_text("import nothing_of_this_name", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"net\.py failed with ModuleNotFoundError.*nothing_of_this_name"):
+        check("sr2", f"{tmp_path}/net.py:Net")
+
+
+def test_the_source_is_found_and_hashed_without_running_it(tmp_path):
+    code = (
+        "import sys; from baselines.own import source_file, source_sha256\n"
+        f"print(source_file({RCAN!r}).name, len(source_sha256({SRCNN!r})), [m for m in ('torch', 'basicsr') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "rcan_arch.py 64 []\n"
+    assert source_file(SRCNN).name == "srcnn.py"
+
+
+def test_weights_load_with_the_code_that_they_were_trained_with_and_no_other(tmp_path):
+    source = tmp_path / "net.py"
+    source.write_text(WRAPPED, encoding="utf-8")
+    variant = f"{source}:Rdn"
+    model = models.build(variant, ["sr2"]).eval()
+    models.save(model, tmp_path / "model.safetensors", {"model": "mine"})
+    loaded, metadata = models.load(tmp_path / "model.safetensors")
+    x = torch.rand(1, 3, 8, 8)
+    assert torch.equal(loaded(x), model(x))
+    assert metadata["source_sha256"] == source_sha256(variant)
+    source.write_text(WRAPPED + "\n# changed", encoding="utf-8")
+    with pytest.raises(models.ModelFileError, match="another version of"):
+        models.load(tmp_path / "model.safetensors")

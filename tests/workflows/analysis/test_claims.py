@@ -1,0 +1,208 @@
+"""Gains, slopes, crossovers, and the answers that follow from them, on experiments of which the truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.workflows.analysis.simulated import FRACTIONS, grid, runs
+from workflows.analysis.cells import Cells, Grid
+from workflows.analysis.claims import NO, NOT_TESTED, UNRESOLVED, YES, answer, claims
+from workflows.analysis.contrastive_pairs import gains as contrastive_gains
+from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES, crossover, crossovers
+from workflows.analysis.crossovers import UNRESOLVED as OPEN
+from workflows.analysis.data_slopes import data_slopes
+from workflows.analysis.differences import differences
+from workflows.analysis.gains import gain_differences, gains, spans
+
+NOTHING = pd.DataFrame(columns=["task", "dataset", "windows", "without", "with", "fraction", "level", "over"])
+
+
+def grids(slopes, windows=("centre", "averaged"), seed=0, **options) -> list[Grid]:
+    """The same truth seen by both ways of cutting windows."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for way in windows:
+        scores = grid(rng, slopes, **options)
+        made.append(Grid({"task": "sr2", "dataset": "B100", "windows": way}, scores, Cells(scores)))
+    return made
+
+
+def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
+    known = runs(slopes)
+    curves = pd.concat(
+        scores.groupby(["model", "fraction"], as_index=False)["value"].mean().assign(**on) for on, scores, _ in made
+    ).rename(columns={"value": "psnr_y"})
+    tables = {"slopes": data_slopes(made, known), "gain_differences": gain_differences(made, known)}
+    tables |= {"crossovers": crossovers(made, known), "differences": differences(made, known)}
+    found = claims({**tables, "contrastive": NOTHING, "quality_data": curves}, known)
+    return found[found["claim"] == claim].set_index("windows")
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.02, 0.4, 0.01), YES),
+        ((0.02, 0.4, 0.06), UNRESOLVED),  # after correction
+        ((-0.1, 0.2, 0.5), UNRESOLVED),
+        ((-0.1, 0.04, 0.5), NO),
+        ((0.01, 0.04, 0.001), NO),  # sure, and too small to notice
+        ((-0.3, -0.1, 0.001), NO),
+        ((np.nan, np.nan, np.nan), NOT_TESTED),
+    ],
+)
+def test_answers_follow_from_the_interval(interval, expected):
+    assert answer(*interval) == expected
+
+
+def test_spans_are_the_whole_range_and_the_papers():
+    assert spans([0.01, 0.2, 1.0]) == [(0.01, 1.0), (0.2, 1.0)]
+    assert spans([0.2, 0.6, 1.0]) == [(0.2, 1.0)]
+    assert spans([0.01, 0.5]) == [(0.01, 0.5)]
+    assert spans([1.0]) == []
+
+
+def test_gains_and_their_difference_are_found():
+    slopes = {"ipt": 0.8, "edsr": 0.3}
+    made = grids(slopes, spread=0.001)
+    bought = gains(made, runs(slopes)).set_index(["windows", "model"])
+    assert bought.loc[("centre", "ipt"), "gain"] == pytest.approx(0.8 * np.log10(5), abs=0.01)
+    more = gain_differences(made, runs(slopes)).set_index("windows").loc["centre"]
+    assert more["difference"] == pytest.approx(0.5 * np.log10(5), abs=0.01)
+    assert more["low"] < 0.5 * np.log10(5) < more["high"]
+    assert (more["model"], more["rival"], more["span"]) == ("ipt", "edsr", "0.2-1")
+
+
+def test_gaining_more_is_claimed_only_where_both_ways_of_cutting_windows_say_so():
+    more, equal = {"ipt": 0.8, "edsr": 0.3}, {"ipt": 0.3, "edsr": 0.3}
+    both = grids(more, spread=0.02)
+    assert claimed(both, more, "gains_more")["answer"].to_dict() == {"centre": YES, "averaged": YES}
+    disagreeing = [both[0], grids(equal, spread=0.02, seed=1)[1]]
+    assert set(claimed(disagreeing, more, "gains_more")["answer"]) == {UNRESOLVED}
+    assert set(claimed(grids(equal, spread=0.005), equal, "gains_more")["answer"]) == {NO}
+    assert set(claimed(both[:1], more, "gains_more")["answer"]) == {NOT_TESTED}
+    assert set(claimed(grids(more, seeds=1), more, "gains_more")["answer"]) == {NOT_TESTED}
+
+
+def test_data_limited_has_three_answers_and_a_bound():
+    slopes = {"ipt": 0.8, "edsr": 0.0}
+    found = claimed(grids(slopes, spread=0.02), slopes, "data_limited").loc["centre"].set_index("model")
+    assert found["answer"].to_dict() == {"ipt": YES, "edsr": NO}
+    assert found.loc["ipt", "estimate"] == pytest.approx(0.8 * np.log10(5), abs=0.05)
+    assert 0 < found.loc["edsr", "high"] < 0.05
+    noisy = claimed(grids(slopes, spread=0.5), slopes, "data_limited").loc["centre"].set_index("model")
+    assert noisy.loc["edsr", "answer"] == UNRESOLVED
+    # Networks without windows are said once.
+    assert claimed(grids(slopes), slopes, "data_limited").loc["averaged", "model"] == "ipt"
+
+
+def test_slopes_use_all_fractions():
+    slopes = {"edsr": 0.0}
+    (made,) = grids(slopes, spread=0.001, windows=("centre",))
+    scores = made.scores.copy()
+    middle = scores["fraction"].isin([0.4, 0.6])
+    scores.loc[middle, "value"] -= 0.3  # the ends are equal
+    found = data_slopes([made._replace(scores=scores, cells=Cells(scores))], runs(slopes)).iloc[0]
+    x, y = np.log10(FRACTIONS), scores.groupby("fraction")["value"].mean()
+    assert found["slope"] == pytest.approx(np.polyfit(x, y, 1)[0])
+    assert found["gain"] == pytest.approx(found["slope"] * np.log10(5))
+    assert (found["counted"], found["fractions"]) == ("images", 5)
+
+
+def test_a_decade_is_one_of_distinct_patches_where_they_are_counted():
+    slopes = {"edsr": 0.5}
+    known = runs(slopes)
+    known["distinct_patches"] = (8 * known["images"] ** 2).astype("Int64")
+    found = data_slopes(grids(slopes, spread=0.001), known).iloc[0]
+    assert found["counted"] == "distinct_patches"
+    assert found["slope"] == pytest.approx(0.25, abs=0.01)
+
+
+def test_held_out_loss_that_falls_says_that_data_was_limiting():
+    slopes = {"edsr": 0.0}
+    known = pd.concat([runs(slopes).assign(seed=seed) for seed in range(3)], ignore_index=True)
+    noise = np.random.default_rng(0).normal(0, 0.01, len(known))
+    known["validation_l1"] = 5.0 - 0.4 * np.log10(known["fraction"]) + noise
+    tables = {"slopes": data_slopes([], known), "gain_differences": pd.DataFrame(), "crossovers": pd.DataFrame()}
+    tables |= {"contrastive": NOTHING, "differences": pd.DataFrame(), "quality_data": NOTHING.assign(psnr_y=[])}
+    found = claims(tables, known).iloc[0]
+    assert (found["dataset"], found["unit"], found["answer"]) == ("held-out", "L1", YES)
+    assert found["estimate"] == pytest.approx(0.4 * np.log10(5), abs=0.02)
+    assert found["low"] < found["estimate"] < found["high"]
+    flat = data_slopes([], known.assign(validation_l1=5.0 + noise))
+    assert claims({**tables, "slopes": flat}, known).iloc[0]["answer"] == NO
+
+
+def crossing_at(crossing: float, spread: float, **options) -> tuple[list[Grid], dict[str, float]]:
+    slopes = {"ipt": 0.8, "edsr": 0.3}
+    levels = {"edsr": 33.0 + 0.5 * np.log10(crossing)}
+    return grids(slopes, spread=spread, levels=levels, **options), slopes
+
+
+@pytest.mark.parametrize("crossing", [0.25, 0.4, 0.57, 0.93])
+def test_a_known_crossing_is_found(crossing):
+    made, _ = crossing_at(crossing, 1e-6)
+    found = crossover(made[0].cells, "ipt", "edsr", FRACTIONS)
+    assert found.status == OVERTAKES
+    assert found.fraction == pytest.approx(crossing, rel=1e-3)
+    assert found.low <= found.fraction <= found.high
+
+
+def test_one_seed_has_a_crossing_and_no_interval():
+    made, slopes = crossing_at(0.57, 1e-6, seeds=1)
+    found = crossover(made[0].cells, "ipt", "edsr", FRACTIONS)
+    assert (found.status, found.seeds) == (OVERTAKES, 1)
+    assert np.isnan([found.low, found.high]).all()
+    assert set(claimed(made, slopes, "overtakes")["answer"]) == {NOT_TESTED}
+
+
+def test_a_crossing_is_claimed_where_its_interval_lies_within_the_range():
+    made, slopes = crossing_at(0.5, 0.02)
+    found = claimed(made, slopes, "overtakes").loc["centre"]
+    assert found["answer"] == YES
+    assert found["low"] < 0.5 < found["high"]
+    assert found["unit"] == "fraction"
+
+
+def test_a_crossing_whose_interval_reaches_both_ends_is_unresolved():
+    made, slopes = crossing_at(0.5, 1.0)
+    found = crossover(made[0].cells, "ipt", "edsr", FRACTIONS)
+    assert (found.status, found.low, found.high) == (OPEN, 0.2, 1.0)
+    assert claimed(made, slopes, "overtakes")["answer"].iloc[0] == UNRESOLVED
+
+
+@pytest.mark.parametrize(("crossing", "status"), [(3.0, NONE), (0.05, ALREADY)])
+def test_never_ahead_and_always_ahead_are_no_crossing(crossing, status):
+    made, slopes = crossing_at(crossing, 0.005)
+    assert crossover(made[0].cells, "ipt", "edsr", FRACTIONS).status == status
+    assert set(claimed(made, slopes, "overtakes")["answer"]) == {NO}
+
+
+def test_an_interval_that_reaches_one_end_is_no_claim():
+    made, slopes = crossing_at(0.93, 0.03)  # behind at the start; at the end nobody knows
+    found = claimed(made, slopes, "overtakes").loc["centre"]
+    assert found["high"] == 1.0
+    assert found["low"] > 0.2
+    assert found["answer"] == UNRESOLVED
+
+
+def test_the_order_is_claimed_of_neighbours_and_corrected_for_all_pairs():
+    slopes, levels = {"ipt": 0.3, "edsr": 0.3, "rdn": 0.3}, {"ipt": 33.5, "edsr": 34.0, "rdn": 33.49}
+    made = grids(slopes, levels=levels, spread=0.001)
+    found = claimed(made, slopes, "order").loc["centre"]
+    assert found[["model", "rival"]].to_numpy().tolist()[0] == ["edsr", "ipt"]
+    assert found["answer"].tolist() == [YES, NO]  # 0.01 dB is no order worth the name
+    assert (found["estimate"] > 0).all()
+    assert (found["p_holm"] >= found["p"]).all()
+
+
+def test_the_contrastive_loss_is_judged_by_pairs_of_seeds(gathered):
+    results, known = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0))
+    table = contrastive_gains(results, known)
+    empty = {"slopes": pd.DataFrame(), "gain_differences": pd.DataFrame(), "crossovers": pd.DataFrame()}
+    empty |= {"differences": pd.DataFrame(), "quality_data": NOTHING.assign(psnr_y=[])}
+    found = claims({**empty, "contrastive": table}, known).iloc[0]
+    here = results[results["fraction"] == 1.0].groupby(["model", "seed"])["psnr_y"].mean()
+    assert (found["model"], found["rival"], found["span"], found["seeds"]) == ("ipt-contrastive", "ipt", "1", 3)
+    assert found["estimate"] == pytest.approx((here["ipt-contrastive"] - here["ipt"]).mean())
+    one = contrastive_gains(results[results["seed"] == 0], known)
+    assert claims({**empty, "contrastive": one}, known).iloc[0]["answer"] == NOT_TESTED

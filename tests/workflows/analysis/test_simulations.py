@@ -1,0 +1,142 @@
+"""By simulation: intervals cover as often as they say, and equal models are seldom told apart. `make prove-statistics`.
+
+The experiments are of four models at five fractions, with spreads as they are met: equal; falling tenfold with data, as in the
+reference experiment; one model three times as noisy; unequal numbers of seeds; seeds that go together across models, or against
+one another.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.workflows.analysis.simulated import FRACTIONS
+from workflows.analysis.cells import Cells
+from workflows.analysis.claims import NO, YES, answer
+from workflows.analysis.crossovers import OVERTAKES, crossover
+from workflows.analysis.statistics import paired_difference, t_interval
+
+pytestmark = pytest.mark.slow
+
+MODELS = ["ipt", "edsr", "rdn", "swinir"]
+EQUAL = np.full((4, 5), 0.1)
+FALLING = np.tile([0.2, 0.12, 0.07, 0.04, 0.02], (4, 1))
+WILD = EQUAL * np.array([[1], [1], [3], [1]])
+THREE = np.full((4, 5), 3)
+UNEQUAL = np.array([[5, 3, 3, 3, 5], [3, 2, 2, 2, 3], [3, 3, 3, 3, 3], [2, 1, 1, 1, 2]])
+SPARSE = np.tile([3, 1, 3, 1, 3], (4, 1))
+
+SCENARIOS = {
+    # name: spread, seeds, correlation of a seed's deviations between models, least coverage asked for
+    "equal spread, 3 seeds": (EQUAL, THREE, 0.0, 0.93),
+    "equal spread, unequal seeds": (EQUAL, UNEQUAL, 0.0, 0.93),
+    "spread falls tenfold, 3 seeds": (FALLING, THREE, 0.0, 0.93),
+    "spread falls tenfold, unequal seeds": (FALLING, UNEQUAL, 0.0, 0.93),
+    "spread falls tenfold, 3 1 3 1 3 seeds": (FALLING, SPARSE, 0.0, 0.93),
+    "one noisy model, 3 seeds": (WILD, THREE, 0.0, 0.90),
+    "seeds go together (0.5)": (EQUAL, THREE, 0.5, 0.93),
+    "seeds go against (-0.3)": (EQUAL, THREE, -0.3, 0.88),
+}
+REPEATS = 1000
+DECADES = np.log10(FRACTIONS)
+CENTRED = (DECADES - DECADES.mean()) / ((DECADES - DECADES.mean()) ** 2).sum()
+
+
+def experiment(rng: np.random.Generator, spread: np.ndarray, seeds: np.ndarray, correlation: float) -> Cells:
+    """Scores of models that all gain nothing from data."""
+    most = seeds.max()
+    matrix = np.full((4, 4), correlation)
+    np.fill_diagonal(matrix, 1.0)
+    noise = np.einsum("ij,jfs->ifs", np.linalg.cholesky(matrix), rng.normal(size=(4, 5, most)))
+    rows = [
+        (MODELS[m], FRACTIONS[f], seed, 33 + spread[m, f] * noise[m, f, seed])
+        for m in range(4)
+        for f in range(5)
+        for seed in range(seeds[m, f])
+    ]
+    return Cells(pd.DataFrame(rows, columns=["model", "fraction", "seed", "value"]))
+
+
+def statements(cells: Cells) -> dict:
+    """Estimates of which the truth is 0."""
+    small, large = FRACTIONS[0], FRACTIONS[-1]
+    gain = {("ipt", large): 1.0, ("ipt", small): -1.0}
+    return {
+        "difference at 20 %": cells.contrast({("ipt", small): 1.0, ("edsr", small): -1.0}),
+        "difference at 100 %": cells.contrast({("ipt", large): 1.0, ("edsr", large): -1.0}),
+        "gain": cells.contrast(gain),
+        "difference of gains": cells.contrast({**gain, ("edsr", large): -1.0, ("edsr", small): 1.0}),
+        "difference of gains, third model": cells.contrast({**gain, ("rdn", large): -1.0, ("rdn", small): 1.0}),
+        "difference of gains, fourth model": cells.contrast({**gain, ("swinir", large): -1.0, ("swinir", small): 1.0}),
+        "slope": cells.contrast({("ipt", f): w for f, w in zip(FRACTIONS, CENTRED, strict=True)}),
+    }
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_unpaired_intervals_cover_and_equals_are_not_told_apart(scenario):
+    spread, seeds, correlation, least = SCENARIOS[scenario]
+    rng = np.random.default_rng(list(SCENARIOS).index(scenario))
+    covered, widths, claimed = defaultdict(list), defaultdict(list), defaultdict(list)
+    for _ in range(REPEATS):
+        first, second = (experiment(rng, spread, seeds, correlation) for _ in range(2))
+        found, other = statements(first), statements(second)
+        for name, estimate in found.items():
+            covered[name].append(estimate.low <= 0 <= estimate.high)
+            widths[name].append(estimate.high - estimate.estimate)
+        more, again = found["difference of gains"], other["difference of gains"]
+        claimed["gains more"].append(all(answer(e.low, e.high, e.p) == YES for e in (more, again)))
+        claimed["data limited"].append(answer(found["slope"].low, found["slope"].high, found["slope"].p) == YES)
+    print(f"\n{scenario}: coverage of nominal 95 % (median half width in dB)")
+    for name in covered:
+        print(f"  {name}: {100 * np.mean(covered[name]):.1f} % ({np.median(widths[name]):.3f})")
+    print(f"  false `yes`: {', '.join(f'{name} {100 * np.mean(yes):.1f} %' for name, yes in claimed.items())}")
+    rates = {name: np.mean(hits) for name, hits in covered.items()}
+    assert min(rates.values()) >= least, rates
+    assert np.mean(claimed["data limited"]) <= 0.07
+    assert np.mean(claimed["gains more"]) <= 0.04
+
+
+@pytest.mark.parametrize(("spread", "seeds"), [(EQUAL, THREE), (FALLING, THREE), (EQUAL, UNEQUAL)])
+def test_the_crossings_interval_covers_and_claims_are_true(spread, seeds):
+    rng = np.random.default_rng(5)
+    truth = {"edsr": 0.3 * np.log(np.array(FRACTIONS) / 0.57)}
+    hits, invented = [], []
+    for _ in range(REPEATS):
+        cells = experiment(rng, spread, seeds, 0.0)
+        flat = crossover(cells, "ipt", "edsr", FRACTIONS)
+        invented.append(flat.status == OVERTAKES and flat.low > 0.2 and flat.high < 1.0)
+        for fraction, lead in zip(FRACTIONS, truth["edsr"], strict=True):
+            cells.mean["edsr", fraction] -= lead
+        found = crossover(cells, "ipt", "edsr", FRACTIONS)
+        hits.append(found.low <= 0.57 <= found.high)
+    print(f"\ncrossing: coverage {100 * np.mean(hits):.1f} %, false `yes` of equals {100 * np.mean(invented):.1f} %")
+    assert 0.93 <= np.mean(hits) <= 0.995
+    assert np.mean(invented) <= 0.03
+
+
+def test_no_is_seldom_said_of_what_would_be_noticed():
+    """A gain of exactly what is worth the name, told well enough that `no` is a possible answer."""
+    rng = np.random.default_rng(3)
+    wrong = []
+    for _ in range(REPEATS):
+        slope = statements(experiment(rng, EQUAL / 5, THREE, 0.0))["slope"]
+        decades = DECADES[-1] - DECADES[0]
+        wrong.append(answer(slope.low * decades + 0.05, slope.high * decades + 0.05, 0.5) == NO)
+    print(f"\nfalse `no` of a gain of 0.05 dB: {100 * np.mean(wrong):.1f} %")
+    assert np.mean(wrong) <= 0.04
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+def test_intervals_over_seeds_and_pairs_cover(seeds):
+    rng = np.random.default_rng(seeds)
+    hits = defaultdict(list)
+    for _ in range(3000):
+        interval = t_interval(rng.normal(0, 0.1, seeds))
+        hits["mean over seeds"].append(interval.low <= 0 <= interval.high)
+        shared = rng.normal(0, 0.1, seeds)
+        pair = paired_difference(shared + rng.normal(0, 0.05, seeds), shared + rng.normal(0, 0.05, seeds))
+        hits["contrastive pair"].append(pair.low <= 0 <= pair.high)
+    rates = {name: round(100 * float(np.mean(hit)), 1) for name, hit in hits.items()}
+    print(f"\n{seeds} seeds, coverage of nominal 95 %: {rates}")
+    assert all(93 <= rate <= 97 for rate in rates.values()), rates

@@ -1,0 +1,44 @@
+"""Every command of the suite behind one name: `ipt-bench` lists them, `ipt-bench STAGE …` is `python -m workflows.STAGE …`."""
+
+import runpy
+import sys
+from collections.abc import Sequence
+
+# In the order in which data flows; the two model packages first.
+COMMANDS = {
+    "ipt_models": ("ipt_models", "the IPT network alone: list sizes, convert the authors' checkpoints"),
+    "baselines": ("baselines", "the other networks alone: list them with parameters and multiply-adds"),
+    "config": ("workflows.config.reference", "write the table of config keys"),
+    "data": ("workflows.data", "draw synthetic images, list training images, choose fractions"),
+    "training": ("workflows.training", "train one run of an experiment"),
+    "evaluation": ("workflows.evaluation", "score a checkpoint, a reference or a folder of restored images"),
+    "analysis": ("workflows.analysis", "compute tables from scores"),
+    "reporting": ("workflows.reporting", "render tables, figures and the page"),
+    "audit": ("workflows.audit", "verify an experiment, compare two, publish one"),
+    "planning": ("workflows.planning", "estimate what an experiment costs"),
+    "launch": ("workflows.launch", "start a job on the GPUs that it claims"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List the commands, or run one with the arguments that follow its name."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        print("usage: ipt-bench COMMAND [ARGUMENTS]\n")
+        for name, (_, summary) in COMMANDS.items():
+            print(f"  {name:<{width}}  {summary}")
+        print("\n`ipt-bench COMMAND --help` explains one; whole experiments run with Snakemake.")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"ipt-bench: unknown command {name!r}; known are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    module, _ = COMMANDS[name]
+    sys.argv = [f"ipt-bench {name}", *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
