@@ -8,8 +8,7 @@ wildcard_constraints:
     source=either(SOURCES),
 
 
-# Tables and weights follow from what a source holds, not from when its files or tables were written: copied results or a
-# touched folder make nothing again. So inputs are `ancient`, and what they hold is a parameter.
+# Tables and weights follow from what a source holds, wherever it lies: a parameter of each of their rules.
 @cache
 def holds(source):
     """What decides a source's manifest: its images, and how they are divided."""
@@ -60,7 +59,7 @@ rule synthesize:
 
 rule manifest:
     input:
-        images=ancient(lambda wildcards: images(wildcards.source) if wildcards.source in DRAWN else []),
+        images=lambda wildcards: images(wildcards.source) if wildcards.source in DRAWN else [],
     output:
         manifest=f"{OUT}/{{source}}/manifest.csv",
         validation=f"{OUT}/{{source}}/validation.csv",
@@ -95,8 +94,8 @@ rule manifest:
 
 rule fraction:
     input:
-        manifest=ancient(rules.manifest.output.manifest),
-        validation=ancient(rules.manifest.output.validation),
+        manifest=rules.manifest.output.manifest,
+        validation=rules.manifest.output.validation,
     output:
         table=f"{OUT}/{{source}}/fraction-{{percent}}-seed-{{seed}}.csv",
     log:

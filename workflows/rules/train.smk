@@ -4,11 +4,16 @@ Files of a training that is under way lie in resume/<run>/ and are no declared o
 job, and a run that is tried again goes on from them.
 """
 
+from workflows import freshness
+
+if workflow.is_main_process:
+    freshness.settle(Path(OUT), TRAININGS)
+
 
 rule train:
     input:
-        fraction=ancient(of_run(lambda run: f"{OUT}/{run.subset}")),
-        validation=ancient(of_run(lambda run: f"{OUT}/{run.source}/validation.csv")),
+        fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
+        validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),
     output:
         model=f"{OUT}/runs/{{run}}/model.safetensors",
         log=f"{OUT}/runs/{{run}}/train.csv",
@@ -61,11 +66,9 @@ if EXPERIMENT.finetune is not None:
     use rule train as finetune with:
         input:
             # At fraction 0 there is nothing to begin from.
-            init=ancient(
-                of_run(lambda run: f"{OUT}/runs/{run.pretrained.name}/model.safetensors" if run.pretrained else [])
-            ),
-            fraction=ancient(of_run(lambda run: f"{OUT}/{run.subset}")),
-            validation=ancient(of_run(lambda run: f"{OUT}/{run.source}/validation.csv")),
+            init=of_run(lambda run: f"{OUT}/runs/{run.pretrained.name}/model.safetensors" if run.pretrained else []),
+            fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
+            validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),
         wildcard_constraints:
             run=either(name for name, run in TRAININGS.items() if run.finetuned),
         params:

@@ -104,7 +104,7 @@ def test_copied_results_and_touched_folders_of_drawn_images_train_nothing_again(
     assert planned(tmp_path / "first", drawn) == set()
     shutil.copytree(tmp_path / "first" / "results", tmp_path / "clone" / "results")  # without Snakemake's records
     runs = tmp_path / "clone" / "results" / "micro" / "runs"
-    for path in runs.rglob("*"):
-        os.utime(path, (1e9, 1e9))  # older than the tables and the images
+    for number, path in enumerate([*runs.rglob("*"), *sorted(runs.parent.glob("data/*.csv"))]):
+        os.utime(path, (1e9 + number, 1e9 + number))  # tables newer than runs, and in another order than they were made
     assert planned(tmp_path / "clone", drawn) == set()
     assert planned(tmp_path / "first", {**drawn, "seed": 1}) == {"synthesize", "manifest", "fraction", "train"}
