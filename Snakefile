@@ -2,13 +2,14 @@
 
 import os
 import re
+import shutil
 import sys
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from workflows import preflight
-from workflows.config import grid
+from workflows.config import grid, reading
 
 min_version("9.5")
 
@@ -20,20 +21,23 @@ if not workflow.configfiles:
 
 
 try:
-    EXPERIMENT = grid.parse(config)
     # Jobs parse the Snakefile again; what was checked before the first of them needs no second look.
+    for path in workflow.configfiles if workflow.is_main_process else ():
+        reading.load(path)
+    EXPERIMENT = grid.parse(config)
     if workflow.is_main_process:
         preflight.check(EXPERIMENT)
 except grid.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 # The interpreter that runs Snakemake runs the stages too, activated or not, and they are found from any directory.
-shell.prefix(f"export PATH='{os.path.dirname(sys.executable)}':$PATH PYTHONPATH='{workflow.basedir}'; ")
+PROGRAMS, CODE_ROOT = os.path.dirname(sys.executable), str(workflow.basedir)
+shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; ")
 
 RUNS = EXPERIMENT.runs()
 TRIALS = EXPERIMENT.trials()
 TRAININGS = EXPERIMENT.trainings()
-REFERENCES = EXPERIMENT.evaluation.references
+REFERENCES = EXPERIMENT.references
 OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
 
@@ -45,12 +49,20 @@ onstart:
     grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
 
 
+onsuccess:
+    # Second links to finished trainings: an interrupted Snakemake would have deleted the first ones.
+    for kept in EXPERIMENT.folder.glob("resume/*/finished"):
+        shutil.rmtree(kept)
+        if not any(kept.parent.iterdir()):
+            kept.parent.rmdir()
+
+
 wildcard_constraints:
     run="|".join(map(re.escape, TRAININGS)) or "none",
     reference="bicubic|identity",
     percent=r"[0-9.]+",
     seed=r"\d+",
-    ensemble="x8|overlap",
+    ensemble="averaged|x8",
     task="[a-z]+[0-9]*",
     dataset="[^-/]+",
 

@@ -4,15 +4,19 @@ from itertools import product
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from baselines.single_task import SingleTask
 
 WHOLE = 1024 * 1024  # input pixels up to which an image is restored in one piece
 TILE = 512
+BAR_DELAY = 2  # seconds before a progress bar appears
 
 
 @torch.no_grad()
-def restore(model: SingleTask, x: Tensor, task: str | None = None, tile: int | None = None) -> Tensor:
+def restore(
+    model: SingleTask, x: Tensor, task: str | None = None, tile: int | None = None, progress: bool = False
+) -> Tensor:
     """Restore an image of any size.
 
     Tiles are cut with a margin of half the network's receptive field or more on each side, of which nothing is kept: an
@@ -26,6 +30,7 @@ def restore(model: SingleTask, x: Tensor, task: str | None = None, tile: int | N
         task: may be left out.
         tile: side in input pixels of what each tile contributes; 0 for one piece whatever the size. None is one piece up
             to a megapixel and tiles of 512 above, where the network's receptive field allows tiles.
+        progress: show a bar if several tiles take longer than two seconds.
 
     Returns:
         RGB on the [0, 1] scale, not clipped, (B, 3, s*H, s*W).
@@ -49,7 +54,8 @@ def restore(model: SingleTask, x: Tensor, task: str | None = None, tile: int | N
     step = -(-tile // alignment) * alignment
     margin = -(-(model.receptive_field // 2) // alignment) * alignment
     y = x.new_empty(*x.shape[:2], height * scale, width * scale)
-    for top, left in product(range(0, height, step), range(0, width, step)):
+    corners = list(product(range(0, height, step), range(0, width, step)))
+    for top, left in tqdm(corners, unit="tile", desc=task, delay=BAR_DELAY, disable=not progress):
         bottom, right = min(top + step, height), min(left + step, width)
         first_row, first_column = max(0, top - margin), max(0, left - margin)
         piece = model(x[..., first_row : bottom + margin, first_column : right + margin], task)

@@ -1,7 +1,9 @@
-"""How long bicubic takes over whole benchmark sets, beside a straightforward basicsr pipeline on the same files.
+"""How long scoring takes over whole benchmark sets, beside what a user would have otherwise.
 
-Run as `python -m benchmarks.scoring --data-root DIR`. Computation alone is timed: reading files, reducing, enlarging, PSNR
-and SSIM; not the start of the process and its imports. Both sides are run in turn, and the best round of each counts.
+`python -m benchmarks.scoring --data-root DIR` runs bicubic and a straightforward basicsr pipeline on the same files. With
+`--checkpoint IPT.safetensors` it runs an IPT by the windows of protocol v2 (`centre`) and by those of v1 (`side-by-side`).
+Computation alone is timed: reading files, degrading, restoring, PSNR and SSIM; not the start of the process and its imports.
+All sides are run in turn, and the best round of each counts. Memory is the peak of the process above what it holds before.
 """
 
 import argparse
@@ -14,13 +16,14 @@ import cv2
 import torch
 
 import baselines.basicsr_alias  # noqa: F401  (before basicsr)
-from benchmarks.hardware import report
+from benchmarks.hardware import peak_memory, report, reset_peak_memory
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.score import score
 from workflows.evaluation.sets import Job, find_jobs
 
 LIMIT_SECONDS = 8
+LIMIT_RATIO = 4.5  # time of centre windows over that of windows side by side
 
 
 def main() -> int:
@@ -32,9 +35,13 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without-basicsr", action="store_true", help="measure the suite alone")
+    parser.add_argument("--checkpoint", type=Path, help="an IPT: compare the windows of v2 and v1 instead")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/scoring.csv"))
     options = parser.parse_args()
     jobs = find_jobs(options.sets, options.tasks, options.data_root)
+
+    if options.checkpoint:
+        return compare_windows(options, jobs)
 
     def suite() -> float:
         result = score(Restorer("bicubic"), jobs, Protocol(), threads=options.threads, progress=False)
@@ -65,6 +72,38 @@ def main() -> int:
     ]
     report(rows, options.out, options.threads)
     return int(best["suite"][0] > LIMIT_SECONDS)
+
+
+def compare_windows(options: argparse.Namespace, jobs: list[Job]) -> int:
+    """Time and memory of an IPT by `centre` and by `side-by-side` windows; fails if the ratio or the memory is too large."""
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(options.threads)
+    settings = ("side-by-side", "centre")
+    models = {windows: Restorer(options.checkpoint, windows=windows) for windows in settings}
+    rounds, means, memory = {windows: [] for windows in settings}, {}, dict.fromkeys(settings, 0.0)
+    for _ in range(options.rounds):
+        for windows in settings:
+
+            def run(windows: str = windows) -> float:
+                result = score(models[windows], jobs, Protocol(), threads=options.threads, progress=False)
+                return sum(row["psnr_y"] for row in result.rows) / len(result.rows)
+
+            before = reset_peak_memory()
+            rounds[windows].append(timed(run, means, windows))
+            memory[windows] = max(memory[windows], (peak_memory() - before) / 1e6)
+    best = {windows: min(times, key=lambda time: time[1]) for windows, times in rounds.items()}
+    rows = [
+        {
+            **{"sets": " ".join(options.sets), "tasks": " ".join(options.tasks), "network": options.checkpoint.stem},
+            **{"windows": windows, "seconds": best[windows][0], "processor_seconds": best[windows][1]},
+            **{"megabytes": memory[windows], "mean_psnr_y": means[windows]},
+            "ratio": best[windows][1] / best["side-by-side"][1],
+        }
+        for windows in settings
+    ]
+    report(rows, options.out.with_name("scoring_windows.csv"), options.threads)
+    more_memory = memory["centre"] > 1.05 * memory["side-by-side"] + 5  # what the system's allocator keeps varies
+    return int(rows[-1]["ratio"] > LIMIT_RATIO or more_memory)
 
 
 def timed(run: Callable[[], float], means: dict[str, float], name: str) -> tuple[float, float]:

@@ -1,18 +1,12 @@
-"""`python -m ipt_models list | convert | restore`."""
+"""`python -m ipt_models list | convert`."""
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ipt_models.files import replacing
 from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS, build
-
-IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,83 +68,6 @@ def convert(options: argparse.Namespace) -> None:
     )
 
 
-def restore_images(options: argparse.Namespace) -> None:
-    """Restore an image, or every image of a folder."""
-    import torch
-
-    from ipt_models.checkpoints import load
-    from ipt_models.windows import overlapping_stride, restore
-
-    pairs = list(image_pairs(options.source, options.target))
-    if options.threads is not None:
-        if options.threads < 1:
-            raise ValueError(f"--threads {options.threads}: expected at least 1")
-        torch.set_num_threads(options.threads)
-    try:
-        torch.empty(0, device=options.device)
-    except (RuntimeError, AssertionError) as error:  # an unknown name, or a device that this machine or torch lacks
-        raise ValueError(f"--device {options.device}: {str(error).partition('. ')[0]}") from None
-    model = load(options.checkpoint).to(options.device)
-    task = model.resolve(options.task)
-    stride = overlapping_stride(model) if options.stride is None else options.stride
-    for source, target in pairs:
-        x = read_image(source)
-        y = restore(
-            model,
-            torch.from_numpy(x).permute(2, 0, 1).unsqueeze(0).float() / 255,
-            task,
-            stride,
-            options.batch_size,
-            progress=True,
-            self_ensemble=options.self_ensemble,
-            precision=options.precision,
-        )
-        y = (255 * y[0]).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-        write_image(y, target)
-        print(f"{target}: {x.shape[1]}x{x.shape[0]} -> {y.shape[1]}x{y.shape[0]}, {task}")
-
-
-def image_pairs(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
-    """Which files to read and write; a folder's images become PNG files of a folder."""
-    if source.is_file():
-        if target.suffix.lower() not in IMAGES:
-            raise ValueError(f"{target}: expected an image's name, ending in one of {', '.join(IMAGES)}")
-        if target.exists() and target.samefile(source):
-            raise ValueError(f"{target} is the input; name another output")
-        yield source, target
-        return
-    if not source.is_dir():
-        raise FileNotFoundError(f"no image or folder at {source}")
-    images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGES)
-    if not images:
-        raise ValueError(f"{source} has no images ({', '.join(IMAGES)})")
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the input; name another folder")
-    seen: dict[str, Path] = {}
-    for path in images:
-        if other := seen.get(path.stem):
-            raise ValueError(f"{other.name} and {path.name} would both become {path.stem}.png; rename one")
-        seen[path.stem] = path
-    for path in images:
-        yield path, target / f"{path.stem}.png"
-
-
-def read_image(path: Path) -> np.ndarray:
-    """uint8 RGB (H, W, 3); gray is repeated, transparency is dropped."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"{path} has more than 8 bits a channel; convert it to 8 bits first")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except UnidentifiedImageError:
-        raise ValueError(f"{path} is no image that Pillow reads") from None
-
-
-def write_image(pixels: np.ndarray, path: Path) -> None:
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
-
-
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(prog="python -m ipt_models", description="The Image Processing Transformer.")
     commands = main_parser.add_subparsers(dest="command", required=True)
@@ -171,23 +88,6 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--num-heads", type=int, default=12, help="shapes cannot tell them (default: 12)")
     command.add_argument("--patch-size", type=int, help="needed only without any embedding (default: 48)")
     command.set_defaults(run=convert)
-
-    command = commands.add_parser("restore", help="restore an image, or every image of a folder")
-    command.add_argument("source", type=Path, help="an image or a folder")
-    command.add_argument("target", type=Path, help="an image's name, or a folder to write PNG files into")
-    command.add_argument("--checkpoint", type=Path, required=True, help="a model.safetensors")
-    command.add_argument("--task", help="sr2, dn30, dr, …; may be left out if the checkpoint has only one")
-    command.add_argument(
-        "--stride",
-        type=int,
-        help="distance of the windows in input pixels; they are blended smoothly (default: about half a window)",
-    )
-    command.add_argument("--self-ensemble", action="store_true", help="average over 8 flips and rotations")
-    command.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    command.add_argument("--batch-size", type=int, default=16, help="windows at a time (default: 16)")
-    command.add_argument("--device", default="cpu", help="torch's name of it (default: cpu)")
-    command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
-    command.set_defaults(run=restore_images)
     return main_parser
 
 

@@ -1,7 +1,7 @@
 """The one format of trained networks here: safetensors files whose header says how to build the network again.
 
-Header entries, all of them text: `format`, `variant`, `kwargs` (JSON, every argument of the network beside its tasks) and
-`tasks` (JSON); more may stand beside them. Equal weights and entries give equal bytes. Nothing but `load` and `save`
+Header entries, all of them text: `format`, `variant`, `kwargs` (JSON, every argument of the network beside its tasks),
+`tasks` (JSON) and `weights_sha256`; there may be more. Equal weights and entries give equal bytes. Nothing but `load` and `save`
 imports torch.
 
 Format 1, which had no entry `format`, held only the arguments that differ from the variant's.
@@ -9,9 +9,10 @@ Format 1, which had no entry `format`, held only the arguments that differ from 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ def load(path: str | PathLike[str]) -> IPT:
         with torch.device("meta"):
             shapes = build(header["variant"], header["tasks"], **header["kwargs"]).state_dict()
         check_shapes(path, shapes)
+        check_intact(path, header)
     except ModelFileError as error:
         raise ModelFileError(f"{error}; {CONVERT}") from None
     except (TypeError, ValueError) as error:
@@ -81,6 +83,7 @@ def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Ma
     data = serialize(tensors, as_text({**metadata, "format": FORMAT}))
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
+    header["__metadata__"]["weights_sha256"] = _hash(header, [data[8 + length :]])
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(encode(header) + data[8 + length :])
 
@@ -132,6 +135,31 @@ def read_header(path: str | PathLike[str]) -> dict[str, Any]:
     if not all(isinstance(task, str) for task in header["tasks"]) or "self" in header["kwargs"]:
         raise ModelFileError(f"{path}: its header says nothing that builds a network: {str(header)[:200]}")
     return header
+
+
+def weights_sha256(path: str | PathLike[str]) -> str:
+    """Hash of a file's weights without the header's entries: equal for equal weights under other names."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        return _hash(header, iter(lambda: file.read(2**20), b""))
+
+
+def check_intact(path: str | PathLike[str], header: Mapping[str, Any]) -> None:
+    """Compare a file's weights with the hash in its header, if that has one: safetensors takes changed bytes as they are.
+
+    Raises:
+        ModelFileError: naming the file.
+    """
+    if "weights_sha256" in header and weights_sha256(path) != header["weights_sha256"]:
+        raise ModelFileError(f"{path} is damaged: its weights are not those that were written")
+
+
+def _hash(header: Mapping[str, Any], blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256(encode({key: value for key, value in header.items() if key != "__metadata__"}))
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary name beside `path`, with its suffix; it becomes `path` when the block ends without an error.
 
-    The folder is made where it is missing. The name begins with a dot, so that no listing of images or checkpoints takes
-    what a killed process left for a file of its own.
+    The folder is made if it is missing. The name begins with a dot, so that no listing takes what a killed process left for
+    an image or a checkpoint.
+
+    Raises:
+        OSError: see `target`.
     """
-    path = Path(path)
+    path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -21,3 +24,22 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def target(path: Path | str) -> Path:
+    """The file that writing to `path` creates or replaces: the one that a link points to.
+
+    Raises:
+        FileExistsError: there is a folder, a device or a pipe, which must not be replaced by a file.
+        NotADirectoryError: one of the folders above it is a file.
+    """
+    path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is not a regular file; name a file to write")
+    for folder in path.parents:
+        if folder.exists():
+            if not folder.is_dir():
+                raise NotADirectoryError(f"{folder} is a file; {path} cannot be written below it")
+            break
+    return path

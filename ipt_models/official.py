@@ -154,9 +154,9 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def infer_tasks(state: Mapping[str, Tensor], tasks: Sequence[str] | None) -> tuple[str, ...]:
-    """The tasks in the order of the heads, checked against the scales of the tails."""
-    scales = []
+def infer_scales(state: Mapping[str, Tensor]) -> list[int]:
+    """The scale of each head, in their order."""
+    scales: list[int] = []
     while f"head.{len(scales)}.0.weight" in state:
         tail = f"tail.{len(scales)}.0."
         if f"{tail}2.weight" in state:
@@ -166,6 +166,12 @@ def infer_tasks(state: Mapping[str, Tensor], tasks: Sequence[str] | None) -> tup
             scales.append(3 if state[f"{tail}0.weight"].shape[0] == 9 * num_feat else 2)
         else:
             scales.append(1)
+    return scales
+
+
+def infer_tasks(state: Mapping[str, Tensor], tasks: Sequence[str] | None) -> tuple[str, ...]:
+    """The tasks in the order of the heads, checked against the scales of the tails."""
+    scales = infer_scales(state)
     if tasks is None:
         tasks = tuple(f"sr{scale}" for scale in scales)
         if 1 in scales or len(set(tasks)) < len(tasks):

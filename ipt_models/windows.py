@@ -1,15 +1,20 @@
-"""Images of any size through a network that takes square patches of one size.
+"""Whole images through a network that takes square patches of one size.
 
-An image is covered by windows of `patch_size`, `stride` apart, the last of each row and column shifted inwards. In the
-output each window has a weight for every row and column, and the weights of all windows add up to one at each pixel:
-`centre` gives a pixel to the window in whose middle it lies, without any averaging; `smooth` fades from window to window
-with a raised cosine, which leaves little of a window's ends, where the network has seen no neighbours.
-`benchmarks/stride.py` measures what they bring.
+An image is cut into overlapping windows of `patch_size`; at the image's right and bottom border the last window is shifted
+inwards. The settings differ in the distance of the windows (`stride`) and in what is kept of each:
+
+| setting        | stride            | each output pixel is                                                    |
+|----------------|-------------------|-------------------------------------------------------------------------|
+| `centre`       | half a window     | one prediction, by the window whose middle is nearest                   |
+| `averaged`     | a quarter         | the mean of the windows whose middle half contains it, four in general: |
+|                |                   | the IPT authors' PyTorch release                                        |
+| `side-by-side` | a whole window    | one prediction, without context at the windows' borders                 |
+| `blended`      | about a half      | a mean weighted by a raised cosine, which leaves no seams               |
+
+`benchmarks/stride.py` measures their quality and cost.
 """
 
-import contextlib
-from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Literal, get_args
 
 import torch
@@ -19,9 +24,11 @@ from tqdm import tqdm
 from ipt_models.network import IPT
 from ipt_models.tasks import parse_task
 
-Blend = Literal["centre", "smooth"]
+Windows = Literal["centre", "averaged", "side-by-side", "blended"]
+WINDOWS: tuple[Windows, ...] = get_args(Windows)
+DEFAULT: Windows = "centre"
 
-BAR_DELAY = 2  # seconds after which it is worth showing
+BAR_DELAY = 2  # seconds before a progress bar appears
 
 
 @torch.no_grad()
@@ -29,123 +36,145 @@ def restore(
     model: IPT,
     x: Tensor,
     task: str | None = None,
+    windows: Windows = DEFAULT,
     stride: int | None = None,
     batch_size: int = 16,
     progress: bool = False,
-    blend: Blend | None = None,
-    self_ensemble: bool = False,
-    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Tensor:
     """Restore a whole image.
 
-    The network sees at most `batch_size` windows at a time: memory beyond the image and its output does not grow with
-    the image. The image may lie on another device than the network; only windows travel.
+    The network sees at most `batch_size` windows at a time, so memory beyond the image and its output does not grow with
+    the image. The image may be on another device than the network: windows are copied to the network's device.
 
     Args:
-        model: a trained network; it stays in the mode (train or eval) in which it is.
-        x: RGB in [0, 1], (1, 3, H, W), H and W from 1 up. Sides shorter than the network's `patch_size` are continued by
+        model: a trained network; its mode (train or eval) is left as it is.
+        x: RGB in [0, 1], (1, 3, H, W), H and W at least 1. Sides shorter than the network's `patch_size` are continued by
             reflection.
-        task: name of the task; may be left out where the network has only one.
-        stride: distance of windows, in pixels of the input, from 1 to `patch_size`. None is one whole window, the setting
-            of the main tables: each pixel is predicted once.
+        task: name of the task; may be omitted if the network has only one.
+        windows: the setting, see the table above.
+        stride: distance of the windows in input pixels, from 1 to `patch_size`; None is the setting's own.
         batch_size: windows at a time.
-        progress: show a bar where it takes longer than two seconds.
-        blend: `centre` or `smooth`, see above. By default `centre` without a stride and `smooth` with one.
-        self_ensemble: average over the 8 flips and rotations of the image; 8 times the work.
-        precision: `bf16` runs the network in bfloat16 autocast.
+        progress: show a bar if restoring takes longer than two seconds.
 
     Returns:
         RGB on the [0, 1] scale, not clipped, (1, 3, s·H, s·W), float32, on the image's device.
 
     Raises:
-        ValueError: for a wrong shape, stride, batch size, blend, precision or task.
+        ValueError: wrong shape, windows, stride, batch size or task.
     """
-    size = model.patch_size
-    blend = blend or ("centre" if stride is None else "smooth")
-    stride = size if stride is None else stride
     if x.ndim != 4 or x.shape[:2] != (1, 3) or 0 in x.shape or not x.is_floating_point():
         raise ValueError(
-            f"image of shape {tuple(x.shape)}, {x.dtype}: expected (1, 3, H, W), floating, H and W from 1 up"
+            f"image of shape {tuple(x.shape)}, {x.dtype}: expected (1, 3, H, W), floating point, H and W at least 1"
         )
-    if not 1 <= stride <= size:
-        raise ValueError(f"stride={stride}: expected 1 to {size}, the network's patch_size")
+    if windows not in WINDOWS:
+        raise ValueError(f"windows={windows!r}: expected one of {', '.join(WINDOWS)}")
+    size = model.patch_size
+    stride = default_stride(model, windows) if stride is None else stride
+    largest = size - 2 * (size // 4) if windows == "averaged" else size
+    if not 1 <= stride <= largest:
+        raise ValueError(f"stride={stride}: expected 1 to {largest} with {windows} windows of {size}")
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: expected at least 1")
-    if blend not in get_args(Blend):
-        raise ValueError(f"blend={blend!r}: expected one of {', '.join(get_args(Blend))}")
-    if precision not in ("fp32", "bf16"):
-        raise ValueError(f"precision={precision!r}: expected fp32 or bf16")
     task = model.resolve(task)
 
-    rounds = 8 if self_ensemble else 1
-    windows = rounds * len(starts(x.shape[2], size, stride)) * len(starts(x.shape[3], size, stride))
-    device = next(model.parameters()).device
-    autocast = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
-    total = 0
-    with autocast, tqdm(total=windows, unit="window", desc=task, delay=BAR_DELAY, disable=not progress) as bar:
-        for turn in range(rounds):
-            y = restore_once(model, dihedral(x, turn), task, stride, batch_size, blend, bar)
-            total = total + dihedral(y, turn, inverse=True)
-    return total / rounds
-
-
-def restore_once(model: IPT, x: Tensor, task: str, stride: int, batch_size: int, blend: Blend, bar: tqdm) -> Tensor:
-    size, scale = model.patch_size, parse_task(task).scale
-    height, width = x.shape[2:]
+    scale, (height, width) = parse_task(task).scale, x.shape[2:]
     x = extend(extend(x, 2, size), 3, size)
-    tops, lefts = starts(x.shape[2], size, stride), starts(x.shape[3], size, stride)
-    rows = window_weights(tops, size, scale, blend).to(x.device)
-    columns = window_weights(lefts, size, scale, blend).to(x.device)
+    tops, lefts = (starts(side, size, stride) for side in x.shape[2:])
+    rows, columns = (window_weights(side, size, stride, scale, windows) for side in x.shape[2:])
     device = next(model.parameters()).device
 
     y = torch.zeros(1, 3, scale * x.shape[2], scale * x.shape[3], device=x.device)
-    for batch in batches(len(tops) * len(lefts), batch_size):
-        places = [divmod(index, len(lefts)) for index in batch]
-        windows = torch.cat([x[:, :, tops[i] : tops[i] + size, lefts[j] : lefts[j] + size] for i, j in places])
-        restored = model(windows.to(device, torch.float32), task).to(x.device, torch.float32)
-        for (i, j), window in zip(places, restored, strict=True):
-            top, left = scale * tops[i], scale * lefts[j]
-            area = y[0, :, top : top + scale * size, left : left + scale * size]
-            area.addcmul_(window, rows[i, :, None] * columns[j, None, :])
-        bar.update(len(batch))
+    places = list(product(range(len(tops)), range(len(lefts))))
+    with tqdm(total=len(places), unit="window", desc=task, delay=BAR_DELAY, disable=not progress) as bar:
+        for first in range(0, len(places), batch_size):
+            batch = places[first : first + batch_size]
+            cut = [x[:, :, tops[i] : tops[i] + size, lefts[j] : lefts[j] + size] for i, j in batch]
+            restored = model(torch.cat(cut).to(device, torch.float32), task).to(x.device, torch.float32)
+            for (i, j), window in zip(batch, restored, strict=True):
+                (top, down), (left, across) = rows[i], columns[j]
+                kept = window[:, top : top + len(down), left : left + len(across)]
+                top, left = scale * tops[i] + top, scale * lefts[j] + left
+                area = y[0, :, top : top + len(down), left : left + len(across)]
+                area.addcmul_(kept, down.to(x.device)[:, None] * across.to(x.device))
+            bar.update(len(batch))
     return y[:, :, : scale * height, : scale * width]
 
 
-def overlapping_stride(model: IPT) -> int:
-    """A stride for good pictures at a moderate price: half a window, or one more where `patch_dim` divides it.
+def default_stride(model: IPT, windows: Windows) -> int:
+    """A setting's distance of windows, in input pixels.
 
-    Windows then cut the image into different tokens, and what `smooth` averages differs by more than its borders.
+    `blended` takes one pixel more than half a window where `patch_dim` divides the half: neighbouring windows then cut the
+    image into different tokens, and averaging them smooths the tokens' borders too.
     """
-    half = max(1, model.patch_size // 2)
-    return half + 1 if model.patch_dim > 1 and half % model.patch_dim == 0 else half
-
-
-def batches(count: int, size: int) -> Iterator[range]:
-    for first in range(0, count, size):
-        yield range(first, min(first + size, count))
+    size = model.patch_size
+    half = max(1, size // 2)
+    if windows == "blended":
+        return half + 1 if model.patch_dim > 1 and half % model.patch_dim == 0 else half
+    return {"centre": half, "averaged": max(1, size // 4), "side-by-side": size}[windows]
 
 
 def starts(length: int, size: int, stride: int) -> list[int]:
-    """Where the windows of a side begin: `stride` apart, the last one ending with the side."""
+    """First pixels of the windows along a side: `stride` apart, the last window ending with the side."""
     if length <= size:
         return [0]
     return [*range(0, length - size, stride), length - size]
 
 
-def window_weights(begins: list[int], size: int, scale: int, blend: Blend) -> Tensor:
-    """The weight of each window along one side of the output, (windows, scale·size); they add up to one at each pixel."""
-    size, begins = scale * size, [scale * begin for begin in begins]
-    place = torch.arange(size) + 0.5
-    if blend == "centre":
-        # Neighbours meet in the middle of what they share; the outermost reach to the image's border.
-        meet = [(left + size + right) // 2 for left, right in pairwise(begins)]
-        ends = zip(begins, [begins[0], *meet], [*meet, begins[-1] + size], strict=True)
-        return torch.stack([((place > low - begin) & (place < high - begin)).float() for begin, low, high in ends])
-    fade = torch.sin(torch.pi * place / size).square()
+def window_weights(length: int, size: int, stride: int, scale: int, windows: Windows) -> list[tuple[int, Tensor]]:
+    """What each window along one side contributes to the output; at each pixel the weights add up to one.
+
+    Args:
+        length, size, stride: of the side, of a window and between windows, in input pixels.
+        scale: output pixels per input pixel.
+
+    Returns:
+        For each window of `starts`: the first of its scale·size output pixels that is used, and their weights from there on.
+    """
+    begins, size, stride = [scale * begin for begin in starts(length, size, stride)], scale * size, scale * stride
+    if windows == "blended":
+        weights = [torch.sin(torch.pi * (torch.arange(size) + 0.5) / size).square()] * len(begins)
+    elif windows == "averaged":
+        weights = _middle_halves(begins, size, stride, scale * (size // scale // 4))
+    else:
+        weights = _nearest(begins, size)
     total = torch.zeros(begins[-1] + size)
-    for begin in begins:
-        total[begin : begin + size] += fade
-    return torch.stack([fade / total[begin : begin + size] for begin in begins])
+    for begin, weight in zip(begins, weights, strict=True):
+        total[begin : begin + size] += weight
+    kept = []
+    for begin, weight in zip(begins, weights, strict=True):
+        used = weight.nonzero().flatten().tolist() or [0]
+        part = slice(used[0], used[-1] + 1)
+        kept.append((used[0], weight[part] / total[begin : begin + size][part]))
+    return kept
+
+
+def _nearest(begins: list[int], size: int) -> list[Tensor]:
+    """Neighbours meet in the middle of what they share; the outermost windows reach to the image's border."""
+    meet = [(left + size + right) // 2 for left, right in pairwise(begins)]
+    ends = zip(begins, [begins[0], *meet], [*meet, begins[-1] + size], strict=True)
+    return [_ones(size, low - begin, high - begin) for begin, low, high in ends]
+
+
+def _middle_halves(begins: list[int], size: int, stride: int, quarter: int) -> list[Tensor]:
+    """The middle half of each window, all with the same weight; the outermost windows reach to the image's border.
+
+    As in the authors' code, a last window that is shifted inwards is not averaged with the others: it takes over in the
+    middle of what it shares with its neighbour.
+    """
+    weights = [_ones(size, quarter, size - quarter) for _ in begins]
+    weights[0][:quarter] = 1
+    weights[-1][size - quarter :] = 1
+    if len(begins) > 1 and begins[-1] - begins[-2] < stride:
+        meet = (begins[-2] + size + begins[-1] + 1) // 2
+        for begin, weight in zip(begins, weights, strict=True):
+            weight[max(0, meet - begin) :] = 0
+        weights[-1] = _ones(size, meet - begins[-1], size)
+    return weights
+
+
+def _ones(size: int, first: int, last: int) -> Tensor:
+    place = torch.arange(size)
+    return ((place >= first) & (place < last)).float()
 
 
 def extend(x: Tensor, dim: int, size: int) -> Tensor:
@@ -155,12 +184,3 @@ def extend(x: Tensor, dim: int, size: int) -> Tensor:
         return x
     index = torch.arange(size, device=x.device) % (2 * length)
     return x.index_select(dim, torch.minimum(index, 2 * length - 1 - index))
-
-
-def dihedral(x: Tensor, turn: int, inverse: bool = False) -> Tensor:
-    """One of the 8 symmetries of the square: quarter turns `turn % 4`, after a flip if `turn` ≥ 4."""
-    if inverse:
-        x = x.rot90(-(turn % 4), dims=(2, 3))
-        return x.flip(3) if turn >= 4 else x
-    x = x.flip(3) if turn >= 4 else x
-    return x.rot90(turn % 4, dims=(2, 3))

@@ -125,6 +125,7 @@ def _write_run(folder, metrics, run, variant, contrastive, tasks, steps, reached
     log["training_psnr"] = np.where(measured, psnr + 0.1, np.nan)
     log["validation_l1"] = np.where(measured, l1 + 0.05 / run["fraction"], np.nan)
     log["validation_psnr"] = np.where(measured, psnr, np.nan)
+    log["gap"] = log["validation_l1"] - log["training_l1"]
     log.to_csv(folder / "train.csv", index=False)
     provenance = {
         "experiment": "small",
@@ -152,6 +153,7 @@ def _write_run(folder, metrics, run, variant, contrastive, tasks, steps, reached
             "patches_by_task": {task: steps * 16 // len(tasks) for task in tasks},
             "images": round(300 * run["fraction"]),
             "crops_per_image": 1,
+            "negatives": 14.9 if contrastive else None,
             "interpolation_l1": {"training": 5.0, "validation": 6.0},
             "wall_seconds": steps * 0.04,
         },

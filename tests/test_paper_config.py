@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,10 @@ def home(tmp_path) -> Path:
             (folder / f"{stem}.png").write_bytes(png.getvalue())
     for folder in ("imagenet/train/n01440764", "DIV2K/DIV2K_train_HR"):
         (tmp_path / "datasets" / folder).mkdir(parents=True)
-    (tmp_path / "datasets" / "vgg19-dcbb9e9d.pth").touch()
+    shapes = {"0": (64, 3, 3, 3), "2": (64, 64, 3, 3)}
+    weights = {f"features.{layer}.weight": torch.zeros(shape) for layer, shape in shapes.items()}
+    biases = {f"features.{layer}.bias": torch.zeros(64) for layer in shapes}
+    torch.save(weights | biases, tmp_path / "datasets" / "vgg19-dcbb9e9d.pth")
     return tmp_path
 
 

@@ -4,7 +4,6 @@ A `model.safetensors` says in its header how to build the network again (`varian
 comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
 """
 
-import hashlib
 import json
 import shutil
 import struct
@@ -12,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.registry import NETWORKS, is_own, network_of
 from baselines.registry import VARIANTS as BASELINES
-from baselines.registry import is_own, network_of
 from ipt_models import checkpoints
 from ipt_models.files import replacing
 from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPTS
+from workflows import provenance
 from workflows.provenance import sha256
 
 if TYPE_CHECKING:
     import torch
 
 ModelFileError = checkpoints.ModelFileError
+weights_sha256 = checkpoints.weights_sha256
 
 
 def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module":
@@ -56,8 +57,11 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     return model
 
 
-def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None:
+def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
     """Whether a network can be built and, if it is a class of the user's, run: on the meta device where that is possible.
+
+    Returns:
+        Its number of parameters; 0 for a class of the user's.
 
     Raises:
         ValueError: in one message.
@@ -67,16 +71,17 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> None
         from baselines.own_network import check
 
         if len(tasks) == 1:
-            return check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            return 0
     from_weights = network_of(variant).from_weights if variant in BASELINES else {}
     import torch
 
     try:
         with torch.device("meta"):
-            build(variant, tasks, **{**kwargs, **from_weights})
+            network = build(variant, tasks, **{**kwargs, **from_weights})
     except (RuntimeError, TypeError):  # SwinIR reads numbers while it is built
-        build(variant, tasks, **{**kwargs, **from_weights})
-    return None
+        network = build(variant, tasks, **{**kwargs, **from_weights})
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def source(variant: str) -> dict[str, str]:
@@ -91,6 +96,30 @@ def source(variant: str) -> dict[str, str]:
 def is_ipt(variant: str) -> bool:
     """Whether a variant is an IPT, which has patch features and takes windows of one size."""
     return variant in IPTS
+
+
+def code(stage: str, variant: str | None = None, kwargs: Mapping[str, Any] | None = None) -> str:
+    """Hash of the code that a stage's numbers depend on: of the stage, of this network and of no other.
+
+    Args:
+        stage: name of the module that starts it, for example `workflows.training.loop`.
+        variant: the network; None where none computes. Of a class of the user's see `source`.
+        kwargs: its arguments; `match` makes it depend on another network as well.
+    """
+    homes = {name: network.class_path.partition(":")[0] for network in NETWORKS for name in network.variants}
+    homes |= dict.fromkeys(IPTS, "ipt_models.network")
+    needed = {homes[name] for name in (variant, *(kwargs or {}).get("match", {}).values()) if name in homes}
+    factory = set() if variant is None or is_ipt(variant) else {"baselines.factory"}
+    roots = (stage, *sorted(needed | factory))
+    return provenance.code(roots, without=tuple(sorted({*homes.values()} - needed)))
+
+
+def matched(network: "torch.nn.Module", kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments that `match` chose for a network that `build` made with `kwargs`; None where it was not asked."""
+    if "match" not in kwargs:
+        return None
+    sizing = network_of(network.built_from["variant"]).sizing
+    return {key: network.config[key] for key in (sizing.width, sizing.depth, sizing.follows) if key}
 
 
 def macs_per_output_pixel(variant: str, tasks: Sequence[str], **kwargs: Any) -> dict[str, float]:
@@ -135,29 +164,64 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
 
 
-def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict[str, Any]]:
+def is_native(path: Path | str) -> bool:
+    """Whether a file is one of this project: safetensors with a header that says how to build its network.
+
+    Raises:
+        FileNotFoundError, ModelFileError: it is missing, or no whole safetensors file though its name says so.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return bool(set(checkpoints.BUILT_FROM) & set(file.metadata() or {}))
+    except SafetensorError as error:
+        if path.suffix == ".safetensors":
+            raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
+        return False
+
+
+def load(
+    path: Path | str, device: str = "cpu", tasks: Sequence[str] | None = None
+) -> tuple["torch.nn.Module", dict[str, Any]]:
     """A trained network in evaluation mode, and its header.
+
+    Args:
+        path: a file of this project, or another project's checkpoint (see `workflows.foreign`).
+        tasks: what another project's network restores, where its weights do not tell.
 
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
     """
+    if not is_native(path):
+        from workflows import foreign
+
+        try:
+            network, metadata = foreign.load(path, tasks)
+        except ValueError as error:
+            raise ModelFileError(str(error)) from None
+        return network.to(device), metadata
     import torch
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    variant, kwargs, tasks = (metadata[key] for key in checkpoints.BUILT_FROM)
+    variant, kwargs, heads = (metadata[key] for key in checkpoints.BUILT_FROM)
     try:
         if source(variant) != {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
             raise ValueError(f"it was trained with another version of {variant}, which has changed since")
         if not is_own(variant):  # sizes first, without allocating anything
             with torch.device("meta"):
-                checkpoints.check_shapes(path, build(variant, tasks, **kwargs).state_dict())
-        model = build(variant, tasks, **kwargs)
+                checkpoints.check_shapes(path, build(variant, heads, **kwargs).state_dict())
+        model = build(variant, heads, **kwargs)
     except ModelFileError:
         raise
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise ModelFileError(f"{path} holds no network that can be built here: {error}") from None
     checkpoints.check_shapes(path, model.state_dict())
+    checkpoints.check_intact(path, metadata)
     model.load_state_dict(load_file(path), strict=True)
     return model.to(device).eval(), metadata
 
@@ -165,19 +229,6 @@ def load(path: Path | str, device: str = "cpu") -> tuple["torch.nn.Module", dict
 def origin(path: Path | str) -> dict[str, str]:
     """What provenance says of a checkpoint that a run starts from: `path`, `sha256`, `weights_sha256`."""
     return {"path": str(path), "sha256": sha256(path), "weights_sha256": weights_sha256(path)}
-
-
-def weights_sha256(path: Path | str) -> str:
-    """Hash of a checkpoint's weights without the header's entries: equal for equal weights under other names."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        digest = hashlib.sha256(
-            checkpoints.encode({key: value for key, value in header.items() if key != "__metadata__"})
-        )
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def initialise(network: "torch.nn.Module", path: Path | str) -> None:
@@ -190,7 +241,9 @@ def initialise(network: "torch.nn.Module", path: Path | str) -> None:
     """
     from safetensors.torch import load_file
 
-    others = set(read_metadata(path)["tasks"]) - set(network.built_from["tasks"])
+    metadata = read_metadata(path)
+    checkpoints.check_intact(path, metadata)
+    others = set(metadata["tasks"]) - set(network.built_from["tasks"])
     tensors = {name: tensor for name, tensor in load_file(path).items() if not others & set(name.split("."))}
     try:
         network.load_state_dict(tensors, strict=True)

@@ -1,18 +1,21 @@
-"""What a config names and no schema can check: folders, weights, benchmark sets and the images of the report.
+"""What a config names and no schema can check: folders, weights, benchmark sets, images of the report, and its networks.
 
-Called once before the first job, by the Snakefile and by commands that take a config. Imports torch only where a network has
-arguments of its own.
+Called once before the first job, by the Snakefile and by commands that take a config.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from baselines.registry import is_own
+from baselines.registry import NETWORK_OF
+from ipt_models.suggestions import nearest
+from ipt_models.tasks import parse_task
+from workflows import networks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.grid import ConfigError, Experiment
-from workflows.config.schema import nearest
 from workflows.evaluation import sets
+from workflows.evaluation.image_files import ImageError, inspect
+from workflows.evaluation.outputs import RestoredFolder
 
 
 def check(experiment: Experiment) -> None:
@@ -23,16 +26,17 @@ def check(experiment: Experiment) -> None:
     """
     scored = experiment.evaluation
     absent = sets.fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
-    lines = [*_training_folders(experiment), *_weights(experiment), *_networks(experiment)]
+    lines = [*_training_folders(experiment), *_weights(experiment), *_contrasts(experiment)]
     try:
         sets.check(scored.sets, scored.data_root, experiment.scored_tasks, absent if scored.download else ())
     except (SetError, OSError) as error:
         hint = f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
         lines.append(f"evaluation.sets, evaluation.data_root: {error}{hint}")
     else:
-        lines += _pictures(experiment, absent)
+        lines += [*_pictures(experiment, absent), *_methods(experiment, absent)]
     if lines:
         raise ConfigError(lines)
+    networks.check(experiment)
 
 
 def _training_folders(experiment: Experiment) -> Iterator[str]:
@@ -43,23 +47,63 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
             yield f"{key}.root: {str(data.root)!r} is not a folder (seen from {os.getcwd()}){hint}"
 
 
-def _networks(experiment: Experiment) -> Iterator[str]:
-    """A line for each network that cannot be built as the config says. Networks as they are listed are known to build."""
-    for model in experiment.models:
-        if model.kwargs or is_own(model.variant):
-            from workflows import models
+def _contrasts(experiment: Experiment) -> Iterator[str]:
+    """The contrastive loss needs two images at every fraction; how many there are is known of drawn ones."""
+    for run in experiment.trainings().values():
+        if run.contrastive and run.data.source == "dead_leaves":
+            from workflows.data.fractions import count_of  # loads pandas
 
-            try:
-                models.check(model.variant, experiment.tasks_of(model), model.kwargs)
-            except ValueError as error:
-                yield f"models: {model.name!r}: {error}"
+            images = count_of(run.subset_fraction, run.data.count - run.data.validation)
+            if images < 2:
+                yield (
+                    f"fractions: {run.fraction:g} is one image, and the contrastive loss of {run.model!r} compares two or more; "
+                    "raise data.count or the fraction"
+                )
+                return
 
 
 def _weights(experiment: Experiment) -> Iterator[str]:
     for model in experiment.models:
-        weights = model.kwargs.get("vgg_weights")
-        if weights is not None and not Path(weights).expanduser().is_file():
-            yield f"models: kwargs.vgg_weights of {model.name!r}: {weights!r} is not a file"
+        variant = NETWORK_OF[model.variant].variants[model.variant] if model.variant in NETWORK_OF else {}
+        arguments = {**variant, **model.kwargs}
+        if arguments.get("graph_features") == "vgg":
+            weights = arguments.get("vgg_weights")
+            if not isinstance(weights, str | None):
+                yield f"models: kwargs.vgg_weights of {model.name!r}: {weights!r}: expected a path"
+            elif not (path := vgg_file(weights)).is_file():
+                yield (
+                    f"models: kwargs.vgg_weights of {model.name!r}: {str(path)!r} is not a file; put torchvision's VGG19 there, "
+                    "or choose `graph_features: encoder`"
+                )
+
+
+def vgg_file(weights: str | None) -> Path:
+    """Where IGNN looks for VGG19: the file that is named, or torchvision's own in torch's cache."""
+    cache = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"))
+    return Path(weights or cache / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth").expanduser()
+
+
+def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
+    """A line for each checkpoint that is not there, and each folder that lacks outputs."""
+    scored = experiment.evaluation
+    for method in scored.methods:
+        key = f"evaluation.methods: {method.name!r}: "
+        if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
+            yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (seen from {os.getcwd()})"
+        if method.restored is not None:
+            tasks = method.tasks or experiment.scored_tasks
+            kinds = {parse_task(task).kind for task in tasks}
+            wanted = [name for name in method.sets or scored.sets if kinds & set(parse_set(name).kinds)]
+            fitting = {kind for name in wanted for kind in parse_set(name).kinds}
+            tasks = [task for task in tasks if parse_task(task).kind in fitting]
+            jobs = sets.find_jobs(wanted, tasks, scored.data_root, absent)
+            try:
+                incomplete = RestoredFolder(method.restored.expanduser(), jobs).lacking(jobs)
+            except ImageError as error:
+                incomplete = [str(error)]
+            if incomplete:
+                more = f" and {len(incomplete) - 3} more" if len(incomplete) > 3 else ""
+                yield f"{key}{'; '.join(incomplete[:3])}{more}"
 
 
 def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
@@ -74,3 +118,10 @@ def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
             some = ", ".join(images if len(images) <= 20 else [*images[:3], "…", images[-1]])
             near = nearest(picture.image, images)
             yield f"report.{key}: {picture.dataset} has no image {picture.image!r}{near}; it has {some}"
+        elif crop := getattr(picture, "crop", None):
+            height, width = inspect(job.samples[images.index(picture.image)].target)
+            if crop[0] + crop[2] > width or crop[1] + crop[3] > height:
+                yield (
+                    f"report.{key}: crop {list(crop)} of {picture.image!r} is x, y, width, height, and reaches beyond its "
+                    f"{width}x{height} pixels"
+                )

@@ -1,23 +1,26 @@
-"""Where a number comes from: commit, versions, hardware and hashes of files."""
+"""Where a number comes from: commit, versions, hardware and hashes of files. Imports no torch."""
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from workflows.files import write_text
 
 ROOT = Path(__file__).parents[1]
+CODE = ("baselines", "ipt_models", "workflows")  # the folders of code that numbers depend on
 PACKAGES = (
     *("torch", "torchvision", "timm", "basicsr", "lightning-fabric", "numpy", "pandas", "scikit-image"),
     *("opencv-python-headless", "safetensors", "snakemake"),
@@ -31,21 +34,59 @@ def sha256(path: Path | str) -> str:
 
 
 @functools.cache
-def code() -> str:
-    """One hash of all source files that weights depend on: networks, data, training. As they are when first asked."""
-    folders = ("ipt_models", "baselines", "workflows/data", "workflows/training")
-    files = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    listed = "".join(
-        f"{path.relative_to(ROOT).as_posix()} {sha256(path)}\n" for path in (*files, ROOT / "workflows/models.py")
-    )
+def code(modules: tuple[str, ...], without: tuple[str, ...] = ()) -> str:
+    """One hash of the project's source files that these modules' work depends on, as they are when first asked.
+
+    Imports are followed from file to file, those inside of functions too. `workflows.config` is left out: what it decides
+    is recorded as values.
+
+    Args:
+        modules: names with dots, for example `workflows.training.loop`; a network that is imported by its name at run
+            time is one of them. `workflows.models.code` knows which.
+        without: modules whose imports say nothing, such as the networks that were not built.
+    """
+    listed = "".join(f"{path.relative_to(ROOT).as_posix()} {sha256(path)}\n" for path in sources(modules, without))
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
+def sources(modules: Iterable[str], without: Iterable[str] = ()) -> list[Path]:
+    """The project's files that `code` hashes, sorted."""
+    seen, paths, waiting = set(without), set(), list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name.split(".")[0] not in CODE or f"{name}.".startswith("workflows.config."):
+            continue
+        seen.add(name)
+        if path := _source(name):
+            paths.add(path)
+            waiting += [*_imports(path), name.rpartition(".")[0]]  # a package's own file runs before its modules
+    return sorted(paths)
+
+
+def _source(module: str) -> Path | None:
+    stem = ROOT.joinpath(*module.split("."))
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Names of modules that a file may import; a name that is a function in a module is one without a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def commit() -> dict[str, Any]:
-    """`{"commit": …, "dirty": …}` of this checkout; both None outside of git."""
+    """`{"commit": …, "dirty": …}` of this checkout; both None outside of git. A new file among the code makes it dirty."""
     try:
         head = _git("rev-parse", "HEAD")
-        return {"commit": head, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+        return {
+            "commit": head,
+            "dirty": bool(changed or _git("ls-files", "--others", "--exclude-standard", "--", *CODE)),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
 
@@ -56,37 +97,59 @@ def _git(*arguments: str) -> str:
 
 def versions() -> dict[str, str | None]:
     """Python's version and those of the packages that numbers depend on; None where not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 def hardware() -> dict[str, Any]:
-    """Machine, processor and, where torch is loaded and sees one, the accelerator."""
-    found = {
+    """Machine and processor; where torch is loaded also how it was built, and the accelerators that it sees."""
+    facts = {
         "host": socket.gethostname(),
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor().name,
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
     }
     if torch := sys.modules.get("torch"):
-        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        facts["torch_config"] = torch.__config__.show().strip().splitlines()
+        onednn = re.search(r"(?:oneDNN|MKL-DNN) (v[\d.]+)", torch.__config__.show())
+        facts["onednn"] = onednn[1] if onednn else None
         if torch.cuda.is_available():
-            found["accelerators"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return found
+            facts["accelerators"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return facts
 
 
-def _processor() -> str:
+class Processor(NamedTuple):
+    """A processor: its name with family and model, which say more than a cloud's `AMD EPYC`; its maker; its flags."""
+
+    name: str
+    vendor: str
+    flags: frozenset[str]
+
+
+@functools.cache
+def processor() -> Processor:
+    """The processor of this machine, as Linux describes its first core."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
+    except OSError:
+        first = ""
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    numbered = ", ".join(
+        f"{key.split()[-1]} {facts[key]}" for key in ("cpu family", "model", "stepping") if key in facts
+    )
+    return Processor(
+        f"{name} ({numbered})" if numbered else name,
+        facts.get("vendor_id", ""),
+        frozenset(facts.get("flags", "").split()),
+    )
 
 
 def cpu_seconds() -> float:
@@ -95,12 +158,18 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def record(data: Iterable[Path | str] = (), **facts: Any) -> dict[str, Any]:
-    """Everything a reader needs to find a result's origin; `data` are files whose hashes are taken."""
+def record(code: str, data: Iterable[Path | str] = (), **facts: Any) -> dict[str, Any]:
+    """Everything a reader needs to trace a result.
+
+    Args:
+        code: hash of what computed it, see `workflows.models.code`.
+        data: files whose hashes are taken.
+        facts: what else is worth keeping; they come first.
+    """
     return {
         **facts,
         **commit(),
-        "code": code(),
+        "code": code,
         "versions": versions(),
         "hardware": hardware(),
         "data": {Path(path).name: sha256(path) for path in data},

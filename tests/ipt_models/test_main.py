@@ -1,11 +1,10 @@
-"""The commands `list`, `convert` and `restore`."""
+"""The commands `list` and `convert`."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from ipt_models import IPT, load, load_official, restore, to_official
+from ipt_models import IPT, load, load_official, to_official
 from ipt_models.__main__ import main
 from tests.helpers import FIXTURES
 
@@ -61,76 +60,7 @@ class TestConvert:
             assert message in capsys.readouterr().err
 
 
-class TestRestore:
-    def run(self, *arguments) -> int:
-        return main(["restore", "--checkpoint", str(TRAINED), *map(str, arguments)])
-
-    def test_an_image_is_restored_with_overlapping_windows(self, tmp_path, capsys):
-        Image.fromarray(pixels(30, 20)).save(tmp_path / "in.png")
-        assert self.run("--task", "sr2", tmp_path / "in.png", tmp_path / "out.png") == 0
-        assert "20x30 -> 40x60, sr2" in capsys.readouterr().out
-        x = torch.from_numpy(pixels(30, 20)).permute(2, 0, 1).unsqueeze(0) / 255
-        expected = restore(load(TRAINED), x, "sr2", stride=13)[0].permute(1, 2, 0)
-        output = np.asarray(Image.open(tmp_path / "out.png"))
-        assert np.array_equal(output, (255 * expected).round().clamp(0, 255).byte().numpy())
-
-    def test_a_folder_is_restored_into_a_folder(self, tmp_path):
-        source = tmp_path / "in"
-        source.mkdir()
-        Image.fromarray(pixels(9, 7)).save(source / "colour.bmp")
-        Image.fromarray(pixels(9, 7)[:, :, 0]).save(source / "gray.png")
-        Image.fromarray(pixels(9, 7)).convert("RGBA").save(source / "transparent.png")
-        (source / "notes.txt").write_text("no image")
-        assert self.run(source, tmp_path / "deep" / "out") == 0
-        outputs = {path.name: Image.open(path) for path in (tmp_path / "deep" / "out").iterdir()}
-        assert outputs.keys() == {"colour.png", "gray.png", "transparent.png"}
-        assert all(image.size == (14, 18) and image.mode == "RGB" for image in outputs.values())
-
-    def test_options_change_the_result(self, tmp_path):
-        Image.fromarray(pixels(40, 40)).save(tmp_path / "in.png")
-        results = set()
-        for options in ((), ("--stride", "24"), ("--self-ensemble",), ("--precision", "bf16")):
-            assert self.run(*options, tmp_path / "in.png", tmp_path / "out.png") == 0
-            results.add((tmp_path / "out.png").read_bytes())
-        assert len(results) == 4
-
-    def test_faults_are_one_message(self, tmp_path, capsys):
-        image, empty = tmp_path / "in.png", tmp_path / "empty"
-        Image.fromarray(pixels(8, 8)).save(image)
-        Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
-        (tmp_path / "text.png").write_text("no image")
-        empty.mkdir()
-        twins = tmp_path / "twins"
-        twins.mkdir()
-        for name in ("a.png", "a.bmp"):
-            Image.fromarray(pixels(8, 8)).save(twins / name)
-        for arguments, message in (
-            (("--task", "sr3", image, tmp_path / "out.png"), "unknown task 'sr3': this network has sr2"),
-            ((image, tmp_path / "out.xyz"), "out.xyz: expected an image's name"),
-            ((image, image), "is the input"),
-            ((tmp_path / "absent.png", tmp_path / "out.png"), "no image or folder at"),
-            ((empty, tmp_path / "out"), "has no images"),
-            ((twins, tmp_path / "out"), "a.bmp and a.png would both become a.png"),
-            ((tmp_path / "deep.png", tmp_path / "out.png"), "more than 8 bits"),
-            ((tmp_path / "text.png", tmp_path / "out.png"), "is no image"),
-            (("--stride", "25", image, tmp_path / "out.png"), "stride=25: expected 1 to 24"),
-            (("--stride", "0", image, tmp_path / "out.png"), "stride=0: expected 1 to 24"),
-            (("--threads", "0", image, tmp_path / "out.png"), "--threads 0: expected at least 1"),
-            (("--device", "abacus", image, tmp_path / "out.png"), "--device abacus: Expected one of cpu, cuda"),
-        ):
-            assert self.run(*arguments) == 1
-            assert message in capsys.readouterr().err
-            assert not (tmp_path / "out.png").exists()
-
-    def test_the_authors_files_are_to_be_converted_first(self, tmp_path, capsys):
-        torch.save(to_official(IPT(**SMALL)), tmp_path / "official.pt")
-        Image.fromarray(pixels(8, 8)).save(tmp_path / "in.png")
-        source, target = str(tmp_path / "in.png"), str(tmp_path / "out.png")
-        assert main(["restore", "--checkpoint", str(tmp_path / "official.pt"), source, target]) == 1
-        assert "python -m ipt_models convert" in capsys.readouterr().err
-
-
 def test_an_unknown_choice_is_refused(capsys):
     with pytest.raises(SystemExit):
-        main(["restore", "--precision", "fp16"])
-    assert "fp16" in capsys.readouterr().err
+        main(["convert", "--position", "sine"])
+    assert "sine" in capsys.readouterr().err

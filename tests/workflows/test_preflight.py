@@ -2,9 +2,11 @@
 
 import pytest
 
+from tests.helpers import texture
 from tests.workflows.config.test_grid import changed
 from workflows import preflight
 from workflows.config.grid import ConfigError, parse
+from workflows.evaluation.image_files import write
 
 
 def check(**changes):
@@ -24,6 +26,18 @@ def check(**changes):
         ),
         ({"evaluation__sets": ["Set5"]}, ["evaluation", "Set5", "data_root"]),
         (
+            {
+                "report": {
+                    "comparisons": [{"dataset": "photos", "image": "chelsea", "task": "sr2", "crop": [400, 0, 100, 9]}]
+                }
+            },
+            ["report.comparisons: crop [400, 0, 100, 9] of 'chelsea'", "beyond its 451x300 pixels"],
+        ),
+        (
+            {"fractions": [0.2, 1.0], "data": {"count": 10, "validation": 8}},
+            ["fractions: 0.2 is one image", "'ipt-contrastive'"],
+        ),
+        (
             {"models": [{"name": "ignn", "variant": "ignn", "kwargs": {"vgg_weights": "no/vgg.pth"}}]},
             ["kwargs.vgg_weights of 'ignn'", "no/vgg.pth", "not a file"],
         ),
@@ -33,6 +47,24 @@ def test_what_is_missing_is_named_with_its_key(changes, said):
     with pytest.raises(ConfigError) as error:
         check(**changes)
     assert all(part in str(error.value) for part in said), error.value
+
+
+def test_methods_need_their_checkpoint_or_all_their_outputs(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / "set" / f"{name}.png", texture(0, 16, 16))
+    write(tmp_path / "out" / "a_x2.png", texture(0, 16, 16))
+    methods = [
+        {"name": "gone", "checkpoint": str(tmp_path / "gone.pth")},
+        {"name": "theirs", "restored": str(tmp_path / "out")},
+        {"name": "nowhere", "restored": str(tmp_path / "nowhere")},
+    ]
+    scored = {"evaluation__sets": ["mine=set"], "evaluation__data_root": str(tmp_path)}
+    with pytest.raises(ConfigError) as error:
+        check(**scored, evaluation__methods=methods)
+    for part in ("'gone': checkpoint", "'theirs': ", "out/b: no file fits", "nowhere is not a folder"):
+        assert part in str(error.value)
+    write(tmp_path / "out" / "b.png", texture(0, 16, 16))
+    check(**scored, evaluation__methods=methods[1:2])
 
 
 def test_a_missing_set_is_no_mistake_where_it_may_be_fetched(tmp_path):

@@ -5,13 +5,12 @@ about a cell's spread: the models of one fraction share theirs, unless they evid
 fractions, because it falls with data, in the reference experiment by a factor of ten.
 """
 
-import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from workflows.analysis.means import per_seed, seen_by
 from workflows.analysis.records import SCORED_ON, WINDOWS
@@ -50,42 +49,50 @@ class Cells:
     """
 
     def __init__(self, scores: pd.DataFrame) -> None:
-        by_cell = scores.dropna(subset="value").groupby(["model", "fraction"], sort=False)["value"]
-        self.mean, self.seeds = by_cell.mean(), by_cell.count()
-        squares = ((by_cell.var(ddof=1) * (self.seeds - 1)).fillna(0.0)).to_numpy()
-        freedom = (self.seeds - 1).to_numpy()
-        values = {cell: values.to_numpy() for cell, values in by_cell}
-        self._place = {cell: place for place, cell in enumerate(self.mean.index)}
-        self._pool = np.zeros(len(self.mean), dtype=int)
-        sums: list[tuple[float, int]] = [(squares.sum(), freedom.sum())]  # pool 0: all cells
-        fractions = self.mean.index.get_level_values("fraction")
-        for fraction in fractions.unique():
-            here = np.flatnonzero((fractions == fraction) & (freedom > 0))
-            pools = [here] if _alike([values[self.mean.index[place]] for place in here]) else [[one] for one in here]
-            for pool in pools:
-                if len(pool):
-                    self._pool[pool] = len(sums)
-                    sums.append((squares[pool].sum(), freedom[pool].sum()))
-            alone = np.flatnonzero((fractions == fraction) & (freedom == 0))
+        values: dict[Cell, list[float]] = {}
+        known = scores.dropna(subset="value")
+        for model, fraction, value in zip(known["model"], known["fraction"], known["value"], strict=True):
+            values.setdefault((model, float(fraction)), []).append(value)
+        cells = [np.array(of_cell, dtype="float64") for of_cell in values.values()]
+        index = (
+            pd.MultiIndex.from_tuples(values, names=["model", "fraction"])
+            if values
+            else pd.MultiIndex.from_arrays([[], []])
+        )
+        self.mean = pd.Series([cell.mean() for cell in cells], index=index, dtype="float64")
+        self.seeds = pd.Series([len(cell) for cell in cells], index=index, dtype="int64")
+        self._place = {cell: place for place, cell in enumerate(values)}
+        squares = np.array([((cell - cell.mean()) ** 2).sum() for cell in cells])
+        freedom = np.array([len(cell) - 1 for cell in cells], dtype="float64")
+        fractions = np.array([fraction for _, fraction in values])
+        self._pool = np.zeros(len(cells), dtype=int)
+        sums: list[tuple[float, float]] = [(squares.sum(), freedom.sum())]  # pool 0: all cells
+
+        def share_spread(places: np.ndarray, among: np.ndarray) -> None:
+            self._pool[places] = len(sums)
+            sums.append((squares[among].sum(), freedom[among].sum()))
+
+        for fraction in np.unique(fractions):
+            repeated = np.flatnonzero((fractions == fraction) & (freedom > 0))
             # A single seed has the spread of its fraction's other models, or else that of all cells.
-            if len(here) and len(alone):
-                if len(pools) == 1:
-                    self._pool[alone] = self._pool[here[0]]
-                else:
-                    self._pool[alone] = len(sums)
-                    sums.append((squares[here].sum(), freedom[here].sum()))
-        self._freedom = np.array([count for _, count in sums], dtype="float64")
+            single = np.flatnonzero((fractions == fraction) & (freedom == 0))
+            if len(repeated) and _alike(squares[repeated], freedom[repeated]):
+                share_spread(np.concatenate([repeated, single]), repeated)
+            elif len(repeated):
+                for place in repeated:
+                    share_spread(np.array([place]), np.array([place]))
+                share_spread(single, repeated)
+        self._freedom = np.array([count for _, count in sums])
         with np.errstate(invalid="ignore", divide="ignore"):
             self._variance = np.array([square for square, _ in sums]) / self._freedom
 
     def fractions(self, *models: str) -> list[float]:
         """The fractions above 0 at which all these models are scored, increasing."""
-        sets = [set(self.mean.loc[[model]].index.get_level_values("fraction")) for model in models if model in self]
-        common = set.intersection(*sets) if len(sets) == len(models) else set()
-        return sorted(fraction for fraction in common if fraction > 0)
+        sets = [{fraction for name, fraction in self._place if name == model} for model in models]
+        return sorted(fraction for fraction in set.intersection(*sets) if fraction > 0)
 
     def __contains__(self, model: str) -> bool:
-        return model in self.mean.index.get_level_values("model")
+        return any(name == model for name, _ in self._place)
 
     def contrast(self, weights: Mapping[Cell, float], confidence: float = CONFIDENCE) -> Estimate:
         """The weighted sum of cells' means.
@@ -103,8 +110,8 @@ class Cells:
             spread = 0.0 if variance == 0 else np.nan
             return Estimate(float(estimate), estimate - spread, estimate + spread, np.nan, seeds)
         error = np.sqrt(variance)
-        half = stats.t.ppf((1 + confidence) / 2, freedom) * error
-        p = 2 * stats.t.sf(abs(estimate) / error, freedom)
+        half = special.stdtrit(freedom, (1 + confidence) / 2) * error
+        p = 2 * special.stdtr(freedom, -abs(estimate) / error)
         return Estimate(float(estimate), float(estimate - half), float(estimate + half), float(p), seeds)
 
     def contrasts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -137,15 +144,16 @@ class Cells:
         return self.contrasts(weights)
 
 
-def _alike(cells: list[np.ndarray]) -> bool:
-    """Whether the spread of some cells may be one."""
-    if len(cells) < 2:
+def _alike(squares: np.ndarray, freedom: np.ndarray) -> bool:
+    """Whether the spread of some cells may be one: Bartlett's test (1937) on their sums of squares."""
+    if len(squares) < 2 or not squares.any():
         return True
-    if any(np.ptp(cell) == 0 for cell in cells):
-        return all(np.ptp(cell) == 0 for cell in cells)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return bool(stats.bartlett(*cells).pvalue >= POOLING)
+    if not squares.all():
+        return False
+    total = freedom.sum()
+    statistic = total * np.log(squares.sum() / total) - (freedom * np.log(squares / freedom)).sum()
+    statistic /= 1 + ((1 / freedom).sum() - 1 / total) / (3 * (len(squares) - 1))
+    return bool(special.chdtrc(len(squares) - 1, statistic) >= POOLING)
 
 
 class Grid(NamedTuple):

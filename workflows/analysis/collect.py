@@ -13,7 +13,7 @@ from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunNam
 from workflows.config.schema import FINETUNED
 
 # Of train.csv: what was last measured, and what is a mean over the log.
-LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr")
+LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")
 MEANS = ("contrastive_share", "clipped_share")
 
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
@@ -81,8 +81,9 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     """One row a run, in the order of `names`.
 
     Columns: `run`, `status` (`done`, `not scored`, `missing`), `kind` (`grid`; `reference`, as bicubic is; `method`: of someone
-    else, scored beside the grid), `model`, `label`, `variant`, `fraction`, `seed`, `tasks`, `images` (training images),
-    `steps`, `batch_size`, `patch_size`, `patches` (seen in all), `patches_<task>`, `crops_per_image` (patches over images),
+    else, scored beside the grid), `training_data` (of methods, as stated), `model`, `label`, `variant`, `fraction`, `seed`,
+    `tasks`, `images` (training images), `steps`, `batch_size`, `patch_size`, `patches` (seen in all), `patches_<task>`,
+    `crops_per_image` (patches over images),
     `distinct_patches`, `patch_epochs` (patches over distinct ones), `target_values` (of the distinct patches' targets),
     `target_values_per_parameter` (all four empty for freely drawn crops), `parameters`, `matched` (arguments that `match` chose,
     `num_feat=14 num_block=12`), `macs_per_output_pixel_<task>`, `contrastive` (λ, 0 without), `formulation`, `temperature`,
@@ -90,8 +91,8 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     that differ in the contrastive loss alone), `pretrained` (the run that a fine-tuned one began from), `settings` (JSON:
     the factors that decide the weights besides fraction and seed), `train_hours`, `training_l1`, `training_psnr`,
     `validation_l1`, `validation_psnr` (0-255 scale and dB, last measured on patches of the run's own and on crops of held-out
-    images), `gap` (held-out L1 less the training L1 that the held-out crops' difficulty would make of it: interpolation's L1
-    there over interpolation's on the training crops), `contrastive_share` (of the gradient's norm), `clipped_share` (of the
+    images), `gap` (held-out less training L1 for crops as hard as the training ones, see
+    `workflows.training.validation`), `contrastive_share` (of the gradient's norm), `clipped_share` (of the
     steps; both are means over the log), `commit`, `dirty`.
 
     Args:
@@ -109,9 +110,10 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         row: dict[str, Any] = {"run": name, "status": _status(folder, run), "kind": kind, "model": run.model}
         row |= {"label": given.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
+        if kind == "method":
+            row |= _method_facts(folder / "metrics.json")
         if run.fraction is not None and (folder / "provenance.json").is_file():
             row |= _facts(folder / "provenance.json") | _last_losses(folder / "train.csv")
-            row["gap"] = _generalization_gap(row)
         rows.append(row)
     table = pd.DataFrame(rows)
     # Whole numbers stay whole where some runs lack them.
@@ -132,6 +134,15 @@ def _labels(config: dict[str, Any]) -> dict[str, str]:
         {name + FINETUNED: f"{label}, fine-tuned" for name, label in given.items()} if config.get("finetune") else {}
     )
     return given | tuned
+
+
+def _method_facts(path: Path) -> dict[str, Any]:
+    """What is known of a method from outside the grid, from its metrics.json."""
+    if not path.is_file():
+        return {}
+    method = json.loads(path.read_text(encoding="utf-8"))["method"]
+    macs = {f"{MACS}{task}": macs for task, macs in (method["macs_per_output_pixel"] or {}).items()}
+    return {"parameters": method["parameters"], "training_data": method["training_data"], **macs}
 
 
 def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:
@@ -194,15 +205,6 @@ def _last_losses(path: Path) -> dict[str, float | None]:
     return {column: values[column].iloc[-1] if len(values[column]) else None for column in LAST} | {
         column: values[column].mean() if len(values[column]) else None for column in MEANS
     }
-
-
-def _generalization_gap(row: dict[str, Any]) -> float | None:
-    """Held-out L1 less what the training L1 would be on crops as hard as the held-out ones."""
-    needed = ("training_l1", "validation_l1", "interpolation_training_l1", "interpolation_validation_l1")
-    if any(row.get(column) is None for column in needed):
-        return None
-    harder = row["interpolation_validation_l1"] / row["interpolation_training_l1"]
-    return row["validation_l1"] - harder * row["training_l1"]
 
 
 def missing(runs: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from workflows.analysis.statistics import holm, paired_difference, t_interval
 
 
 class Pair(NamedTuple):
-    """A model trained without the contrastive loss and its twin trained with it, at weight `weight` (λ)."""
+    """A model trained without the contrastive loss, and one that differs in having it, at weight `weight` (λ)."""
 
     without: str
     with_: str

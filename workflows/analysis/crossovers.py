@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from workflows.analysis.cells import Cells, Grid
 from workflows.analysis.differences import ON
@@ -62,7 +62,7 @@ def crossover(
     low = high = np.nan
     if np.isfinite(variance).all():
         with np.errstate(invalid="ignore"):
-            half = np.where(variance > 0, stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance), 0.0)
+            half = np.where(variance > 0, special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance), 0.0)
         undecided = np.abs(mean) <= half
         if undecided[0] and undecided[-1]:
             return Crossover(UNRESOLVED, np.nan, fractions[0], fractions[-1], seeds)

@@ -5,14 +5,17 @@ from pathlib import Path
 import pandas as pd
 
 from workflows.analysis.records import ReportError, percent
+from workflows.analysis.statistics import t_interval
 from workflows.config import grid
+from workflows.config.runs import fraction_label
 from workflows.reporting.markup import MARKDOWN, Block, to_markdown
 
 NOTES = [
-    "L1 on the 0-255 scale at the last step, on fixed crops of training-source images that belong to no fraction; no "
-    "benchmark image was looked at. Every network was tried as often, for its full number of steps, with one seed that is "
-    "not among those compared.",
-    "Best: the lowest mean over the fractions. Used: what the comparison trains with.",
+    "L1 on the 0-255 scale at the last step, on fixed crops of held-out training-source images; no benchmark image was looked "
+    "at. Every network got as many trials, for its full number of steps, with seeds that are not among those compared.",
+    "Best: the lowest mean over fractions and trial seeds. Used: what the comparison trains with.",
+    'Intervals are 95 % t intervals over the trial seeds; "behind the best" is paired by seed. A rate whose interval '
+    "includes zero is not significantly worse than the best one.",
     "A best rate at the edge of those tried may not be the best there is.",
 ]
 
@@ -24,8 +27,11 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
         experiment_dir: folder with `experiment.yaml` and `runs/<trial>/train.csv`.
 
     Returns:
-        Columns model, label, learning_rate, steps, one `validation_l1_<percent>` a fraction, `validation_l1` (their mean),
-        `best` (lowest mean of its model), `edge` (the best rate is the smallest or largest tried) and `used`.
+        Columns model, label, learning_rate, steps, seeds (trial seeds), one `validation_l1_<percent>` per fraction (mean
+        over the seeds), `validation_l1` (mean over fractions and seeds) with `low` and `high`, `spread` (standard deviation
+        of that mean over the seeds), `behind` (the L1 above that of
+        the model's best rate) with `behind_low` and `behind_high`, `best` (lowest mean of its model), `edge` (the best rate
+        is the smallest or largest tried) and `used`. Ends of intervals are NaN with one seed.
 
     Raises:
         ReportError: naming a trial that is not finished, or if the experiment has none.
@@ -41,22 +47,36 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
             raise ReportError(f"the trial {run.name} is not finished: no {path}")
         last = pd.read_csv(path).iloc[-1]
         row = {"model": run.model, "learning_rate": run.training.learning_rate, "steps": int(last["step"])}
-        rows.append({**row, "fraction": run.fraction, "l1": last["validation_l1"]})
+        rows.append({**row, "fraction": run.fraction, "seed": run.seed, "l1": last["validation_l1"]})
     long = pd.DataFrame(rows)
-    keys = ["model", "learning_rate", "steps"]
-    table = long.pivot_table(index=keys, columns="fraction", values="l1", sort=False)
-    table = table.rename(columns=lambda fraction: f"validation_l1_{grid.fraction_label(fraction)}")
-    table["validation_l1"] = table.mean(axis=1)
-    table = table.reset_index().rename_axis(columns=None)
-    used = {model.name: spec.recipe(model).learning_rate for model in spec.models}
-    by_model = table.groupby("model")
-    table["best"] = table["validation_l1"] == by_model["validation_l1"].transform("min")
-    extreme = [by_model["learning_rate"].transform(which) for which in ("min", "max")]
-    table["edge"] = table["best"] & (table["learning_rate"].eq(extreme[0]) | table["learning_rate"].eq(extreme[1]))
-    table["used"] = table["learning_rate"] == table["model"].map(used)
     labels = {model.name: model.label or model.name for model in spec.models}
-    table.insert(1, "label", table["model"].map(labels))
-    return table
+    tables = [_of_model(of_model, spec, labels[name]) for name, of_model in long.groupby("model", sort=False)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _of_model(trials: pd.DataFrame, spec: grid.Experiment, label: str) -> pd.DataFrame:
+    (model,) = trials["model"].unique()
+    used = next(spec.recipe(entry).learning_rate for entry in spec.models if entry.name == model)
+    by_seed = trials.pivot_table(index="learning_rate", columns="seed", values="l1")  # means over the fractions
+    best = by_seed.mean(axis=1).idxmin()
+    rows = []
+    for rate, of_rate in trials.groupby("learning_rate", sort=False):
+        level, behind = t_interval(by_seed.loc[rate]), t_interval(by_seed.loc[rate] - by_seed.loc[best])
+        fractions = of_rate.groupby("fraction")["l1"].mean()
+        rows.append(
+            {
+                **{"model": model, "label": label, "learning_rate": rate, "steps": of_rate["steps"].max()},
+                "seeds": level.count,
+                **{f"validation_l1_{fraction_label(fraction)}": l1 for fraction, l1 in fractions.items()},
+                **{"validation_l1": level.mean, "low": level.low, "high": level.high},
+                "spread": by_seed.loc[rate].std(),
+                **{"behind": behind.mean, "behind_low": behind.low, "behind_high": behind.high},
+                "best": rate == best,
+                "edge": rate == best and rate in (by_seed.index.min(), by_seed.index.max()),
+                "used": rate == used,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def blocks(table: pd.DataFrame, form=MARKDOWN) -> list[Block]:
@@ -67,6 +87,7 @@ def blocks(table: pd.DataFrame, form=MARKDOWN) -> list[Block]:
         "learning rate",
         *(f"L1, {percent(_fraction(f))} of the images" for f in fractions),
         "mean L1",
+        "behind the best",
         "",
     ]
     rows = [
@@ -74,12 +95,14 @@ def blocks(table: pd.DataFrame, form=MARKDOWN) -> list[Block]:
             row["label"],
             f"{row['learning_rate']:g}",
             *(f"{row[fraction]:.3f}" for fraction in fractions),
-            f"{row['validation_l1']:.3f}",
+            _with_interval(row["validation_l1"], row["low"], row["high"]),
+            "" if row["best"] else _with_interval(row["behind"], row["behind_low"], row["behind_high"]),
             ", ".join(word for word in ("best", "edge", "used") if row[word]),
         ]
         for _, row in table.iterrows()
     ]
-    title = f"Learning rates, tried with {', '.join(f'{s:,}' for s in sorted(set(table['steps'])))} steps each"
+    counts = {key: ", ".join(f"{n:,}" for n in sorted(set(table[key]))) for key in ("steps", "seeds")}
+    title = f"Learning rates, tried with {counts['steps']} steps each, trial seeds: {counts['seeds']}"
     return [
         Block(
             form.escape(title),
@@ -88,6 +111,10 @@ def blocks(table: pd.DataFrame, form=MARKDOWN) -> list[Block]:
             [[form.escape(cell) for cell in row] for row in rows],
         )
     ]
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f}" if pd.isna(low) else f"{mean:.3f} ± {(high - low) / 2:.3f}"
 
 
 def to_text(table: pd.DataFrame) -> str:

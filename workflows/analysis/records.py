@@ -19,7 +19,7 @@ TEXT_OF_RUNS += ["pretrained", "settings", "commit"]
 # Columns of runs.csv: multiply-adds that a pixel of a task's output costs, one column a task.
 MACS = "macs_per_output_pixel_"
 
-# The setting of the main tables: no overlap averaging, no self-ensemble. Ensembled scores stand apart.
+# The setting of the main tables. Averaged and self-ensemble scores have tables of their own.
 PLAIN = "plain"
 
 # IPT's windows: each pixel from one prediction, or from the mean of four, as its authors' code does. Both are compared.
@@ -67,7 +67,7 @@ def read_results(path: Path | str) -> pd.DataFrame:
     for metric in METRICS:
         table[metric] = table[metric].astype("float64")
     table["setting"] = table["setting"].fillna(PLAIN) if "setting" in table else PLAIN
-    _precision_to_protocol(table)
+    _named_with_protocol(table)
     key = [*RUN, *SCORED_ON, "setting", "image"]
     repeated = table[table.duplicated(key)]
     if len(repeated):
@@ -78,16 +78,20 @@ def read_results(path: Path | str) -> pd.DataFrame:
     return table
 
 
-def _precision_to_protocol(table: pd.DataFrame) -> None:
-    """Scores in half precision stay in the main tables, which then name it with the protocol."""
-    words = table["setting"].str.split("+")
-    half = words.map(lambda found: "bf16" in found)
-    if half.any():
-        rest = words.map(lambda found: "+".join(word for word in found if word != "bf16") or PLAIN)
-        table["setting"] = table["setting"].where(~half, rest)
-        table["protocol"] = (table["protocol"] if "protocol" in table else pd.Series("", table.index)).where(
-            ~half, lambda given: given.fillna("") + " bf16"
-        )
+# Words of a setting that keep scores in the main tables, which then show them with the protocol.
+PROTOCOL_WORDS = ("side-by-side", "bf16")
+
+
+def _named_with_protocol(table: pd.DataFrame) -> None:
+    """Move the words of `setting` that do not make a table of their own to `protocol`."""
+    for word in PROTOCOL_WORDS:
+        words = table["setting"].str.split("+")
+        has = words.map(lambda found, word=word: word in found)
+        if has.any():
+            rest = words.map(lambda found, word=word: "+".join(w for w in found if w != word) or PLAIN)
+            table["setting"] = table["setting"].where(~has, rest)
+            protocol = table["protocol"] if "protocol" in table else pd.Series("", table.index)
+            table["protocol"] = protocol.where(~has, protocol.fillna("") + f" {word}")
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:

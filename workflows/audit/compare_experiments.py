@@ -4,16 +4,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from workflows.analysis.records import METRICS, RUN, SCORED_ON, percent, read_results, read_runs
+from workflows.analysis.records import METRICS, RUN, SCORED_ON, read_results, read_runs
 from workflows.analysis.statistics import t_interval
-from workflows.reporting.markup import Block, Format
+from workflows.config.runs import fraction_label
 
 KEY = [*SCORED_ON, "setting", *RUN, "image"]
+COUNTS = ["seeds", "images", "only_first", "only_second"]
 
 
-def compare(first: Path, second: Path) -> pd.DataFrame:
+def differences(first: Path, second: Path) -> pd.DataFrame:
     """PSNR-Y of the second experiment minus the first, paired by model, fraction, seed and image.
 
     Args:
@@ -23,44 +25,62 @@ def compare(first: Path, second: Path) -> pd.DataFrame:
         One row for each task, dataset, setting, model and fraction that both have: seeds and images in common, `only_first`
         and `only_second` (scores without a partner), difference in dB with its 95 % t interval over the seeds (empty with
         one), `largest` (greatest absolute difference on one image), and `protocols`, empty where both scored alike.
+        Images that both restored exactly differ by 0.
     """
-    a, b = (read_results(folder / "results.csv") for folder in (first, second))
-    both = a.merge(b, on=KEY, how="outer", suffixes=("_first", "_second"), indicator=True)
+    both = _paired(first, second)
     rows = []
     group = [*SCORED_ON, "setting", "model", "fraction"]
-    for values, here in both.groupby(group, dropna=False, sort=False):
-        paired = here[here["_merge"] == "both"]
+    for values, scores in both.groupby(group, dropna=False, sort=False):
+        paired = scores[scores["_merge"] == "both"]
         if paired.empty:
             continue
-        difference = paired["psnr_y_second"] - paired["psnr_y_first"]
-        seeds = difference.groupby(paired["seed"].fillna(-1)).mean()
-        found = t_interval(seeds)
-        row = dict(zip(group, values, strict=True)) | {"seeds": found.count, "images": paired["image"].nunique()}
+        seeds = paired["difference"].groupby(paired["seed"].fillna(-1)).mean()
+        interval = t_interval(seeds)
+        row = dict(zip(group, values, strict=True)) | {"seeds": interval.count, "images": paired["image"].nunique()}
         row |= {
-            f"only_{side}": int((here["_merge"] == f"{way}_only").sum())
+            f"only_{side}": int((scores["_merge"] == f"{way}_only").sum())
             for side, way in (("first", "left"), ("second", "right"))
         }
-        row |= {"difference": found.mean, "low": found.low, "high": found.high, "largest": difference.abs().max()}
-        rows.append(row | {"protocols": _protocols(paired)})
-    counts = ["seeds", "images", "only_first", "only_second"]
-    return pd.DataFrame(rows, columns=[*group, *counts, "difference", "low", "high", "largest", "protocols"])
+        row |= {"difference": interval.mean, "low": interval.low, "high": interval.high}
+        row |= {"largest": paired["difference"].abs().max(), "protocols": _protocols(paired)}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=[*group, *COUNTS, "difference", "low", "high", "largest", "protocols"])
 
 
 def agreement(first: Path, second: Path, tolerance: float) -> tuple[bool, str]:
-    """Whether every score has its partner in the other and differs by at most `tolerance` dB, and a line that says so."""
+    """Whether every score has a partner and each network's mean over a set's images differs by at most `tolerance` dB.
+
+    A network is one training: a model at a fraction with a seed. The sentence names the network that differs most.
+    """
+    both = _paired(first, second)
+    alone = int((both["_merge"] != "both").sum())
+    if both.empty or alone:
+        return False, f"{alone} scores have no partner" if alone else "there are no scores"
+    if all(both[f"{metric}_first"].equals(both[f"{metric}_second"]) for metric in METRICS):
+        return True, f"all {len(both)} scores are equal to the last digit"
+    network = [*RUN, *SCORED_ON, "setting"]
+    means = both.groupby(network, dropna=False, sort=False)["difference"].mean().abs()
+    largest = means.max() if means.notna().all() else float("inf")
+    where = dict(zip(network, means.index[int(np.argmax(means.fillna(np.inf)))], strict=True))
+    name = (
+        where["model"]
+        if pd.isna(where["fraction"])
+        else (f"{where['model']} at {fraction_label(where['fraction'])} %, seed {where['seed']}")
+    )
+    verdict = "at most" if largest <= tolerance else "more than"
+    return bool(largest <= tolerance), (
+        f"{len(both)} scores of {len(means)} networks and sets; the largest difference of a network's mean is {largest:.3g} dB "
+        f"({name} on {where['dataset']}, {where['task']}), {verdict} {tolerance:g} dB"
+    )
+
+
+def _paired(first: Path, second: Path) -> pd.DataFrame:
+    """All scores of both, with `_merge` and the `difference` of PSNR-Y in dB: 0 where both are infinite."""
     a, b = (read_results(folder / "results.csv") for folder in (first, second))
     both = a.merge(b, on=KEY, how="outer", suffixes=("_first", "_second"), indicator=True)
-    alone = int((both["_merge"] != "both").sum())
-    if alone:
-        return False, f"{alone} scores have no partner"
-    pairs = [(both[f"{metric}_first"], both[f"{metric}_second"]) for metric in METRICS]
-    if all(ours.equals(theirs) for ours, theirs in pairs):
-        return True, f"all {len(both)} scores are equal to the last digit"
-    largest = (both["psnr_y_second"] - both["psnr_y_first"]).abs().max()
-    within = f"at most {tolerance:g} dB" if largest <= tolerance else f"more than {tolerance:g} dB"
-    return bool(
-        largest <= tolerance
-    ), f"{len(both)} scores, the largest difference on an image is {largest:.3g} dB, {within}"
+    before, after = both["psnr_y_first"], both["psnr_y_second"]
+    equal = np.isinf(before) & (before == after)
+    return both.assign(difference=(after.where(~equal, 0.0) - before.where(~equal, 0.0)))
 
 
 def _protocols(paired: pd.DataFrame) -> str:
@@ -94,36 +114,26 @@ def unpaired_models(first: Path, second: Path) -> Iterator[str]:
         yield from (f"{model}: only in the {name}" for model in sorted(mine - other))
 
 
-def blocks(first: Path, second: Path, form: Format) -> list[Block]:
-    """The comparison as a table for readers, with what else differs as notes."""
-    found = compare(first, second)
-    rows = []
-    for row in found.itertuples():
-        interval = "–" if pd.isna(row.low) else f"{row.low:+.3f} to {row.high:+.3f}"
-        where = f"{row.dataset}, {row.task}" + ("" if row.setting == "plain" else f", {row.setting}")
-        cells = [
-            where,
-            row.model,
-            "–" if pd.isna(row.fraction) else percent(row.fraction),
-            f"{row.difference:+.3f}",
-            interval,
-        ]
-        cells += [f"{row.largest:.3f}", str(row.seeds), str(row.images), str(row.only_first), str(row.only_second)]
-        rows.append([form.escape(cell.replace("-", "−") if i in (3, 4) else cell) for i, cell in enumerate(cells)])
+def to_markdown(found: pd.DataFrame, first: Path, second: Path) -> str:
+    """The table of `differences` for readers, and what else differs."""
+    if found.empty:
+        return "The two experiments have no score in common."
+    rows = [
+        {
+            "set, task": f"{row.dataset}, {row.task}" + ("" if row.setting == "plain" else f", {row.setting}"),
+            "model": row.model.replace("|", "\\|"),
+            "fraction": "–" if pd.isna(row.fraction) else f"{fraction_label(row.fraction)} %",
+            "difference": f"{row.difference:+.3f}",
+            "95 % interval": "–" if pd.isna(row.low) else f"{row.low:+.3f} to {row.high:+.3f}",
+            "largest on an image": f"{row.largest:.3f}",
+            **{name.replace("_", " in the "): getattr(row, name) for name in COUNTS},
+        }
+        for row in found.itertuples()
+    ]
     notes = [
-        "Difference: PSNR-Y in dB of the second minus the first, paired by seed and image; intervals are t over seeds."
+        "Difference: PSNR-Y in dB of the second minus the first, paired by seed and image; t intervals over seeds."
     ]
-    if (found["seeds"] == 1).any():
-        notes.append("With one seed in common there is no interval.")
-    notes += [
-        f"Not scored alike ({row.dataset}, {row.task}): {row.protocols}." for row in found.itertuples() if row.protocols
-    ]
+    notes += [f"Not scored alike ({r.dataset}, {r.task}): {r.protocols}." for r in found.itertuples() if r.protocols]
     notes += [*unpaired_models(first, second), *changed_settings(first, second)]
-    header = ["set, task", "model", "fraction", "difference", "95 % interval", "largest on an image", "seeds", "images"]
-    header += ["only in the first", "only in the second"]
-    title = f"{second.name} minus {first.name}"
-    return (
-        [Block(form.escape(title), [form.escape(n) for n in notes], [form.escape(h) for h in header], rows)]
-        if rows
-        else []
-    )
+    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    return f"### {second.name} minus {first.name}\n\n" + "".join(f"- {note}\n" for note in notes) + f"\n{table}\n"

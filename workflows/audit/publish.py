@@ -1,26 +1,29 @@
-"""What of an experiment is worth keeping in a repository: everything that a reader checks numbers by, without weights and images.
+"""What of an experiment a paper's supplement or a repository keeps: all that a reader checks numbers by.
 
-`verify` still checks what is there: configs, scores, tables. Of benchmark images, which are other people's, small crops
-alone are kept: no comparison with a whole image, no map of patch features, which stands beside its image.
+Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
+says what each is; `verify` checks the copy like the original. Weights, caches and images are not kept. Of benchmark images,
+which are other people's, small crops alone are: no comparison with a whole image, no map of patch features beside its image.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from workflows.analysis.records import ReportError
+from workflows import provenance
+from workflows.analysis.records import ReportError, read_results, read_runs
 from workflows.config import grid
+from workflows.files import write_text
 
 KEPT = (
-    *("experiment.yaml", "results.csv", "runs.csv", "verdict.md", "learning_rates.csv", "learning_rates.md"),
-    *("tables/*", "figures/*", "data/*.csv"),
-    *("runs/*/metrics.csv", "runs/*/metrics.json", "runs/*/train.csv", "runs/*/provenance.json"),
+    *("experiment.yaml", "results.csv", "runs.csv", "learning_rates.csv", "learning_rates.md"),
+    *("tables/*", "figures/*", "data/*.csv", "data/finetune/*.csv"),
+    *("runs/*/metrics*.csv", "runs/*/metrics*.json", "runs/*/train.csv", "runs/*/provenance.json"),
 )
 LARGEST = 2**20  # bytes of a file
+SUMS, PAGE = "SHA256SUMS", "README.md"
 
 
-def excerpt(experiment_dir: Path, out: Path) -> list[Path]:
+def publish(experiment_dir: Path, out: Path) -> list[Path]:
     """Copy the small files of a finished experiment; `out` appears whole or not at all, and replaces an older one.
 
     Args:
@@ -28,29 +31,59 @@ def excerpt(experiment_dir: Path, out: Path) -> list[Path]:
         out: for example results/reference/<name>.
 
     Returns:
-        The copied files, relative to `out`.
+        The copied files, `SHA256SUMS` and `README.md`, relative to `out`.
 
     Raises:
-        ReportError: the experiment has no results.csv, or a file is larger than 1 MiB.
+        ReportError: the experiment has no results.csv, its experiment.yaml is not valid, or a file is larger than 1 MiB.
     """
     if not (experiment_dir / "results.csv").is_file():
         raise ReportError(f"{experiment_dir}: no results.csv, so nothing to keep; run the experiment first")
-    comparisons = grid.read(experiment_dir / "experiment.yaml").report.comparisons
+    if out.resolve() == experiment_dir.resolve() or out.resolve() in experiment_dir.resolve().parents:
+        raise ReportError(f"{out}: holds the experiment itself and would be replaced; name another folder")
+    try:
+        comparisons = grid.read(experiment_dir / "experiment.yaml").report.comparisons
+    except grid.ConfigError as error:
+        raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
     whole = {f"comparison-{shown.task}-{shown.dataset}-{shown.image}" for shown in comparisons if shown.whole}
     files = [file for file in _files(experiment_dir) if not _shows_an_image(file, whole)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
-            raise ReportError(
-                f"{experiment_dir / file} has {size:,} bytes; a repository is given at most {LARGEST:,} a file"
-            )
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+            raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} a file are published")
+    temporary = out.with_name(f".{out.name}.publishing")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a call that was killed
     for file in files:
         (temporary / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(experiment_dir / file, temporary / file)
+    write_text(page(experiment_dir), temporary / PAGE)
+    sums = "".join(f"{provenance.sha256(temporary / file)}  {file.as_posix()}\n" for file in (*files, Path(PAGE)))
+    write_text(sums, temporary / SUMS)
     if out.exists():
         shutil.rmtree(out)
     temporary.rename(out)
-    return files
+    return [*files, Path(PAGE), Path(SUMS)]
+
+
+def page(experiment_dir: Path) -> str:
+    """What a reader finds in the folder, what it was made with, and how to check it."""
+    results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
+    trained = runs[runs["fraction"].notna()]
+    commits = sorted(trained["commit"].dropna().unique()) if "commit" in trained else []
+    protocols = sorted(results["protocol"].dropna().unique()) if "protocol" in results else []
+    return f"""# {experiment_dir.name}
+
+{len(trained)} trainings of {trained["model"].nunique()} models, {len(results):,} scores of \
+{results["dataset"].nunique()} benchmark sets. Scoring protocol: {", ".join(protocols) or "not recorded"}. \
+Code: commit {", ".join(commits) or "not recorded"}.
+
+- `experiment.yaml`: the whole configuration, every default spelled out.
+- `data/`: which images were used, with SHA-256, and which of them each fraction holds.
+- `runs/<run>/`: `train.csv` (the log), `metrics.csv` (one row an image), `provenance.json` and `metrics.json` (code, versions, \
+hardware, hashes of weights and images).
+- `results.csv`, `runs.csv`, `tables/`: scores, runs, and everything computed from them; `figures/` has the data of each figure.
+
+Check it with `sha256sum -c {SUMS}` and `python -m workflows.audit verify FOLDER`; repeat it with `snakemake --cores all \
+--configfile FOLDER/experiment.yaml` and `python -m workflows.audit compare-experiments FOLDER results/NAME --within`.
+"""
 
 
 def _shows_an_image(file: Path, whole: set[str]) -> bool:

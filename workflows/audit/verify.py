@@ -1,20 +1,26 @@
-"""Whether an experiment's numbers still follow from what they claim to come from, from data to table."""
+"""Whether an experiment's numbers still follow from what they claim to come from, from images to tables.
+
+Half-written, missing and damaged files are what this exists to find: each is a finding, and none ends the others.
+"""
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from workflows.analysis import learning_rates
 from workflows.analysis.collect import collect_results, collect_runs, score_files
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
 from workflows.config import grid
+from workflows.data.image_reader import ImageReader
+from workflows.data.manifest import read_table
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import SetError, find_jobs
 from workflows.provenance import sha256
@@ -22,6 +28,7 @@ from workflows.provenance import sha256
 OK = "ok"
 CHANGED = "changed"
 ABSENT = "absent"
+SUMS = "SHA256SUMS"
 
 
 class Finding(NamedTuple):
@@ -35,35 +42,67 @@ class Finding(NamedTuple):
 def verify(experiment_dir: Path) -> Iterator[Finding]:
     """Check everything that can be checked without computing scores anew.
 
-    Images against the manifest, subsets and weights against the hashes that each run recorded, each run's config against
-    `experiment.yaml`, scores against the weights and benchmark images that were scored, results.csv and runs.csv against
-    the runs, tables against results.csv. What is not there (images
-    are drawn again at will, weights are often not kept) is `absent` and no change.
+    Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
+    each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
+    and runs.csv against the runs; tables against results.csv, by the analysis itself; a published copy against its
+    SHA256SUMS. What is not there (images are drawn again at will, weights are often not kept) is `absent` and no change; what
+    cannot be read is `changed`.
 
     Raises:
-        ReportError: runs.csv is missing or unreadable.
+        ReportError: the folder has neither runs.csv nor experiment.yaml.
     """
-    if not (experiment_dir / "runs.csv").is_file():
-        raise ReportError(
-            f"{experiment_dir}: has no runs.csv, so it is no experiment's results folder or nothing was gathered yet"
-        )
-    names = list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"])
+    if not any((experiment_dir / name).is_file() for name in ("runs.csv", "experiment.yaml")):
+        raise ReportError(f"{experiment_dir}: has neither runs.csv nor experiment.yaml: it is no experiment's folder")
     config, planned = experiment_dir / "experiment.yaml", None
     if config.is_file():
         try:
             planned = grid.read(config)
             yield Finding("experiment.yaml", OK)
-        except grid.ConfigError as error:
-            yield Finding("experiment.yaml", CHANGED, f"is no valid config for this version: {error}")
+        except Exception as error:
+            yield _unreadable("experiment.yaml", error)
     else:
         yield Finding("experiment.yaml", ABSENT, "the runs' configs are not checked")
+    names = _names(experiment_dir, planned)
     sources = {folder: data.root for folder, data in planned.sources.items()} if planned else {"data": None}
     for folder, root in sources.items():
-        yield from _images(experiment_dir / folder, root)
-    yield from _runs(experiment_dir, names, planned.runs() if planned else {})
-    yield from _scores(experiment_dir, names, planned)
-    yield from _gathered(experiment_dir, names)
-    yield from _tables(experiment_dir)
+        yield from _readable(f"{folder}/manifest.csv", _images, experiment_dir / folder, root)
+    runs = planned.trainings() if planned else {}
+    for name in names:
+        yield from _readable(f"runs/{name}: provenance.json", _run, experiment_dir, name, runs)
+    sets = _benchmark_sets(planned) if planned else {}
+    for name in names:
+        for metrics in score_files(experiment_dir / "runs" / name):
+            yield from _readable(f"runs/{name}: {metrics.stem}.json", _scored, name, metrics, sets)
+    for file, gather in (("results.csv", collect_results), ("runs.csv", collect_runs)):
+        yield from _readable(file, _gathered, experiment_dir, file, gather, names)
+    yield from _tables(experiment_dir, names, planned)
+    yield from _readable(SUMS, _sums, experiment_dir)
+
+
+def _readable(what: str, check: Callable[..., Iterable[Finding]], *arguments: Any) -> Iterator[Finding]:
+    """A check's findings; what stops it is one more."""
+    try:
+        yield from check(*arguments)
+    except Exception as error:  # whatever a damaged file provokes
+        yield _unreadable(what, error)
+
+
+def _unreadable(what: str, error: Exception) -> Finding:
+    text = " ".join(str(error).split())
+    return Finding(
+        what,
+        CHANGED,
+        f"cannot be read: {text if isinstance(error, ReportError) else f'{type(error).__name__}: {text}'}",
+    )
+
+
+def _names(experiment_dir: Path, planned: grid.Experiment | None) -> list[str]:
+    """The runs that runs.csv lists; where it cannot be read, those of the config or that have a folder."""
+    try:
+        return list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"].dropna())
+    except Exception:  # it is looked at again, and named, further on
+        kept = sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
+        return [*planned.runs(), *planned.evaluation.references] if planned else kept
 
 
 def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
@@ -72,66 +111,65 @@ def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
     if not manifest.is_file() or not root.is_dir():
         yield Finding("training images", ABSENT, f"{root if manifest.is_file() else manifest} is not there")
         return
-    listed = pd.read_csv(manifest, dtype=str, keep_default_na=False)
-    wrong = [row.path for row in listed.itertuples() if not _has(root / row.path, row.sha256)]
-    why = f"{len(wrong)} of {len(listed)} files are missing or changed, the first is {wrong[0]}" if wrong else ""
-    yield Finding(f"{len(listed)} training images", CHANGED if wrong else OK, why)
+    table = read_table(manifest)
+    reader = ImageReader(table, root)
+    wrong = [reader.name(index) for index in range(len(table)) if not _can_read(reader, index)]
+    lost = f"{len(wrong)} of {len(table)} that manifest.csv lists are missing or changed"
+    why = f"{lost}, the first is {wrong[0]}" if wrong else ""
+    yield Finding(f"{len(table)} training images", CHANGED if wrong else OK, why)
 
 
-def _has(path: Path, digest: str) -> bool:
-    return path.is_file() and sha256(path) == digest
+def _can_read(reader: ImageReader, index: int) -> bool:
+    """Whether an image's bytes are those that the manifest lists; the reader compares hashes."""
+    try:
+        reader.read(index)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
-def _runs(experiment_dir: Path, names: list[str], planned: dict[str, grid.Run]) -> Iterator[Finding]:
-    hashes: dict[Path, str] = {}
-    for name in names:
-        folder = experiment_dir / "runs" / name
-        if not (folder / "provenance.json").is_file():
-            if parse_run(name).seed is not None:
-                yield Finding(f"runs/{name}", ABSENT, "no provenance.json: not trained yet, or not kept")
-            continue
-        recorded = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-        if name in planned:
-            # What follows in a fine-tuned run's digest names the weights that it began from.
-            same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
-            yield Finding(
-                f"runs/{name}: config",
-                OK if same else CHANGED,
-                "" if same else "experiment.yaml asks for another training",
-            )
-        tables = experiment_dir / grid.Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
-        files = {tables / file: digest for file, digest in recorded.get("data", {}).items()}
-        files[folder / "model.safetensors"] = recorded["weights_sha256"]
-        for path, digest in files.items():
-            what = f"runs/{name}: {path.relative_to(experiment_dir)}"
-            if not path.is_file():
-                yield Finding(what, ABSENT)
-                continue
-            # Runs of one seed share their subset's file.
-            found = hashes[path] = hashes.get(path) or sha256(path)
-            yield _same_hash(what, found, digest)
-
-
-def _scores(experiment_dir: Path, names: list[str], planned: grid.Experiment | None) -> Iterator[Finding]:
-    """Whether each table of scores is the one that was written, of the weights and images that were scored."""
-    sets = _benchmark_sets(planned) if planned else {}
-    for name in names:
-        folder = experiment_dir / "runs" / name
-        trained = None
-        if (folder / "provenance.json").is_file():
-            trained = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["weights_sha256"]
-        for metrics in score_files(folder):
-            yield from _scored(f"runs/{name}: {metrics.name}", metrics, trained, sets)
-
-
-def _scored(what: str, metrics: Path, trained: str | None, sets: dict[str, str]) -> Iterator[Finding]:
-    """One table of scores against its origin; `trained` is the hash of the run's weights, None for references."""
-    if not score_provenance.beside(metrics).is_file():
-        yield Finding(what, ABSENT, "no origin beside it: it is tied to no weights and images")
+def _run(experiment_dir: Path, name: str, planned: dict[str, grid.Run]) -> Iterator[Finding]:
+    folder = experiment_dir / "runs" / name
+    if not (folder / "provenance.json").is_file():
+        if parse_run(name).seed is not None:
+            yield Finding(f"runs/{name}", ABSENT, "no provenance.json: not trained yet, or not kept")
         return
-    recorded = json.loads(score_provenance.beside(metrics).read_text(encoding="utf-8"))
+    recorded = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    if name in planned:
+        # What follows in a fine-tuned run's digest names the weights that it began from.
+        same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
+        why = "" if same else "experiment.yaml asks for another training"
+        yield Finding(f"runs/{name}: config", OK if same else CHANGED, why)
+    tables = experiment_dir / grid.Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
+    files = {tables / file: digest for file, digest in recorded["data"].items()}
+    files[folder / "model.safetensors"] = recorded["weights_sha256"]
+    for path, digest in files.items():
+        what = f"runs/{name}: {path.relative_to(experiment_dir)}"
+        yield _same_hash(what, sha256(path), digest) if path.is_file() else Finding(what, ABSENT)
+    yield from _readable(f"runs/{name}: train.csv", _log, f"runs/{name}: train.csv", folder, recorded)
+
+
+def _log(what: str, folder: Path, recorded: dict[str, Any]) -> Iterator[Finding]:
+    """Whether a run's log goes on to its last step."""
+    if not (folder / "train.csv").is_file():
+        yield Finding(what, ABSENT)
+        return
+    last, steps = int(pd.read_csv(folder / "train.csv")["step"].iloc[-1]), recorded["training"]["steps"]
+    yield Finding(what, OK if last == steps else CHANGED, "" if last == steps else f"ends at step {last} of {steps}")
+
+
+def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]:
+    """One table of scores against what is recorded beside it: its hash, and those of the weights and images scored."""
+    what = f"runs/{name}: {metrics.name}"
+    record = score_provenance.beside(metrics)
+    if not record.is_file():
+        yield Finding(what, ABSENT, f"no {record.name} beside it, which would say what was scored")
+        return
+    recorded = json.loads(record.read_text(encoding="utf-8"))
     yield _same_hash(what, sha256(metrics), recorded["metrics_sha256"])
-    if trained:
+    provenance = metrics.with_name("provenance.json")
+    if provenance.is_file():
+        trained = json.loads(provenance.read_text(encoding="utf-8"))["weights_sha256"]
         yield _same_hash(f"{what}, weights that were scored", recorded["weights_sha256"] or "none", trained)
     for scored, digest in recorded["sets"].items():
         if scored in sets:
@@ -142,44 +180,77 @@ def _scored(what: str, metrics: Path, trained: str | None, sets: dict[str, str])
 
 def _benchmark_sets(planned: grid.Experiment) -> dict[str, str]:
     """Hashes of the sets that the config scores, as far as they are there."""
-    found = {}
+    hashes = {}
     for name in planned.evaluation.sets:
         for task in planned.scored_tasks:
             try:
                 jobs = find_jobs([name], [task], planned.evaluation.data_root)
-            except SetError:
+                hashes |= {
+                    f"{job.request.label} {job.task.name}": score_provenance.sha256_of(job.samples) for job in jobs
+                }
+            except (SetError, OSError):
                 continue
-            found |= {f"{job.request.label} {job.task.name}": score_provenance.sha256_of(job.samples) for job in jobs}
-    return found
+    return hashes
 
 
-def _same_hash(what: str, found: str, recorded: str) -> Finding:
-    why = "" if found == recorded else f"SHA-256 is {found[:12]}…, recorded {recorded[:12]}…"
+def _same_hash(what: str, computed: str, recorded: str) -> Finding:
+    why = "" if computed == recorded else f"SHA-256 is {computed[:12]}…, recorded {str(recorded)[:12]}…"
     return Finding(what, CHANGED if why else OK, why)
 
 
-def _gathered(experiment_dir: Path, names: list[str]) -> Iterator[Finding]:
-    for file, gather in (("results.csv", collect_results), ("runs.csv", collect_runs)):
-        yield _same_table(gather(experiment_dir, names), experiment_dir / file, experiment_dir, "what the runs wrote")
+def _gathered(
+    experiment_dir: Path, file: str, gather: Callable[[Path, list[str]], pd.DataFrame], names: list[str]
+) -> Iterator[Finding]:
+    if not (experiment_dir / file).is_file():
+        yield Finding(file, ABSENT)
+        return
+    yield _same_table(gather(experiment_dir, names), experiment_dir / file, experiment_dir, "what the runs wrote")
 
 
-def _tables(experiment_dir: Path) -> Iterator[Finding]:
-    results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
-    logs = [experiment_dir / "runs" / run / "train.csv" for run in runs["run"]]
-    tables = Tables(results, runs, logs)
-    for name in TABLES:
-        path = experiment_dir / "tables" / f"{name}.csv"
-        if path.is_file():
-            yield _same_table(tables[name], path, experiment_dir, "results.csv and runs.csv")
-        else:
-            yield Finding(f"tables/{name}.csv", ABSENT)
+def _tables(experiment_dir: Path, names: list[str], planned: grid.Experiment | None) -> Iterator[Finding]:
+    """Every table against what the analysis computes now."""
+    files = {name: experiment_dir / "tables" / f"{name}.csv" for name in TABLES}
+    try:
+        logs = [experiment_dir / "runs" / name / "train.csv" for name in names]
+        results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
+        tables = Tables(results, runs, [log for log in logs if log.is_file()])
+    except Exception as error:
+        if any(path.is_file() for path in files.values()):
+            yield _unreadable("tables: what they are computed from", error)
+        return
+    computed: dict[str, Callable[[], pd.DataFrame]] = {name: lambda name=name: tables[name] for name in TABLES}
+    if planned and planned.trials():
+        files["learning_rates"] = experiment_dir / "learning_rates.csv"
+        computed["learning_rates"] = lambda: learning_rates.compare(experiment_dir)
+    for name, path in files.items():
+        yield from _readable(f"{path.relative_to(experiment_dir)}", _table, experiment_dir, path, computed[name])
+
+
+def _table(experiment_dir: Path, path: Path, compute: Callable[[], pd.DataFrame]) -> Iterator[Finding]:
+    if path.is_file():
+        yield _same_table(compute(), path, experiment_dir, "results.csv, runs.csv and the logs")
+    else:
+        yield Finding(str(path.relative_to(experiment_dir)), ABSENT)
+
+
+def _sums(experiment_dir: Path) -> Iterator[Finding]:
+    """A published copy against the list of hashes that it came with."""
+    if not (experiment_dir / SUMS).is_file():
+        return
+    lines = (experiment_dir / SUMS).read_text(encoding="utf-8").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    wrong = [name for name, digest in listed.items() if _hash(experiment_dir / name) != digest]
+    why = f"{len(wrong)} of {len(listed)} files are missing or changed, the first is {wrong[0]}" if wrong else ""
+    yield Finding(f"{SUMS}: {len(listed)} files", CHANGED if wrong else OK, why)
+
+
+def _hash(path: Path) -> str | None:
+    return sha256(path) if path.is_file() else None
 
 
 def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source: str) -> Finding:
-    """Whether a file holds what is computed anew, numbers to five digits; absent where it is not there."""
+    """Whether a file holds what is computed anew, numbers to five digits."""
     what = str(path.relative_to(experiment_dir))
-    if not path.is_file():
-        return Finding(what, ABSENT)
     old = pd.read_csv(path, keep_default_na=False, na_values=[""])
     new = pd.read_csv(io.StringIO(expected.to_csv(index=False)), keep_default_na=False, na_values=[""])
     if len(new) != len(old):

@@ -9,6 +9,7 @@ from ipt_models.tasks import HeadError, can_restore, nearest_head, parse_task
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.benchmark_sets import parse_set
 from workflows.config.messages import lines_of
+from workflows.config.runs import fraction_label
 from workflows.config.schema import FINETUNED, TRAINABLE, Model, Training, arguments_of
 
 if TYPE_CHECKING:
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
 
 def across_sections(experiment: "Experiment") -> None:
     """All checks, in the order in which a reader would want to hear of them."""
-    for check in (_seeds, _trials, _names, _models, _finetuning, _pairs, _planning, _duplicates, _scoring, _pictures):
+    for check in (
+        *(_seeds, _trials, _names, _models, _drawn, _finetuning, _pairs, _planning, _duplicates),
+        *(_scoring, _methods, _pictures),
+    ):
         check(experiment)
 
 
 def _seeds(experiment: "Experiment") -> None:
+    labels = [fraction_label(fraction) for fraction in experiment.fractions]
+    if repeated := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ValueError(
+            f"fractions: two are named {', '.join(repeated)} % in files; they have to differ in six digits"
+        )
     for fraction, seeds in experiment.more_seeds.items():
         if fraction not in experiment.fractions:
             allowed = ", ".join(f"{f:g}" for f in experiment.fractions)
@@ -38,17 +47,19 @@ def _trials(experiment: "Experiment") -> None:
         counts = ", ".join(f"{name} {count}" for name, count in trials.items())
         raise ValueError(f"models: learning_rates differ in number ({counts}); every network gets as many trials")
     compared = {seed for fraction in experiment.fractions for seed in experiment.seeds_at(fraction)}
-    if trials and experiment.trial_seed in compared:
+    if trials and (shared := sorted(compared & {*experiment.trial_seeds})):
         raise ValueError(
-            f"trial_seed: {experiment.trial_seed} is one of the seeds that are compared; trials need another"
+            f"trial_seeds: {', '.join(map(str, shared))} is among the seeds that are compared; trials need others"
         )
 
 
 def _names(experiment: "Experiment") -> None:
-    names = [*(model.name for model in experiment.models), *experiment.evaluation.references]
+    scoring = experiment.evaluation
+    names = [*(model.name for model in experiment.models), *scoring.references, *(m.name for m in scoring.methods)]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"models: two models are named {name!r}; each needs a name of its own")
+            where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
+            raise ValueError(f"{where}: two models are named {name!r}; each needs a name of its own")
 
 
 def _models(experiment: "Experiment") -> None:
@@ -97,6 +108,8 @@ def _division(model: Model, recipe: Training) -> None:
             f"{where}training.gradient_checkpointing: {model.variant!r} cannot recompute its activations; allowed for "
             f"{', '.join(able)}"
         )
+    if model.weighs_contrast and recipe.batch_size < 2:
+        raise ValueError(f"{where}training.batch_size 1: the contrastive loss compares images; it needs at least 2")
     group = model.contrastive and model.contrastive.group_size
     if group and (
         recipe.batch_size % group or (group < recipe.batch_size and recipe.batch_size // recipe.processes % group)
@@ -105,6 +118,14 @@ def _division(model: Model, recipe: Training) -> None:
             f"{where}contrastive.group_size {group} has to be the whole training.batch_size ({recipe.batch_size}), or divide "
             f"what each process has of it ({recipe.batch_size // recipe.processes})"
         )
+
+
+def _drawn(experiment: "Experiment") -> None:
+    """Whether drawn images are large enough for a patch."""
+    for folder, data in experiment.sources.items():
+        side, key = experiment.min_side(folder), folder.replace("/", ".").replace("data.finetune", "finetune.data")
+        if data.source == "dead_leaves" and data.size < side:
+            raise ValueError(f"{key}.size: {data.size} pixels are too few for a training patch, which takes {side}")
 
 
 def _finetuning(experiment: "Experiment") -> None:
@@ -168,6 +189,16 @@ def _scoring(experiment: "Experiment") -> None:
                 f"evaluation.references: {reference!r} goes with {' and '.join(sorted(fitting))} tasks, "
                 f"but the tasks are {', '.join(experiment.scored_tasks)}"
             )
+
+
+def _methods(experiment: "Experiment") -> None:
+    for method in experiment.evaluation.methods:
+        for key, allowed in (("tasks", experiment.scored_tasks), ("sets", experiment.evaluation.sets)):
+            if unknown := [value for value in getattr(method, key) or () if value not in allowed]:
+                raise ValueError(
+                    f"evaluation.methods: {key} of {method.name!r}: {', '.join(unknown)} is not scored; "
+                    f"scored are {', '.join(allowed)}"
+                )
 
 
 def _pictures(experiment: "Experiment") -> None:

@@ -1,7 +1,21 @@
-"""Choices of the protocol that a config and the stages share, declared once. Nothing else, and no imports."""
+"""Choices of the protocol that a config and the stages share, declared once. Imports no stage."""
 
 from typing import Literal
+
+from ipt_models.tasks import Task
 
 Gray = Literal["rgb", "matlab"]
 Bicubic = Literal["uint8", "float"]
 Noise = Literal["clipped", "unclipped"]
+# How IPT's windows cover an image, see `ipt_models.windows`; the first is the protocol's.
+Windows = Literal["centre", "averaged", "side-by-side", "blended"]
+
+
+def reference_restores(reference: str, task: Task, noise: Noise = "clipped") -> bool:
+    """Whether an untrained reference is scored on a task: `bicubic` on sr, `identity` (the input itself) on dn and dr.
+
+    Unclipped noise leaves the range of an 8-bit image, so that the input cannot be scored as an output.
+    """
+    if reference == "bicubic":
+        return task.kind == "sr"
+    return task.kind == "dr" or (task.kind == "dn" and noise == "clipped")

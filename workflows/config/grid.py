@@ -7,35 +7,26 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from workflows.config import checks
-from workflows.config.messages import lines_of
+from ipt_models.tasks import parse_task
+from workflows.config import checks, reading
+from workflows.config.choices import reference_restores
+from workflows.config.messages import ConfigError, lines_of
 from workflows.config.presets import PresetError, chosen, presets
 from workflows.config.runs import Run, fraction_label
 from workflows.config.schema import (
     FINETUNED,
     Data,
     Evaluation,
-    FileName,
     Finetune,
-    Fraction,
     Model,
     Plan,
     Presets,
     Report,
     Section,
-    Seeds,
-    Tasks,
     Training,
-    distinct,
 )
+from workflows.config.values import FileName, Fraction, Seeds, Tasks, distinct
 from workflows.files import write_text
-
-
-class ConfigError(ValueError):
-    """What is wrong with a config, as one message for a person."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 class Experiment(Section):
@@ -53,8 +44,8 @@ class Experiment(Section):
         {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
     tasks: Tasks = Field(["sr2"], description="tasks to train on; each batch draws one")
-    trial_seed: Annotated[int, Field(ge=0)] = Field(
-        1000, description="seed of the runs that try learning rates; none of the seeds that are compared"
+    trial_seeds: Seeds = Field(
+        [1000, 1001, 1002], description="seeds of the runs that try learning rates; none of the seeds that are compared"
     )
     data: Data = Field(Data(), description="training images")
     models: list[Model] = Field(description="the networks that are compared")
@@ -91,6 +82,15 @@ class Experiment(Section):
     def min_side(self, source: str = "data") -> int:
         """Smallest usable side of a source's image in pixels: room for a crop of the largest task of any of its runs."""
         return max((run.min_side for run in self.trainings().values() if run.source == source), default=1)
+
+    @property
+    def references(self) -> list[str]:
+        """The untrained references that are scored on some task."""
+        return [
+            name
+            for name in self.evaluation.references
+            if any(reference_restores(name, parse_task(t), self.evaluation.noise) for t in self.scored_tasks)
+        ]
 
     @property
     def folder(self) -> Path:
@@ -133,7 +133,8 @@ class Experiment(Section):
             for model in self.models
             for rate in model.learning_rates
             for fraction in dict.fromkeys((*fractions[:1], *fractions[-1:]))
-            for run in [self._run(model, fraction, self.trial_seed, rate)]
+            for seed in self.trial_seeds
+            for run in [self._run(model, fraction, seed, rate)]
         }
 
     def trainings(self) -> dict[str, Run]:
@@ -185,7 +186,7 @@ def parse(config: Mapping[str, Any]) -> Experiment:
         ConfigError: one message that names each key, its value and what is allowed.
     """
     try:
-        budget, expanded = chosen(config), presets(config)
+        expanded, budget = presets(config), chosen(config)
     except PresetError as error:
         raise ConfigError([str(error)]) from None
     valid, lines = {}, []
@@ -201,8 +202,12 @@ def parse(config: Mapping[str, Any]) -> Experiment:
 
 
 def read(path: Path | str) -> Experiment:
-    """Read an experiment's YAML file; see `parse`."""
-    return parse(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    """Read an experiment's YAML file; see `parse`.
+
+    Raises:
+        FileNotFoundError, ConfigError
+    """
+    return parse(reading.load(path))
 
 
 def write(experiment: Experiment, path: Path) -> None:

@@ -1,10 +1,20 @@
 """What pydantic found wrong with a config, as lines for a person: key, value, and what is allowed."""
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
 
-from workflows.config.schema import Section, nearest, sections
+from ipt_models.suggestions import nearest
+from workflows.config.schema import Section, sections
+
+
+class ConfigError(ValueError):
+    """What is wrong with a config, as one message for a person."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        super().__init__("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def lines_of(error: ValidationError, schema: type[Section], prefix: str = "", also: tuple[str, ...] = ()) -> list[str]:
@@ -31,8 +41,33 @@ def lines_of(error: ValidationError, schema: type[Section], prefix: str = "", al
             message = message.removeprefix("Value error, ")
             lines.append(message if not key else f"{key}: {_short(value)}: {message}")
         else:
-            lines.append(f"{key}: {_short(value)}: {message[0].lower()}{message[1:]}")
+            lines.append(f"{key}: {_short(value)}: {_plain(message)}")
     return lines
+
+
+WORDS = (
+    (r"^Input should be ", "expected "),
+    (r"a valid integer", "a whole number"),
+    (r"a valid number.*", "a number"),
+    (r"a valid string", "text"),
+    (r"a valid boolean", "true or false"),
+    (r"a valid (list|tuple)", "a list"),
+    (r"a valid dictionary.*", "a section of keys"),
+    (r"^Input is not a valid path.*", "expected a path"),
+    (r"^\w+ should have at least 1 item.*", "expected at least one"),
+    (
+        r"^String should match pattern '\^\[A-Za-z.*",
+        "expected letters, digits and _ . + -, beginning with a letter or digit",
+    ),
+    (r"^String should match pattern .*", "expected one line without control characters"),
+)
+
+
+def _plain(message: str) -> str:
+    """Pydantic's words in those of someone who writes YAML."""
+    for pattern, words in WORDS:
+        message = re.sub(pattern, words, message)
+    return message[0].lower() + message[1:]
 
 
 def _short(value: Any) -> str:

@@ -1,11 +1,13 @@
 """One config, several presets: `budgets` holds named changes of an experiment, and `budget` says which one runs."""
 
 import copy
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
-REPLACED = ("training.budget", "kwargs.match")  # one key of several is set in these: merged, they would have two
+from ipt_models.suggestions import nearest
+
+# One key of several is set in the first two: merged, they would have two. Seeds belong to the fractions beside them.
+REPLACED = ("training.budget", "kwargs.match", "more_seeds")
 MODELS = "models"
 
 
@@ -27,6 +29,9 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         raise PresetError(
             f"budgets: {budgets!r}: is no section; write a name for each preset, and under it what differs"
         )
+    names = [str(name) for name in budgets]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise PresetError(f"budgets: {', '.join(repeated)} is given more than once")
     common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
     return {str(name): _changed(common, str(name), changes) for name, changes in budgets.items()}
 
@@ -45,9 +50,9 @@ def chosen(config: Mapping[str, Any]) -> str | None:
     allowed = f"allowed: {', '.join(map(str, budgets))}"
     if budget is None:
         raise PresetError(f"budget: is missing; {allowed}")
-    if budget not in budgets:
-        raise PresetError(f"budget: {budget!r}: unknown budget{_nearest(budget, budgets)}; {allowed}")
-    return budget
+    if str(budget) not in map(str, budgets):
+        raise PresetError(f"budget: {budget!r}: unknown budget{nearest(budget, budgets)}; {allowed}")
+    return str(budget)
 
 
 def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
@@ -73,10 +78,14 @@ def _models(models: Any, by_name: Any, where: str) -> Any:
     if not isinstance(models, list) or not all(isinstance(model, Mapping) for model in models):
         return models  # the schema says what is wrong with it
     names = [model.get("name") for model in models]
-    for name in by_name:
+    if not all(isinstance(name, str) for name in names):
+        return models
+    for name, changes in by_name.items():
+        if changes is not None and not isinstance(changes, Mapping):
+            raise PresetError(f"{where}.{name}: {changes!r}: is no section of keys to change")
         if name not in names:
             raise PresetError(
-                f"{where}.{name}: no model has this name{_nearest(name, names)}; allowed: {', '.join(map(str, names))}"
+                f"{where}.{name}: no model has this name{nearest(name, names)}; allowed: {', '.join(map(str, names))}"
             )
     return [
         _merged(model, by_name.get(model.get("name"), {}))
@@ -94,8 +103,3 @@ def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str
         else:
             found[key] = copy.deepcopy(value)
     return found
-
-
-def _nearest(value: Any, allowed: Any) -> str:
-    match = difflib.get_close_matches(str(value), list(map(str, allowed)), n=1)
-    return f", did you mean {match[0]!r}?" if match else ""

@@ -1,47 +1,39 @@
 """The sections of a config: every key, what it may be, and what it means. Imports no torch."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from baselines.own import source_file
 from baselines.registry import NETWORK_OF, UNTRAINED, is_own
 from ipt_models.suggestions import nearest
-from ipt_models.tasks import ALLOWED as ALLOWED_TASKS
-from ipt_models.tasks import parse_task
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS
-from workflows.config.benchmark_sets import SETS, parse_set
+from workflows.config.benchmark_sets import SETS
 from workflows.config.choices import Bicubic, Gray, Noise
+from workflows.config.values import (
+    Cores,
+    Count,
+    FileName,
+    Line,
+    Megabytes,
+    NotNegative,
+    Number,
+    Pixels,
+    Positive,
+    Seed,
+    SetName,
+    Share,
+    Switch,
+    TaskName,
+    Tasks,
+    UserPath,
+    distinct,
+    whole,
+)
 
 TRAINABLE = (*IPTS, *(name for name in NETWORK_OF if name not in UNTRAINED))
-
-
-def _one_of(kind: str, allowed: Iterable[str]):
-    allowed = tuple(allowed)
-
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"unknown {kind}{nearest(value, allowed)}; allowed: {', '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _task(value: str) -> str:
-    known = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
-    try:
-        parse_task(value)
-    except ValueError:
-        raise ValueError(f"unknown task{nearest(value, known)}; allowed: {ALLOWED_TASKS}") from None
-    return value
-
-
-def _set(value: str) -> str:
-    parse_set(value)
-    return value
 
 
 def _variant(value: str) -> str:
@@ -55,26 +47,12 @@ def _variant(value: str) -> str:
     return value
 
 
-def distinct(values: list) -> list:
-    repeated = sorted({str(v) for v in values if values.count(v) > 1})
-    if repeated:
-        raise ValueError(f"{', '.join(repeated)} stands there more than once; each may stand once")
-    return values
-
-
-TaskName = Annotated[str, AfterValidator(_task)]
-Tasks = Annotated[list[TaskName], AfterValidator(distinct), Field(min_length=1)]
-SetName = Annotated[str, AfterValidator(_set)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seeds = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(distinct), Field(min_length=1)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
-
 # What a fine-tuned network's name ends in.
 FINETUNED = "-ft"
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Data(Section):
@@ -85,7 +63,7 @@ class Data(Section):
         description="`dead_leaves` draws synthetic images; `image_folder` reads what lies in `root`; `paired_folders` reads "
         "real pairs of degraded and clean images",
     )
-    root: Path | None = Field(
+    root: UserPath | None = Field(
         None,
         description="folder that holds ImageNet (`train/<class>/`, its tar archives or Hugging Face's parquet files), "
         "webdataset shards, BasicSR's LMDB, DIV2K (`DIV2K_train_HR/`), any images (`image_folder`) or pairs "
@@ -100,40 +78,44 @@ class Data(Section):
         description="clean images of pairs: a folder in `root`, or a pattern, for example `norain-*.png`. What `*` stands for, "
         "or the path in the folder, says which belong together",
     )
-    count: PositiveInt = Field(300, description="number of images to draw (`dead_leaves`)")
-    size: Annotated[int, Field(ge=64)] = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
-    seed: Annotated[int, Field(ge=0)] = Field(
+    count: whole(2, 10**7) = Field(300, description="number of images to draw (`dead_leaves`)")
+    size: whole(64, 8192) = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
+    seed: Seed = Field(
         0,
         description="seed of the drawn images (`dead_leaves`), of the choice of validation images and of fixed crops' places",
     )
-    validation: PositiveInt = Field(
+    validation: Count = Field(
         8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
     )
-    max_undecodable: Annotated[float, Field(ge=0, le=1)] = Field(
+    max_undecodable: Share = Field(
         0.01, description="largest share of files that cannot be decoded; above it the manifest stops with a message"
     )
-    fixed_crops: PositiveInt | None = Field(
+    fixed_crops: whole(1, 10**6) | None = Field(
         None,
         description="each image gives the same so many crops for the whole training, placed by `data.seed` and the image "
         "alone: a fixed set of patches, the same for every model and run seed. Empty: a new crop each time",
     )
-    crops_per_image: PositiveInt = Field(1, description="crops taken each time an image is decoded")
-    buffer_images: PositiveInt = Field(
+    crops_per_image: whole(1, 10**6) = Field(1, description="crops taken each time an image is decoded")
+    buffer_images: Count = Field(
         1024, description="images among which crops are shuffled; two crops of one decoded image never share a batch"
     )
-    cache_mb: Annotated[int, Field(ge=0)] = Field(
+    cache_mb: whole(0, 10**9) = Field(
         1024,
         description="memory for decoded images, or for fixed crops, in MB per training process, shared out over its loader "
         "processes",
     )
-    workers: Annotated[int, Field(ge=0)] = Field(
-        0, description="loader processes a run; 0 loads in the training process"
-    )
+    workers: whole(0, 1024) = Field(0, description="loader processes a run; 0 loads in the training process")
 
     @property
     def epoch_crops(self) -> int:
         """Crops that an image gives in an epoch."""
         return self.fixed_crops or self.crops_per_image
+
+    @model_validator(mode="after")
+    def _some_are_trained_on(self):
+        if self.source == "dead_leaves" and self.validation >= self.count:
+            raise ValueError(f"validation: all {self.count} drawn images would be held out; `count` has to be larger")
+        return self
 
     @model_validator(mode="after")
     def _root_belongs_to_folder(self):
@@ -148,12 +130,12 @@ class Data(Section):
 class Contrastive(Section):
     """IPT's contrastive loss between patch features."""
 
-    weight: Annotated[float, Field(ge=0)] = Field(0.1, description="λ beside the L1 loss on the 0-255 scale")
+    weight: NotNegative = Field(0.1, description="λ beside the L1 loss on the 0-255 scale")
     formulation: Literal["supcon", "paper"] = Field("supcon", description="see `ipt_models/contrastive.py`")
-    temperature: PositiveFloat | None = Field(
+    temperature: Annotated[Positive, Field(ge=1e-4)] | None = Field(
         None, description="temperature; empty: the formulation's own (0.07 for `supcon`, 1 for `paper`)"
     )
-    group_size: Annotated[int, Field(ge=2)] | None = Field(
+    group_size: whole(2, 10**6) | None = Field(
         None,
         description="images of a batch that are compared with one another: an anchor's negatives are the patches of the "
         "others, on however many devices and in however many micro-batches they are. Divides `training.batch_size`; "
@@ -164,9 +146,9 @@ class Contrastive(Section):
 class Budget(Section):
     """How long a run trains. Exactly one of the three."""
 
-    steps: PositiveInt | None = Field(None, description="optimizer steps, the same at every fraction")
-    patches: PositiveInt | None = Field(None, description="training patches, the same at every fraction")
-    epochs: PositiveFloat | None = Field(
+    steps: Count | None = Field(None, description="optimizer steps, the same at every fraction")
+    patches: Count | None = Field(None, description="training patches, the same at every fraction")
+    epochs: Positive | None = Field(
         None,
         description="passes over the fraction's images, or over its patches where crops are fixed: fewer steps on less data "
         "(an ablation, not the main comparison)",
@@ -187,75 +169,85 @@ class Budget(Section):
         return max(1, round(patches / batch_size))
 
 
+Decay = Annotated[Number, Field(ge=0, lt=1)]
+
+
 class Training(Section):
     """The recipe. A model may override each key under its own `training`."""
 
     budget: Budget = Field(Budget(steps=1000), description="how long a run trains: `steps`, `patches` or `epochs`")
-    batch_size: PositiveInt = Field(16, description="patches a step, over all devices and micro-batches")
-    micro_batch_size: PositiveInt | None = Field(
+    batch_size: whole(1, 10**6) = Field(16, description="patches a step, over all devices and micro-batches")
+    micro_batch_size: whole(1, 10**6) | None = Field(
         None,
         description="patches that a device computes at a time; the gradients of several are accumulated. Empty: its whole "
         "share of the batch",
     )
-    devices: PositiveInt = Field(1, description="devices of a run on each node, with a process each (DDP)")
-    num_nodes: PositiveInt = Field(
-        1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes"
-    )
-    augment: bool = Field(True, description="patches are flipped and turned, one of eight ways drawn anew each time")
-    patch_size: PositiveInt = Field(48, description="side of the network's input patch in (low-resolution) pixels")
-    learning_rate: PositiveFloat = Field(5e-5, description="Adam's learning rate after warm-up")
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
-        (0.9, 0.999), description="Adam's betas"
-    )
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="steps of linear warm-up")
+    devices: Cores = Field(1, description="devices of a run on each node, with a process each (DDP)")
+    num_nodes: Cores = Field(1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes")
+    augment: Switch = Field(True, description="patches are flipped and turned, one of eight ways drawn anew each time")
+    patch_size: Pixels = Field(48, description="side of the network's input patch in (low-resolution) pixels")
+    learning_rate: Positive = Field(5e-5, description="Adam's learning rate after warm-up")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's betas")
+    warmup_steps: whole(0, 10**15) = Field(0, description="steps of linear warm-up")
     schedule: Literal["cosine", "paper", "constant"] = Field(
         "cosine", description="`cosine` to zero; `paper`: × 0.4 after two thirds (5e-5 to 2e-5); `constant`"
     )
-    gradient_clip: PositiveFloat | None = Field(
-        None, description="largest norm of the whole gradient; empty: no clipping"
+    gradient_clip: Positive | None = Field(
+        None,
+        description="largest norm of the whole gradient, a safeguard against outliers: about four times the median norm, "
+        "see `gradient_norm` and `clipped_share` in train.csv. Empty: no clipping",
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "64-true"] = Field(
         "auto",
-        description="Fabric's precision; `auto` is `bf16-mixed` on GPUs with bf16 and on CPUs with AMX, else `32-true`",
+        description="Fabric's precision; `auto` is `bf16-mixed` where that is faster (GPUs with bf16, CPUs with AMX, AMD's with "
+        "AVX512-BF16), else `32-true`; provenance.json says why",
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest",
         description="torch's arithmetic for float32 products: `high` allows TF32 on CUDA, in convolutions too; `highest` "
         "is float32",
     )
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    ema: Annotated[Decay, Field(gt=0)] | None = Field(
         None,
-        description="decay a step of an exponential moving average of the weights, for example 0.999; the average after the "
-        "last step is what is scored. Empty: none, the weights of the last step are scored",
+        description="decay per step of an exponential moving average of the weights, for example 0.999, less in the first "
+        "1 / (1 - decay) x 10 steps; the average after the last step is what is scored. Empty: none, the weights of the last "
+        "step are scored",
     )
-    compile: bool = Field(False, description="the network goes through `torch.compile`")
-    gradient_checkpointing: bool = Field(
+    compile: Switch = Field(False, description="the network goes through `torch.compile`")
+    gradient_checkpointing: Switch = Field(
         False, description="less memory for more time: activations are computed again in the backward pass (IPT, RDN)"
     )
-    channels_last: bool = Field(True, description="convolutions in channels-last memory order")
+    channels_last: Switch = Field(True, description="convolutions in channels-last memory order")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Fabric's accelerator")
-    threads: PositiveInt = Field(
+    threads: Cores = Field(
         1, description="torch's threads a run. Part of the result's bits, therefore never taken from `--cores`"
     )
-    log_every: PositiveInt = Field(50, description="steps between rows of train.csv")
-    validate_every: PositiveInt = Field(250, description="steps between measurements on held-out images")
-    checkpoint_minutes: PositiveFloat = Field(
-        5, description="minutes between checkpoints that a killed run resumes from"
-    )
-    reuse: bool = Field(
+    log_every: Count = Field(50, description="steps between rows of train.csv")
+    validate_every: Count = Field(250, description="steps between measurements on held-out images")
+    checkpoint_minutes: Positive = Field(5, description="minutes between checkpoints that a killed run resumes from")
+    reuse: Switch = Field(
         True,
         description="copy a finished run of the same training from another experiment beside this one, if there is one",
     )
-    checkpoint_steps: PositiveInt | None = Field(None, description="steps between checkpoints, beside the minutes")
-    tensorboard: bool = Field(
-        False, description="the rows of train.csv also go to `runs/<run>/tensorboard`, for `tensorboard --logdir`"
+    checkpoint_steps: Count | None = Field(None, description="steps between checkpoints, beside the minutes")
+    loggers: Annotated[list[Literal["tensorboard", "wandb"]], AfterValidator(distinct)] = Field(
+        [],
+        description="where the rows of train.csv go as well: `tensorboard` (`runs/<run>/tensorboard`), `wandb` (Weights & "
+        "Biases, see docs/training.md)",
     )
-    memory_mb: PositiveInt = Field(3000, description="memory a run asks the scheduler for, in MB")
-    runtime_minutes: PositiveInt = Field(240, description="time a run asks the scheduler for, in minutes")
+    memory_mb: Megabytes = Field(3000, description="memory a run asks the scheduler for, in MB")
+    runtime_minutes: whole(1, 10**7) = Field(240, description="time a run asks the scheduler for, in minutes")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tensorboard_is_a_logger(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "tensorboard" in values:
+            raise ValueError("`tensorboard: true` is now `loggers: [tensorboard]`")
+        return values
 
     @property
     def processes(self) -> int:
-        """Processes of a run, one a device."""
+        """Processes of a run, one per device."""
         return self.devices * self.num_nodes
 
     @property
@@ -266,7 +258,7 @@ class Training(Section):
 
 # These do not touch the weights, so changing them trains nothing again.
 WATCHING = (
-    *("log_every", "validate_every", "checkpoint_minutes", "checkpoint_steps", "tensorboard", "reuse"),
+    *("log_every", "validate_every", "checkpoint_minutes", "checkpoint_steps", "loggers", "reuse"),
     *("memory_mb", "runtime_minutes"),
 )
 # These divide the same computation otherwise. Sums are rounded in another order, nothing else differs: a run may go on, and
@@ -281,7 +273,7 @@ class Model(Section):
     """One line of the comparison."""
 
     name: FileName = Field(description="name in tables and folders, unique")
-    label: str | None = Field(None, description="name in figures; empty: `name`")
+    label: Line | None = Field(None, description="name in figures; empty: `name`")
     variant: Annotated[str, AfterValidator(_variant)] = Field(
         description="a network: `python -m ipt_models list`, `python -m baselines list`; or a class of yours, "
         "`path/to/net.py:Class` or `package.module:Class` (docs/models.md)"
@@ -290,10 +282,10 @@ class Model(Section):
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
     tasks: Tasks | None = Field(None, description="tasks that this model trains on; empty: the experiment's")
     training: dict[str, Any] = Field({}, description="overrides of `training` for this model, at every fraction alike")
-    learning_rates: Annotated[list[PositiveFloat], AfterValidator(distinct)] = Field(
+    learning_rates: Annotated[list[Positive], AfterValidator(distinct)] = Field(
         [],
         description="rates that are tried before: trained at the smallest and the largest fraction, judged on held-out "
-        "training-source images alone, told in `learning_rates.md`. The one to use stands in `training.learning_rate`",
+        "training-source images alone, shown in `learning_rates.md`. The one to use stands in `training.learning_rate`",
     )
 
     @property
@@ -333,6 +325,39 @@ class Finetune(Section):
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
 
 
+class Method(Section):
+    """A method from outside of the grid: a checkpoint, or images that another program restored. Exactly one of the two."""
+
+    name: FileName = Field(description="name in tables and folders, unique")
+    label: Line | None = Field(None, description="name in figures; empty: `name`")
+    checkpoint: UserPath | None = Field(
+        None, description="file of a trained network, see docs/models.md for what is read"
+    )
+    restored: UserPath | None = Field(
+        None, description="folder of restored images, `<task>/<set>/<image>.png`; see docs/protocol.md for other names"
+    )
+    tasks: Tasks | None = Field(None, description="tasks to score it on; empty: all scored tasks that it can restore")
+    sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] | None = Field(
+        None, description="sets to score it on, of `evaluation.sets`; empty: all"
+    )
+    parameters: Count | None = Field(
+        None, description="of the network behind `restored`, as its authors say; counted for a checkpoint"
+    )
+    training_data: Line = Field("not stated", description="what it was trained on, shown in tables")
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if (self.checkpoint is None) == (self.restored is None):
+            raise ValueError(f"{self.name!r} needs exactly one of `checkpoint` and `restored`")
+        if self.checkpoint is not None and self.parameters is not None:
+            raise ValueError(f"{self.name!r}: `parameters` goes with `restored`; those of a checkpoint are counted")
+        if "-seed-" in self.name:
+            raise ValueError(
+                f"{self.name!r} looks like a run of the grid, whose names contain '-seed-'; choose another name"
+            )
+        return self
+
+
 class Evaluation(Section):
     """What is scored. The protocol itself stands in `workflows/evaluation/protocol.py`."""
 
@@ -344,27 +369,36 @@ class Evaluation(Section):
     tasks: Annotated[list[TaskName], AfterValidator(distinct)] | None = Field(
         None, description="tasks to score; empty: the trained ones"
     )
-    data_root: Path | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
+    data_root: UserPath | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
     references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] = Field(
-        ["bicubic"], description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dn and dr"
+        ["bicubic"],
+        description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise",
     )
-    ensembles: Annotated[list[Literal["x8", "overlap"]], AfterValidator(distinct)] = Field(
+    methods: list[Method] = Field(
+        [], description="methods from outside of the grid, scored beside it and marked as such in tables"
+    )
+    windows: Literal["centre", "side_by_side"] = Field(
+        "centre",
+        description="IPT's windows in the main tables: half a window apart (`centre`, the protocol) or without overlap "
+        "(`side_by_side`, as protocol v1; named in the rows). The authors' averaged windows are always scored beside them",
+    )
+    ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],
-        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean "
-        "over flips and turns, `overlap` that over IPT's overlapping windows",
+        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean over "
+        "flips and turns",
     )
     gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
     noise: Noise = Field("clipped", description="whether noisy inputs are clipped to 0-255; some papers do not")
-    download: bool = Field(
+    download: Switch = Field(
         False,
         description="fetch sets that are not below `data_root` and have a public address: "
         + ", ".join(name for name, benchmark in SETS.items() if benchmark.download),
     )
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="precision of scoring")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of scoring")
-    threads: PositiveInt = Field(1, description="torch's threads of a scoring job")
-    memory_mb: PositiveInt = Field(3000, description="memory a scoring job asks the scheduler for, in MB")
+    threads: Cores = Field(1, description="torch's threads of a scoring job")
+    memory_mb: Megabytes = Field(3000, description="memory a scoring job asks the scheduler for, in MB")
 
     @model_validator(mode="after")
     def _download_has_a_place(self):
@@ -376,18 +410,18 @@ class Evaluation(Section):
 class Picture(Section):
     """An image that was scored."""
 
-    dataset: str = Field(description="the image's set")
-    image: str = Field(description="the image's name without suffix")
+    dataset: Line = Field(description="the image's set")
+    image: Line = Field(description="the image's name without suffix")
     task: TaskName = Field(description="the task")
 
 
 class Comparison(Picture):
     """One picture of the report: an image by all models."""
 
-    crop: tuple[int, int, int, int] | None = Field(
+    crop: tuple[whole(0, 10**6), whole(0, 10**6), whole(1, 10**6), whole(1, 10**6)] | None = Field(
         None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where the models differ most"
     )
-    whole: bool = Field(
+    whole: Switch = Field(
         True, description="show the whole image above the crops; `false` for images that must not be passed on"
     )
 
@@ -412,10 +446,10 @@ class Report(Section):
 class Plan(Section):
     """What `snakemake plan` reckons with. Nothing of it changes a result."""
 
-    patches_per_second: dict[str, PositiveFloat] = Field(
+    patches_per_second: dict[str, Positive] = Field(
         {}, description="training speed by the model's name, where it is known; the others are measured on this machine"
     )
-    seconds: PositiveFloat = Field(20, description="length of a measurement, of training steps alone")
+    seconds: Positive = Field(20, description="length of a measurement, of training steps alone")
 
 
 class Presets(Section):

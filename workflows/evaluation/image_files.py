@@ -75,6 +75,9 @@ def write(path: Path | str, pixels: np.ndarray) -> None:
 
 
 def _open(path: Path | str) -> Image.Image:
+    if not Path(path).is_file():  # opening a pipe would wait for ever
+        reason = "it is not a regular file" if Path(path).exists() else "it does not exist"
+        raise ImageError(f"{path}: cannot be read ({reason})")
     try:
         image = Image.open(path)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:

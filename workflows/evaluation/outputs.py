@@ -1,10 +1,12 @@
 """Scores for images that any other program restored: a folder in place of a model. Imports no torch.
 
-An image is looked for as `DIR/<task>/<set>/<image>.*`, `DIR/<set>/<image>.*` or `DIR/<image>.*`; after the image's name may
-stand what other programs append (`baby_x2_SR.png`, `babyx2.png`), as long as one file fits.
+The folder of a task and set is `DIR/<task>/<set>`, `DIR/<set>`, `DIR/<task>` or `DIR` itself. In it an image's output has the
+image's name, to which programs may append words: `baby.png`, `baby_x2_SR.png`, `babyx2.png`. A file belongs to the longest
+image name that it begins with; files for another scale and copies of targets or inputs belong to none.
 """
 
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +16,27 @@ from workflows.evaluation.image_files import ImageError, read
 from workflows.evaluation.sets import Job, Sample
 from workflows.files import is_image
 
+SCALE = re.compile(r"(?<![a-z\d])(?:x(\d)|(\d)x|srf_?(\d))(?![a-z\d])", re.IGNORECASE)
+NO_OUTPUTS = ("hr", "gt", "lr", "target", "input")  # words that name what an output is made from or compared with
+
 
 class RestoredFolder:
     """Restored images on disk.
 
     Attributes:
         label: the method's name in tables: the folder's.
-        setting: `plain`: what the other program did is its own affair.
-        side_by_side: images are read and compared side by side, one a thread.
+        setting: `plain`; how the other program ran is not known.
+        parallel_images: images are read and compared in parallel, one per thread.
     """
 
     setting = "plain"
-    side_by_side = True
+    parallel_images = True
 
     def __init__(self, folder: Path | str, jobs: list[Job]) -> None:
-        """Look at a folder.
+        """Find each image's file.
 
         Args:
-            jobs: what is scored: with several tasks or sets the folder has to tell them apart.
+            jobs: what is scored; with several tasks or sets the folder needs a folder for each.
 
         Raises:
             ImageError: no such folder, or no place in it for a task or set.
@@ -42,34 +47,62 @@ class RestoredFolder:
         self.label = self.folder.resolve().name
         one_task = len({job.task for job in jobs}) == 1
         one_set = len({job.request.label for job in jobs}) == 1
-        self._places = {}
+        self._files: dict[tuple[str, str], dict[str, list[Path]]] = {}
+        self._places: dict[tuple[str, str], Path] = {}
         for job in jobs:
             task, dataset = job.task.name, job.request.label
             places = [self.folder / task / dataset]
             places += [self.folder / dataset] if one_task else []
             places += [self.folder / task] if one_set else []
             places += [self.folder] if one_task and one_set else []
-            found = next((place for place in places if place.is_dir() and _images(place)), None)
-            if found is None:
+            place = next((place for place in places if place.is_dir() and _images(place)), None)
+            if place is None:
                 looked = ", ".join(map(str, places))
                 raise ImageError(f"no restored images for {task} on {dataset}: looked for {looked}")
-            self._places[task, dataset] = found
+            self._places[task, dataset] = place
+            names = {sample.image for sample in job.samples}
+            self._files[task, dataset] = matches(_images(place), names, job.task)
 
     def head(self, task: Task) -> str:
         """No head is known: always empty."""
         return ""
 
+    def find(self, job: Job, sample: Sample) -> Path:
+        """An image's file.
+
+        Raises:
+            ImageError: there is none, or several fit.
+        """
+        where = job.task.name, job.request.label
+        files = self._files[where].get(sample.image, [])
+        if len(files) != 1:
+            what = f"{len(files)} files fit: {', '.join(f.name for f in files)}" if files else "no file fits"
+            raise ImageError(f"{self._places[where] / sample.image}: {what}")
+        return files[0]
+
+    def lacking(self, jobs: list[Job]) -> list[str]:
+        """A line for each image that has no file or several."""
+        lines = []
+        for job in jobs:
+            for sample in job.samples:
+                try:
+                    self.find(job, sample)
+                except ImageError as error:
+                    lines.append(str(error))
+        return lines
+
     def read(self, job: Job, sample: Sample, shape: tuple[int, int]) -> np.ndarray:
         """The restored image, uint8 (H, W, 3).
 
         Args:
-            shape: height and width that it has to have.
+            shape: height and width that it must have.
 
         Raises:
-            ImageError: missing, ambiguous, unreadable or of another size.
+            ImageError: missing, ambiguous, unreadable, of another size, or the target itself.
         """
-        folder = self._places[job.task.name, job.request.label]
-        path = _match(folder, sample.image, job.task)
+        path = self.find(job, sample)
+        if path.samefile(sample.target):
+            raise ImageError(f"{path}: is the target of {sample.image} itself, not an output")
         pixels = read(path).pixels
         if pixels.shape[:2] != shape:
             height, width = pixels.shape[:2]
@@ -77,16 +110,31 @@ class RestoredFolder:
         return pixels
 
 
-def _match(folder: Path, image: str, task: Task) -> Path:
-    files = _images(folder)
-    exact = [f for f in files if f.stem == image]
-    appended = re.compile(rf"{re.escape(image)}(x{task.scale})?([_-].*)?")
-    fitting = exact or [f for f in files if appended.fullmatch(f.stem)]
-    if len(fitting) != 1:
-        what = f"{len(fitting)} files fit: {', '.join(f.name for f in fitting)}" if fitting else "no file fits"
-        raise ImageError(f"{folder / image}: {what}")
-    return fitting[0]
+def matches(files: Collection[Path], images: Collection[str], task: Task) -> dict[str, list[Path]]:
+    """The files that may be each image's output: the one with exactly its name, or else all with words appended.
+
+    No file is among the outputs of two images.
+    """
+    exact: dict[str, list[Path]] = {}
+    appended: dict[str, list[Path]] = {}
+    for file in files:
+        if file.stem in images:
+            exact.setdefault(file.stem, []).append(file)
+        elif image := next((name for name in _beginnings(file.stem, task.scale) if name in images), None):
+            appended.setdefault(image, []).append(file)
+    return appended | exact
+
+
+def _beginnings(stem: str, scale: int) -> Iterator[str]:
+    """What a file's name may begin with, the longest first, if what follows names no other scale and no target."""
+    for end in range(len(stem) - 1, 0, -1):
+        rest = stem[end:]
+        if not re.match(r"[_.\- ]|x\d(?![^_.\- ])", rest):
+            continue  # the image's name goes on
+        scales = {int("".join(found)) for found in SCALE.findall(rest)}
+        if scales <= {scale} and not set(re.split(r"[_.\- ]", rest.lower())).intersection(NO_OUTPUTS):
+            yield stem[:end]
 
 
 def _images(folder: Path) -> list[Path]:
-    return [f for f in sorted(folder.iterdir()) if is_image(f)]
+    return [file for file in sorted(folder.iterdir()) if is_image(file) and file.is_file()]

@@ -1,4 +1,4 @@
-"""The protocol as data: what is degraded, cropped, rounded and compared, a kind of task. Imports no torch.
+"""The protocol as data: what is degraded, cropped, rounded and compared, per kind of task. Imports no torch.
 
 Change a number here and `VERSION` with it: every row of every table says which version made it.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 from ipt_models.tasks import Task
 from workflows.config.choices import Bicubic, Gray, Noise
 
-VERSION = "v1"
+VERSION = "v2"
 
 # BT.601 luma of 8-bit RGB, not rounded: 16 + (weights · RGB) / 256, from 16 to 235. The IPT authors' coefficients.
 LUMA_WEIGHTS = (65.738, 129.057, 25.064)

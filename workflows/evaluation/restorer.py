@@ -1,23 +1,25 @@
 """What is scored: trained networks and the references, behind one call, with the head that fits a task."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from baselines import whole_image
+from baselines.cost import INPUT_SIZE, count_macs, count_parameters
 from baselines.registry import UNTRAINED
-from ipt_models.tasks import Task, nearest_head
-from ipt_models.variants import VARIANTS as IPTS
+from ipt_models import windows as ipt_windows
+from ipt_models.dihedral import self_ensemble
+from ipt_models.tasks import Task, can_restore, nearest_head, parse_task
 from workflows import models
+from workflows.config.choices import reference_restores
 from workflows.evaluation.protocol import Protocol
 
-REFERENCE_KINDS = {"bicubic": ("sr",), "identity": ("dn", "dr")}
 
-
-class InferenceError(ValueError):
-    """A model that cannot do what is asked of it, told in one message."""
+class RestorerError(ValueError):
+    """A model that cannot do what is asked of it, as one message for a person."""
 
 
 class Restorer:
@@ -26,8 +28,10 @@ class Restorer:
     Attributes:
         label: the model's name by its checkpoint, or the reference's.
         metadata: the checkpoint's header; empty for references.
-        setting: `plain`, or what departs from it: `overlap`, `x8`, `bf16`, joined by +.
-        side_by_side: whether images are better restored side by side, one a thread, than one with all threads.
+        setting: `plain` for the protocol's defaults, or else what differs: the windows of IPT (`side-by-side`, `averaged`,
+            `blended`), `x8` and `bf16`, joined by +.
+        parallel_images: whether images are better restored in parallel, one per thread, than one after the other with
+            all threads.
     """
 
     def __init__(
@@ -35,49 +39,67 @@ class Restorer:
         model: str | Path,
         protocol: Protocol = Protocol(),  # noqa: B008  (frozen)
         self_ensemble: bool = False,
-        stride: int | Literal["overlapping"] | None = None,
+        windows: ipt_windows.Windows | None = None,
         precision: str = "32-true",
         device: str = "cpu",
+        tile: int | None = None,
+        progress: bool = False,
+        default_windows: ipt_windows.Windows = ipt_windows.DEFAULT,
+        tasks: Sequence[str] | None = None,
     ) -> None:
         """Load a model.
 
         Args:
-            model: a checkpoint's path, `bicubic` or `identity`.
-            protocol: decides the rounding of the `bicubic` reference.
+            model: a checkpoint's path (see `workflows.models.load`), `bicubic` or `identity`.
+            protocol: decides the rounding of the `bicubic` reference, and whether `identity` is scored on noise.
             self_ensemble: average over the eight flips and rotations.
-            stride: IPT's step between windows in LR pixels, or `overlapping` for the network's own; None is one whole window.
+            windows: how IPT's windows cover an image, see `ipt_models.windows`; None is `default_windows` for IPT.
             precision: `32-true` or `bf16-mixed`.
             device: torch's name of it.
+            tile: side of the tiles of networks other than IPT, see `baselines.whole_image`.
+            default_windows: by default the protocol's, `centre`.
+            tasks: what another project's network restores, where its weights do not tell.
+            progress: show a bar for an image that takes longer than two seconds.
+
+        Raises:
+            RestorerError: an option that the model has no use for.
         """
         self.device = torch.device(device)
         self.metadata = {}
         self._protocol = protocol
+        self._tile = tile
+        self._progress = progress
         self._self_ensemble = self_ensemble
-        self._stride = stride
+        self._windows = windows or default_windows
         self._bf16 = precision == "bf16-mixed"
         self._network: torch.nn.Module | None = None
-        self.side_by_side = str(model) in UNTRAINED
-        if self.side_by_side:
+        self.parallel_images = str(model) in UNTRAINED
+        if self.parallel_images:
             self.label = str(model)
-            if self_ensemble or stride:
-                raise InferenceError(f"{self.label} is not a network: there are no windows and nothing to ensemble")
+            if self_ensemble or windows:
+                raise RestorerError(f"{self.label} is not a network: it has no windows and nothing to ensemble")
         else:
-            self._network, self.metadata = models.load(model, device)
+            self._network, self.metadata = models.load(model, device, tasks)
             self.label = self.metadata.get("model", Path(model).stem)
-            if stride and self.metadata["variant"] not in IPTS:
-                raise InferenceError(
-                    f"{self.label} ({self.metadata['variant']}) sees whole images; a stride is for IPT's windows"
+            if windows and not models.is_ipt(self.metadata["variant"]):
+                raise RestorerError(
+                    f"{self.label} ({self.metadata['variant']}) takes whole images; only IPT cuts them into windows"
                 )
-            if stride == "overlapping":
-                from ipt_models.windows import overlapping_stride
-
-                self._stride = overlapping_stride(self._network)
-        words = [word for word, on in (("overlap", stride), ("x8", self_ensemble), ("bf16", self._bf16)) if on]
+        takes_windows = self._network is not None and models.is_ipt(self.metadata["variant"])
+        words = [self._windows] if takes_windows and self._windows != ipt_windows.DEFAULT else []
+        words += [word for word, on in (("x8", self_ensemble), ("bf16", self._bf16)) if on]
         self.setting = "+".join(words) or "plain"
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that a network was trained on; none for references, which take any of their kind."""
+        return tuple(self._network.tasks) if self._network is not None else ()
+
     def can(self, task: Task) -> bool:
-        """Whether a task is for this model; only references, which each do one half, say no."""
-        return self._network is not None or task.kind in REFERENCE_KINDS[self.label]
+        """Whether the model has a head for a task, or, of a reference, whether the task is scored for it."""
+        if self._network is None:
+            return reference_restores(self.label, task, self._protocol.noise)
+        return can_restore(self._network.tasks, task)
 
     def head(self, task: Task) -> str:
         """The head that restores a task: `nearest_head` of a network, empty for references.
@@ -86,6 +108,15 @@ class Restorer:
             HeadError: the network has none for it.
         """
         return nearest_head(task, self._network.tasks, self.label) if self._network is not None else ""
+
+    def costs(self, tasks: Iterable[str]) -> dict[str, Any]:
+        """A network's parameters, and the multiply-adds that a pixel of each task's output costs (see `baselines.cost`)."""
+        macs = {}
+        for name in tasks:
+            task = parse_task(name)
+            head = self.head(task)
+            macs[name] = count_macs(self._network, head) / (INPUT_SIZE * task.scale) ** 2
+        return {"parameters": count_parameters(self._network), "macs_per_output_pixel": macs}
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, task: Task) -> Tensor:
@@ -96,16 +127,12 @@ class Restorer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             if not self._self_ensemble:
                 return self._restore(x.to(self.device), head).float().to(x.device)
-            return dihedral_mean(lambda turned: self._restore(turned, head).float(), x.to(self.device)).to(x.device)
+            return self_ensemble(lambda turned: self._restore(turned, head).float(), x.to(self.device)).to(x.device)
 
     def _restore(self, x: Tensor, head: str) -> Tensor:
-        if self.metadata["variant"] in IPTS:
-            from ipt_models.windows import restore
-
-            return restore(self._network, x, head, stride=self._stride)
-        from baselines.whole_image import restore
-
-        return restore(self._network, x, head)
+        if models.is_ipt(self.metadata["variant"]):
+            return ipt_windows.restore(self._network, x, head, self._windows, progress=self._progress)
+        return whole_image.restore(self._network, x, head, self._tile, self._progress)
 
     def _reference(self, x: Tensor, task: Task) -> Tensor:
         if self.label == "bicubic" and self._protocol.bicubic == "float":
@@ -115,12 +142,17 @@ class Restorer:
         return models.build(self.label, (task.name,))(x, task.name)
 
 
-def dihedral_mean(restore: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """×8 self-ensemble (Timofte et al. 2016): the mean over flips and quarter turns, each turned back."""
-    total = 0
-    for quarter_turns in range(4):
-        for flipped in (False, True):
-            turned = torch.rot90(x.flip(-1) if flipped else x, quarter_turns, (-2, -1))
-            restored = torch.rot90(restore(turned), -quarter_turns, (-2, -1))
-            total = total + (restored.flip(-1) if flipped else restored)
-    return total / 8
+def usable_device(name: str) -> str:
+    """Torch's name of a device that this machine has; `auto` is a GPU if there is one.
+
+    Raises:
+        RestorerError: an unknown name, or a device that is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
+        reason = str(error).partition(". ")[0].partition("\n")[0]
+        raise RestorerError(f"--device {name}: {reason}; cpu always works, auto takes a GPU if there is one") from None
+    return name

@@ -1,8 +1,8 @@
-"""Scores every image of every job: decode, degrade, restore, compare, one row an image.
+"""Scores every image of every job: decode, degrade, restore, compare. One row per image.
 
-A network restores one image at a time with all threads, while the next is prepared and the last is compared. What needs
-no network is done side by side, an image a thread. Either way only a few images are in memory at once. A file that cannot
-be read or does not fit costs its own row only: it is listed as a failure.
+A network restores one image at a time with all threads, while the next is prepared and the last is compared. Without a
+network, images are scored in parallel, one per thread. Either way only a few images are in memory at once. An image that
+cannot be read, does not fit or has an output that is not finite is listed as a failure and stops nothing.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Result:
-    """What came of it: rows in the order of jobs and images, and a line for each image that has none."""
+    """Rows in the order of jobs and images, and a line for each image that failed."""
 
     rows: list[Row] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ def score(
         jobs: as `sets.plan` gives them.
         save_dir: where outputs are kept as `<task>/<set>/<image>.png`; None keeps none.
         save_only: names of the images that are kept; None keeps all.
-        threads: how many images are in work at once; torch's own threads are the caller's to set.
+        threads: images in work at once; the caller sets torch's own threads.
         progress: show a bar.
 
     Returns:
@@ -78,7 +78,10 @@ def score(
     def restore(job: Job, sample: Sample, prepared: Prepared) -> np.ndarray:
         if isinstance(source, RestoredFolder):
             return source.read(job, sample, prepared.target.shape[:2])
-        return as_pixels(source(as_batch(prepared.degraded), job.task))
+        output = source(as_batch(prepared.degraded), job.task)
+        if not output.isfinite().all():
+            raise ImageError(f"{sample.target}: the output of {source.label} for {job.task.name} is not finite")
+        return as_pixels(output)
 
     def finish(job: Job, sample: Sample, prepared: Prepared, output: np.ndarray) -> Row:
         task, dataset = job.task, job.request.label
@@ -114,10 +117,15 @@ def score(
             try:
                 result.rows.append(future.result())
             except ImageError as error:
-                result.failures.append(str(error))
+                fail(error)
+            else:
+                bar.update()
+
+        def fail(error: ImageError) -> None:
+            result.failures.append(str(error))
             bar.update()
 
-        if source.side_by_side:
+        if source.parallel_images:
             for (job, _), future in zip(work, _ahead(pool, whole, work, threads), strict=True):
                 bar.set_description(f"{job.request.label} {job.task.name}", refresh=False)
                 collect(future)
@@ -130,10 +138,13 @@ def score(
                 collect(behind.popleft())
             try:
                 prepared = future.result()
-            except ImageError:
-                collect(future)
+                output = restore(job, sample, prepared)
+            except ImageError as error:
+                while behind:  # rows and failures stay in order
+                    collect(behind.popleft())
+                fail(error)
                 continue
-            behind.append(pool.submit(finish, job, sample, prepared, restore(job, sample, prepared)))
+            behind.append(pool.submit(finish, job, sample, prepared, output))
         while behind:
             collect(behind.popleft())
     return result
@@ -142,7 +153,7 @@ def score(
 def _ahead(
     pool: Executor, function: Callable[..., Any], work: Sequence[tuple[Job, Sample]], depth: int
 ) -> Iterator[Future]:
-    """Futures of `function` over `work`, in order; never more than `depth` handed out or running."""
+    """Futures of `function` over `work`, in order, at most `depth` of them submitted at a time."""
     remaining = iter(work)
     running = deque(pool.submit(function, *item) for item in islice(remaining, depth))
     while running:
@@ -152,7 +163,7 @@ def _ahead(
 
 
 class Inline(Executor):
-    """An executor that works in the caller's thread: one thread is one thread."""
+    """An executor that works in the caller's thread."""
 
     def submit(self, function, /, *args, **kwargs) -> Future:
         future: Future = Future()
@@ -164,18 +175,23 @@ class Inline(Executor):
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
-    """One line a task and set: means over its images."""
+    """One line per task and set: means over its images, without those whose PSNR is infinite, which are named."""
     lines = []
     for (task, dataset), group in groupby(rows, key=lambda row: (row["task"], row["dataset"])):
         group = list(group)
-        line = f"{dataset} {task}: {_mean(group, 'psnr_y'):.3f} dB PSNR-Y"
-        if group[0]["psnr_rgb"] is not None:
-            line += f", {_mean(group, 'psnr_rgb'):.3f} dB PSNR-RGB"
-        if all(row["ssim_y"] is not None for row in group):
-            line += f", {_mean(group, 'ssim_y'):.4f} SSIM-Y"
+        exact = [row["image"] for row in group if math.inf in (row["psnr_y"], row["psnr_rgb"])]
+        scored = [row for row in group if row["image"] not in exact]
+        parts = [f"{_mean(scored, 'psnr_y'):.3f} dB PSNR-Y" if scored else "no finite PSNR"]
+        if scored and scored[0]["psnr_rgb"] is not None:
+            parts.append(f"{_mean(scored, 'psnr_rgb'):.3f} dB PSNR-RGB")
+        if scored and all(row["ssim_y"] is not None for row in scored):
+            parts.append(f"{_mean(scored, 'ssim_y'):.4f} SSIM-Y")
         if group[0]["head"] not in ("", task):
-            line += f", by the head for {group[0]['head']}"
-        lines.append(f"{line} ({len(group)} image{'s' if len(group) > 1 else ''}, {group[0]['protocol']})")
+            parts.append(f"by the head for {group[0]['head']}")
+        counted = f"{len(scored)} image{'s' if len(scored) != 1 else ''}, {group[0]['protocol']}"
+        if exact:
+            counted += f"; {len(exact)} restored exactly and left out: {', '.join(exact)}"
+        lines.append(f"{dataset} {task}: {', '.join(parts)} ({counted})")
     return lines
 
 

@@ -1,9 +1,10 @@
 """Benchmark sets on disk: where people keep them, and whether a copy is complete. Imports no torch.
 
-What a set is and how it is asked for stands in `workflows/config/benchmark_sets.py`. Folders are relative to the data root.
+`workflows/config/benchmark_sets.py` says what a set is and how to ask for it. Folders are relative to the data root.
 """
 
 import itertools
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from importlib.util import find_spec
@@ -62,7 +63,7 @@ def fetchable(names: Iterable[str], tasks: Iterable[str], data_root: Path | str)
 
 
 def fetched_folder(benchmark: BenchmarkSet, data_root: Path | str) -> Path:
-    """Where a set's images come to lie when it is fetched."""
+    """The folder that a set is fetched into."""
     return Path(data_root).expanduser() / benchmark.download["folder"]
 
 
@@ -79,7 +80,7 @@ def find_jobs(
     """Which tasks are scored on which sets, and the files of each: every set with those tasks that the field scores on it.
 
     Args:
-        absent: names of sets that are fetched later, whose files are not looked for.
+        absent: names of sets that are fetched later; their files are not looked for.
 
     Raises:
         SetError: one message with everything that is unknown, missing, too few or without a partner, and where it was
@@ -94,7 +95,7 @@ def find_jobs(
         except SetError as error:
             problems.append(str(error))
     labels = [request.label for request in requests]
-    problems += [f"{label} stands there twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
+    problems += [f"{label} is asked for twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
     for request in requests:
         fitting = [task for task in parsed if task.kind in request.kinds]
         if not fitting:
@@ -219,10 +220,10 @@ def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root
         raise SetError("\n".join(trouble))
     pairs = "pairs" if task.kind == "dr" else "images"
     if best:
-        found, folder = best
-        hint = f"; {benchmark.name}@{len(found)} scores these alone" if len(found) < benchmark.count else ""
+        samples, folder = best
+        hint = f"; {benchmark.name}@{len(samples)} scores these alone" if len(samples) < benchmark.count else ""
         raise SetError(
-            f"{benchmark.name} has {benchmark.count} {pairs}, {folder} has {len(found)} for {task.name}{hint}"
+            f"{benchmark.name} has {benchmark.count} {pairs}, {folder} has {len(samples)} for {task.name}{hint}"
         )
     places = ", ".join((*benchmark.folders, *LAYOUTS)).format(name="NAME", scale="{2,3,4}")
     fetch = (
@@ -309,7 +310,15 @@ def _unique(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if is_image(f) and f.is_file())
+    files = sorted(f for f in folder.iterdir() if is_image(f) and f.is_file())
+    for file in files:
+        try:
+            file.name.encode()
+        except UnicodeEncodeError:
+            raise SetError(
+                f"{folder}: the name of the file {os.fsencode(file.name)!r} is not UTF-8; rename it"
+            ) from None
+    return files
 
 
 def _descend(root: Path, path: str) -> Path | None:

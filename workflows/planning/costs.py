@@ -150,12 +150,12 @@ def _peak(run: Run) -> float | None:
     """FLOP/s of the GPUs that a run trains on, by their maker; None on a CPU and for an unknown GPU."""
     import torch
 
-    from workflows.training.devices import resolve_precision
+    from workflows.training.devices import choose_precision
 
     recipe = run.training
     if recipe.accelerator == "cpu" or not torch.cuda.is_available():
         return None
-    precision = resolve_precision(recipe.precision, recipe.accelerator)
+    precision = choose_precision(recipe.precision, recipe.accelerator).precision
     peak = peak_of(torch.device("cuda"), precision, recipe.matmul_precision)
     return peak and peak * recipe.processes
 

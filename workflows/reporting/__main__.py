@@ -11,7 +11,7 @@ from workflows.reporting.outline import FIGURES, TABLES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command: 0, or 2 with a message on bad input; `verify` also 1."""
+    """Run one command: 0, or 2 with a message on bad input."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
@@ -97,25 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     so_far = commands.add_parser("so-far", help="the study of an unfinished grid, in results/<name>/so-far/")
     so_far.add_argument("experiment_dir", type=Path, help="results/<name>")
     so_far.set_defaults(run=_so_far)
-    verify = commands.add_parser(
-        "verify", help="check an experiment from data to table; exit status 1 if something changed"
-    )
-    verify.add_argument("experiment_dir", type=Path, help="results/<name>")
-    verify.set_defaults(run=_verify)
-
-    between = commands.add_parser("compare-experiments", help="paired differences between two experiments")
-    between.add_argument("first", type=Path, help="results/<name>")
-    between.add_argument("second", type=Path, help="results/<name>")
-    between.add_argument("--out", type=Path, help="also write the differences as .csv")
-    between.add_argument(
-        "--within", type=float, metavar="DB", help="exit status 1 where an image differs by more, or has no partner"
-    )
-    between.set_defaults(run=_between)
-
-    excerpt = commands.add_parser("excerpt", help="copy what of an experiment is worth keeping in a repository")
-    excerpt.add_argument("experiment_dir", type=Path, help="results/<name>")
-    excerpt.add_argument("out", type=Path, help="for example results/reference/<name>")
-    excerpt.set_defaults(run=_excerpt)
     return parser
 
 
@@ -196,41 +177,6 @@ def _so_far(options: argparse.Namespace) -> None:
 
     page, scored, planned = report_so_far(options.experiment_dir)
     print(f"{page}: {scored} of {planned} runs are scored")
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from workflows.audit.verify import ABSENT, CHANGED, OK, verify
-
-    count = dict.fromkeys((OK, CHANGED, ABSENT), 0)
-    for finding in verify(options.experiment_dir):
-        count[finding.state] += 1
-        if finding.state != OK:
-            print(f"{finding.state}: {finding.what}" + (f": {finding.why}" if finding.why else ""))
-    print(", ".join(f"{number} {state}" for state, number in count.items()))
-    return int(count[CHANGED] > 0)
-
-
-def _between(options: argparse.Namespace) -> int:
-    from workflows.audit.compare_experiments import agreement, blocks, compare
-    from workflows.files import write_csv
-    from workflows.reporting.markup import MARKDOWN, to_markdown
-
-    print(to_markdown(blocks(options.first, options.second, MARKDOWN), "The two experiments have no score in common."))
-    if options.out:
-        write_csv(compare(options.first, options.second), options.out)
-    if options.within is None:
-        return 0
-    agrees, told = agreement(options.first, options.second, options.within)
-    print(told)
-    return int(not agrees)
-
-
-def _excerpt(options: argparse.Namespace) -> None:
-    from workflows.audit.publish import excerpt
-
-    files = excerpt(options.experiment_dir, options.out)
-    size = sum((options.out / file).stat().st_size for file in files)
-    print(f"{options.out}: {len(files)} files, {size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

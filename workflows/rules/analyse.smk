@@ -7,7 +7,7 @@ from workflows.analysis.tables import TABLES
 
 rule collect:
     input:
-        metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *RUNS]),
+        metrics=expand(f"{OUT}/runs/{{name}}/metrics.csv", name=[*REFERENCES, *METHODS, *RUNS]),
         ensembled=ENSEMBLED,
         provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
         logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
@@ -20,7 +20,7 @@ rule collect:
     benchmark:
         f"{OUT}/benchmarks/analysis/collect.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -28,9 +28,9 @@ rule collect:
         gpu=0,
     params:
         folder=subpath(output.results, parent=True),
-        names=" ".join([*REFERENCES, *RUNS]),
+        names=" ".join([*REFERENCES, *METHODS, *RUNS]),
         # Labels come from the config.
-        labels=[(model.name, model.label) for model in EXPERIMENT.models],
+        labels=lambda wildcards: [(model.name, model.label) for model in (*EXPERIMENT.models, *SCORING.methods)],
     message:
         "Gathering the scores of all runs"
     shell:
@@ -55,7 +55,7 @@ rule analyse:
     benchmark:
         f"{OUT}/benchmarks/analysis/analyse.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -76,7 +76,7 @@ if TRIALS:
         input:
             logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
             provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
-            code=sources("analysis/learning_rates.py", "analysis/records.py"),
+            code=sources("analysis/learning_rates.py", "analysis/records.py", "analysis/statistics.py"),
         output:
             csv=f"{OUT}/learning_rates.csv",
         log:
@@ -84,7 +84,7 @@ if TRIALS:
         benchmark:
             f"{OUT}/benchmarks/analysis/learning_rates.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=1000,

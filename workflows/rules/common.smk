@@ -9,6 +9,9 @@ from pathlib import Path
 from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
+from workflows.config.choices import reference_restores
+from workflows.evaluation.protocol import VERSION
+from workflows.evaluation.set_digests import set_digests, sha256_of_folder
 from workflows.evaluation.sets import fetchable
 from workflows.models import is_ipt
 from workflows.reporting import outline
@@ -17,16 +20,18 @@ SCORING = EXPERIMENT.evaluation
 SCORED_TASKS = EXPERIMENT.scored_tasks
 COMPARISONS = EXPERIMENT.report.comparisons
 SHOWN = sorted({shown.image for shown in COMPARISONS})
+# Checkpoints and outputs of other programs, scored beside the grid.
+METHODS = {method.name: method for method in SCORING.methods}
 # Compared models are those of the largest fraction and the first seed.
 SHOWN_RUNS = [
     name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
 ]
-# Ensembled scores are those of the largest fraction too, of all seeds; only IPT has windows to overlap.
-ENSEMBLED = [
+# Beside the main scores: of every IPT by the authors' averaged windows, and of the largest fraction by self-ensemble.
+ENSEMBLED = [f"{OUT}/runs/{name}/metrics-averaged.csv" for name, run in RUNS.items() if is_ipt(run.variant)] + [
     f"{OUT}/runs/{name}/metrics-{ensemble}.csv"
     for name, run in RUNS.items()
     for ensemble in SCORING.ensembles
-    if run.fraction == max(EXPERIMENT.fractions) and (ensemble == "x8" or is_ipt(run.variant))
+    if run.fraction == max(EXPERIMENT.fractions)
 ]
 # IPT's patch features are mapped for one image, by models without and with the contrastive loss.
 MAPS = outline.maps(EXPERIMENT)
@@ -65,27 +70,64 @@ def either(names):
     return "|".join(map(re.escape, names)) or "none"
 
 
-# Shared by trained models and references: the same protocol for both.
-PROTOCOL = (
-    f"--gray {SCORING.gray} --bicubic {SCORING.bicubic} --precision {SCORING.precision} --threads {SCORING.threads}"
-    f" --noise {SCORING.noise} --experiment {EXPERIMENT.name}"
-    + (f" --data-root '{SCORING.data_root}'" if SCORING.data_root else "")
-)
+# Options of every scoring job, as a list: rules quote each word (`:q`), whatever a user called a folder or an image.
+PROTOCOL = [
+    *("--gray", SCORING.gray, "--bicubic", SCORING.bicubic, "--noise", SCORING.noise),
+    *("--precision", SCORING.precision, "--threads", SCORING.threads, "--experiment", EXPERIMENT.name),
+]
+# Not a parameter of the rules, because a data root that is moved changes no score: see `scored_images`.
+DATA_ROOT = ["--data-root", SCORING.data_root] if SCORING.data_root else []
 
 
 def restores(name, task):
     """Whether a run's network, or an untrained reference, has a meaning for a task."""
     if name in REFERENCES:
-        return parse_task(task).kind in {"bicubic": {"sr"}, "identity": {"dn", "dr"}}[name]
+        return reference_restores(name, parse_task(task), SCORING.noise)
+    if name in METHODS:
+        return METHODS[name].tasks is None or task in METHODS[name].tasks
     return can_restore(RUNS[name].tasks, parse_task(task))
 
 
-def scope(name=None):
-    """The tasks and sets to score: those that a run's network or an untrained reference can restore; without a name all."""
+def scored_sets(name=None):
+    """The tasks, and the sets for them, that a run's network or a reference can restore; without a name all."""
     tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
     kinds = {parse_task(task).kind for task in tasks}
-    sets = [name for name in SCORING.sets if kinds & set(parse_set(name).kinds)]
-    return f"--tasks {' '.join(tasks)} --sets {' '.join(map(repr, sets))}"
+    wanted_sets = (METHODS[name].sets if name in METHODS else None) or SCORING.sets
+    sets = [wanted for wanted in wanted_sets if kinds & set(parse_set(wanted).kinds)]
+    fitting = {kind for wanted in sets for kind in parse_set(wanted).kinds}
+    return [task for task in tasks if parse_task(task).kind in fitting], sets
+
+
+def scope(name=None):
+    """The options for `scored_sets`."""
+    tasks, sets = scored_sets(name)
+    return ["--tasks", *tasks, "--sets", *sets]
+
+
+def method_options(name):
+    """What a method's scores are made from, and what tables say of it."""
+    method = METHODS[name]
+    source = ["--model", method.checkpoint] if method.checkpoint else ["--restored", method.restored]
+    parameters = ["--parameters", method.parameters] if method.parameters else []
+    return [source[0], source[1].expanduser(), "--training-data", method.training_data, *parameters]
+
+
+def method_digest(name):
+    """A hash of a method's checkpoint, or of the folder of its outputs."""
+    method = METHODS[name]
+    return sha256_of_folder((method.checkpoint or method.restored).expanduser())
+
+
+def scored_images(name=None):
+    """Hashes of the images behind `scored_sets`: scores are made again when an image is added or replaced."""
+    tasks, sets = scored_sets(name)
+    return set_digests(sets, tasks, SCORING.data_root, FETCHED, f"{OUT}/data/sets")
+
+
+def windows(name):
+    """The option for IPT's windows in a run's main table."""
+    side_by_side = SCORING.windows == "side_by_side" and is_ipt(RUNS[name].variant)
+    return ["--windows", "side-by-side"] if side_by_side else []
 
 
 def title(picture):
@@ -104,13 +146,19 @@ def comparison_options(wildcards):
 def saved(name):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
     images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
-    return f"--save-images {OUT}/runs/{name}/images --images {' '.join(images)}" if images else ""
+    return ["--save-images", f"{OUT}/runs/{name}/images", "--images", *images] if images else []
 
 
 def sources(*patterns):
     """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
     folder = Path(workflow.basedir) / "workflows"
-    return sorted(path.as_posix() for pattern in patterns for path in folder.glob(pattern))
+    # Relative, since Snakemake takes braces in any input's path for wildcards, and the checkout's own name may have some.
+    return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
+
+
+def environment(wildcards):
+    """The environment of every rule. Snakemake formats its path, so braces in the checkout's own name are doubled."""
+    return str(Path(workflow.basedir) / "environment.yml").replace("{", "{{").replace("}", "}}")
 
 
 # A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.

@@ -40,7 +40,7 @@ rule synthesize:
     wildcard_constraints:
         source=either(DRAWN),
     conda:
-        "../../environment.yml"
+        environment
     threads: 8
     resources:
         mem_mb=1000,
@@ -68,7 +68,7 @@ rule manifest:
     benchmark:
         f"{OUT}/benchmarks/{{source}}/manifest.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 8
     resources:
         mem_mb=2000,
@@ -103,7 +103,7 @@ rule fraction:
     benchmark:
         f"{OUT}/benchmarks/{{source}}/fraction-{{percent}}-seed-{{seed}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,

@@ -12,20 +12,19 @@ if FETCHED:
             f"{OUT}/benchmarks/evaluate/download.tsv"
         localrule: True
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=1000,
             runtime=240,
             gpu=0,
         params:
-            sets=" ".join(FETCHED),
-            data_root=SCORING.data_root,
+            sets=FETCHED,
             receipts=f"{OUT}/data/sets",
         message:
-            "Fetching {params.sets} into {params.data_root}"
+            "Fetching {params.sets} into {SCORING.data_root}"
         shell:
-            "python -m workflows.evaluation download --sets {params.sets} --data-root {params.data_root:q}"
+            "python -m workflows.evaluation download --sets {params.sets} --data-root {SCORING.data_root:q}"
             " --receipts {params.receipts} 2> {log}"
 
 
@@ -35,28 +34,31 @@ rule evaluate:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics.csv",
-        origin=f"{OUT}/runs/{{run}}/metrics.json",
+        provenance=f"{OUT}/runs/{{run}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{run}}.log",
     benchmark:
         f"{OUT}/benchmarks/evaluate/{{run}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
         runtime=60,
         gpu=gpus(SCORING.accelerator),
     params:
-        protocol=f"{PROTOCOL} --device {SCORING.accelerator}",
+        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
         scope=lambda wildcards: scope(wildcards.run),
-        save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else "",
+        images=lambda wildcards: scored_images(wildcards.run),
+        windows=lambda wildcards: windows(wildcards.run),
+        save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else [],
+        version=VERSION,
     message:
         "Scoring {wildcards.run}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope} {params.protocol}"
-        " {params.save} --out {output.metrics} 2> {log}"
+        " --model {input.model} {params.scope:q} {params.protocol:q} {DATA_ROOT:q} {params.windows:q}"
+        " {params.save:q} --out {output.metrics} 2> {log}"
 
 
 rule evaluate_ensembled:
@@ -65,28 +67,34 @@ rule evaluate_ensembled:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.csv",
-        origin=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.json",
+        provenance=f"{OUT}/runs/{{run}}/metrics-{{ensemble}}.json",
     log:
         f"{OUT}/logs/evaluate/{{run}}-{{ensemble}}.log",
     benchmark:
         f"{OUT}/benchmarks/evaluate/{{run}}-{{ensemble}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
         runtime=240,
         gpu=gpus(SCORING.accelerator),
     params:
-        protocol=f"{PROTOCOL} --device {SCORING.accelerator}",
+        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
         scope=lambda wildcards: scope(wildcards.run),
-        option=lambda wildcards: {"x8": "--self-ensemble", "overlap": "--stride overlapping"}[wildcards.ensemble],
+        images=lambda wildcards: scored_images(wildcards.run),
+        ensemble=lambda wildcards: (
+            ["--windows", "averaged"]
+            if wildcards.ensemble == "averaged"
+            else ["--self-ensemble", *windows(wildcards.run)]
+        ),
+        version=VERSION,
     message:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope} {params.protocol}"
-        " {params.option} --out {output.metrics} 2> {log}"
+        " --model {input.model} {params.scope:q} {params.protocol:q} {DATA_ROOT:q}"
+        " {params.ensemble:q} --out {output.metrics} 2> {log}"
 
 
 rule evaluate_reference:
@@ -94,13 +102,13 @@ rule evaluate_reference:
         sets=RECEIPTS,
     output:
         metrics=f"{OUT}/runs/{{reference}}/metrics.csv",
-        origin=f"{OUT}/runs/{{reference}}/metrics.json",
+        provenance=f"{OUT}/runs/{{reference}}/metrics.json",
     log:
         f"{OUT}/logs/evaluate/{{reference}}.log",
     benchmark:
         f"{OUT}/benchmarks/evaluate/{{reference}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
@@ -109,12 +117,48 @@ rule evaluate_reference:
     params:
         protocol=PROTOCOL,
         scope=lambda wildcards: scope(wildcards.reference),
+        images=lambda wildcards: scored_images(wildcards.reference),
         save=lambda wildcards: saved(wildcards.reference),
+        version=VERSION,
     message:
         "Scoring {wildcards.reference}"
     shell:
-        "python -m workflows.evaluation --model {wildcards.reference} {params.scope} {params.protocol}"
-        " {params.save} --out {output.metrics} 2> {log}"
+        "python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q} {DATA_ROOT:q}"
+        " {params.save:q} --out {output.metrics} 2> {log}"
+
+
+rule evaluate_method:
+    input:
+        sets=RECEIPTS,
+    output:
+        metrics=f"{OUT}/runs/{{method}}/metrics.csv",
+        provenance=f"{OUT}/runs/{{method}}/metrics.json",
+    log:
+        f"{OUT}/logs/evaluate/{{method}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/evaluate/{{method}}.tsv"
+    wildcard_constraints:
+        method=either(METHODS),
+    conda:
+        environment
+    threads: SCORING.threads
+    resources:
+        mem_mb=SCORING.memory_mb,
+        runtime=240,
+        gpu=lambda wildcards: gpus(SCORING.accelerator) if METHODS[wildcards.method].checkpoint else 0,
+    params:
+        source=lambda wildcards: method_options(wildcards.method),
+        digest=lambda wildcards: method_digest(wildcards.method),
+        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
+        scope=lambda wildcards: scope(wildcards.method),
+        images=lambda wildcards: scored_images(wildcards.method),
+        save=lambda wildcards: saved(wildcards.method),
+        version=VERSION,
+    message:
+        "Scoring {wildcards.method}"
+    shell:
+        "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation {params.source:q}"
+        " --method {wildcards.method} {params.scope:q} {params.protocol:q} {DATA_ROOT:q} {params.save:q} --out {output.metrics} 2> {log}"
 
 
 rule export_inputs:
@@ -127,7 +171,7 @@ rule export_inputs:
     benchmark:
         f"{OUT}/benchmarks/evaluate/inputs.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=SCORING.memory_mb,
@@ -135,27 +179,30 @@ rule export_inputs:
         gpu=0,
     params:
         protocol=PROTOCOL,
-        scope=scope(),
-        names=" ".join(SHOWN),
+        # Functions, because Snakemake looks for wildcards in other values of parameters.
+        scope=lambda wildcards: scope(),
+        images=lambda wildcards: scored_images(),
+        names=lambda wildcards: SHOWN,
     message:
         "Writing the degraded and clean images that the report shows"
     shell:
-        "python -m workflows.evaluation export-inputs {params.protocol} {params.scope} --images {params.names}"
+        "python -m workflows.evaluation export-inputs {params.protocol:q} {DATA_ROOT:q} {params.scope:q} --images {params.names:q}"
         " --out {output.images} 2> {log}"
 
 
+# Names of images and sets stay out of the rules' own file names: a user may call them anything.
 rule export_features:
     input:
         model=f"{OUT}/runs/{{run}}/model.safetensors",
         sets=RECEIPTS,
     output:
-        features=f"{OUT}/runs/{{run}}/features/{{task}}/{{dataset}}/{{image}}.npz",
+        features=directory(f"{OUT}/runs/{{run}}/features"),
     log:
-        f"{OUT}/logs/evaluate/features-{{run}}-{{task}}-{{dataset}}-{{image}}.log",
+        f"{OUT}/logs/evaluate/features-{{run}}.log",
     benchmark:
-        f"{OUT}/benchmarks/evaluate/features-{{run}}-{{task}}-{{dataset}}-{{image}}.tsv"
+        f"{OUT}/benchmarks/evaluate/features-{{run}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
@@ -163,10 +210,12 @@ rule export_features:
         gpu=0,
     params:
         protocol=PROTOCOL,
-        sets=lambda wildcards: next(repr(name) for name in SCORING.sets if parse_set(name).label == wildcards.dataset),
-        out=f"{OUT}/runs/{{run}}/features",
+        sets=lambda wildcards: [name for name in SCORING.sets if parse_set(name).label == MAPS.picture.dataset],
+        task=lambda wildcards: MAPS.picture.task,
+        image=lambda wildcards: MAPS.picture.image,
+        images=lambda wildcards: scored_images(wildcards.run),
     message:
-        "Keeping the patch features of {wildcards.image} by {wildcards.run}"
+        "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:
-        "python -m workflows.evaluation export-features --model {input.model} {params.protocol} --sets {params.sets}"
-        " --tasks {wildcards.task} --images {wildcards.image:q} --out {params.out} 2> {log}"
+        "python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} {DATA_ROOT:q} --sets {params.sets:q}"
+        " --tasks {params.task} --images {params.image:q} --out {output.features} 2> {log}"

@@ -6,7 +6,7 @@ rule plan:
     log:
         f"{OUT}/logs/plan.log",
     conda:
-        "../../environment.yml"
+        environment
     params:
         spec=SPEC,
         out=OUT,

@@ -21,7 +21,7 @@ rule tables:
     benchmark:
         f"{OUT}/benchmarks/report/tables.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -48,7 +48,7 @@ rule verdict:
     benchmark:
         f"{OUT}/benchmarks/report/verdict.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -84,7 +84,7 @@ for name in FIGURES:
         benchmark:
             f"{OUT}/benchmarks/report/{name}.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=2000,
@@ -119,7 +119,7 @@ rule comparison:
     benchmark:
         f"{OUT}/benchmarks/report/comparison-{{task}}-{{dataset}}-{{image}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -139,7 +139,7 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=lambda wildcards: expand(rules.export_features.output.features, run=MAPPED_RUNS, allow_missing=True),
+        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
         code=sources("reporting/similarity.py", "reporting/style.py"),
     output:
         png=report(
@@ -155,7 +155,7 @@ rule similarity:
     benchmark:
         f"{OUT}/benchmarks/report/similarity-{{task}}-{{dataset}}-{{image}}.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -195,7 +195,7 @@ if TRIALS:
         benchmark:
             f"{OUT}/benchmarks/report/rates.tsv"
         conda:
-            "../../environment.yml"
+            environment
         threads: 1
         resources:
             mem_mb=1000,
@@ -215,7 +215,7 @@ rule report:
         results=rules.results.input,
         learning_rates=rules.rates.output.markdown if TRIALS else [],
         code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
-        texts=sorted(path.as_posix() for path in (*(CODE / "captions").glob("*.rst"), *CODE.glob("*.jinja"))),
+        texts=sources("reporting/captions/*.rst", "reporting/*.jinja"),
     output:
         html=f"{OUT}/report.html",
     log:
@@ -223,7 +223,7 @@ rule report:
     benchmark:
         f"{OUT}/benchmarks/report/report.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -240,7 +240,7 @@ rule report:
 rule workflow_report:
     input:
         results=rules.results.input,
-        captions=sorted(path.as_posix() for path in (CODE / "captions").glob("*.rst")),
+        captions=sources("reporting/captions/*.rst"),
     output:
         html=f"{OUT}/workflow.html",
     log:
@@ -248,19 +248,19 @@ rule workflow_report:
     benchmark:
         f"{OUT}/benchmarks/report/workflow.tsv"
     conda:
-        "../../environment.yml"
+        environment
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
     params:
-        snakefile=workflow.main_snakefile,
+        snakefile=lambda wildcards: workflow.main_snakefile,
         spec=SPEC,
         temporary=f"{OUT}/.workflow.tmp.html",
     message:
         "Writing {output.html}"
     shell:
         # Snakemake's own report. This one runs inside of the workflow, whose lock it shares.
-        "(snakemake results --snakefile {params.snakefile} --configfile {params.spec} --nolock --cores 1"
+        "(snakemake results --snakefile {params.snakefile:q} --configfile {params.spec:q} --nolock --cores 1"
         " --report {params.temporary} && mv {params.temporary} {output.html}) > {log} 2>&1"

@@ -25,7 +25,7 @@ rule train:
     wildcard_constraints:
         run=either(name for name, run in TRAININGS.items() if not run.finetuned),
     conda:
-        "../../environment.yml"
+        environment
     threads: of_run(lambda run: run.cores * run.training.devices)
     resources:
         mem_mb=of_run(lambda run: run.training.memory_mb),
@@ -44,21 +44,21 @@ rule train:
         # A change of what the weights depend on trains again; a change of anything else does not.
         digest=of_run(lambda run: run.digest),
         holds=of_run(lambda run: holds(run.source)),
-        root=images("data"),
+        root=lambda wildcards: images("data"),
         resume=f"{OUT}/resume/{{run}}",
         out=subpath(output.model, parent=True),
         spec=SPEC,
         experiments=subpath(output.model, ancestor=4),
-        init="",
+        init=[],
     message:
         "Training {wildcards.run}"
     shell:
         # By exec, so that a signal to the job is one to the training.
         "exec python -m workflows.launch --gpus {resources.gpu} --processes {resources.processes} --nodes {resources.nodes}"
         " --cpus {resources.cpus_per_task} -- python -m workflows.training"
-        " --experiment {params.spec} --run {wildcards.run} --root {params.root:q} --fraction {input.fraction}"
-        " --validation {input.validation} {params.init} --out {params.out} --resume {params.resume}"
-        " --reuse {params.experiments} 2> {log}"
+        " --experiment {params.spec} --run {wildcards.run} --root {params.root:q} --fraction {input.fraction:q}"
+        " --validation {input.validation:q} {params.init:q} --out {params.out:q} --resume {params.resume:q}"
+        " --reuse {params.experiments:q} 2> {log:q}"
 
 
 if EXPERIMENT.finetune is not None:
@@ -76,11 +76,11 @@ if EXPERIMENT.finetune is not None:
             holds=of_run(
                 lambda run: [holds(source) for source in ["data/finetune", *(["data"] if run.pretrained else [])]]
             ),
-            root=images("data/finetune"),
+            root=lambda wildcards: images("data/finetune"),
             resume=f"{OUT}/resume/{{run}}",
             out=subpath(output.model, parent=True),
             spec=SPEC,
             experiments=subpath(output.model, ancestor=4),
-            init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
+            init=lambda wildcards, input: ["--init", input.init] if input.init else [],
         message:
             "Fine-tuning {wildcards.run}"

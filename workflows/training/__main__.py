@@ -1,15 +1,16 @@
 """`python -m workflows.training`: train one run of an experiment's grid."""
 
 import argparse
+import contextlib
 import difflib
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from workflows import models, provenance
+from workflows import models
 from workflows.config import grid
 from workflows.training import reuse
+from workflows.training.lock import FolderLocked, locked
 
 
 def main() -> int:
@@ -23,13 +24,16 @@ def main() -> int:
         "--out", type=Path, required=True, help="folder for model.safetensors, train.csv, provenance.json"
     )
     parser.add_argument(
-        "--resume", type=Path, required=True, help="folder for checkpoints; goes on from one found there"
+        "--resume",
+        type=Path,
+        required=True,
+        help="folder for checkpoints; a run that was interrupted goes on from there",
     )
     parser.add_argument("--init", type=Path, help="a model.safetensors whose weights the run starts from")
     parser.add_argument(
         "--reuse",
         type=Path,
-        help="folder of experiments: a finished run of the same training found there is copied instead of trained again",
+        help="folder of experiments: a finished run of the same training in one of them is copied instead of trained again",
     )
     arguments = parser.parse_args()
 
@@ -42,22 +46,35 @@ def main() -> int:
         hint = f"did you mean {near[0]}?" if near else f"its runs: {', '.join(runs)}"
         return _fail(f"no run {arguments.run!r} in {arguments.experiment}; {hint}")
 
-    run = runs[arguments.run]
-    provenance.code()  # the code that trains is what is on disk now, not what is there hours later
-    started_by_another = "LOCAL_RANK" in os.environ  # which looked already, and trains
-    if arguments.reuse and run.training.reuse and not started_by_another:
+    try:
+        with locked(arguments.out):
+            return _train(runs[arguments.run], arguments)
+    except (FolderLocked, OSError) as error:
+        return _fail(error)
+
+
+def _train(run: grid.Run, arguments: argparse.Namespace) -> int:
+    models.code(
+        reuse.CODE, run.variant, run.kwargs
+    )  # hashed now: the code that trains is not the one on disk hours later
+    started_by_another = "LOCAL_RANK" in os.environ  # which has looked already, and trains
+    if not started_by_another:
         tables = (arguments.fraction, arguments.validation)
-        origin = reuse.find(run, tables, arguments.reuse, arguments.out, arguments.init)
-        if origin is not None:
-            reuse.take(origin, run, arguments.out, arguments.init)
-            shutil.rmtree(arguments.resume, ignore_errors=True)
-            print(f"{run.name}: the same training as {origin}, copied", flush=True)
+        others = arguments.reuse if run.training.reuse else None
+        source = reuse.find(run, tables, others, arguments.out, arguments.init, arguments.resume)
+        if source is not None:
+            reuse.take(source, run, arguments.out, arguments.init)
+            reuse.keep(arguments.out, arguments.resume)
+            print(f"{run.name}: the same training as {source}, copied", flush=True)
             return 0
 
     # After the checks: torch and Lightning take seconds to import.
-    from workflows.training import checkpoint, devices, loop, processes
+    from workflows.training import checkpoint, devices, loggers, loop, processes
 
-    expected = (loop.TrainingError, checkpoint.CheckpointError, processes.LostProcess, devices.DeviceError)
+    expected = (
+        *(loop.TrainingError, checkpoint.CheckpointError, processes.LostProcess),
+        *(devices.DeviceError, loggers.LoggerError, models.ModelFileError, OSError),
+    )
     try:
         loop.train(
             run,
@@ -71,13 +88,17 @@ def main() -> int:
     except loop.Interrupted as error:
         print(error, file=sys.stderr)
         return loop.EXIT_INTERRUPTED
-    except (*expected, models.ModelFileError, OSError) as error:
+    except expected as error:
         return _fail(error)
     return 0
 
 
 def _fail(message: object) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    # Under Snakemake stderr is a log file, which may lie on the disk that is full; stdout is not.
+    for stream in (sys.stderr, sys.stdout):
+        with contextlib.suppress(OSError):
+            print(f"error: {message}", file=stream, flush=True)
+            break
     return 1
 
 

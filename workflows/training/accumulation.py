@@ -17,7 +17,7 @@ from workflows.training.objective import Loss, compare, compute_loss, l1_loss
 
 
 @dataclass(frozen=True)
-class Parts:
+class MicroBatches:
     """How this process divides its `rows` rows of every batch.
 
     Attributes:
@@ -33,7 +33,7 @@ class Parts:
     two_passes: bool
 
 
-def divide(run: Run) -> Parts:
+def divide(run: Run) -> MicroBatches:
     """The micro-batches of each process of a run."""
     recipe = run.training
     rows = recipe.batch_size // recipe.processes
@@ -47,7 +47,7 @@ def divide(run: Run) -> Parts:
         if not gather and not two_passes:
             size -= size % group  # whole groups
     slices = tuple(slice(first, min(first + size, rows)) for first in range(0, rows, size))
-    return Parts(slices, group_size, gather, two_passes)
+    return MicroBatches(slices, group_size, gather, two_passes)
 
 
 def backward(
@@ -58,8 +58,8 @@ def backward(
     task: str,
     image_ids: Tensor,
     run: Run,
-    parts: Parts,
-    share: "GradientShare | None" = None,
+    micro_batches: MicroBatches,
+    contrastive_gradient: "ContrastiveGradient | None" = None,
 ) -> Loss:
     """Add the gradient of a batch, averaged over the processes, to the parameters' `.grad`.
 
@@ -68,26 +68,27 @@ def backward(
         model: set up by it.
         x, y, task, image_ids: this process's rows, see `objective.compute_loss`.
         run: says which loss.
-        parts: from `divide`.
-        share: gathers the gradients of the loss's two terms, where they are to be logged.
+        micro_batches: from `divide`.
+        contrastive_gradient: gathers the gradients of the loss's two terms, where their ratio is logged.
 
     Returns:
         The loss of this process's rows, without a graph.
     """
     contrastive, by_feature = None, None
-    if parts.two_passes:
-        contrastive, by_feature = _first_pass(model, x, task, image_ids, run, parts)
+    if micro_batches.two_passes:
+        contrastive, by_feature = _first_pass(model, x, task, image_ids, run, micro_batches)
     losses = []
-    for part in parts.slices:
-        weight = (part.stop - part.start) / len(x)
-        with fabric.no_backward_sync(model, enabled=fabric.world_size > 1 and part is not parts.slices[-1]):
+    for rows in micro_batches.slices:
+        weight = (rows.stop - rows.start) / len(x)
+        with fabric.no_backward_sync(model, enabled=fabric.world_size > 1 and rows is not micro_batches.slices[-1]):
             if by_feature is None:
-                rows = (x[part], y[part], task, image_ids[part])
-                loss = _times(compute_loss(model, *rows, run.contrastive, parts.group_size, parts.gather), weight)
+                micro_batch = (x[rows], y[rows], task, image_ids[rows])
+                grouping = (micro_batches.group_size, micro_batches.gather)
+                loss = _times(compute_loss(model, *micro_batch, run.contrastive, *grouping), weight)
             else:
-                loss = _second_pass(model, x[part], y[part], task, by_feature[part], weight, run)
-            if share is not None:
-                share.add(loss)
+                loss = _second_pass(model, x[rows], y[rows], task, by_feature[rows], weight, run)
+            if contrastive_gradient is not None:
+                contrastive_gradient.add(loss)
             fabric.backward(loss.total)
         losses.append(loss)
 
@@ -105,13 +106,13 @@ def _times(loss: Loss, weight: float) -> Loss:
 
 
 def _first_pass(
-    model: nn.Module, x: Tensor, task: str, image_ids: Tensor, run: Run, parts: Parts
+    model: nn.Module, x: Tensor, task: str, image_ids: Tensor, run: Run, micro_batches: MicroBatches
 ) -> tuple[Tensor, Tensor]:
     """The contrastive loss, and its gradient by this process's features, (rows, N, D)."""
     with torch.no_grad():
-        features = torch.cat([model(x[part], task, return_features=True)[1] for part in parts.slices])
+        features = torch.cat([model(x[rows], task, return_features=True)[1] for rows in micro_batches.slices])
     features.requires_grad_()
-    loss = compare(features, image_ids, run.contrastive, parts.group_size, parts.gather)
+    loss = compare(features, image_ids, run.contrastive, micro_batches.group_size, micro_batches.gather)
     (by_feature,) = torch.autograd.grad(loss, features)
     return loss.detach(), by_feature
 
@@ -125,8 +126,8 @@ def _second_pass(
     return Loss(l1 + run.contrastive.weight * term, l1, term, run.contrastive.weight)
 
 
-class GradientShare:
-    """Norm of λ·contrastive's gradient over the sum of both terms' norms, for a whole batch.
+class ContrastiveGradient:
+    """How much of a batch's gradient is the contrastive loss's.
 
     Leaves `.grad` and the graph as they are, and DDP, which acts when gradients reach `.grad`, unaware.
     """
@@ -136,7 +137,7 @@ class GradientShare:
         self._sums: list[list[Tensor | None]] = [[None] * len(parameters), [None] * len(parameters)]
 
     def add(self, loss: Loss) -> None:
-        """Take a micro-batch's gradients in."""
+        """Add a micro-batch's gradients."""
         if loss.contrastive is None:
             return
         for i, term in enumerate((loss.l1, loss.weight * loss.contrastive)):
@@ -145,12 +146,12 @@ class GradientShare:
                 b if a is None else a if b is None else a + b for a, b in zip(self._sums[i], gradients, strict=True)
             ]
 
-    def value(self, fabric: Fabric) -> float | None:
-        """The share over all processes; None without the contrastive loss."""
+    def share(self, fabric: Fabric) -> float | None:
+        """Norm of λ·contrastive's gradient over the sum of both terms' norms, in [0, 1]; None without that loss."""
         norms = []
         for gradients in self._sums:
-            there = [fabric.all_reduce(g, reduce_op="mean") for g in gradients if g is not None]
-            if not there:
+            reduced = [fabric.all_reduce(g, reduce_op="mean") for g in gradients if g is not None]
+            if not reduced:
                 return None
-            norms.append(torch.linalg.vector_norm(torch.stack([g.norm() for g in there])))
+            norms.append(torch.linalg.vector_norm(torch.stack([g.norm() for g in reduced])))
         return (norms[1] / (norms[0] + norms[1])).item()

@@ -1,23 +1,58 @@
 """Checkpoints that a killed run resumes from.
 
-A checkpoint is whole or absent: it is written under a temporary name, flushed to disk and renamed. The last two are
-kept, so that one survives whatever happens to the other. One process writes them, all of a run read them. They live
-outside of the run's declared outputs, which Snakemake deletes when a job fails.
+A checkpoint is whole or absent: it is written under a temporary name, flushed to disk and renamed. Its name ends in the
+first 16 digits of its SHA-256, so that a changed byte is noticed, which torch does not do: of 60 checkpoints with one
+flipped byte it loaded 59. The last two are kept, so that one survives whatever happens to the other. One process writes
+them, all processes of a run read them. They lie outside of the run's declared outputs, which Snakemake deletes when a job
+fails.
 """
 
+import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 KEEP = 2
-FORMAT = 2  # of what the loop puts into a checkpoint
+FORMAT = 3  # of what the loop puts into a checkpoint
+HASH_DIGITS = 16
+NAME = re.compile(rf"step-(\d{{9}})-([0-9a-f]{{{HASH_DIGITS}}})\.pt")
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message says why and what to do."""
+
+
+class _Hashing:
+    """A file to write into that keeps the hash of what it got, and the error that stopped it.
+
+    torch's writer replaces the error of a full disk by one of its own, "unexpected pos 64 vs 0".
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._hash, self.error = file, hashlib.sha256(), None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        self._hash.update(rest)
+        size = len(rest)
+        while rest:  # the system may take less at a time: 2 GB at most, and what is left of a disk
+            try:
+                rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                self.error = error
+                raise
+        return size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    @property
+    def digits(self) -> str:
+        return self._hash.hexdigest()[:HASH_DIGITS]
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -26,42 +61,53 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     Raises:
         CheckpointError: when the disk does not take it; earlier checkpoints stay as they are.
     """
-    path = folder / f"step-{step:09d}.pt"
-    temporary = folder / f".{path.name}.{os.getpid()}"
+    temporary = folder / f".step-{step:09d}.{os.getpid()}"
+    hashing = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".step-*"):  # by a process that was killed while it wrote
-            left.unlink()
-        with open(temporary, "wb") as file:
-            torch.save({"format": FORMAT, "step": step, **state}, file)
-            file.flush()
+        for abandoned in folder.glob(".step-*"):  # by a process that was killed while it wrote
+            abandoned.unlink()
+        # Unbuffered: bytes that wait in a buffer fail again when the file is closed.
+        with open(temporary, "wb", buffering=0) as file:
+            hashing = _Hashing(file)
+            torch.save({"format": FORMAT, "step": step, **state}, hashing)
             os.fsync(file.fileno())
+        path = folder / f"step-{step:09d}-{hashing.digits}.pt"
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch's writer has its own error for a short write
+    except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"could not write {path}: {error}; earlier checkpoints in {folder} are intact") from error
-    for old in _checkpoints(folder)[:-KEEP]:
+        cause = (hashing and hashing.error) or error
+        raise CheckpointError(
+            f"could not write the checkpoint after step {step:,}: {cause}; earlier checkpoints in {folder} are intact"
+        ) from error
+    # A checkpoint of a later step is one that was passed over because it is damaged.
+    others = [other for other in _checkpoints(folder) if other != path]
+    before = [other for other in others if other.name < f"step-{step + 1:09d}"]
+    for old in {*others} - {*before[-(KEEP - 1) :]}:
         old.unlink()
     return path
 
 
 def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
-    """The newest whole checkpoint in `folder`, or None if there is none.
+    """The newest intact checkpoint in `folder`, or None if there is none.
 
     Only tensors and plain values are loaded; no code of the file is run.
 
     Raises:
         CheckpointError: when the checkpoint belongs to another config, or none of several can be read.
     """
-    unreadable = []
+    damaged = []
     for path in reversed(_checkpoints(folder)):
+        if damage := _damage(path):
+            damaged.append(f"{path} ({damage})")
+            continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch.load raises whatever the broken file provokes
-            unreadable.append(f"{path} ({type(error).__name__})")
+        except Exception as error:  # torch.load raises whatever the file provokes
+            damaged.append(f"{path} ({type(error).__name__})")
             continue
         if not isinstance(state, dict) or "digest" not in state:
-            unreadable.append(f"{path} (not a checkpoint of this program)")
+            damaged.append(f"{path} (not a checkpoint of this program)")
             continue
         if state.get("format") != FORMAT:
             raise CheckpointError(
@@ -73,11 +119,11 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
                 f"{path} belongs to another config, or to other images (digest {state['digest']}, this run has {digest}); "
                 f"delete {folder} to start afresh, or restore the config that it was made with"
             )
-        for broken in unreadable:
-            print(f"checkpoint {broken} cannot be read; going on from {path}", flush=True)
+        for one in damaged:
+            print(f"checkpoint {one} cannot be used; going on from {path}", flush=True)
         return state
-    if unreadable:
-        raise CheckpointError(f"no checkpoint can be read: {', '.join(unreadable)}; delete {folder} to start afresh")
+    if damaged:
+        raise CheckpointError(f"no checkpoint can be used: {', '.join(damaged)}; delete {folder} to start afresh")
     return None
 
 
@@ -87,4 +133,17 @@ def remove(folder: Path) -> None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
+    """By step, the newest last; whatever an earlier format was called, so that it is refused and not overlooked."""
     return sorted(folder.glob("step-*.pt"))
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a file's bytes, if anything."""
+    if not (named := NAME.fullmatch(path.name)):
+        return None  # an earlier format's, which is told by what it holds
+    try:
+        with open(path, "rb") as file:
+            digits = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]
+    except OSError as error:
+        return str(error)
+    return None if digits == named[2] else f"its bytes have changed: their SHA-256 begins {digits}, not {named[2]}"

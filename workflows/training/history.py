@@ -4,6 +4,7 @@ import resource
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import torch
@@ -31,14 +32,19 @@ class History:
     Attributes:
         step: optimizer steps.
         log: rows of train.csv.
-        seen: patches seen of each task.
+        patches: patches trained on, by task.
+        gradient_norms: of the steps since the last row of train.csv, before clipping; a float or a scalar tensor each.
+        negatives: rows of other images that an anchor of the contrastive loss was held against, mean over its batch,
+            summed over the steps.
         computed_on: the ways in which its batches were divided, in the order in which they were used.
         seconds, cpu_seconds: wall and processor time of the processes that went before this one.
     """
 
     step: int = 0
     log: list[dict[str, Any]] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
+    patches: Counter[str] = field(default_factory=Counter)
+    gradient_norms: list[float | torch.Tensor] = field(default_factory=list)
+    negatives: float = 0.0
     computed_on: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -49,18 +55,31 @@ class History:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         for key, value in state.items():
-            setattr(self, key, Counter(value) if key == "seen" else value)
+            setattr(self, key, Counter(value) if key == "patches" else value)
 
     def state(self, cpu_seconds: float) -> dict[str, Any]:
-        """Plain values, for a checkpoint; `cpu_seconds` are those of the processes that are there now."""
+        """Plain values, for a checkpoint; `cpu_seconds` are those of the processes that run now."""
         return {
             "step": self.step,
             "log": self.log,
-            "seen": dict(self.seen),
+            "patches": dict(self.patches),
+            "gradient_norms": [float(norm) for norm in self.gradient_norms],
+            "negatives": self.negatives,
             "computed_on": self.computed_on,
             "seconds": self.wall_seconds,
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
+
+    def gradient_columns(self, largest: float | None) -> dict[str, float | None]:
+        """clipped_share (of the steps since the last row; empty without clipping) and gradient_norm (their median).
+
+        Args:
+            largest: the norm that a gradient is clipped to; None: it is not clipped.
+        """
+        norms = [float(norm) for norm in self.gradient_norms]
+        self.gradient_norms.clear()
+        clipped = None if largest is None else sum(norm > largest for norm in norms) / len(norms)
+        return {"clipped_share": clipped, "gradient_norm": median(norms)}
 
     def note_division(self, recipe: Training) -> bool:
         """Remember how batches are divided from here on; True if they were divided otherwise before."""

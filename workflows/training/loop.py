@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -22,13 +21,16 @@ from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
 from workflows.peak_rates import peak_of
-from workflows.training import accumulation, checkpoint
-from workflows.training.devices import Alone, launch
+from workflows.training import accumulation, checkpoint, reuse
+from workflows.training.devices import Unwrapped, start
 from workflows.training.history import History, Window, training_flops
+from workflows.training.loggers import Loggers
+from workflows.training.objective import count_negatives
 from workflows.training.optimization import build_average, build_optimizer, build_scheduler
 from workflows.training.processes import Processes
 from workflows.training.results import write_results
-from workflows.training.validation import Progress, Validation
+from workflows.training.state import State
+from workflows.training.validation import Learning
 
 EXIT_INTERRUPTED = 75
 """Exit status of a run that saved a checkpoint because it was told to stop: try again (EX_TEMPFAIL)."""
@@ -61,17 +63,18 @@ def train(
         fraction_csv: the run's training images.
         validation_csv: held-out images, for the learning curve alone.
         output: folder for the results.
-        resume: folder for checkpoints; an interrupted run goes on from there. Removed when the run is complete.
+        resume: folder for checkpoints; an interrupted run goes on from there. When the run is complete it keeps a second
+            link to the results, see `reuse.keep`.
         init: a `model.safetensors` whose weights the run starts from; it may have more tasks. None: fresh weights.
 
     Raises:
         TrainingError: when the loss or a weight is not finite.
-        CheckpointError: when a checkpoint cannot be written, or one that is there cannot be used.
+        CheckpointError: when a checkpoint cannot be written, or an existing one cannot be used.
         LostProcess: when another process of the run has ended.
         Interrupted: after a signal, once the state is saved.
     """
     history = History()
-    fabric, precision = launch(run.training, run.tasks)
+    fabric, precision = start(run.training, run.tasks)
     with Processes(fabric) as processes:
         recipe = run.training
         images, held_out = read_table(fraction_csv), read_table(validation_csv)
@@ -81,24 +84,23 @@ def train(
         macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
         torch.manual_seed(run.seed)  # the network's initial weights: nothing else draws from the global generator
         network = models.build(run.variant, run.tasks, **run.kwargs)
-        started_from = None
+        initial = None
         if init is not None:
             models.initialise(network, init)
-            started_from = models.origin(init)
+            initial = models.origin(init)
         if recipe.gradient_checkpointing:
             network.gradient_checkpointing = True
         if recipe.channels_last:
             network = network.to(memory_format=torch.channels_last)
-        network = network.to(fabric.device, torch.float64 if precision == "64-true" else torch.float32)
+        network = network.to(fabric.device, torch.float64 if precision.precision == "64-true" else torch.float32)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = build_optimizer(trainable, recipe)
         scheduler = build_scheduler(optimizer, recipe, steps)
         average = build_average(network, recipe)
         scored = network if average is None else average.module
-        alone = Alone(fabric, scored)
         model, optimizer = fabric.setup(torch.compile(network) if recipe.compile else network, optimizer)
 
-        parts = accumulation.divide(run)
+        micro_batches = accumulation.divide(run)
         batches = Batches(
             images,
             root,
@@ -116,29 +118,14 @@ def train(
             data_seed=run.data.seed,
             augment=recipe.augment,
         )
-        fixed_crops = {}
-        if fabric.is_global_zero:
-            sizes = (recipe.patch_size, recipe.batch_size, run.data.cache_mb * 2**20)
-            for name, table in (("training", images), ("validation", held_out)):
-                fixed_crops[name] = Validation(table, root, run.tasks, *sizes, fabric.device)
+        learning = Learning(run, images, held_out, root, fabric.device) if fabric.is_global_zero else None
 
-        # The schedule's and the sampler's state is the step: both are functions of it.
-        digest = run.digest if started_from is None else f"{run.digest}-{started_from['weights_sha256'][:16]}"
+        digest = run.digest if initial is None else f"{run.digest}-{initial['weights_sha256'][:16]}"
         # Data may lie elsewhere than before, but must be the same.
         tables = "".join(provenance.sha256(path)[:16] for path in (fraction_csv, validation_csv))
-        if state := checkpoint.load_latest(resume, f"{digest}-{tables}"):
-            if state["precision"] != precision:
-                raise checkpoint.CheckpointError(
-                    f"the checkpoint in {resume} was made in {state['precision']}, this device computes in {precision}; "
-                    f"set training.precision to {state['precision']}, or delete {resume} to start afresh"
-                )
-            history.restore(state["history"])
-            network.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            if average is not None:
-                average.load_state_dict(state["average"])
-            fabric.print(f"{run.name}: goes on after step {history.step:,}", flush=True)
-        del state
+        state = State(f"{digest}-{tables}", precision.precision, network, optimizer, average, history)
+        if state.load(resume):
+            fabric.print(f"{run.name}: resumed after step {history.step:,}", flush=True)
         if not processes.same(history.step):
             raise checkpoint.CheckpointError(
                 f"the processes of {run.name} found different checkpoints: is {resume} on a disk that all nodes share?"
@@ -147,21 +134,17 @@ def train(
             fabric.print(f"{run.name}: batches are divided otherwise than before: sums round differently", flush=True)
 
         def save() -> None:
-            """Weights that are not finite never take a good checkpoint's place."""
+            """Weights that are not finite do not replace a good checkpoint."""
             if broken := _not_finite(network):
                 _fail(fabric, run, f"{broken} is not finite after step {history.step:,}", resume)
             cpu_seconds = processes.total(provenance.cpu_seconds())
             if fabric.is_global_zero:
-                state = {"digest": f"{digest}-{tables}", "precision": precision, "history": history.state(cpu_seconds)}
-                state |= {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
-                if average is not None:
-                    state["average"] = average.state_dict()
-                checkpoint.save(resume, history.step, state)
+                state.save(resume, cpu_seconds)
 
-        peak = peak_of(fabric.device, precision, recipe.matmul_precision)
+        peak = peak_of(fabric.device, precision.precision, recipe.matmul_precision)
         flops = training_flops(macs, recipe.patch_size)
         window = Window(fabric.device, None if peak is None else peak * processes.count)
-        board = TensorBoardLogger(output, name="tensorboard", version="") if recipe.tensorboard else None
+        loggers = Loggers(recipe.loggers if fabric.is_global_zero else (), run, output)
         saved_at = time.perf_counter()
         bar = tqdm(
             total=steps,
@@ -172,10 +155,10 @@ def train(
             dynamic_ncols=True,
             disable=not fabric.is_global_zero,
         )
-        feeding = batches.iterate(history.step)
-        for batch, waited in _timed(feeding, steps - history.step):
-            done = batch.step + 1
-            logged = done % recipe.log_every == 0 or done in (1, steps)
+        stream = batches.iterate(history.step)
+        for batch, waited in _timed(stream, steps - history.step):
+            step = batch.step + 1
+            logged = step % recipe.log_every == 0 or step in (1, steps)
             begun = time.perf_counter()
             x, y = make_pairs(batch, recipe.patch_size, run.seed, fabric.device)
             image_ids = batch.image_ids.to(fabric.device)
@@ -183,61 +166,68 @@ def train(
 
             scheduler.step_update(batch.step)
             optimizer.zero_grad()
-            share = accumulation.GradientShare(trainable) if logged else None
-            loss = accumulation.backward(fabric, model, x, y, batch.task, image_ids, run, parts, share)
-            if recipe.gradient_clip is not None:
-                # A norm that is not finite makes weights that are not, which are looked for below; looking here would wait.
-                fabric.clip_gradients(model, optimizer, max_norm=recipe.gradient_clip, error_if_nonfinite=False)
+            contrastive = accumulation.ContrastiveGradient(trainable) if logged else None
+            loss = accumulation.backward(fabric, model, x, y, batch.task, image_ids, run, micro_batches, contrastive)
+            # A norm that is not finite makes weights that are not, which are looked for below; looking here would wait.
+            largest = math.inf if recipe.gradient_clip is None else recipe.gradient_clip
+            norm = fabric.clip_gradients(model, optimizer, max_norm=largest, error_if_nonfinite=False)
+            history.gradient_norms.append(norm.detach())
             optimizer.step()
             if average is not None:
-                average.update(network)
-            history.step = done
-            history.seen[batch.task] += recipe.batch_size
+                average.update(network, step)
+            history.step = step
+            history.patches[batch.task] += recipe.batch_size
+            if run.group_size is not None:
+                history.negatives += count_negatives(batches.schedule.contents(batch.step).images, run.group_size)
             bar.update()
 
-            due = time.perf_counter() - saved_at > recipe.checkpoint_minutes * 60
-            due |= recipe.checkpoint_steps is not None and done % recipe.checkpoint_steps == 0
-            due, told = processes.agree(due)
-            if (logged or due or told) and not math.isfinite(total := _mean(fabric, loss.total)):
-                _fail(fabric, run, f"the loss at step {done:,} is {total}", resume)
+            save_now = time.perf_counter() - saved_at > recipe.checkpoint_minutes * 60
+            save_now |= recipe.checkpoint_steps is not None and step % recipe.checkpoint_steps == 0
+            save_now, stop_signal = processes.agree(save_now)
+            if (logged or save_now or stop_signal) and not math.isfinite(total := _mean(fabric, loss.total)):
+                _fail(fabric, run, f"the loss at step {step:,} is {total}", resume)
             if logged:
                 row = {
-                    "step": done,
-                    "patches": done * recipe.batch_size,
+                    "step": step,
+                    "patches": step * recipe.batch_size,
                     "loss": total,
                     "l1": _mean(fabric, loss.l1),
                     "contrastive": None if loss.contrastive is None else _mean(fabric, loss.contrastive),
-                    "contrastive_share": share.value(fabric),
+                    "contrastive_share": contrastive.share(fabric),
                     "learning_rate": optimizer.param_groups[0]["lr"],
+                    **history.gradient_columns(recipe.gradient_clip),
                     **window.columns(),
                     "seconds": round(history.wall_seconds, 3),
-                    **dict.fromkeys(f"{name}_{what}" for name in fixed_crops for what in Progress._fields),
                 }
-                if done % recipe.validate_every == 0 or done in (1, steps):
-                    for name, crops in fixed_crops.items():
-                        row |= {f"{name}_{what}": value for what, value in crops.measure(alone)._asdict().items()}
+                if learning is not None:
+                    measured = step % recipe.validate_every == 0 or step in (1, steps)
+                    row |= learning.measure(Unwrapped(fabric, scored)) if measured else dict.fromkeys(learning.columns)
                     network.train()
                 history.log.append(row)
-                if board is not None:
-                    board.log_metrics({key: value for key, value in row.items() if value is not None}, done)
+                loggers.log(row, step)
                 window.restart()
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
-                if _crosses_quarter(done, steps, recipe.log_every):
-                    left = (steps - done) * recipe.batch_size / row["patches_per_second"]
+                if _crosses_quarter(step, steps, recipe.log_every):
+                    seconds_left = (steps - step) * recipe.batch_size / row["patches_per_second"]
                     fabric.print(
-                        f"{run.name}: {done / steps:4.0%}  L1 {row['l1']:5.2f}  "
-                        f"{row['patches_per_second']:.0f} patches/s  {left:.0f} s left",
+                        f"{run.name}: {step / steps:4.0%}  L1 {row['l1']:5.2f}  "
+                        f"{row['patches_per_second']:.0f} patches/s  {seconds_left:.0f} s left",
                         flush=True,
                     )
-            if (due or told) and done < steps:
-                if told:
-                    feeding.close()  # so that its workers' time counts
+            if (save_now or stop_signal) and step < steps:
+                if stop_signal:
+                    stream.close()  # so that its workers' time counts
                 save()
                 saved_at = time.perf_counter()
-                if told:
-                    _end(fabric, Interrupted(f"{run.name}: saved after step {done:,} on {told}; run again to go on"))
+                if stop_signal:
+                    loggers.close()
+                    _end(
+                        fabric,
+                        Interrupted(f"{run.name}: saved after step {step:,} on {stop_signal}; run again to go on"),
+                    )
         bar.close()
-        feeding.close()
+        stream.close()
+        loggers.close()
 
         if broken := _not_finite(scored):
             _fail(fabric, run, f"{broken} is not finite after the last step", resume)
@@ -255,12 +245,12 @@ def train(
             precision=precision,
             cpu_seconds=cpu_seconds,
             macs=macs,
-            interpolation={name: crops.measure_interpolation().l1 for name, crops in fixed_crops.items()},
-            started_from=started_from,
+            learning=learning,
+            initial=initial,
         )
-        checkpoint.remove(resume)
+        reuse.keep(output, resume)
         print(
-            f"{run.name}: {steps:,} steps, {history.seen.total():,} patches of {len(images):,} images in "
+            f"{run.name}: {steps:,} steps, {history.patches.total():,} patches of {len(images):,} images in "
             f"{history.wall_seconds:.0f} s; L1 {history.log[-1]['l1']:.2f}, "
             f"held-out {history.log[-1]['validation_psnr']:.2f} dB",
             flush=True,
@@ -273,9 +263,9 @@ def _mean(fabric: Fabric, value: Tensor) -> float:
 
 
 def _not_finite(network: nn.Module) -> str | None:
-    """The name of a weight that holds NaN or infinity, if there is one."""
+    """The name of a weight that holds NaN or infinity, if any does."""
     tensors = network.state_dict()
-    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()])  # looked at once, to wait once
+    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()])  # read once, to wait once
     return None if finite.all() else list(tensors)[int(finite.logical_not().nonzero()[0])]
 
 
@@ -290,20 +280,20 @@ def _fail(fabric: Fabric, run: Run, what: str, resume: Path) -> NoReturn:
 
 
 def _end(fabric: Fabric, error: Exception) -> NoReturn:
-    """End all processes alike: the first one tells, and is not killed by Fabric because another one has failed."""
+    """End all processes alike: the first one raises, and Fabric does not kill it because another one has failed."""
     if fabric.is_global_zero:
         raise error
     raise SystemExit(0)
 
 
 def _timed(batches: Iterator, count: int) -> Iterator[tuple[Any, float]]:
-    """`count` batches, each with the seconds that it was waited for."""
+    """`count` batches, each with the seconds that it took to come."""
     for _ in range(count):
         begun = time.perf_counter()
         batch = next(batches)
         yield batch, time.perf_counter() - begun
 
 
-def _crosses_quarter(done: int, steps: int, log_every: int) -> bool:
-    before = max(0, done - log_every)
-    return done < steps and math.floor(4 * done / steps) > math.floor(4 * before / steps)
+def _crosses_quarter(step: int, steps: int, log_every: int) -> bool:
+    before = max(0, step - log_every)
+    return step < steps and math.floor(4 * step / steps) > math.floor(4 * before / steps)

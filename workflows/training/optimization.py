@@ -10,12 +10,12 @@ from workflows.config.schema import Training
 
 
 def build_optimizer(parameters: list[nn.Parameter], recipe: Training) -> torch.optim.Adam:
-    """Adam as the recipe says, one fused kernel a step."""
+    """Adam as the recipe says, one fused kernel per step."""
     return torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, recipe: Training, steps: int) -> Scheduler:
-    """A scheduler whose `step_update(n)` sets the learning rate of step n in 0 … steps - 1.
+    """A scheduler whose `step_update(n)` sets the learning rate of step n, 0 ≤ n < steps.
 
     `paper` lowers 5e-5 to 2e-5 (× 0.4) after two thirds of training, as after 200 of the paper's 300 epochs.
     """
@@ -30,5 +30,12 @@ def build_scheduler(optimizer: torch.optim.Optimizer, recipe: Training, steps: i
 
 
 def build_average(network: nn.Module, recipe: Training) -> ModelEmaV3 | None:
-    """The exponential moving average of the weights, which starts at those that the network has now; None without one."""
-    return None if recipe.ema is None else ModelEmaV3(network, decay=recipe.ema)
+    """The exponential moving average of the weights, or None without one; updated as `average.update(network, step)`.
+
+    After step t its decay is min(`ema`, (t - 1) / (9 + t)): the average covers about the last tenth of a run that is
+    short beside 1 / (1 - `ema`), and the initial weights, which it forgets at the first step, never count. Without this
+    warm-up 0.999 over 300 steps scored 14.6 dB where the weights themselves scored 33.1.
+    """
+    if recipe.ema is None:
+        return None
+    return ModelEmaV3(network, decay=recipe.ema, use_warmup=True, warmup_gamma=10.0, warmup_power=1.0)

@@ -1,4 +1,4 @@
-"""What the processes of a run agree on: who computes which rows, and at which step they save or stop."""
+"""What the processes of a run agree on: which rows each computes, and at which step they save or stop."""
 
 import signal
 from types import FrameType
@@ -11,18 +11,18 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # SIGUSR1 is Slu
 
 
 class LostProcess(RuntimeError):
-    """Another process of the run has ended before its time; what it printed says why."""
+    """Another process of the run has ended too early; what it printed says why."""
 
 
 class Processes:
     """The processes of a run, one for each device, in step with one another.
 
-    As a context manager it takes note of the signals that ask a run to stop, instead of dying of them.
+    As a context manager it records the signals that ask a run to stop, instead of ending at once.
     """
 
     def __init__(self, fabric: Fabric) -> None:
         self.rank, self.count = fabric.global_rank, fabric.world_size
-        self._told = 0  # number of the signal that was received
+        self._received = 0  # number of the last signal that asked to stop
         # Agreeing goes through the processors' memory, so that no device is waited for.
         self._group = dist.new_group(backend="gloo") if self.count > 1 else None
 
@@ -35,27 +35,27 @@ class Processes:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._told = number
+        self._received = number
 
     def rows(self, batch_size: int) -> slice:
         """This process's rows of every global batch."""
-        share = batch_size // self.count
-        return slice(self.rank * share, (self.rank + 1) * share)
+        rows = batch_size // self.count
+        return slice(self.rank * rows, (self.rank + 1) * rows)
 
     def agree(self, save: bool) -> tuple[bool, str | None]:
-        """Whether any process wants to save after this step, and the signal that any was told to stop by.
+        """Whether any process wants to save after this step, and the name of a signal that asked any of them to stop.
 
         Raises:
-            LostProcess: where one is no longer there.
+            LostProcess: where one has ended.
         """
-        ballot = self._largest([int(save), self._told])
+        ballot = self._largest([int(save), self._received])
         return bool(ballot[0]), signal.Signals(ballot[1]).name if ballot[1] else None
 
     def same(self, value: int) -> bool:
         """Whether all processes have this value.
 
         Raises:
-            LostProcess: where one is no longer there.
+            LostProcess: where one has ended.
         """
         largest, smallest = self._largest([value, -value])
         return largest == -smallest
@@ -64,7 +64,7 @@ class Processes:
         """The sum of this value over all processes.
 
         Raises:
-            LostProcess: where one is no longer there.
+            LostProcess: where one has ended.
         """
         return self._reduce(torch.tensor(value, dtype=torch.float64), dist.ReduceOp.SUM).item()
 

@@ -10,7 +10,11 @@ from torch import nn
 from ipt_models.files import replacing
 from workflows import models, provenance
 from workflows.config.grid import Run
+from workflows.data.schedule import count_distinct
+from workflows.training.devices import PrecisionChoice
 from workflows.training.history import History
+from workflows.training.reuse import CODE
+from workflows.training.validation import Learning
 
 
 def write_results(
@@ -21,11 +25,11 @@ def write_results(
     tables: tuple[Path, ...],
     output: Path,
     images: int,
-    precision: str,
+    precision: PrecisionChoice,
     cpu_seconds: float,
     macs: dict[str, float],
-    interpolation: dict[str, float],
-    started_from: dict[str, str] | None,
+    learning: Learning,
+    initial: dict[str, str] | None,
 ) -> None:
     """Write them, each whole or not at all.
 
@@ -37,42 +41,51 @@ def write_results(
         tables: the files that say which images were used.
         output: folder to write into.
         images: number of training images.
-        precision: what was computed in.
+        precision: what was computed in, and why.
         cpu_seconds: processor time of all its processes, in core-seconds.
-        macs: multiply-adds a pixel of each task's output.
-        interpolation: interpolation's L1 on the fixed crops of training and of held-out images.
-        started_from: path and hash of the weights that the run started from, if not from fresh ones.
+        macs: multiply-adds per pixel of each task's output.
+        learning: what measured the learning curve.
+        initial: path and hash of the weights that the run started from, if not from fresh ones.
     """
     output.mkdir(parents=True, exist_ok=True)
     header = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
     models.save(network, output / "model.safetensors", {**header, "digest": digest})
     write_log(history.log, output / "train.csv")
-    patches = history.seen.total()
+    recipe, patches = run.training, history.patches.total()
+    parameters = sum(p.numel() for p in network.parameters())
+    distinct = count_distinct(images, run.data.fixed_crops, patches, recipe.patch_size, run.tasks)
     record = provenance.record(
+        models.code(CODE, run.variant, run.kwargs),
         data=tables,
         **header,
         variant=run.variant,
         tasks=run.tasks,
         digest=digest,
-        init=started_from,
+        init=initial,
         config=run.model_dump(mode="json"),
         training={
             "steps": history.step,
-            "batch_size": run.training.batch_size,
-            "patch_size": run.training.patch_size,
+            "batch_size": recipe.batch_size,
+            "patch_size": recipe.patch_size,
             "patches": patches,
-            "patches_by_task": dict(history.seen),
+            "patches_by_task": dict(history.patches),
             "images": images,
             "crops_per_image": patches / images,
-            "interpolation_l1": interpolation,
-            "negatives": None if run.group_size is None else run.group_size - 1,
-            "weights": "last step" if run.training.ema is None else f"average of decay {run.training.ema}, last step",
-            "precision": precision,
+            "distinct_patches": distinct and distinct.distinct_patches,
+            "patch_epochs": distinct and distinct.patch_epochs,
+            "target_values": distinct and distinct.target_values,
+            "target_values_per_parameter": distinct and distinct.target_values / parameters,
+            "matched": models.matched(network, run.kwargs),
+            "interpolation_l1": learning.interpolation_l1,
+            "negatives": None if run.group_size is None else history.negatives / history.step,
+            "weights": "last step" if recipe.ema is None else f"average of decay {recipe.ema}, last step",
+            "precision": precision.precision,
+            "precision_reason": precision.reason,
             "computed_on": history.computed_on,
             "wall_seconds": history.log[-1]["seconds"],
             "cpu_seconds": round(cpu_seconds, 2),
         },
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=parameters,
         macs_per_output_pixel=macs,
         threads=torch.get_num_threads(),
         weights_sha256=provenance.sha256(output / "model.safetensors"),
@@ -82,7 +95,7 @@ def write_results(
 
 def write_log(rows: list[dict[str, Any]], path: Path) -> None:
     """Write train.csv atomically."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

@@ -5,6 +5,9 @@ weights depend on; a length in epochs or patches is the same as that many steps)
 images, equal weights to start from, equal code, equal versions of the packages, batches divided alike. Machines may differ,
 as they may within one experiment; the copy's provenance keeps its origin's hardware, commit and hours, and names the origin
 under `reused_from`.
+
+A run's own results have a second link beside its checkpoints: when Snakemake is interrupted, it deletes the outputs of a
+training that has just finished.
 """
 
 import csv
@@ -23,9 +26,19 @@ from workflows.config.grid import Run
 from workflows.config.schema import Budget
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
+CODE = "workflows.training.loop"  # what trains
+RESULTS = ("model.safetensors", "train.csv", "provenance.json")  # provenance last: with it a run is finished
+KEPT = "finished"
 
 
-def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: Path | None = None) -> Path | None:
+def find(
+    run: Run,
+    tables: tuple[Path, ...],
+    results: Path | None,
+    output: Path,
+    init: Path | None = None,
+    resume: Path | None = None,
+) -> Path | None:
     """The folder of a finished run of the same training, or None.
 
     Prints a line for each run of equal config that cannot be taken, with the reason.
@@ -33,28 +46,29 @@ def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: 
     Args:
         run: the run that is wanted.
         tables: its tables of training and validation images.
-        results: folder of experiments, searched as `<experiment>/runs/<run>/`.
+        results: folder of experiments, searched as `<experiment>/runs/<run>/`; None: other runs are not looked at.
         output: the run's own folder, which is not searched.
         init: the checkpoint that the run starts from.
+        resume: folder of its checkpoints, where `keep` may have left its own results.
     """
     wanted: dict[str, Any] | None = None
     steps: int | None = None
-    for folder, found in _finished(results, output):
+    for folder, record in _finished(results, output, resume):
         steps = steps or _steps(run, tables[0])
-        if not (_is_of(found, run) or _is_as_long(found, run, steps)):
+        if not (_is_of(record, run) or _is_as_long(record, run, steps)):
             continue
         wanted = wanted or {
             "data": {path.name: provenance.sha256(path) for path in tables},
             "init": models.weights_sha256(init) if init else None,
-            "code": provenance.code(),
+            "code": models.code(CODE, run.variant, run.kwargs),
             "versions": provenance.versions(),
             "devices": [run.training.division],
         }
-        theirs = {**found, "init": (found.get("init") or {}).get("weights_sha256")}
-        theirs["devices"] = found.get("training", {}).get("computed_on")
-        if differs := [key for key in SAME if theirs.get(key) != wanted[key]]:
-            print(f"{run.name}: {folder} is of equal config but other {' and '.join(differs)}: not taken", flush=True)
-        elif not _is_whole(folder, found):
+        other = {**record, "init": (record.get("init") or {}).get("weights_sha256")}
+        other["devices"] = record.get("training", {}).get("computed_on")
+        if differs := [key for key in SAME if other.get(key) != wanted[key]]:
+            print(f"{run.name}: {folder} has the same config but other {' and '.join(differs)}: not taken", flush=True)
+        elif not _is_whole(folder, record):
             print(f"{run.name}: {folder} is the same training, but its files are missing or changed", flush=True)
         else:
             return folder
@@ -64,71 +78,100 @@ def find(run: Run, tables: tuple[Path, ...], results: Path, output: Path, init: 
 def is_finished(folder: Path, run: Run) -> bool:
     """Whether a folder holds the finished training of a run."""
     try:
-        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return False
-    return _is_of(found, run) and (folder / "model.safetensors").is_file()
+    return _is_of(record, run) and (folder / "model.safetensors").is_file()
 
 
-def take(origin: Path, run: Run, output: Path, init: Path | None = None) -> None:
-    """Copy a finished run under another run's name: weights, train.csv and, last, provenance.json.
+def keep(output: Path, resume: Path) -> None:
+    """Give a finished run's results a second link in place of its checkpoints.
+
+    The Snakefile removes it when the workflow has succeeded.
+    """
+    kept = resume / KEPT
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for name in RESULTS:
+        _link(output / name, kept / name)
+    for checkpoint in resume.glob("*step-*"):
+        checkpoint.unlink()
+
+
+def take(source: Path, run: Run, output: Path, init: Path | None = None) -> None:
+    """Give a run the results of a finished one: weights, train.csv and, last, provenance.json.
 
     The weights' header and the provenance get the run's own names, so that the files equal those of a training here.
     """
-    found = json.loads((origin / "provenance.json").read_text(encoding="utf-8"))
+    record = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
     if os.environ.get("SLURM_PROCID", "0") != "0":
         return  # another process of this job copies
     output.mkdir(parents=True, exist_ok=True)
+    if source.name == KEPT:
+        for name in RESULTS:
+            _link(source / name, output / name)
+        return
     # What follows the digest names the weights that it started from.
-    digest = run.digest + "".join(found["digest"].partition("-")[1:])
+    digest = run.digest + "".join(record["digest"].partition("-")[1:])
     names = {
         **run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}),
         "run": run.name,
         "digest": digest,
     }
-    models.copy(origin / "model.safetensors", output / "model.safetensors", names)
+    models.copy(source / "model.safetensors", output / "model.safetensors", names)
     with replacing(output / "train.csv") as temporary:
-        shutil.copyfile(origin / "train.csv", temporary)
+        shutil.copyfile(source / "train.csv", temporary)
     record = {
-        **found,
+        **record,
         **names,
         "config": run.model_dump(mode="json"),
         "init": models.origin(init) if init else None,
         "weights_sha256": provenance.sha256(output / "model.safetensors"),
-        "reused_from": found.get("reused_from") or {key: found[key] for key in ("experiment", "run")},
+        "reused_from": record.get("reused_from") or {key: record[key] for key in ("experiment", "run")},
     }
     provenance.write_json(record, output / "provenance.json")
 
 
-def _finished(results: Path, output: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted(results.glob("*/runs/*/provenance.json")):
+def _link(source: Path, path: Path) -> None:
+    """A second name of a file, or a copy where the disk has no links."""
+    with replacing(path) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
+def _finished(results: Path | None, output: Path, resume: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    own = [] if resume is None else [resume / KEPT / "provenance.json"]
+    others = [] if results is None else sorted(results.glob("*/runs/*/provenance.json"))
+    for path in (*own, *others):
         if path.parent.resolve() == output.resolve():
             continue
         try:
             yield path.parent, json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError):
-            continue  # removed or replaced while this looks
+            continue  # removed or replaced in the meantime
 
 
-def _is_whole(folder: Path, found: dict[str, Any]) -> bool:
+def _is_whole(folder: Path, record: dict[str, Any]) -> bool:
     weights = folder / "model.safetensors"
     return (
         (folder / "train.csv").is_file()
         and weights.is_file()
-        and provenance.sha256(weights) == found.get("weights_sha256")
+        and provenance.sha256(weights) == record.get("weights_sha256")
     )
 
 
-def _is_of(found: dict[str, Any], run: Run) -> bool:
-    return str(found.get("digest")).split("-")[0] == run.digest
+def _is_of(record: dict[str, Any], run: Run) -> bool:
+    return str(record.get("digest")).split("-")[0] == run.digest
 
 
-def _is_as_long(found: dict[str, Any], run: Run, steps: int) -> bool:
-    """Whether it is the same training, told another way how long it should be."""
-    if found.get("training", {}).get("steps") != steps:
+def _is_as_long(record: dict[str, Any], run: Run, steps: int) -> bool:
+    """Whether it is the same training, its length given in another unit."""
+    if record.get("training", {}).get("steps") != steps:
         return False
     try:
-        other = Run.model_validate(found.get("config"))
+        other = Run.model_validate(record.get("config"))
     except ValidationError:  # an earlier version's
         return False
     return _of_steps(other, steps).digest == _of_steps(run, steps).digest

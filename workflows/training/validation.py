@@ -1,29 +1,29 @@
-"""How far a network is on crops that stay the same: of held-out images, and of the images that it trains on.
+"""How far a network is on crops that stay the same: of the patches that it trains on, and of held-out images.
 
-Both are measured alike, and interpolation (the input itself where the scale is 1) on both as well: a few images can be easier
-than others, and what interpolation loses on them says by how much. Nothing is chosen by these numbers.
+Nothing is chosen by these numbers.
 """
 
 import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from baselines.interpolation import Bicubic, Identity
 from ipt_models.tasks import parse_task
+from workflows.config.grid import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
-from workflows.training.objective import l1_loss
 
-BATCHES = 4
-SEED = 2**31 - 1  # run seeds' batches are other streams
+CROPS = 128  # at least, of each kind
+HELD_OUT_SEED = 2**31 - 1  # of no run, so that all runs are measured on the same held-out crops
 
 
 class Crops(NamedTuple):
-    """A fixed batch: `x` (B, 3, p, p) degraded and `y` (B, 3, s·p, s·p) clean, in [0, 1]."""
+    """A batch of crops: `x` (B, 3, p, p) degraded and `y` (B, 3, s·p, s·p) clean, in [0, 1]."""
 
     task: str
     x: Tensor
@@ -31,51 +31,42 @@ class Crops(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Mean L1 on the 0-255 scale, and PSNR over RGB in dB."""
+    """Of each crop: L1 on the 0-255 scale, and mean squared error over RGB on [0, 1]."""
 
-    l1: float
-    psnr: float
+    l1: np.ndarray
+    mse: np.ndarray
+
+    @property
+    def psnr(self) -> float:
+        """PSNR over RGB in dB, of the mean squared error over all crops."""
+        return -10 * math.log10(self.mse.mean())
 
 
-class Validation:
-    """Fixed crops of some images, degraded the same way whichever run asks.
+class FixedCrops:
+    """Crops of some images, degraded and augmented the same way each time.
 
     Args:
-        images: table of the images.
-        root: folder that its paths are relative to.
-        tasks: each batch has one of them, in an order that is the same for all runs.
+        batches: the crops are its first batches, `CROPS` crops at least.
         patch_size: side p of the network's input in pixels.
-        batch_size: crops a batch.
-        cache_bytes: memory for decoded images while the crops are cut.
+        seed: of noise and rain.
         device: where the crops stay.
     """
 
-    def __init__(
-        self,
-        images: pd.DataFrame,
-        root: Path,
-        tasks: tuple[str, ...],
-        patch_size: int,
-        batch_size: int,
-        cache_bytes: int,
-        device: torch.device,
-    ) -> None:
-        batches = Batches(images, root, tasks, patch_size, batch_size, SEED, cache_bytes=cache_bytes)
-        self.crops = [
-            Crops(batch.task, *make_pairs(batch, patch_size, SEED, device))
-            for batch in map(batches.load, range(BATCHES))
-        ]
+    def __init__(self, batches: Batches, patch_size: int, seed: int, device: torch.device) -> None:
+        count = max(4, math.ceil(CROPS / batches.schedule.batch_size))
+        loaded = map(batches.load, range(count))
+        self.batches = [Crops(batch.task, *make_pairs(batch, patch_size, seed, device)) for batch in loaded]
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> Progress:
         """A network's progress; it is left in evaluation mode."""
         model.eval()
         l1, mse = [], []
-        for task, x, y in self.crops:
+        for task, x, y in self.batches:
             output = model(x, task).float().clamp(0, 1)
-            l1.append(l1_loss(output, y).item())
-            mse.append((output - y).square().mean().item())
-        return Progress(sum(l1) / len(l1), -10 * math.log10(sum(mse) / len(mse)))
+            l1 += (255 * (output - y).abs().mean((1, 2, 3))).tolist()
+            mse += (output - y).square().mean((1, 2, 3)).tolist()
+        return Progress(np.array(l1), np.array(mse))
 
     def measure_interpolation(self) -> Progress:
         """What bicubic interpolation reaches, or the input itself for tasks of scale 1."""
@@ -85,3 +76,69 @@ class Validation:
 class _Interpolation(nn.Module):
     def forward(self, x: Tensor, task: str) -> Tensor:
         return (Identity if parse_task(task).scale == 1 else Bicubic)(task)(x)
+
+
+class Learning:
+    """A run's progress on patches that it trains on and on held-out ones, as columns of train.csv.
+
+    The training patches are the first of the run's own: with `data.fixed_crops` patches that it sees again and again,
+    else crops that it has seen once. The held-out crops are the same for all runs of an experiment.
+
+    Args:
+        run: the run.
+        images, held_out: tables of its training images and of the held-out ones.
+        root: folder that their paths are relative to.
+        device: where the crops stay.
+    """
+
+    def __init__(
+        self, run: Run, images: pd.DataFrame, held_out: pd.DataFrame, root: Path, device: torch.device
+    ) -> None:
+        recipe = run.training
+        options = {"cache_bytes": run.data.cache_mb * 2**20}
+        arguments = (root, run.tasks, recipe.patch_size, recipe.batch_size)
+        own = Batches(
+            images,
+            *arguments,
+            run.seed,
+            crops_per_image=run.data.crops_per_image,
+            buffer_images=run.data.buffer_images,
+            fixed_crops=run.data.fixed_crops,
+            data_seed=run.data.seed,
+            augment=recipe.augment,
+            **options,
+        )
+        other = Batches(held_out, *arguments, HELD_OUT_SEED, **options)
+        self._training = FixedCrops(own, recipe.patch_size, run.seed, device)
+        self._held_out = FixedCrops(other, recipe.patch_size, HELD_OUT_SEED, device)
+        self._interpolated = [crops.measure_interpolation().l1 for crops in (self._training, self._held_out)]
+
+    columns = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")
+
+    @property
+    def interpolation_l1(self) -> dict[str, float]:
+        """Interpolation's L1 on the crops of both kinds."""
+        return {kind: l1.mean() for kind, l1 in zip(("training", "validation"), self._interpolated, strict=True)}
+
+    def measure(self, model: nn.Module) -> dict[str, float]:
+        """The columns of a row; the network is left in evaluation mode."""
+        training, held_out = self._training.measure(model), self._held_out.measure(model)
+        gap = generalization_gap(training.l1, held_out.l1, *self._interpolated)
+        values = (training.l1.mean(), training.psnr, held_out.l1.mean(), held_out.psnr, gap)
+        return dict(zip(self.columns, map(float, values), strict=True))
+
+
+def generalization_gap(
+    training: np.ndarray, held_out: np.ndarray, training_interpolated: np.ndarray, held_out_interpolated: np.ndarray
+) -> float:
+    """Held-out less training loss, for crops as hard as the training ones.
+
+    A few images may be harder or easier than the held-out ones, and a network's loss is no fixed multiple of
+    interpolation's: ...
+
+    Args:
+        training, held_out: the network's L1 on each crop.
+        training_interpolated, held_out_interpolated: interpolation's L1 on each crop, which says how hard it is.
+    """
+    slope, level = np.polyfit(held_out_interpolated, held_out, 1)
+    return (level + slope * training_interpolated).mean() - training.mean()

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from tests.workflows.analysis.simulated import FRACTIONS, grid
-from workflows.analysis.cells import Cells
+from workflows.analysis.cells import POOLING, Cells, _alike
 
 CELL = {
     ("a", 0.2): [33.0, 33.1, 33.3],
@@ -45,6 +45,14 @@ def test_models_of_evidently_different_spread_are_compared_by_welchs_test():
     expected = stats.ttest_ind(*values.values(), equal_var=False)
     assert found.p == pytest.approx(expected.pvalue)
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+@pytest.mark.parametrize("spread", [1.0, 4.0, 30.0])
+def test_spread_is_shared_where_bartletts_test_finds_no_difference(spread):
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(0, 1, 3), rng.normal(0, spread, 4), rng.normal(0, 1, 3)]
+    squares = np.array([np.var(group) * len(group) for group in groups])
+    assert _alike(squares, np.array([2.0, 3.0, 2.0])) == (stats.bartlett(*groups).pvalue >= POOLING)
 
 
 def test_a_difference_of_gains_has_satterthwaites_degrees_of_freedom():

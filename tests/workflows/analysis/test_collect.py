@@ -39,6 +39,42 @@ def test_every_score_is_kept_digit_for_digit(experiment):
     assert results.to_csv(index=False, header=False) == text
 
 
+def test_side_by_side_windows_stay_in_the_main_table_and_are_named_with_the_protocol(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    path = folder / "runs" / "ipt-100-seed-0" / "metrics.csv"
+    pd.read_csv(path).assign(setting="side-by-side+bf16").to_csv(path, index=False)
+    results, _ = collected(folder, names)
+    rows = results[results["model"] == "ipt"]
+    assert set(results["setting"]) == {"plain"}
+    assert set(rows["protocol"]) == {"v1 side-by-side bf16"}
+
+
+def test_a_method_from_outside_of_the_grid_is_marked_with_what_is_known_of_it(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    config = yaml.safe_load((folder / "experiment.yaml").read_text())
+    config["evaluation"] = {"methods": [{"name": "theirs", "label": "Theirs"}, {"name": "outputs", "label": None}]}
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
+    costs = {
+        "theirs": {"parameters": 12, "macs_per_output_pixel": {"sr2": 3.5}},
+        "outputs": {"parameters": None, "macs_per_output_pixel": None},
+    }
+    for method, known in costs.items():
+        (folder / "runs" / method).mkdir()
+        scored = pd.read_csv(folder / "runs" / "bicubic" / "metrics.csv").assign(model=method)
+        scored.to_csv(folder / "runs" / method / "metrics.csv", index=False)
+        facts = {"method": {**known, "training_data": "DF2K"}}
+        (folder / "runs" / method / "metrics.json").write_text(json.dumps(facts))
+    results, runs = collected(folder, [*names, "theirs", "outputs"])
+    runs = runs.set_index("run")
+    assert runs["kind"].value_counts().to_dict() == {"grid": 4, "method": 2, "reference": 1}
+    assert list(runs.loc["theirs", ["label", "parameters", "macs_per_output_pixel_sr2", "training_data"]]) == [
+        *("Theirs", 12, 3.5, "DF2K")
+    ]
+    assert runs.loc["outputs", "label"] == "outputs"
+    assert runs.loc["outputs", ["parameters", "macs_per_output_pixel_sr2", "fraction", "seed"]].isna().all()
+    assert results.loc[results["model"] == "theirs", "fraction"].isna().all()
+
+
 def test_missing_runs_are_named_and_have_no_numbers(experiment, capsys):
     folder, names = experiment(fractions=(0.2, 1.0))
     (folder / "runs" / "edsr-20-seed-0" / "metrics.csv").unlink()
@@ -60,7 +96,8 @@ def test_a_runs_row_states_what_it_cost_and_where_it_ended(experiment):
     log = pd.read_csv(folder / "runs" / "ipt-contrastive-20-seed-0" / "train.csv")
     last = log[["training_l1", "validation_l1"]].dropna().iloc[-1]
     assert run["training_l1"] == pytest.approx(last["training_l1"], rel=1e-6)
-    assert run["gap"] == pytest.approx(last["validation_l1"] - 6 / 5 * last["training_l1"], abs=1e-5)
+    assert run["gap"] == pytest.approx(log["gap"].dropna().iloc[-1], abs=1e-5)
+    assert run["negatives"] == 14.9
     assert run["validation_l1"] == pytest.approx(log["validation_l1"].dropna().iloc[-1], rel=1e-6)
     assert run["train_hours"] == pytest.approx(1000 * 0.04 / 3600, rel=1e-6)
 

@@ -16,6 +16,7 @@ CONFIG = {
         {"name": "edsr", "label": "EDSR", "variant": "edsr_tiny", "learning_rates": RATES},
         {"name": "ipt", "variant": "ipt_tiny", "learning_rates": RATES, "training": {"learning_rate": 0.016}},
     ],
+    "trial_seeds": [1000, 1001, 1002],
     "training": {"budget": {"steps": 300}, "patch_size": 24, "learning_rate": 0.004},
 }
 # L1 on held-out crops at 1 % and at 100 % of the images
@@ -28,20 +29,33 @@ def experiment_dir(tmp_path):
     for model, losses in LOSSES.items():
         for rate, both in zip(RATES, losses, strict=True):
             for percent, loss in zip((1, 100), both, strict=True):
-                folder = tmp_path / "runs" / f"{model}-lr-{rate:g}-{percent}-seed-1000"
-                folder.mkdir(parents=True)
-                log = pd.DataFrame({"step": [1, 300], "l1": 1.0, "validation_l1": [20.0, loss]})
-                log.to_csv(folder / "train.csv", index=False)
+                # Seeds differ in level, and by little in what a rate is worth.
+                for seed, shift in ((1000, 0.5), (1001, 0.0), (1002, -0.5)):
+                    folder = tmp_path / "runs" / f"{model}-lr-{rate:g}-{percent}-seed-{seed}"
+                    folder.mkdir(parents=True)
+                    own = shift * (1.1 if rate == 0.016 else 1)
+                    log = pd.DataFrame({"step": [1, 300], "l1": 1.0, "validation_l1": [20.0, loss + own]})
+                    log.to_csv(folder / "train.csv", index=False)
     return tmp_path
 
 
 def test_best_is_the_lowest_mean_over_the_smallest_and_the_largest_fraction(experiment_dir):
     table = compare(experiment_dir).set_index(["model", "learning_rate"])
-    assert table.loc[("edsr", 0.004), ["validation_l1_1", "validation_l1_100"]].tolist() == [5.5, 4.6]
+    assert table.loc[("edsr", 0.004), ["validation_l1_1", "validation_l1_100"]].tolist() == pytest.approx([5.5, 4.6])
     assert table.loc[("edsr", 0.004), "validation_l1"] == pytest.approx(5.05)
     assert table.index[table["best"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
     assert table.index[table["edge"]].tolist() == [("ipt", 0.016)]
     assert table.index[table["used"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
+
+
+def test_choice_is_shown_with_its_spread_over_the_trial_seeds(experiment_dir):
+    row = compare(experiment_dir).set_index(["model", "learning_rate"]).loc[("edsr", 0.016)]
+    assert (row["seeds"], row["validation_l1"]) == (3, pytest.approx(5.5))
+    # Standard deviations of 0.55 and, paired by seed, of 0.05; t of two degrees of freedom is 4.303.
+    assert row["high"] - row["validation_l1"] == pytest.approx(4.3027 * 0.55 / 3**0.5, rel=1e-4)
+    assert row["spread"] == pytest.approx(0.55)
+    assert row["behind"] == pytest.approx(0.45)
+    assert row["behind_high"] - row["behind"] == pytest.approx(4.3027 * 0.05 / 3**0.5, rel=1e-4)
 
 
 def test_unfinished_trial_is_named(experiment_dir):
@@ -55,9 +69,9 @@ def test_command_writes_both_forms(experiment_dir):
     assert main(["learning-rates", "--experiment-dir", str(experiment_dir), "--out", *map(str, outputs)]) == 0
     pd.testing.assert_frame_equal(pd.read_csv(outputs[0]), compare(experiment_dir))
     text = outputs[1].read_text()
-    assert "Learning rates, tried with 300 steps each" in text
+    assert "Learning rates, tried with 300 steps each, trial seeds: 3" in text
     cells = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| EDSR")
     ]
-    assert cells[1] == ["EDSR", "0.004", "5.500", "4.600", "5.050", "best, used"]
+    assert cells[1] == ["EDSR", "0.004", "5.500", "4.600", "5.050 ± 1.242", "", "best, used"]
     assert "best, edge, used" in text

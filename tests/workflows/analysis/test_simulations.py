@@ -10,6 +10,7 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from tests.workflows.analysis.simulated import FRACTIONS
 from workflows.analysis.cells import Cells
@@ -34,8 +35,8 @@ SCENARIOS = {
     "spread falls tenfold, 3 seeds": (FALLING, THREE, 0.0, 0.93),
     "spread falls tenfold, unequal seeds": (FALLING, UNEQUAL, 0.0, 0.93),
     "spread falls tenfold, 3 1 3 1 3 seeds": (FALLING, SPARSE, 0.0, 0.93),
-    "one noisy model, 3 seeds": (WILD, THREE, 0.0, 0.90),
-    "seeds go together (0.5)": (EQUAL, THREE, 0.5, 0.93),
+    "one noisy model, 3 seeds": (WILD, THREE, 0.0, 0.88),
+    "seeds go together (0.5)": (EQUAL, THREE, 0.5, 0.91),
     "seeds go against (-0.3)": (EQUAL, THREE, -0.3, 0.88),
 }
 REPEATS = 1000
@@ -49,13 +50,10 @@ def experiment(rng: np.random.Generator, spread: np.ndarray, seeds: np.ndarray, 
     matrix = np.full((4, 4), correlation)
     np.fill_diagonal(matrix, 1.0)
     noise = np.einsum("ij,jfs->ifs", np.linalg.cholesky(matrix), rng.normal(size=(4, 5, most)))
-    rows = [
-        (MODELS[m], FRACTIONS[f], seed, 33 + spread[m, f] * noise[m, f, seed])
-        for m in range(4)
-        for f in range(5)
-        for seed in range(seeds[m, f])
-    ]
-    return Cells(pd.DataFrame(rows, columns=["model", "fraction", "seed", "value"]))
+    m, f, seed = np.nonzero(np.arange(most) < seeds[..., None])
+    values = 33 + (spread[..., None] * noise)[m, f, seed]
+    table = {"model": np.array(MODELS, dtype=object)[m], "fraction": np.array(FRACTIONS)[f], "seed": seed}
+    return Cells(pd.DataFrame({**table, "value": values}))
 
 
 def statements(cells: Cells) -> dict:
@@ -79,22 +77,46 @@ def test_unpaired_intervals_cover_and_equals_are_not_told_apart(scenario):
     rng = np.random.default_rng(list(SCENARIOS).index(scenario))
     covered, widths, claimed = defaultdict(list), defaultdict(list), defaultdict(list)
     for _ in range(REPEATS):
-        first, second = (experiment(rng, spread, seeds, correlation) for _ in range(2))
-        found, other = statements(first), statements(second)
+        found = statements(experiment(rng, spread, seeds, correlation))
         for name, estimate in found.items():
             covered[name].append(estimate.low <= 0 <= estimate.high)
             widths[name].append(estimate.high - estimate.estimate)
-        more, again = found["difference of gains"], other["difference of gains"]
-        claimed["gains more"].append(all(answer(e.low, e.high, e.p) == YES for e in (more, again)))
-        claimed["data limited"].append(answer(found["slope"].low, found["slope"].high, found["slope"].p) == YES)
+        # As if both ways of cutting windows always agreed, which is the worst case.
+        for name, claim in (("difference of gains", "gains more"), ("slope", "data limited")):
+            claimed[claim].append(answer(found[name].low, found[name].high, found[name].p) == YES)
     print(f"\n{scenario}: coverage of nominal 95 % (median half width in dB)")
     for name in covered:
         print(f"  {name}: {100 * np.mean(covered[name]):.1f} % ({np.median(widths[name]):.3f})")
     print(f"  false `yes`: {', '.join(f'{name} {100 * np.mean(yes):.1f} %' for name, yes in claimed.items())}")
     rates = {name: np.mean(hits) for name, hits in covered.items()}
     assert min(rates.values()) >= least, rates
-    assert np.mean(claimed["data limited"]) <= 0.07
-    assert np.mean(claimed["gains more"]) <= 0.04
+    assert max(np.mean(yes) for yes in claimed.values()) <= 0.06
+
+
+def test_spread_pooled_over_all_fractions_would_not_cover():
+    """Why it is not: two models at 1 and 100 %, whose spread falls tenfold."""
+    noise = np.random.default_rng(0).normal(size=(20000, 2, 2, 3)) * np.array([0.2, 0.02])[:, None]
+    pooled = noise.var(axis=-1, ddof=1).mean(axis=(1, 2))
+    half = stats.t.ppf(0.975, 8) * np.sqrt(pooled * 2 / 3)
+    means = noise.mean(axis=-1)
+    covered = [np.mean(np.abs(means[:, 0, fraction] - means[:, 1, fraction]) <= half) for fraction in (0, 1)]
+    print(
+        f"\npooled over fractions: coverage {100 * covered[0]:.1f} % at the smallest, {100 * covered[1]:.1f} % at the largest"
+    )
+    assert covered[0] < 0.88
+    assert covered[1] > 0.99
+
+
+def test_three_seeds_see_effects_of_some_standard_deviations():
+    rng = np.random.default_rng(1)
+    seen = defaultdict(list)
+    for _ in range(REPEATS):
+        found = statements(experiment(rng, EQUAL, THREE, 0.0))
+        seen["gain of 2.4 standard deviations"].append(found["gain"].low + 0.24 > 0)
+        seen["difference of gains of 3.4"].append(found["difference of gains"].low + 0.34 > 0)
+    rates = {name: float(np.mean(hits)) for name, hits in seen.items()}
+    print(f"\nthree seeds see: {', '.join(f'{name} {100 * rate:.0f} %' for name, rate in rates.items())}")
+    assert all(0.75 <= rate <= 0.85 for rate in rates.values()), rates
 
 
 @pytest.mark.parametrize(("spread", "seeds"), [(EQUAL, THREE), (FALLING, THREE), (EQUAL, UNEQUAL)])

@@ -5,8 +5,9 @@ import yaml
 
 from tests.helpers import gather, write_experiment
 from workflows.analysis.records import ReportError
-from workflows.audit.publish import LARGEST, excerpt
-from workflows.reporting.__main__ import main
+from workflows.audit.__main__ import main
+from workflows.audit.publish import LARGEST, publish
+from workflows.audit.verify import CHANGED, verify
 
 
 @pytest.fixture
@@ -23,13 +24,32 @@ def experiment_dir(tmp_path):
 def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_path, capsys):
     out = tmp_path / "reference" / "small"
     (out / "old").mkdir(parents=True)
-    assert main(["excerpt", str(experiment_dir), str(out)]) == 0
+    assert main(["publish", str(experiment_dir), str(out)]) == 0
     kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"results.csv", "runs.csv", "runs/ipt-50-seed-0/train.csv", "runs/ipt-50-seed-0/provenance.json"} <= kept
     assert not [name for name in kept if name.endswith((".safetensors", ".png", ".html"))]
     assert (out / "results.csv").read_bytes() == (experiment_dir / "results.csv").read_bytes()
-    assert not (out / "old").exists(), "an older excerpt is replaced"
+    assert not (out / "old").exists(), "an older copy is replaced"
     assert f"{len(kept)} files" in capsys.readouterr().out
+    listed = {line.partition("  ")[2] for line in (out / "SHA256SUMS").read_text().splitlines()}
+    assert listed == kept - {"SHA256SUMS"}
+
+
+def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
+    out = tmp_path / "copy"
+    publish(experiment_dir, out)
+    sums = {finding.what: finding for finding in verify(out) if "SHA256SUMS" in finding.what}
+    assert [finding.state for finding in sums.values()] == ["ok"]
+    (out / "runs.csv").write_bytes((out / "runs.csv").read_bytes().replace(b"done", b"gone"))
+    (finding,) = (found for found in verify(out) if "SHA256SUMS" in found.what)
+    assert finding.state == CHANGED
+    assert finding.why.endswith("the first is runs.csv")
+
+
+def test_an_experiment_is_not_published_over_itself(experiment_dir):
+    for out in (experiment_dir, experiment_dir.parent):
+        with pytest.raises(ReportError, match="would be replaced"):
+            publish(experiment_dir, out)
 
 
 def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path):
@@ -46,7 +66,7 @@ def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path
         for suffix in (".png", ".pdf", ".csv"):
             (experiment_dir / "figures").mkdir(exist_ok=True)
             (experiment_dir / "figures" / (stem + suffix)).write_bytes(b"drawn")
-    excerpt(experiment_dir, tmp_path / "out")
+    publish(experiment_dir, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out" / "figures").glob("*.p*")} == {
         *("comparison-sr2-photos-coffee.png", "comparison-sr2-photos-coffee.pdf"),
         *("psnr_fraction.png", "psnr_fraction.pdf"),
@@ -58,10 +78,10 @@ def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp
     (experiment_dir / "figures").mkdir()
     (experiment_dir / "figures" / "big.png").write_bytes(bytes(LARGEST + 1))
     with pytest.raises(ReportError, match=r"big\.png has 1,048,577 bytes"):
-        excerpt(experiment_dir, tmp_path / "out")
+        publish(experiment_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unfinished_experiment_is_refused(tmp_path):
     with pytest.raises(ReportError, match=r"no results\.csv"):
-        excerpt(tmp_path, tmp_path / "out")
+        publish(tmp_path, tmp_path / "out")

@@ -56,14 +56,16 @@ def test_some_fractions_may_have_more_seeds():
     assert config.seeds_at(0.1) == [0]
 
 
-def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_a_seed_of_their_own():
-    config = parse(changed(fractions=[0.2, 0.5, 1.0], models__0__learning_rates=[0.001, 0.01]))
+def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_seeds_of_their_own():
+    config = parse(
+        changed(fractions=[0.2, 0.5, 1.0], models__0__learning_rates=[0.001, 0.01], trial_seeds=[1000, 1001])
+    )
     trials = config.trials()
     assert list(trials) == [
-        "edsr-lr-0.001-20-seed-1000",
-        "edsr-lr-0.001-100-seed-1000",
-        "edsr-lr-0.01-20-seed-1000",
-        "edsr-lr-0.01-100-seed-1000",
+        f"edsr-lr-{rate}-{percent}-seed-{seed}"
+        for rate in (0.001, 0.01)
+        for percent in (20, 100)
+        for seed in (1000, 1001)
     ]
     assert trials["edsr-lr-0.01-20-seed-1000"].training.learning_rate == 0.01
     assert not trials.keys() & config.runs().keys()
@@ -78,22 +80,42 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
             "learning_rates differ in number (edsr 2, ipt 1); every network gets as many trials",
         ),
         (
-            {"models__0__learning_rates": [0.001], "trial_seed": 1},
-            "trial_seed: 1 is one of the seeds that are compared; trials need another",
+            {"models__0__learning_rates": [0.001], "trial_seeds": [9, 1]},
+            "trial_seeds: 1 is among the seeds that are compared; trials need others",
         ),
         ({"fractoins": [0.2]}, ["fractoins", "did you mean 'fractions'", "allowed: name, seeds"]),
         ({"training__bach_size": 3}, ["training.bach_size", "did you mean 'batch_size'"]),
         ({"models__0__trainng": {}}, ["models[0].trainng", "did you mean 'training'"]),
         ({"models__0__training": {"stpes": 3}}, ["'edsr'", "training.stpes", "allowed: budget"]),
-        ({"models__0__training": {"batch_size": "many"}}, ["'edsr'", "training.batch_size", "'many'", "integer"]),
+        (
+            {"models__0__training": {"batch_size": "many"}},
+            ["'edsr'", "training.batch_size", "'many'", "expected a whole number"],
+        ),
         ({"seeds": "three"}, ["seeds", "'three'", "list"]),
-        ({"fractions": [0.2, 20]}, ["fractions[1]", "20", "less than or equal to 1"]),
+        ({"fractions": [0.2, 20]}, ["fractions[1]: 20: is more than 1", "did you mean 0.2?"]),
         ({"fractions": [-0.1]}, ["fractions[0]", "greater than or equal to 0"]),
         ({"more_seeds": {0.3: [2]}}, ["more_seeds", "0.3 is none of the fractions", "0.2, 1"]),
         ({"more_seeds": {1.0: [1, 2]}}, ["more_seeds", "seed 1 at 1 is one of `seeds` already"]),
-        ({"more_seeds": {1.0: []}}, ["more_seeds", "at least 1"]),
+        ({"more_seeds": {1.0: []}}, ["more_seeds", "expected at least one"]),
         ({"more_seeds": {"all": [2]}}, ["more_seeds.all", "number"]),
-        ({"fractions": [0.2, 0.2]}, ["fractions", "0.2 stands there more than once"]),
+        ({"fractions": [0.2, 0.2 + 1e-12]}, ["fractions", "0.2 is given more than once"]),
+        ({"fractions": [1e-7]}, ["fractions[0]", "too small"]),
+        ({"seeds": [2**64]}, ["seeds[0]", "less than or equal to 4294967295"]),
+        ({"training__threads": 2**40}, ["training.threads", "less than or equal to 1024"]),
+        ({"training__threads": True}, ["training.threads", "expected a whole number"]),
+        ({"training__threads": "2"}, ["training.threads", "expected a whole number"]),
+        ({"training__budget": {"epochs": float("inf")}}, ["training.budget.epochs", "finite"]),
+        ({"data__root": "~no-such-user/x"}, ["data.root", "home of a user"]),
+        ({"name": "x" * 300}, ["name", "at most 100"]),
+        ({"models__1__label": "a\nb"}, ["models[1].label", "one line"]),
+        ({"data__validation": 300}, ["validation: all 300 drawn images would be held out"]),
+        ({"data__size": 64, "training__patch_size": 48}, ["patch_size"]),
+        ({"data__size": 64, "tasks": ["sr3"]}, ["data.size: 64 pixels are too few", "takes 72"]),
+        (
+            {"models__2__contrastive": {"weight": 0.1}, "training__batch_size": 1},
+            ["'ipt-contrastive'", "training.batch_size 1", "at least 2"],
+        ),
+        ({"fractions": [0.2, 0.2]}, ["fractions", "0.2 is given more than once"]),
         (
             {"models__1__variant": "ipt_tyni"},
             ["models[1].variant", "'ipt_tyni'", "did you mean 'ipt_tiny'", "edsr_tiny"],
@@ -157,7 +179,7 @@ def test_unseen_noise_levels_are_scored_by_the_nearest_head():
 
 
 def test_finetuning_adds_a_run_to_each_with_the_second_stages_data_task_and_recipe():
-    second = {"data": {"count": 5}, "training": {"learning_rate": 2e-5, "budget": {"epochs": 3}}}
+    second = {"data": {"count": 13}, "training": {"learning_rate": 2e-5, "budget": {"epochs": 3}}}
     before, experiment = parse(SMALL), parse(changed(finetune=second))
     runs = experiment.runs()
     assert list(runs)[: 3 * 2 * 2] == list(before.runs())
@@ -170,7 +192,7 @@ def test_finetuning_adds_a_run_to_each_with_the_second_stages_data_task_and_reci
     assert not run.pretrained.finetuned
     assert run.subset == "data/finetune/fraction-100-seed-1.csv"
     assert run.pretrained.subset == "data/fraction-20-seed-1.csv"
-    assert (run.data.count, run.training.learning_rate, run.training.budget.epochs) == (5, 2e-5, 3)
+    assert (run.data.count, run.training.learning_rate, run.training.budget.epochs) == (13, 2e-5, 3)
     assert run.training.patch_size == 24
     # The contrastive loss is the first stage's alone.
     assert runs["ipt-contrastive-ft-20-seed-0"].contrastive is None
@@ -179,23 +201,23 @@ def test_finetuning_adds_a_run_to_each_with_the_second_stages_data_task_and_reci
 
 def test_finetuned_run_is_another_when_the_first_stage_or_the_second_is():
     def digest(**changes):
-        config = {"finetune": {"data": {"count": 5}, "training": {"learning_rate": 2e-5}}, **changes}
+        config = {"finetune": {"data": {"count": 13}, "training": {"learning_rate": 2e-5}}, **changes}
         return parse(changed(**config)).runs()["ipt-ft-20-seed-0"].digest
 
     plain = digest()
     assert digest(training__log_every=7) == plain
-    assert digest(finetune__data__count=6) != plain
+    assert digest(finetune__data__count=14) != plain
     assert digest(training__learning_rate=1.0) != plain
     assert digest(data__count=77) != plain
 
 
 def test_at_fraction_0_the_second_stage_stands_alone():
-    runs = parse(changed(fractions=[0, 1.0], seeds=[0], finetune={"data": {"count": 5}})).runs()
+    runs = parse(changed(fractions=[0, 1.0], seeds=[0], finetune={"data": {"count": 13}})).runs()
     assert sorted(name for name in runs if "-0-seed" in name) == ["edsr-ft-0-seed-0", "ipt-ft-0-seed-0"]
     run = runs["ipt-ft-0-seed-0"]
     assert run.finetuned
     assert run.pretrained is None
-    assert (run.data.count, run.fraction) == (5, 0)
+    assert (run.data.count, run.fraction) == (13, 0)
 
 
 def test_images_have_to_be_large_enough_for_the_tasks_and_patches_of_their_stage():
@@ -237,6 +259,15 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert digest(fractions=[0.1, 0.2, 1.0]) == plain
     lone = changed(models=[{**SMALL["models"][1], "contrastive": {"weight": 0}}])
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
+
+
+def test_a_reference_that_has_nothing_to_score_is_omitted():
+    models = [{"name": "ipt", "variant": "ipt_tiny"}]
+    evaluation = {"tasks": ["sr2", "dn30"], "references": ["bicubic", "identity"]}
+    clipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation=evaluation))
+    assert clipped.references == ["bicubic", "identity"]
+    unclipped = parse(changed(models=models, tasks=["sr2", "dn30"], evaluation={**evaluation, "noise": "unclipped"}))
+    assert unclipped.references == ["bicubic"]
 
 
 def test_a_model_may_train_on_tasks_of_its_own():
@@ -301,3 +332,20 @@ def test_config_imports_no_stage():
 def test_checking_a_config_imports_no_torch():
     code = "import sys, workflows.config.grid, workflows.preflight; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "x"}, "needs exactly one of `checkpoint` and `restored`"),
+        ({"name": "x", "checkpoint": "a", "restored": "b"}, "needs exactly one"),
+        ({"name": "x", "checkpoint": "a", "parameters": 3}, "those of a checkpoint are counted"),
+        ({"name": "x-20-seed-0", "restored": "b"}, "looks like a run of the grid"),
+        ({"name": "ipt", "restored": "b"}, "evaluation.methods: two models are named 'ipt'"),
+        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, "tasks of 'x': sr3 is not scored; scored are sr2"),
+        ({"name": "x", "restored": "b", "sets": ["Set5"]}, "sets of 'x': Set5 is not scored"),
+    ],
+)
+def test_methods_have_one_source_and_a_name_of_their_own(method, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse(changed(evaluation__methods=[method]))

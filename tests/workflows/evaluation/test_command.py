@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from workflows import models, provenance
 from workflows.evaluation.__main__ import COLUMNS, main
 from workflows.evaluation.image_files import read, write
 from workflows.evaluation.metrics import compare
+from workflows.evaluation.restorer import Restorer
 
 RNG = np.random.default_rng(2)
+ENDS = (".safetensors", ".pth")
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 
 
@@ -61,7 +64,7 @@ def test_one_row_an_image_in_the_contracts_columns(root, capsys):
         ("bicubic", "", "", "", "")
     }
     assert [(r["height"], r["width"]) for r in rows[5:7]] == [("39", "30"), ("24", "27")]
-    assert {(r["protocol"], r["setting"]) for r in rows} == {("v1", "plain")}
+    assert {(r["protocol"], r["setting"]) for r in rows} == {("v2", "plain")}
     printed = capsys.readouterr().out.splitlines()
     mean = sum(float(r["psnr_y"]) for r in rows[:5]) / 5
     assert printed[0].startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
@@ -157,11 +160,43 @@ def test_a_task_that_no_head_fits_is_refused_before_anything_is_scored(root, cap
     assert not (root / "metrics.csv").exists()
 
 
+def test_a_method_from_outside_of_the_grid_has_neither_fraction_nor_seed(root):
+    torch.manual_seed(0)
+    origin = {"experiment": "demo", "model": "ipt", "fraction": 0.2, "seed": 3}
+    network = models.build("ipt_tiny", ["sr2"], **SMALL)
+    models.save(network, root / "model.safetensors", origin)
+    told = ("--method", "theirs", "--training-data", "DF2K")
+    rows = run(root, *told, model=root / "model.safetensors", tasks=("sr2", "sr3"))
+    assert {(r["experiment"], r["model"], r["fraction"], r["seed"], r["task"]) for r in rows} == {
+        ("", "theirs", "", "", "sr2")
+    }
+    method = json.loads((root / "metrics.json").read_text())["method"]
+    assert method["parameters"] == sum(p.numel() for p in network.parameters())
+    assert method["macs_per_output_pixel"] == pytest.approx(models.macs_per_output_pixel("ipt_tiny", ["sr2"], **SMALL))
+    assert method["training_data"] == "DF2K"
+    run(root, "--save-images", root / "out")
+    rows = run(root, *told, "--parameters", "12", "--restored", root / "out", model=None)
+    assert {(r["model"], r["fraction"], r["seed"]) for r in rows} == {("theirs", "", "")}
+    method = json.loads((root / "metrics.json").read_text())["method"]
+    assert (method["parameters"], method["macs_per_output_pixel"]) == (12, None)
+
+
+def test_other_projects_checkpoints_are_scored_on_the_tasks_that_they_tell_or_are_told(root):
+    torch.manual_seed(0)
+    for task in ("sr2", "dn30"):
+        network = models.build("edsr", [task], num_feat=4, num_block=1, res_scale=1.0)
+        models.save(network, root / f"{task}.safetensors", {"model": task})
+        torch.save({"params": network.state_dict()}, root / f"{task}.pth")
+        own, theirs = (run(root, sets=("mine=mine",), tasks=(task,), model=root / f"{task}{end}") for end in ENDS)
+        assert [r["psnr_y"] for r in theirs] == [r["psnr_y"] for r in own]
+        assert {r["model"] for r in theirs} == {task}
+
+
 def test_references_score_their_half_of_the_tasks(root, capsys):
     sets, tasks = ("Set5", "mine=mine"), ("sr2", "dn30")
     rows = run(root, sets=sets, tasks=tasks)
     assert {(r["dataset"], r["task"]) for r in rows} == {("Set5", "sr2"), ("mine", "sr2")}
-    assert "bicubic has no meaning for dn30: not scored" in capsys.readouterr().out
+    assert "bicubic does not restore dn30: not scored" in capsys.readouterr().out
     rows = run(root, sets=sets, tasks=tasks, model="identity")
     assert {(r["dataset"], r["task"]) for r in rows} == {("mine", "dn30")}
     run(root, tasks=("sr2",), model="identity", status=2)
@@ -184,6 +219,21 @@ def test_restored_files_may_lie_flat_and_carry_a_suffix(root):
     again = run(root, "--restored", root / "flat", "--label", "SR", model=None, out="again.csv")
     assert [r["psnr_y"] for r in again] == [r["psnr_y"] for r in own]
     assert {r["model"] for r in again} == {"SR"}
+
+
+def test_an_image_is_never_scored_by_another_image_s_output_or_its_own_target(root, capsys):
+    for name in ("house", "house_2"):
+        write(root / "mine" / f"{name}.png", smooth(30, 30))
+        write(root / "out" / f"{name}.png", smooth(30, 30))
+    for name in "abcde":
+        (root / "mine" / f"{name}.png").unlink()
+    theirs = {"sets": ("mine=mine",), "model": None, "out": "theirs.csv"}
+    run(root, "--restored", root / "out", **theirs)
+    (root / "out" / "house.png").unlink()
+    run(root, "--restored", root / "out", status=1, **theirs)
+    assert "out/house: no file fits" in capsys.readouterr().err
+    run(root, "--restored", root / "mine", status=1, **theirs)
+    assert "house.png: is the target of house itself" in capsys.readouterr().err
 
 
 def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed(root, capsys):
@@ -225,6 +275,54 @@ def test_a_broken_file_costs_its_own_row_and_fails_the_run_at_its_end(root, caps
     assert table(root / "metrics.incomplete.csv") == [whole[0], *whole[2:4]]
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_an_output_that_is_not_finite_fails_its_image(root, capsys, monkeypatch, threads):
+    torch.manual_seed(0)
+    network = models.build("ipt_tiny", ["sr2"], **SMALL)
+    models.save(network, root / "model.safetensors", {"model": "ipt"})
+    whole = run(root, model=root / "model.safetensors")
+    original = Restorer.__call__
+
+    def broken(self, x, task):
+        y = original(self, x, task)
+        return y / 0 if x.shape[-2:] in ((13, 13), (16, 16)) else y  # b and c
+
+    monkeypatch.setattr(Restorer, "__call__", broken)
+    run(root, "--threads", threads, model=root / "model.safetensors", status=1)
+    errors = capsys.readouterr().err
+    assert [name in errors for name in ("a.png", "b.png", "c.png", "d.png")] == [False, True, True, False]
+    assert errors.count("the output of ipt for sr2 is not finite") == 2
+    assert table(root / "metrics.incomplete.csv") == [whole[0], *whole[3:]]
+
+
+def test_a_checkpoint_of_nans_has_no_scores(root, capsys):
+    network = models.build("ipt_tiny", ["sr2"], **SMALL)
+    for parameter in network.parameters():
+        parameter.data.fill_(math.nan)
+    models.save(network, root / "model.safetensors", {"model": "ipt"})
+    run(root, model=root / "model.safetensors", status=1)
+    assert "5 of 5 images failed" in capsys.readouterr().err
+
+
+def test_exactly_restored_images_are_named_and_left_out_of_the_printed_mean(root, capsys):
+    write(root / "Set5" / "c.png", np.zeros((33, 33, 3), np.uint8))
+    rows = run(root)
+    assert rows[2]["psnr_y"] == "inf"
+    mean = sum(float(r["psnr_y"]) for r in rows if r["image"] != "c") / 4
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Set5 sr2"))
+    assert line.startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
+    assert "4 images" in line
+    assert line.endswith("1 restored exactly and left out: c)")
+
+
+def test_identity_is_not_scored_on_noise_that_leaves_the_range_of_an_image(root, capsys):
+    noisy = ("--noise", "unclipped")
+    run(root, *noisy, sets=("mine=mine",), tasks=("dn30",), model="identity", status=2)
+    assert "identity restores none of the tasks dn30" in capsys.readouterr().err
+    rows = run(root, *noisy, sets=("photos@1",), tasks=("dn30", "dr"), model="identity")
+    assert {row["task"] for row in rows} == {"dr"}
+
+
 def test_small_images_have_an_empty_ssim(root):
     write(root / "Set5/e.png", smooth(14, 14))
     rows = run(root)
@@ -239,10 +337,10 @@ def test_gray_files_follow_the_convention_that_is_asked_for(root):
     gain = float(rgb[0]["psnr_y"]) - float(matlab[0]["psnr_y"])
     assert gain == pytest.approx(20 * math.log10(256 / 219.859), abs=1e-5)
     assert [r["psnr_y"] for r in rgb[1:]] == [r["psnr_y"] for r in matlab[1:]]
-    assert {r["protocol"] for r in matlab} == {"v1 gray=matlab"}
+    assert {r["protocol"] for r in matlab} == {"v2 gray=matlab"}
     both = run(root, "--gray", "matlab", sets=("Set5", "Set5@rgb"))
     assert [r["psnr_y"] for r in both] == [r["psnr_y"] for r in (*matlab, *rgb)]
-    assert [r["protocol"] for r in both] == ["v1 gray=matlab"] * 5 + ["v1"] * 5
+    assert [r["protocol"] for r in both] == ["v2 gray=matlab"] * 5 + ["v2"] * 5
 
 
 def test_exported_inputs_are_what_models_are_given(root):
@@ -266,7 +364,7 @@ def test_wrong_requests_end_with_one_message(root, capsys):
     run(root, sets=("Set6",), status=2)
     run(root, model=root / "gone.safetensors", status=2)
     run(root, "--save-images", root, "--images", "zebra", status=2)
-    run(root, "--stride", "4", status=2)
+    run(root, "--windows", "averaged", status=2)
     run(root, tasks=("sr5",), status=2)
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 5
@@ -276,6 +374,64 @@ def test_wrong_requests_end_with_one_message(root, capsys):
     assert "bicubic is not a network" in errors[3]
     assert "unknown task 'sr5'" in errors[4]
     assert not (root / "metrics.csv").exists()
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_scored(root, capsys, monkeypatch):
+    monkeypatch.setattr("workflows.evaluation.score.score", None)
+    os.mkfifo(root / "pipe.csv")
+    (root / "file").write_text("")
+    (root / "folder.json").mkdir()
+    for out, options, message in (
+        ("/dev/null", (), "/dev/null is not a regular file"),
+        ("pipe.csv", (), "pipe.csv is not a regular file"),
+        ("x.json", (), "name it .csv"),
+        ("file/x.csv", (), "file is a file"),
+        ("folder.csv", (), "folder.json is not a regular file"),
+        ("x.csv", ("--save-images", root / "file"), "file is a file"),
+    ):
+        run(root, *options, out=out, status=2)
+        assert message in capsys.readouterr().err
+
+
+def test_threads_and_devices_that_are_not_there_are_one_message(root, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(root, "--threads", "-1")
+    assert stopped.value.code == 2
+    assert "'-1' is not a whole number from 1 up" in capsys.readouterr().err
+    torch.manual_seed(0)
+    models.save(models.build("ipt_tiny", ["sr2"], **SMALL), root / "model.safetensors", {"model": "ipt"})
+    for device in ("foo", "cpu:x", *(() if torch.cuda.is_available() else ("cuda",))):
+        run(root, "--device", device, model=root / "model.safetensors", status=2)
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"error: --device {device}: ")
+        assert errors.count("\n") == 1
+
+
+def test_an_interrupt_is_one_word(root, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workflows.evaluation.score.compare", interrupted)
+    run(root, status=130)
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
+    assert not list(root.glob("metrics*"))
+
+
+def test_a_file_name_that_is_not_utf_8_is_named(root, capsys):
+    path = os.fsencode(root / "mine") + b"/caf\xe9.png"
+    with open(path, "wb") as file:
+        file.write((root / "mine" / "a.png").read_bytes())
+    run(root, sets=("mine=mine",), status=2)
+    assert r"the name of the file b'caf\xe9.png' is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_pipe_among_images_is_no_image(root):
+    rows = run(root)
+    os.mkfifo(root / "Set5" / "pipe.png")
+    assert run(root) == rows
+    run(root, "--save-images", root / "out")
+    os.mkfifo(root / "out" / "sr2" / "Set5" / "a_x2.png")
+    assert [r["psnr_y"] for r in run(root, "--restored", root / "out", model=None)] == [r["psnr_y"] for r in rows]
 
 
 def test_download_writes_where_the_set_is_looked_for(root, monkeypatch, capsys):

@@ -108,8 +108,8 @@ def test_outputs_are_clipped_and_rounded_half_up():
 
 def test_the_protocol_says_what_differs_where_it_matters():
     sr, dr = parse_task("sr2"), parse_task("dr")
-    assert {Protocol().label(task) for task in (sr, DN30, dr)} == {"v1"}
+    assert {Protocol().label(task) for task in (sr, DN30, dr)} == {"v2"}
     changed = Protocol("matlab", "float", "unclipped")
-    assert changed.label(sr) == "v1 gray=matlab bicubic=float"
-    assert changed.label(DN30) == "v1 gray=matlab noise=unclipped"
-    assert changed.label(dr) == "v1 gray=matlab"
+    assert changed.label(sr) == "v2 gray=matlab bicubic=float"
+    assert changed.label(DN30) == "v2 gray=matlab noise=unclipped"
+    assert changed.label(dr) == "v2 gray=matlab"

@@ -1,13 +1,17 @@
 """Models behind one call: heads, references, ensembles."""
 
+from typing import get_args
+
 import pytest
 import torch
 
+from ipt_models import windows
 from ipt_models.tasks import HeadError, nearest_head, parse_task
 from ipt_models.windows import restore
 from workflows import models
+from workflows.config.choices import Windows
 from workflows.evaluation.protocol import Protocol
-from workflows.evaluation.restorer import InferenceError, Restorer, dihedral_mean
+from workflows.evaluation.restorer import Restorer, RestorerError
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 X = torch.rand(1, 3, 13, 18, generator=torch.Generator().manual_seed(0))
@@ -41,7 +45,8 @@ def test_a_network_restores_with_the_head_that_it_names(checkpoint):
     network, _ = models.load(checkpoint)
     assert (restorer.label, restorer.setting, restorer.head(parse_task("dn70"))) == ("ipt", "plain", "dn50")
     with torch.inference_mode():
-        torch.testing.assert_close(restorer(X, parse_task("dn70")), restore(network, X, "dn50"), rtol=0, atol=0)
+        centre = restore(network, X, "dn50", "centre")
+        torch.testing.assert_close(restorer(X, parse_task("dn70")), centre, rtol=0, atol=0)
         assert restorer(X, parse_task("sr2")).shape == (1, 3, 26, 36)
 
 
@@ -49,10 +54,12 @@ def test_settings_are_named_and_change_the_output(checkpoint):
     task = parse_task("dn30")
     plain = Restorer(checkpoint)(X, task)
     for options, setting in (
-        ({"stride": 3}, "overlap"),
+        ({"windows": "averaged"}, "averaged"),
+        ({"windows": "side-by-side"}, "side-by-side"),
+        ({"windows": "blended"}, "blended"),
         ({"self_ensemble": True}, "x8"),
         ({"precision": "bf16-mixed"}, "bf16"),
-        ({"stride": 4, "self_ensemble": True}, "overlap+x8"),
+        ({"windows": "averaged", "self_ensemble": True}, "averaged+x8"),
     ):
         restorer = Restorer(checkpoint, **options)
         output = restorer(X, task)
@@ -63,23 +70,12 @@ def test_settings_are_named_and_change_the_output(checkpoint):
         assert (output - plain).abs().mean() < 0.3
 
 
-@pytest.mark.parametrize(
-    "turn", [lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.transpose(-1, -2), lambda x: x.rot90(1, (-2, -1))]
-)
-def test_the_ensemble_of_a_turned_image_is_the_turned_ensemble(turn):
-    def lopsided(x):  # gives each orientation another output
-        y = torch.nn.functional.interpolate(x, scale_factor=2)
-        return y + torch.linspace(0, 0.1, y.shape[-1]) + torch.linspace(0, 0.3, y.shape[-2])[:, None]
-
-    assert not torch.allclose(lopsided(turn(X)), turn(lopsided(X)))
-    torch.testing.assert_close(dihedral_mean(lopsided, turn(X)), turn(dihedral_mean(lopsided, X)))
-    torch.testing.assert_close(dihedral_mean(lambda x: x, X), X)
-
-
 def test_references_do_their_half_of_the_tasks():
     bicubic, identity = Restorer("bicubic"), Restorer("identity")
     assert [bicubic.can(parse_task(t)) for t in ("sr2", "dn30", "dr")] == [True, False, False]
     assert [identity.can(parse_task(t)) for t in ("sr2", "dn30", "dr")] == [False, True, True]
+    unclipped = Restorer("identity", Protocol(noise="unclipped"))
+    assert [unclipped.can(parse_task(t)) for t in ("sr2", "dn30", "dr")] == [False, False, True]
     assert torch.equal(identity(X, parse_task("dr")), X)
     low = (X * 255).round() / 255
     assert bicubic(low, parse_task("sr3")).shape == (1, 3, 39, 54)
@@ -90,12 +86,12 @@ def test_references_do_their_half_of_the_tasks():
 
 
 def test_options_that_a_model_has_no_use_for_are_refused(tmp_path):
-    with pytest.raises(InferenceError, match="bicubic is not a network"):
+    with pytest.raises(RestorerError, match="bicubic is not a network"):
         Restorer("bicubic", self_ensemble=True)
     torch.manual_seed(0)
     models.save(models.build("rdn_tiny", ["sr2"]), tmp_path / "rdn.safetensors", {"model": "rdn"})
-    with pytest.raises(InferenceError, match="sees whole images; a stride is for IPT"):
-        Restorer(tmp_path / "rdn.safetensors", stride=8)
+    with pytest.raises(RestorerError, match="takes whole images; only IPT"):
+        Restorer(tmp_path / "rdn.safetensors", windows="averaged")
 
 
 def test_a_baseline_is_scored_like_ipt(tmp_path):
@@ -104,3 +100,8 @@ def test_a_baseline_is_scored_like_ipt(tmp_path):
     restorer = Restorer(tmp_path / "rdn.safetensors")
     assert restorer.head(parse_task("dn10")) == "dn30"
     assert restorer(X, parse_task("dn10")).shape == X.shape
+
+
+def test_the_windows_of_the_command_line_are_those_of_the_network_and_the_protocol_s_come_first():
+    assert get_args(Windows) == windows.WINDOWS
+    assert windows.WINDOWS[0] == windows.DEFAULT

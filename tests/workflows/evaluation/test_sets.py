@@ -57,7 +57,7 @@ def test_another_name_finds_the_same_set(tmp_path):
     images(tmp_path / "BSD100", *names)
     assert parse_set("BSD100").label == "B100"
     assert len(find(parse_set("B100"), SR2, tmp_path)) == 100
-    with pytest.raises(SetError, match="B100 stands there twice"):
+    with pytest.raises(SetError, match="B100 is asked for twice"):
         find_jobs(["B100", "BSD100"], ["sr2"], tmp_path)
 
 

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from workflows import provenance
+from workflows import models, provenance
 from workflows.config.grid import parse
 from workflows.planning import costs, throughput
+from workflows.training import reuse
 
 # 3×3 convolutions: from 3 to 8 features, two in one residual block, one after it, to 4 × 8; shuffled, and to 3 at twice the side.
 EDSR = {"name": "edsr", "variant": "edsr_tiny", "kwargs": {"num_feat": 8, "num_block": 1}}
@@ -114,8 +115,8 @@ def test_fine_tuning_takes_all_images_of_its_own():
 
 def test_trials_of_learning_rates_are_planned_too():
     rates = {"learning_rates": [0.001, 0.01]}
-    table = planned(models=[{**EDSR, **rates}], trial_seed=9)
-    assert (table.stage == "trials").sum() == 2 * 2
+    table = planned(models=[{**EDSR, **rates}], trial_seeds=[9, 10])
+    assert (table.stage == "trials").sum() == 2 * 2 * 2
     assert table.stage.iloc[0] == "training"
 
 
@@ -127,7 +128,12 @@ def test_what_is_done_here_or_elsewhere_is_not_left(tmp_path):
     other.mkdir(parents=True)
     (other / "model.safetensors").write_bytes(b"weights")
     (other / "train.csv").touch()
-    record = {"digest": run.digest, "code": provenance.code(), "versions": provenance.versions(), "init": None}
+    record = {
+        "digest": run.digest,
+        "code": models.code(reuse.CODE, run.variant, run.kwargs),
+        "versions": provenance.versions(),
+        "init": None,
+    }
     record["training"] = {"steps": 30, "computed_on": [run.training.division]}
     record["weights_sha256"] = provenance.sha256(other / "model.safetensors")
 

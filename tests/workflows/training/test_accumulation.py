@@ -5,7 +5,7 @@ import torch
 
 from workflows import models
 from workflows.training import accumulation
-from workflows.training.devices import launch
+from workflows.training.devices import start
 
 ROWS = 8
 LOSSES = {
@@ -34,16 +34,17 @@ def test_gradient_value_and_share_are_those_of_the_whole_batch(size, loss, task,
 def _step(run, task):
     """Micro-batches, loss, its terms, the contrastive loss's share, and the gradients of all parameters."""
     torch.manual_seed(0)
-    fabric, _ = launch(run.training, run.tasks)
+    fabric, _ = start(run.training, run.tasks)
     network = models.build(run.variant, run.tasks, **run.kwargs).double()
     trainable = [p for p in network.parameters() if p.requires_grad]
     model = fabric.setup(network)
     x = torch.rand(ROWS, 3, 6, 6, dtype=torch.float64)
     y = torch.rand_like(model(x, task))
-    share = accumulation.GradientShare(trainable)
-    parts = accumulation.divide(run)
-    loss = accumulation.backward(fabric, model, x, y, task, torch.arange(ROWS), run, parts, share)
-    return len(parts.slices), loss.total, loss.l1, loss.contrastive, share.value(fabric), [p.grad for p in trainable]
+    gradient = accumulation.ContrastiveGradient(trainable)
+    micro_batches = accumulation.divide(run)
+    loss = accumulation.backward(fabric, model, x, y, task, torch.arange(ROWS), run, micro_batches, gradient)
+    terms = (loss.total, loss.l1, loss.contrastive, gradient.share(fabric))
+    return len(micro_batches.slices), *terms, [p.grad for p in trainable]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,6 @@ def _step(run, task):
 )
 def test_groups_stay_whole_and_take_a_second_pass_only_where_they_must(group, devices, micro, slices, passes, make_run):
     run = make_run(contrastive={"group_size": group}, batch_size=ROWS, devices=devices, micro_batch_size=micro)
-    parts = accumulation.divide(run)
-    assert (len(parts.slices), parts.two_passes + 1) == (slices, passes)
-    assert parts.gather == (group > ROWS // devices)
+    micro_batches = accumulation.divide(run)
+    assert (len(micro_batches.slices), micro_batches.two_passes + 1) == (slices, passes)
+    assert micro_batches.gather == (group > ROWS // devices)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from workflows import models
+from workflows import models, provenance
 from workflows.config.schema import Training
-from workflows.training.devices import DeviceError, launch, resolve_precision
+from workflows.training.devices import DeviceError, choose_precision, start
 
 NETWORKS = {
     "ipt_tiny": {"num_feat": 4, "patch_size": 8, "patch_dim": 2, "num_heads": 2, "depth": 1},
@@ -18,7 +18,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("variant", NETWORKS)
 def test_every_network_trains_in_mixed_precision_and_its_result_has_more_levels_than_bf16(variant):
-    fabric, _ = launch(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
+    fabric, _ = start(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
     torch.manual_seed(0)
     network = models.build(variant, ["sr2"], **NETWORKS[variant]).to(memory_format=torch.channels_last)
     y = fabric.setup(network)(torch.rand(2, 3, 8, 8), "sr2")
@@ -30,7 +30,7 @@ def test_every_network_trains_in_mixed_precision_and_its_result_has_more_levels_
 
 
 def test_mixed_precision_computes_in_bf16():
-    fabric, _ = launch(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
+    fabric, _ = start(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
     model = fabric.setup(torch.nn.Conv2d(3, 3, 3))
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.dtype) or tensor, lambda t: t):
@@ -38,15 +38,26 @@ def test_mixed_precision_computes_in_bf16():
     assert torch.bfloat16 in kept
 
 
-@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_auto_is_bf16_on_cpus_with_matrix_units_alone(amx, expected, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert resolve_precision("auto", "cpu") == expected
-    assert resolve_precision("64-true", "cpu") == "64-true"
+@pytest.mark.parametrize(
+    ("vendor", "flags", "expected"),
+    [
+        ("AuthenticAMD", {"avx2", "avx512f", "avx512_bf16"}, "bf16-mixed"),  # Zen 4, Zen 5
+        ("AuthenticAMD", {"avx2"}, "32-true"),  # Zen 3
+        ("GenuineIntel", {"avx2", "avx512f", "avx512_bf16"}, "32-true"),  # Cooper Lake
+        ("GenuineIntel", {"avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"}, "bf16-mixed"),  # Sapphire Rapids
+        ("", set(), "32-true"),  # not Linux
+    ],
+)
+def test_auto_is_decided_by_the_processor_and_says_why(vendor, flags, expected, monkeypatch):
+    monkeypatch.setattr(provenance, "processor", lambda: provenance.Processor("a name", vendor, frozenset(flags)))
+    chosen = choose_precision("auto", "cpu")
+    assert chosen.precision == expected
+    assert len(chosen.reason) > 20
+    assert choose_precision("64-true", "cpu").precision == "64-true"
 
 
 def test_mixed_precision_shows_the_network_its_input_unrounded():
-    fabric, _ = launch(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
+    fabric, _ = start(Training(accelerator="cpu", precision="bf16-mixed"), ["sr2"])
     seen = []
     network = torch.nn.Linear(3, 3)
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -56,11 +67,11 @@ def test_mixed_precision_shows_the_network_its_input_unrounded():
 
 
 def test_float64_reaches_the_loss():
-    fabric, _ = launch(Training(accelerator="cpu", precision="64-true"), ["sr2"])
+    fabric, _ = start(Training(accelerator="cpu", precision="64-true"), ["sr2"])
     assert fabric.setup(torch.nn.Linear(3, 3))(torch.rand(8, 3)).dtype == torch.float64
 
 
 def test_more_devices_than_there_are_is_told_by_key(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(DeviceError, match=r"training.devices is 2, but this machine shows 1 CUDA device"):
-        launch(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])
+        start(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])

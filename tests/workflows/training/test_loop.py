@@ -4,8 +4,10 @@ import functools
 import json
 import math
 import os
+import re
 import resource
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,16 @@ from timm.utils import ModelEmaV3
 
 from workflows import models, provenance
 from workflows.training import accumulation, checkpoint, loop
+from workflows.training.loggers import LoggerError
 
 
 def weights(folder):
     return (folder / "model.safetensors").read_bytes()
+
+
+def checkpointed(folder):
+    """Steps of the checkpoints in `folder`/resume."""
+    return sorted(int(path.name.split("-")[1]) for path in (folder / "resume").iterdir())
 
 
 @pytest.mark.parametrize("model", ["ipt", "edsr"])
@@ -55,8 +63,8 @@ def test_contrastive_loss_trains_and_logs_its_share_in_mixed_precision(train, ma
 
 
 def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
-    from workflows.training.accumulation import GradientShare
-    from workflows.training.devices import launch
+    from workflows.training.accumulation import ContrastiveGradient
+    from workflows.training.devices import start
     from workflows.training.objective import compute_loss
 
     run = make_run(contrastive=True)
@@ -71,10 +79,10 @@ def test_contrastive_share_is_the_share_of_gradient_norms(make_run, images):
         return math.sqrt(sum(p.grad.square().sum().item() for p in parameters if p.grad is not None))
 
     l1, contrastive = norm(lambda loss: loss.l1), norm(lambda loss: 0.1 * loss.contrastive)
-    share = GradientShare(parameters)
-    share.add(compute_loss(model, x, y, "sr2", ids, run.contrastive))
-    fabric, _ = launch(run.training, run.tasks)
-    assert share.value(fabric) == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
+    gradient = ContrastiveGradient(parameters)
+    gradient.add(compute_loss(model, x, y, "sr2", ids, run.contrastive))
+    fabric, _ = start(run.training, run.tasks)
+    assert gradient.share(fabric) == pytest.approx(contrastive / (l1 + contrastive), rel=1e-5)
 
 
 def test_each_task_of_a_multi_task_run_is_trained(train, make_run):
@@ -105,7 +113,7 @@ def test_run_that_is_told_to_stop_saves_and_ends_in_the_same_bits(number, train,
     assert weights(folder) == weights(whole)
     logs = [pd.read_csv(f / "train.csv")[["step", "loss", "validation_l1"]] for f in (whole, folder)]
     pd.testing.assert_frame_equal(*logs)
-    assert not (folder.parent / "resume").exists(), "a finished run leaves no checkpoints"
+    assert not list((folder.parent / "resume").glob("step-*")), "a finished run leaves no checkpoints"
 
 
 def test_checkpoint_of_another_config_is_refused(train, make_run, monkeypatch, tmp_path):
@@ -134,8 +142,53 @@ def test_provenance_lets_a_number_be_traced(train, make_run, images):
     assert {"processor", "cores", "memory_gb", "host"} <= set(record["hardware"])
     assert {"commit", "dirty"} <= set(record)
     assert record["training"]["images"] == 6
+    assert record["training"]["precision"] == "32-true"
+    assert len(record["training"]["precision_reason"]) > 20
+    assert record["training"]["negatives"] is record["training"]["matched"] is None
+    assert re.fullmatch(r".+ \(family \d+, model \d+, stepping \d+\)", record["hardware"]["processor"])
+    assert record["hardware"]["onednn"] in "".join(record["hardware"]["torch_config"])
     _, header = models.load(folder / "model.safetensors")
     assert (header["run"], header["seed"], header["digest"]) == (run.name, 0, run.digest)
+
+
+@pytest.mark.parametrize(("fixed", "augment"), [(None, True), (3, False)])
+def test_provenance_counts_what_there_is_to_learn_from(fixed, augment, train, make_run):
+    run = make_run("edsr", augment=augment)
+    run = run.model_copy(update={"data": run.data.model_copy(update={"fixed_crops": fixed})})
+    record = json.loads((train(run) / "provenance.json").read_text())
+    facts = {key: record["training"][key] for key in ("distinct_patches", "patch_epochs", "target_values")}
+    if fixed is None:
+        assert facts == dict.fromkeys(facts)
+    else:  # six images, three crops each; six steps of four patches; 12 × 12 targets
+        assert facts == {"distinct_patches": 18, "patch_epochs": 24 / 18, "target_values": 18 * 3 * 12**2}
+        assert record["training"]["target_values_per_parameter"] == 18 * 3 * 12**2 / record["parameters"]
+
+
+def test_negatives_are_rows_of_other_images_and_not_all_other_rows(train, make_run):
+    """Six images, batches of nine rows: three images have two rows each, three have one."""
+    run = make_run(contrastive=True, batch_size=9, budget={"steps": 2})
+    record = json.loads((train(run) / "provenance.json").read_text())
+    assert record["training"]["negatives"] == pytest.approx((6 * 7 + 3 * 8) / 9)
+    grouped = make_run(contrastive={"group_size": 3}, batch_size=9, budget={"steps": 2})
+    assert json.loads((train(grouped, "grouped") / "provenance.json").read_text())["training"]["negatives"] <= 2
+
+
+def test_arguments_that_match_chose_are_recorded(train, make_run):
+    run = make_run("edsr").model_copy(update={"kwargs": {"match": {"params": 20_000}}})
+    folder = train(run)
+    network, _ = models.load(folder / "model.safetensors")
+    matched = json.loads((folder / "provenance.json").read_text())["training"]["matched"]
+    assert matched == {key: network.config[key] for key in ("num_feat", "num_block")}
+
+
+def test_warmed_up_average_is_near_the_weights_after_a_short_run(train, make_run):
+    """0.999 over 300 steps: an average that starts at the initial weights is still mostly those."""
+    recipe = {"budget": {"steps": 300}, "learning_rate": 1e-2, "log_every": 300, "validate_every": 300}
+    raw, averaged = (
+        pd.read_csv(train(make_run("edsr", **recipe, **ema), name) / "train.csv")
+        for name, ema in (("raw", {}), ("averaged", {"ema": 0.999}))
+    )
+    assert averaged.validation_l1.iloc[-1] < 1.05 * raw.validation_l1.iloc[-1]
 
 
 def test_log_has_the_curve_and_the_pace(train, make_run):
@@ -147,6 +200,21 @@ def test_log_has_the_curve_and_the_pace(train, make_run):
     assert log.data_wait.between(0, 1).all()
     assert (log.memory_mb > 50).all()
     assert log.mfu.isna().all(), "no card, no peak"
+    assert (log.gradient_norm > 0).all()
+    assert log.clipped_share.isna().all(), "nothing is clipped"
+
+
+def test_log_has_the_share_of_clipped_steps_and_the_norm_before_clipping(train, make_run, monkeypatch):
+    """Over the steps since the last row, whether or not an interruption lies between them."""
+    free = pd.read_csv(train(make_run(log_every=1, budget={"steps": 4}, learning_rate=1e-30), "free") / "train.csv")
+    first, second, third, fourth = free.gradient_norm
+    largest = (min(third, fourth) + max(third, fourth)) / 2
+    run = make_run(log_every=2, budget={"steps": 4}, learning_rate=1e-30, gradient_clip=largest)
+    train_to_step_3(train, run, monkeypatch)
+    log = pd.read_csv(train(run) / "train.csv")
+    assert log.step.tolist() == [1, 2, 4]
+    np.testing.assert_allclose(log.gradient_norm, [first, second, (third + fourth) / 2], rtol=1e-6)
+    assert log.clipped_share.tolist() == [float(first > largest), float(second > largest), 0.5]
 
 
 def test_processor_time_counts_what_went_before_an_interruption(train, make_run, monkeypatch):
@@ -193,11 +261,10 @@ def test_average_of_the_weights_is_what_is_scored_and_survives_an_interruption(t
     with pytest.raises(loop.Interrupted):
         train(run)
     folder = train(run)
-    torch.manual_seed(run.seed)
-    fresh = list(models.build(run.variant, run.tasks, **run.kwargs).parameters())
     averaged, _ = models.load(folder / "model.safetensors")
-    for start, first, second, third, found in zip(fresh, *seen, averaged.parameters(), strict=True):
-        torch.testing.assert_close(found, start / 8 + first / 8 + second / 4 + third / 2)
+    for first, second, third, found in zip(*seen, averaged.parameters(), strict=True):
+        # Decay 0, 1/11 and 2/12: the warm-up is below 0.5 here.
+        torch.testing.assert_close(found, (first / 11 + second * 10 / 11) / 6 + third * 5 / 6)
     record = json.loads((folder / "provenance.json").read_text())
     assert record["training"]["weights"] == "average of decay 0.5, last step"
 
@@ -219,7 +286,7 @@ def test_weights_that_are_not_finite_never_take_a_good_checkpoints_place(train, 
     monkeypatch.setattr(torch.optim.Adam, "step", breaks_in_its_third_step)
     with pytest.raises(loop.TrainingError, match=r"pos_embed is not finite after step 3.*last good checkpoint"):
         train(make_run(checkpoint_steps=1))
-    assert sorted(p.name for p in (tmp_path / "resume").iterdir()) == ["step-000000001.pt", "step-000000002.pt"]
+    assert checkpointed(tmp_path) == [1, 2]
 
 
 def test_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train, make_run, monkeypatch, tmp_path):
@@ -230,17 +297,19 @@ def test_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train, make
 
     def save(folder, step, state):
         if step == 4:
-            size = (folder / "step-000000002.pt").stat().st_size
+            size = next(folder.glob("step-000000002-*.pt")).stat().st_size
             resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
         return real(folder, step, state)
 
     monkeypatch.setattr(checkpoint, "save", save)
     try:
-        with pytest.raises(checkpoint.CheckpointError, match=r"could not write .*step-000000004.pt: .* are intact"):
+        with pytest.raises(
+            checkpoint.CheckpointError, match=r"could not write .* step 4: .*File too large; .* are intact"
+        ):
             train(run)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [p.name for p in (tmp_path / "resume").iterdir()] == ["step-000000002.pt"]
+    assert checkpointed(tmp_path) == [2]
     monkeypatch.setattr(checkpoint, "save", real)
     assert weights(train(run)) == weights(whole)
 
@@ -256,13 +325,29 @@ def test_run_may_go_on_with_another_division_and_says_so(train, make_run, monkey
 def test_rows_go_to_tensorboard_as_well(train, make_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = train(make_run(tensorboard=True))
+    folder = train(make_run(loggers=["tensorboard"]))
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     log = pd.read_csv(folder / "train.csv")
     found = {event.step: event.value for event in events.Scalars("loss")}
     assert list(found) == log.step.tolist()
     np.testing.assert_allclose(list(found.values()), log.loss, rtol=1e-6)
+
+
+def test_rows_go_to_weights_and_biases_offline(train, make_run, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = train(make_run(loggers=["wandb"]))
+    (log,) = folder.glob("wandb/offline-run-*/*.wandb")
+    data = log.read_bytes()
+    assert b"validation_psnr" in data
+    assert b"gradient_norm" in data
+
+
+def test_missing_logger_is_named_with_what_would_be_right(train, make_run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(LoggerError, match=r"wandb is not installed.*ipt-benchmark\[wandb\]"):
+        train(make_run(loggers=["wandb"]))
 
 
 def test_compiled_network_trains_to_the_same_weights_but_for_rounding(train, make_run, monkeypatch):

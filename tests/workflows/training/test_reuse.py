@@ -107,6 +107,20 @@ def test_changed_or_unfinished_origin_is_refused(results, other_run, images, cap
     assert find(other_run, images, results) is None
 
 
+def test_results_that_snakemake_deleted_are_taken_back_and_not_trained_again(train, make_run, images, tmp_path):
+    """As it does with the outputs of a job that has just finished when it is interrupted."""
+    run, tables = make_run(), (images.fraction, images.validation)
+    output, resume = train(run), tmp_path / "resume"
+    files = {path.name: path.read_bytes() for path in output.iterdir()}
+    shutil.rmtree(output)
+    kept = reuse.find(run, tables, None, output, resume=resume)
+    assert kept == resume / reuse.KEPT
+    reuse.take(kept, run, output)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == files
+    other = run.model_copy(update={"seed": 1})
+    assert reuse.find(other, tables, None, output, resume=resume) is None
+
+
 def test_command_copies_without_loading_torch(results, other_run, images, tmp_path):
     from workflows.config import grid
 

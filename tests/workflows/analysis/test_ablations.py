@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from tests.helpers import gather
+from workflows.analysis.ablations import effects, find_groups
+
+
+@pytest.fixture
+def ablated(experiment, tmp_path):
+    """λ of 0, 0.1 and 0.5, and another position encoding, beside an EDSR."""
+    models = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.1), "l5": ("ipt_tiny", 0.5, 0.5, 0.1), "l1": ("ipt_tiny", 0.1, 0.9, 0.1)}
+    models |= {"sincos": ("ipt_tiny", 0.0, 0.7, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.1)}
+    folder, names = experiment(seeds=(0, 1), fractions=(0.2, 1.0), models=models, noise=0.01)
+    for path in folder.glob("runs/sincos-*/provenance.json"):
+        provenance = json.loads(path.read_text())
+        provenance["config"]["kwargs"] = {"position": "sincos2d"}
+        path.write_text(json.dumps(provenance))
+    return gather(folder, names)
+
+
+def test_groups_differ_in_one_factor_alone(ablated):
+    _, runs = ablated
+    groups = {group.factor: group.members for group in find_groups(runs)}
+    assert groups == {
+        "contrastive.weight": {"ipt": 0, "l1": 0.1, "l5": 0.5},
+        "kwargs.position": {"ipt": "default", "sincos": "sincos2d"},
+    }
+
+
+def test_groups_differ_in_one_setting_alone(ablated):
+    _, runs = ablated
+    groups = {group.factor: group.members for group in find_groups(runs)}
+    assert groups == {
+        "contrastive.weight": {"ipt": 0, "l1": 0.1, "l5": 0.5},
+        "kwargs.position": {"ipt": "default", "sincos": "sincos2d"},
+    }
+
+
+def test_effects_are_paired_differences_from_the_baseline(ablated):
+    results, runs = ablated
+    found = effects(results, runs).set_index("model")
+    of = results[results["fraction"] == 1.0].groupby(["model", "seed"])["psnr_y"].mean()
+    assert found.loc["l5", "effect"] == pytest.approx((of["l5"] - of["ipt"]).mean())
+    assert (found.loc["l5", "over"], found.loc["l5", "count"], found.loc["l5", "fraction"]) == ("seeds", 2, 1.0)
+    assert "edsr" not in found.index

@@ -1,0 +1,26 @@
+import pytest
+
+from workflows.analysis.costs import costs
+from workflows.analysis.means import summarise
+from workflows.analysis.published import published
+
+
+def test_published_numbers_stand_beside_ours_of_the_same_kind(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), datasets=("Set5", "photos"))
+    found = published(results, summarise(results, runs), runs)
+    assert set(found["dataset"]) == {"Set5"}
+    row = found[(found["model"] == "edsr") & (found["method"] == "EDSR")].iloc[0]
+    ours = results.query("model == 'edsr' and fraction == 1.0 and dataset == 'Set5'")["psnr_y"].mean()
+    assert (row["published"], row["ours"]) == pytest.approx((38.11, ours))
+    assert row["difference"] == pytest.approx(ours - 38.11)
+    assert found.loc[found["method"] == "RCAN", "ours"].isna().all()
+    assert found.loc[found["method"] == "IPT", "model"].unique().tolist() == ["ipt", "ipt-contrastive"]
+    assert set(found.loc[found["method"] == "bicubic", "gray"]) == {"matlab"}
+    assert found[["source", "channel", "gray"]].notna().all(axis=None)
+
+
+def test_costs_are_means_over_runs(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), tasks=("sr2", "sr4"), steps=1000)
+    found = costs(summarise(results, runs), runs).set_index("model")
+    assert found.loc["edsr", ["parameters", "patches", "patches_sr4", "runs"]].tolist() == [207_331, 16_000, 8_000, 2]
+    assert found.loc["edsr", "train_hours"] == pytest.approx(1000 * 0.04 / 3600, rel=1e-5)

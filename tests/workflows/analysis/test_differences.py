@@ -1,0 +1,51 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflows.analysis.cells import grids
+from workflows.analysis.differences import corrected, differences
+from workflows.analysis.statistics import paired_difference
+
+
+def test_contrastive_pairs_are_paired_by_seed_and_others_are_not(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), lost=["ipt-20-seed-1"])
+    found = differences(grids(results, runs), runs).set_index(["fraction", "model", "other"])
+    row = found.loc[(0.2, "ipt-contrastive", "ipt")]
+    means = results[results["fraction"] == 0.2].groupby(["model", "seed"])["psnr_y"].mean()
+    expected = paired_difference(means["ipt-contrastive"][[0, 2]], means["ipt"][[0, 2]])
+    assert (row["difference"], row["low"], row["p"]) == pytest.approx((expected.mean, expected.low, expected.p))
+    assert (row["seeds"], row["test"]) == (2, "paired")
+    other = found.loc[(0.2, "edsr", "ipt")]
+    assert other["difference"] == pytest.approx(means["edsr"].mean() - means["ipt"].mean())
+    assert (other["seeds"], other["test"]) == (2, "unpaired")
+    assert len(found) == 2 * 6
+
+
+def test_p_values_are_corrected_within_a_set(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), datasets=("Set5", "B100"))
+    found = differences(grids(results, runs), runs)
+    for _, here in found.groupby("dataset"):
+        assert here["p_holm"].min() == pytest.approx(min(1, len(here) * here["p"].min()))
+    assert (found["p_holm"] >= found["p"]).all()
+
+
+def test_correction_stays_within_its_family():
+    rows = [{"set": one, "p": p} for one, p in (("a", 0.01), ("b", 0.02), ("a", 0.04))]
+    assert corrected(rows, ["set"], ["set", "p", "p_holm"])["p_holm"].tolist() == pytest.approx([0.02, 0.02, 0.04])
+
+
+def test_with_one_seed_there_is_no_p_value(gathered):
+    results, runs = gathered(fractions=(1.0,))
+    found = differences(grids(results, runs), runs)
+    assert found[["low", "high", "p", "p_holm"]].isna().all(axis=None)
+    assert found["difference"].notna().all()
+
+
+def test_no_data_at_all_and_methods_outside_the_grid_are_on_no_curve(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0))
+    none = results[results["fraction"] == 0.2].assign(fraction=0.0)
+    method = results[results["model"] == "bicubic"].assign(model="rcan")
+    (grid,) = grids(pd.concat([results, none, method]), runs)
+    assert set(grid.scores["fraction"]) == {0.2, 1.0}
+    assert "rcan" not in grid.cells
+    assert np.isfinite(grid.scores["value"]).all()

@@ -1,0 +1,85 @@
+"""The grid's commands without Snakemake: in pieces that resume."""
+
+import tarfile
+import time
+
+import pytest
+import yaml
+
+from workflows.planning import pieces
+
+CONFIG = {
+    "name": "tiny",
+    "seeds": [0, 1],
+    "fractions": [0.5, 1.0],
+    "data": {"count": 10, "size": 64, "validation": 2},
+    "models": [
+        {"name": "ipt", "variant": "ipt_tiny", "kwargs": {"num_feat": 2, "num_heads": 2, "depth": 1, "patch_size": 12}}
+    ],
+    "training": {
+        "budget": {"steps": 2},
+        "batch_size": 2,
+        "patch_size": 12,
+        "accelerator": "cpu",
+        "precision": "32-true",
+    },
+    "budgets": {"cpu": {}, "long": {"training": {"budget": {"steps": 100000}}}},
+    "budget": "cpu",
+}
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(pieces.__file__).rpartition("/workflows/")[0])
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
+    return tmp_path / "tiny.yaml"
+
+
+def test_commands_are_the_grids_own_in_order(config, capsys):
+    assert pieces.main([str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    stages = [line.split("-m workflows.")[-1].split()[:2] for line in lines]
+    data = [["data", stage] for stage in ("synthesize", "manifest", *["fraction"] * 4)]
+    assert stages == [*data, *[["training", "--experiment"]] * 4]
+    assert [line.split("--run ")[1].split()[0] for line in lines[-4:]] == [
+        *("ipt-50-seed-0", "ipt-100-seed-0", "ipt-50-seed-1", "ipt-100-seed-1")
+    ]
+
+
+def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
+    call = [str(config), "--run", "--side-by-side", "2", "--pack", "packed", "--archive-mb", "0.01"]
+    assert pieces.main([*call, "--minutes", "60"]) == 0
+    assert "4 of 4 trainings are finished" in capsys.readouterr().out
+    archives = sorted((tmp_path / "packed").glob("*.tar"))
+    assert len(archives) == 4, "each larger than asked for, and so alone"
+    with tarfile.open(archives[0]) as archive:
+        assert {name.rpartition("/")[2] for name in archive.getnames()} == set(pieces.PACKED)
+    started = time.time()
+    assert pieces.main(call) == 0
+    assert time.time() - started < 20, "nothing is trained again"
+    assert sorted((tmp_path / "packed").glob("*.tar")) == archives
+
+
+def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(pieces, "ENDING", 0.5)
+    call = [str(config), "--run", "--budget", "long", "--side-by-side", "1"]
+    experiment = pieces.read(config, "long")
+    for words in pieces.preparation(experiment):
+        pieces.subprocess.run(words, check=True)
+    assert pieces.main([*call, "--minutes", "0.5"]) == pieces.EXIT_LEFT
+    assert "0 of 4 trainings are finished" in capsys.readouterr().out
+    assert list((tmp_path / "results/tiny-long/resume").glob("*/step-*")), "what was under way has saved"
+    slow = experiment.model_copy(
+        update={"plan": experiment.plan.model_copy(update={"patches_per_second": {"ipt": 1.0}})}
+    )
+    assert pieces.run(slow, time.time() + 60, 1) == pieces.EXIT_LEFT
+    assert "exit status" not in capsys.readouterr().out
+
+
+def test_a_wrong_config_is_one_message(config, capsys):
+    assert pieces.main([str(config), "--budget", "lang"]) == 1
+    assert "did you mean 'long'?" in capsys.readouterr().err
+    config.write_text("[]")
+    assert pieces.main([str(config), "--budget", "cpu"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,64 @@
+"""Scoring under Snakemake: any name of a folder or an image, and scores again when, and only when, images changed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.helpers import texture
+from workflows.evaluation.image_files import write
+
+ROOT = Path(__file__).parents[3]
+EVIL = "it's a $(touch PWN) {x} [1]"
+SCORES = "results/names/runs/{}/metrics.csv"
+
+
+@pytest.fixture
+def snakemake(tmp_path):
+    """Runs the workflow on bicubic and on outputs of another program, all in folders with names that break shells."""
+    config = {
+        "name": "names",
+        "models": [],
+        "evaluation": {
+            "sets": [f"mine={EVIL}"],
+            "data_root": str(tmp_path / EVIL),
+            "methods": [{"name": "theirs", "restored": str(tmp_path / f"outputs of {EVIL}")}],
+        },
+        "report": {"comparisons": [{"dataset": "mine", "image": EVIL, "task": "sr2"}]},
+    }
+    for number, name in enumerate(("a", EVIL)):
+        write(tmp_path / EVIL / EVIL / f"{name}.png", texture(number, 24, 30))
+        write(tmp_path / f"outputs of {EVIL}" / f"{name}_x2.png", texture(number + 5, 24, 30))
+
+    def run(*arguments: str, root: str = EVIL) -> str:
+        config["evaluation"]["data_root"] = str(tmp_path / root)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", ROOT / "Snakefile"]
+        command += ["--directory", tmp_path, "--configfile", tmp_path / "config.yaml", "--cores", "1"]
+        targets = [SCORES.format("bicubic"), SCORES.format("theirs"), "results/names/inputs"]
+        done = subprocess.run([*map(str, command), *targets], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_names_are_never_code_and_changed_images_are_scored_again(tmp_path, snakemake):
+    snakemake()
+    assert not list(tmp_path.rglob("PWN"))
+    for name in ("bicubic", "theirs"):
+        table = pd.read_csv(tmp_path / SCORES.format(name))
+        assert list(table["image"]) == ["a", EVIL]
+        assert (tmp_path / "results/names/runs" / name / "images/sr2/mine" / f"{EVIL}.png").is_file()
+    assert (tmp_path / "results/names/inputs/sr2/mine" / f"{EVIL}_HR.png").is_file()
+
+    shutil.copytree(tmp_path / EVIL, tmp_path / "moved", copy_function=shutil.copyfile)
+    assert "Nothing to be done" in snakemake("--dry-run", root="moved")
+    write(tmp_path / "moved" / EVIL / "a.png", texture(9, 24, 30))
+    again = snakemake("--dry-run", "--quiet", "reason", root="moved")
+    assert "evaluate_reference" in again
+    assert "evaluate_method" in again

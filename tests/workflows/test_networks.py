@@ -1,0 +1,95 @@
+"""Arguments of networks: what cannot be built or take a patch is refused before the first job."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ipt_models.variants import VARIANTS as IPTS
+from workflows import networks, preflight
+from workflows.config.grid import ConfigError, parse
+from workflows.config.schema import TRAINABLE
+from workflows.provenance import ROOT
+
+
+def check(variant, tasks=("sr2",), name="x", training=None, **kwargs):
+    training = {"budget": {"steps": 10}, "patch_size": 24, **(training or {})}
+    config = {"name": name, "tasks": list(tasks), "training": training, "evaluation": {"references": []}}
+    networks.check(parse({**config, "models": [{"name": "m", "variant": variant, "kwargs": kwargs}]}))
+
+
+@pytest.mark.parametrize(
+    ("variant", "kwargs", "said"),
+    [
+        ("ipt_tiny", {"num_heads": 7}, "num_heads=7"),
+        ("ipt_tiny", {"num_heads": "6"}, "num_heads='6'"),
+        ("ipt_tiny", {"depth": 0}, "depth=0"),
+        ("ipt_tiny", {"depth": 2.5}, "depth=2.5"),
+        ("ipt_tiny", {"depth": 10**7}, "depth=10000000"),
+        ("ipt_tiny", {"depth": True}, "depth=True"),
+        ("ipt_tiny", {"mlp": 1}, "mlp=1"),
+        ("ipt_tiny", {"position": "sincos"}, "position='sincos', did you mean 'sincos2d'?"),
+        ("ipt_tiny", {"num_feat": -8}, "num_feat=-8"),
+        ("ipt_tiny", {"num_feat": 4096}, "training.memory_mb is 3,000"),
+        ("ipt_tiny", {"patch_dim": 5}, "patch_dim=5"),
+        ("edsr_tiny", {"num_block": "4x"}, "num_block='4x'"),
+        ("edsr_tiny", {"num_block": -1}, "num_block=-1"),
+        ("edsr_tiny", {"res_scale": "1"}, "res_scale='1'"),
+        ("edsr_tiny", {"match": {"parms": "ipt_tiny"}}, "match: expected"),
+        ("edsr_tiny", {"match": 3}, "match"),
+        ("swinir_light", {"window_size": 0}, "window_size=0"),
+        ("swinir_light", {"depths": [1], "num_heads": 7}, "num_heads=7"),
+        ("swinir_light", {"depths": [1], "upsampler": "x"}, "upsampler='x'"),
+    ],
+)
+def test_what_no_network_takes_is_named_with_its_value(variant, kwargs, said):
+    with pytest.raises(ConfigError) as error:
+        check(variant, **kwargs)
+    assert said in str(error.value)
+    assert len(error.value.lines) == 1
+
+
+def test_a_task_that_a_network_cannot_restore_is_refused():
+    with pytest.raises(ConfigError, match="ignn cannot restore dn30"):
+        check("ignn_tiny", tasks=["dn30"])
+
+
+def test_what_can_run_is_accepted():
+    check("ipt_tiny", tasks=["sr2", "sr3", "sr4", "dn30", "dr"], depth=1)
+    check("edsr_tiny", res_scale=1, num_block=2)
+    check("swinir_light", depths=[1, 1])
+
+
+@pytest.mark.parametrize("variant", TRAINABLE)
+def test_a_variant_as_it_is_listed_can_be_built_and_is_not_built_before_a_run(variant, monkeypatch):
+    size = IPTS.get(variant, {}).get("patch_size", 24)
+    experiment = parse({"name": "x", "models": [{"name": "m", "variant": variant}], "training": {"patch_size": size}})
+    assert networks.is_tested(next(iter(experiment.runs().values())))
+    monkeypatch.setattr(networks, "is_tested", lambda run: False)
+    networks.check(experiment)
+
+
+def test_networks_that_passed_are_not_built_again_until_they_change(tmp_path, monkeypatch):
+    built = []
+    monkeypatch.setattr(networks.models, "check", lambda *arguments: built.append(arguments) or 1)
+    monkeypatch.chdir(tmp_path)
+    check("edsr_tiny", num_feat=8)
+    assert not list(tmp_path.iterdir()), "a dry run of a new experiment leaves nothing"
+    (tmp_path / "results" / "x").mkdir(parents=True)
+    for count in (2, 2, 2):
+        check("edsr_tiny", num_feat=8)
+        assert len(built) == count
+    check("edsr_tiny", num_feat=4)
+    assert len(built) == 3
+
+
+def test_a_refusal_costs_no_torch_before_the_files_are_checked(tmp_path):
+    code = (
+        "import sys; from workflows import preflight; from workflows.config.grid import ConfigError, parse\n"
+        "try: preflight.check(parse({'name': 'x', 'models': [{'name': 'm', 'variant': 'ipt_tiny'}],"
+        " 'training': {'patch_size': 24}, 'evaluation': {'sets': ['Set5']}}))\n"
+        "except ConfigError: sys.exit('torch' in sys.modules or 'pandas' in sys.modules)\n"
+        "sys.exit(2)"
+    )
+    assert preflight.networks is networks
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

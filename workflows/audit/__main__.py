@@ -1,0 +1,92 @@
+"""`python -m workflows.audit <command>`: whether an experiment's files agree, what two experiments differ in, what to publish."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+WITHIN = 0.3  # dB between two trainings of one network on other hardware
+
+# Each command imports what it needs, so that --help is there at once.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command: 0, 1 where something changed or differs, 2 with a message on bad input."""
+    options = _parser().parse_args(arguments)
+    from workflows.analysis.records import ReportError
+
+    try:
+        return options.run(options)
+    except (ReportError, OSError) as error:
+        print(f"workflows.audit {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workflows.audit", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    verify = commands.add_parser("verify", help="check files from images to tables; exit status 1 if something changed")
+    verify.add_argument("experiment_dir", type=Path, help="results/<name>")
+    verify.set_defaults(run=_verify)
+
+    compare = commands.add_parser("compare-experiments", help="paired differences between two experiments")
+    compare.add_argument("first", type=Path, help="results/<name>")
+    compare.add_argument("second", type=Path, help="results/<name>")
+    compare.add_argument("--out", type=Path, help="also write the differences as .csv")
+    compare.add_argument(
+        "--within",
+        type=float,
+        nargs="?",
+        const=WITHIN,
+        metavar="DB",
+        help="exit status 1 where a network's mean over the images of a set differs by more, or a score has no partner "
+        f"(default {WITHIN:g})",
+    )
+    compare.set_defaults(run=_compare)
+
+    publish = commands.add_parser("publish", help="copy what a paper's supplement or a repository should keep")
+    publish.add_argument("experiment_dir", type=Path, help="results/<name>")
+    publish.add_argument("out", type=Path, help="for example results/reference/<name>; an older copy is replaced")
+    publish.set_defaults(run=_publish)
+    return parser
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from workflows.audit.verify import ABSENT, CHANGED, OK, verify
+
+    count = dict.fromkeys((OK, CHANGED, ABSENT), 0)
+    for finding in verify(options.experiment_dir):
+        count[finding.state] += 1
+        if finding.state != OK:
+            print(f"{finding.state}: {finding.what}" + (f": {finding.why}" if finding.why else ""))
+    print(", ".join(f"{number} {state}" for state, number in count.items()))
+    return int(count[CHANGED] > 0)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from workflows.audit.compare_experiments import agreement, differences, to_markdown
+    from workflows.files import write_csv
+
+    found = differences(options.first, options.second)
+    print(to_markdown(found, options.first, options.second))
+    if options.out:
+        write_csv(found, options.out)
+    if options.within is None:
+        return 0
+    agrees, sentence = agreement(options.first, options.second, options.within)
+    print(sentence)
+    return int(not agrees)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from workflows.audit.publish import publish
+
+    files = publish(options.experiment_dir, options.out)
+    size = sum((options.out / file).stat().st_size for file in files)
+    print(f"{options.out}: {len(files)} files, {size / 2**20:.1f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

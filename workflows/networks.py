@@ -1,0 +1,74 @@
+"""Whether each network of an experiment can be built, found out before the first job.
+
+It is built on torch's meta device, as shapes without numbers. That costs seconds, most of them for imports. So a variant
+without arguments of its own is not built, since the tests build them all; and an experiment whose networks passed once is not
+checked again until they, the code or torch change.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from baselines.registry import NETWORK_OF
+from ipt_models.variants import VARIANTS as IPTS
+from workflows import models
+from workflows.config.grid import ConfigError, Experiment, Run
+from workflows.files import write_text
+from workflows.provenance import ROOT
+
+BYTES_PER_PARAMETER = 16  # weight, gradient and Adam's two moments in float32
+ENOUGH_MEMORY_MB = 3000  # for every variant as it is listed
+PASSED = ".networks"  # in the experiment's folder: what passed
+
+
+def check(experiment: Experiment) -> None:
+    """Build every network of the grid.
+
+    Raises:
+        ConfigError: one line per network that cannot be built, with its arguments.
+    """
+    runs = {_spec(run): run for run in experiment.trainings().values() if not is_tested(run)}
+    passed, digest = experiment.folder / PASSED, _digest(sorted(runs))
+    if not runs or (passed.is_file() and passed.read_text(encoding="utf-8") == digest):
+        return
+    if lines := dict.fromkeys(line for run in runs.values() for line in _problems(run)):
+        raise ConfigError(list(lines))
+    if experiment.folder.is_dir():
+        write_text(digest, passed)
+
+
+def is_tested(run: Run) -> bool:
+    """Whether the tests build this very network, for a task of the same kind."""
+    listed = run.variant in IPTS or run.variant in NETWORK_OF
+    enough = run.training.memory_mb >= ENOUGH_MEMORY_MB
+    return listed and enough and not run.kwargs and all(task.startswith("sr") for task in run.tasks)
+
+
+def _spec(run: Run) -> str:
+    memory = None if run.training.accelerator == "cuda" else run.training.memory_mb
+    return json.dumps(
+        [run.model, run.variant, run.kwargs, run.tasks, memory, models.source(run.variant)], sort_keys=True
+    )
+
+
+def _digest(specs: list[str]) -> str:
+    digest = hashlib.sha256(json.dumps([specs, version("torch")]).encode())
+    for path in (*sorted(ROOT.glob("ipt_models/*.py")), *sorted(ROOT.glob("baselines/*.py")), Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _problems(run: Run) -> Iterator[str]:
+    try:
+        parameters = models.check(run.variant, run.tasks, run.kwargs)
+    except Exception as error:  # whatever a network raises is what is wrong with its arguments
+        yield f"models: kwargs of {run.model!r}: {' '.join(str(error).split()) or type(error).__name__}"
+        return
+    needed = BYTES_PER_PARAMETER * parameters / 1e6
+    if run.training.accelerator != "cuda" and needed > run.training.memory_mb:
+        yield (
+            f"models: kwargs of {run.model!r}: weights, gradients and Adam of {parameters:,} parameters take {needed:,.0f} MB, "
+            f"but training.memory_mb is {run.training.memory_mb:,}"
+        )
