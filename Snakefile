@@ -1,4 +1,4 @@
-"""From a config to a report: `snakemake --cores` runs the demo, `--configfile config/X.yaml` another experiment."""
+"""From a config to a report: `snakemake --cores all` runs the demo, `--configfile config/X.yaml` another experiment."""
 
 import os
 import re
@@ -81,11 +81,9 @@ localrules:
     results,
     report,
     plan,
-    workflow_report,
 
 
 rule all:
     default_target: True
     input:
         f"{OUT}/report.html",
-        f"{OUT}/workflow.html",

@@ -48,24 +48,33 @@ def match(
     measures = [key for key in budget if key not in ROLES]
     if len(measures) != 1 or measures[0] not in MEASURES:
         raise ValueError(f"match: expected one of params and macs with a variant or a number, got {dict(budget)}")
-    roles = {role: str(budget[role]) for role in ROLES if role in budget}
     target = budget[measures[0]]
     known = {**VARIANTS, **IPT_VARIANTS}
     if isinstance(target, str) and target not in known and not is_own(target):
         raise ValueError(f"match: unknown variant {target!r}{nearest(target, known)}; known are {', '.join(known)}")
     if not isinstance(target, str) and (not isinstance(target, int) or isinstance(target, bool) or target < 1):
         raise ValueError(f"match: {measures[0]}={target!r}: expected a variant or a whole number above 0")
-    sizing = network_of(name).sizing
-    if sizing is None and "width" in roles:
-        sizing = Sizing(roles["width"], None)
-    if sizing is None:
-        raise ValueError(f"match: {name!r} has no width and depth; trained baselines do")
-    sizing = replace(sizing, **roles)
+    sizing = sizing_of(name, budget)
     arguments = {**network_of(name).variants[name], **(given or {})}
     for role in (sizing.width, sizing.depth):
         if role is not None and role not in arguments:
             raise ValueError(f"match: {name!r} has no default for {role!r}; give one as `kwargs`")
     return dict(_match(name, task, measures[0], target, sizing, json.dumps(arguments, default=str)))
+
+
+def sizing_of(name: str, budget: Mapping[str, Any]) -> Sizing:
+    """Which arguments `match` changes: those of the registry, or those that the budget names as `width` and `depth`.
+
+    Raises:
+        ValueError: for a network without any.
+    """
+    roles = {role: str(budget[role]) for role in ROLES if role in budget}
+    sizing = network_of(name).sizing
+    if sizing is None and "width" in roles:
+        sizing = Sizing(roles["width"], None)
+    if sizing is None:
+        raise ValueError(f"match: {name!r} has no width and depth; trained baselines do")
+    return replace(sizing, **roles)
 
 
 @lru_cache

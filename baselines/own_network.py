@@ -26,6 +26,8 @@ class OwnNetwork(SingleTask):
         ValueError: in one message, for everything that keeps the class from being built.
     """
 
+    tile_alignment = 64  # of networks that halve their input up to six times, or have windows of such sides
+
     def __init__(self, task: str, variant: str, /, **arguments: Any) -> None:
         super().__init__()
         self.set_task(task)
@@ -56,7 +58,7 @@ class OwnNetwork(SingleTask):
         return y
 
     @cached_property
-    def receptive_field(self) -> int | None:  # ty: ignore[invalid-attribute-override]
+    def receptive_field(self) -> int | None:
         """Side of the square of input pixels that an output pixel can depend on; None where that is the whole image.
 
         Measured: one pixel of a long strip becomes NaN, and so does every output pixel that depends on it.

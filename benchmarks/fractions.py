@@ -44,7 +44,7 @@ def write_manifest(manifest: Path, validation: Path, images: int, classes: int) 
     """Rows as ImageNet has them, sorted by path; every 10,000th is for validation."""
     header = "path,class,width,height,bytes,sha256\n"
     each = -(-images // classes)
-    with open(manifest, "w") as all_rows, open(validation, "w") as held_out:
+    with open(manifest, "w", encoding="utf-8") as all_rows, open(validation, "w", encoding="utf-8") as held_out:
         all_rows.write(header)
         held_out.write(header)
         for index in range(images):

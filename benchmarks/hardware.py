@@ -49,13 +49,13 @@ def report(rows: Sequence[dict[str, Any]], out: Path, threads: int, device: str 
 
 def peak_memory() -> float:
     """Largest resident size of this process since `reset_peak_memory`, in bytes (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def reset_peak_memory() -> float:
     """Start over, and say how large the process is now, in bytes (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return peak_memory()
 
 

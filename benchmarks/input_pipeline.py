@@ -101,18 +101,18 @@ def measure(make: Callable[[], Iterator[int]], seconds: float, warm_up: int) -> 
 
 
 def children() -> list[str]:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="utf-8").split()
 
 
 def core_seconds() -> float:
     """Processor time of this process and the workers it has now."""
-    stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split() for child in children()]
+    stats = [Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split() for child in children()]
     return time.process_time() + sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def private_megabytes(process: str) -> float:
     """What a process has in memory for itself alone, beyond what it shares with its parent."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1000
 
 

@@ -42,6 +42,20 @@ def list_variants(options: argparse.Namespace) -> None:
         )
 
 
+def share(options: argparse.Namespace) -> None:
+    """A checkpoint as a folder that Hugging Face's hub and `IPT.from_pretrained` take."""
+    from ipt_models.checkpoints import load
+
+    run = options.checkpoint.parent
+    provenance, scores = options.provenance or run / "provenance.json", options.scores or run / "metrics.csv"
+    card = {"provenance": provenance} if options.provenance or provenance.is_file() else {}
+    card |= {"scores": scores} if options.scores or scores.is_file() else {}
+    if (options.folder / "README.md").exists():
+        raise ValueError(f"{options.folder / 'README.md'} exists and would be kept; name a new folder")
+    load(options.checkpoint).save_pretrained(options.folder, model_card_kwargs=card)
+    print(f"{options.folder}: model.safetensors, config.json, README.md with {' and '.join(card) or 'no provenance'}")
+
+
 def convert(options: argparse.Namespace) -> None:
     """The authors' checkpoint to ours, or ours (.safetensors) to theirs."""
     import torch
@@ -75,6 +89,17 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("list", help="variants, with their parameters and multiply-adds")
     command.add_argument("--task", default="sr2", help="count with this task's head and tail (default: sr2)")
     command.set_defaults(run=list_variants)
+
+    command = commands.add_parser(
+        "share",
+        help="a checkpoint as a folder for Hugging Face's hub, with a model card",
+        description="The model card is made from provenance.json and metrics.csv, which lie beside a run's checkpoint.",
+    )
+    command.add_argument("checkpoint", type=Path, help="a run's model.safetensors")
+    command.add_argument("folder", type=Path, help="a new folder")
+    command.add_argument("--provenance", type=Path, help="(default: beside the checkpoint)")
+    command.add_argument("--scores", type=Path, help="(default: metrics.csv beside the checkpoint)")
+    command.set_defaults(run=share)
 
     command = commands.add_parser(
         "convert",

@@ -7,12 +7,15 @@ convolutions, attention, the two kinds of layer, position encodings, the network
 Shapes: B images, C = num_feat, P = patch_dim, N = (patch_size / P)² tokens, D = embed_dim = C·P².
 """
 
+import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -194,10 +197,10 @@ def make_relative_bias(grid: int | None, num_heads: int) -> nn.Module | None:
 
 
 def get_bias(module: nn.Module | None) -> Tensor | None:
-    return None if module is None else module.get_bias()  # ty: ignore[call-non-callable]
+    return None if module is None else module.get_bias()  # ty: ignore[not-callable]
 
 
-class IPT(nn.Module):
+class IPT(nn.Module, PyTorchModelHubMixin):
     """The Image Processing Transformer.
 
     Args:
@@ -361,6 +364,25 @@ class IPT(nn.Module):
         if task not in self.tasks:
             raise ValueError(f"unknown task {task!r}: this network has {', '.join(self.tasks)}")
         return task
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """What `save_pretrained` writes beside the model card: this project's `model.safetensors`, and `config.json`."""
+        from ipt_models.checkpoints import save
+
+        save(self, save_directory / "model.safetensors")
+        config = json.dumps({"tasks": self.tasks, **self.config}, indent=2)
+        (save_directory / "config.json").write_text(config + "\n", encoding="utf-8")
+
+    @classmethod
+    def _from_pretrained(cls, *, strict: bool = True, **kwargs: Any) -> "IPT":
+        return super()._from_pretrained(strict=strict, **kwargs)  # the library's default ignores missing weights
+
+    def generate_model_card(self, **kwargs: Any) -> ModelCard:
+        """The README of `save_pretrained(folder, model_card_kwargs={"provenance": FILE, "scores": FILE})`."""
+        from ipt_models.model_card import model_card
+
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        return ModelCard(model_card(self.tasks, self.config, parameters, **kwargs))
 
     def compile_layers(self, **kwargs: object) -> None:
         """Compile each layer of encoder and decoder in place with `torch.compile`.

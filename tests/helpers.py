@@ -174,14 +174,14 @@ def write_images(folder: Path, names: Sequence[str], image: str, task: str = "sr
     original = Image.fromarray(skimage.data.chelsea())
     size = original.size
     inputs = folder / "inputs" / task / dataset
-    inputs.mkdir(parents=True)
+    inputs.mkdir(parents=True, exist_ok=True)
     small = original.resize((size[0] // 2, size[1] // 2), Image.Resampling.BICUBIC)
     original = original.crop((0, 0, 2 * small.width, 2 * small.height))
     original.save(inputs / f"{image}_HR.png")
     small.save(inputs / f"{image}_LR.png")
     for number, name in enumerate(names):
         path = folder / "runs" / name / "images" / task / dataset / f"{image}.png"
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         restored = small.resize(original.size, Image.Resampling.BICUBIC)
         if name != "bicubic":
             restored = Image.blend(restored, original, 0.3 + 0.6 * (number % 7) / 6)

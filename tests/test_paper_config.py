@@ -12,7 +12,10 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
-MODELS, FRACTIONS = 6, 5
+MODELS, FRACTIONS = 8, 5
+TRIALS = (
+    7 * 3 * 2 * 3
+)  # three rates of each but the contrastive IPT, at the smallest and the largest fraction, three seeds
 CONTRASTIVE = 1  # at fraction 0 it has no run of its own
 
 
@@ -51,6 +54,10 @@ def test_dry_run_plans_every_job_of_the_grid(home, budget, seeds):
     jobs = {name: int(count) for name, count in (line.split() for line in table if line.strip())}
     pretrained = MODELS * FRACTIONS * seeds
     finetuned = pretrained + (MODELS - CONTRASTIVE) * seeds
-    assert (jobs["train"], jobs["finetune"], jobs["evaluate"]) == (pretrained, finetuned, pretrained + finetuned)
-    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds)
+    assert (jobs["train"], jobs["finetune"], jobs["evaluate"]) == (
+        pretrained + TRIALS,
+        finetuned,
+        pretrained + finetuned,
+    )
+    assert (jobs["manifest"], jobs["fraction"]) == (2, FRACTIONS * seeds + seeds + 2 * 3)
     assert jobs["total"] > pretrained + finetuned

@@ -101,7 +101,7 @@ def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1, folder: Path |
     folder.mkdir(mode=0o700, exist_ok=True)
     waiting = False
     while True:
-        with open(folder / "choosing", "w") as turn:
+        with open(folder / "choosing", "w", encoding="utf-8") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             free = {gpu: [lock for slot in range(runs_per_gpu) if (lock := _lock(folder, gpu, slot))] for gpu in gpus}
             least_used = sorted((gpu for gpu in gpus if free[gpu]), key=lambda gpu: -len(free[gpu]))

@@ -118,7 +118,9 @@ def matched(network: "torch.nn.Module", kwargs: Mapping[str, Any]) -> dict[str, 
     """The arguments that `match` chose for a network that `build` made with `kwargs`; None where it was not asked."""
     if "match" not in kwargs:
         return None
-    sizing = network_of(network.built_from["variant"]).sizing
+    from baselines.matching import sizing_of
+
+    sizing = sizing_of(network.built_from["variant"], kwargs["match"])
     return {key: network.config[key] for key in (sizing.width, sizing.depth, sizing.follows) if key}
 
 

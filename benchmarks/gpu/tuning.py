@@ -36,19 +36,19 @@ def attention(bench: Bench) -> Iterator[Line]:
     q, k, v = (torch.randn(shape, device=bench.device, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
     plain, padded = F.scaled_dot_product_attention(q, k, v), pad_heads(q, k, v)
     yield at_most("padded to 64 against heads as they are", relative(padded, plain), 2e-2, "relative")
-    ways: dict[str, tuple[Callable[..., Tensor], AbstractContextManager]] = {
-        "as torch chooses": (F.scaled_dot_product_attention, nullcontext()),
-        "as torch chooses, padded to 64": (pad_heads, nullcontext()),
+    ways: dict[str, tuple[Callable[..., Tensor], Callable[[], AbstractContextManager]]] = {
+        "as torch chooses": (F.scaled_dot_product_attention, nullcontext),
+        "as torch chooses, padded to 64": (pad_heads, nullcontext),
     }
     for name, backend in BACKENDS.items():
-        ways[name] = (F.scaled_dot_product_attention, sdpa_kernel(backend))
-        ways[f"{name}, padded to 64"] = (pad_heads, sdpa_kernel(backend))
+        ways[name] = (F.scaled_dot_product_attention, partial(sdpa_kernel, backend))
+        ways[f"{name}, padded to 64"] = (pad_heads, partial(sdpa_kernel, backend))
     for deterministic in (False, True):
         torch.use_deterministic_algorithms(deterministic)
         for name, (attend, context) in ways.items():
             subject = name + (", deterministic" if deterministic else "")
             try:
-                with context:
+                with context():
                     work = partial(forward_and_backward, attend, q, k, v)
                     yield number(subject, 1000 * bench.seconds(work), "ms, forward and backward")
             except RuntimeError as error:  # a backend that refuses these heads

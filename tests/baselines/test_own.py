@@ -89,7 +89,7 @@ def test_a_network_that_pools_the_whole_image_is_never_cut_into_tiles():
 
 def test_tiles_give_what_the_whole_image_gives():
     model = baselines.build(SRCNN, "sr2", num_feat=4).eval()
-    x = torch.rand(1, 3, 40, 52)
+    x = torch.rand(1, 3, 80, 70)
     torch.testing.assert_close(baselines.restore(model, x, tile=16), baselines.restore(model, x, tile=0))
 
 
@@ -107,8 +107,10 @@ def test_match_changes_width_and_depth(variant, kwargs):
 
 
 def test_match_may_be_told_which_arguments_are_width_and_depth(wrapped):
-    model = baselines.build(f"{wrapped}:Rdn", "sr2", match={"params": 20_000, "width": "num_feat"})
+    budget = {"params": 20_000, "width": "num_feat"}
+    model = models.build(f"{wrapped}:Rdn", ["sr2"], match=budget)
     assert count_parameters(model) == pytest.approx(20_000, rel=0.05)
+    assert models.matched(model, {"match": budget}) == {"num_feat": model.config["num_feat"]}
 
 
 @pytest.mark.parametrize(

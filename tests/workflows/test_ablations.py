@@ -10,13 +10,14 @@ from workflows.config import grid
 ABLATIONS = Path(__file__).parents[2] / "config" / "ablations"
 RUNS = {  # models × fractions × seeds
     "contrastive": 2 * 2 * 3,
-    "data-fraction": 2 * 3 * 3 + 2 * 4 * 3,  # and, fine-tuned, one fraction more: 0
-    "epochs": 2 * 3 * 3,
+    "data-fraction": 3 * 3 * 3 + 3 * 4 * 3,  # and, fine-tuned, one fraction more: 0
+    "epochs": 4 * 3 * 3,
     "fine-tuning": 2 * 3 * 2,
     "formulation": 3 * 3,
     "lambda": 5 * 3,
     "multi-task": 3 * 3,
     "noise": 3 * 3,
+    "patches": 4 * 3 * 3,
     "position": 5 * 3,
     "size": 5 * 3,
     "temperature": 4 * 3,
@@ -37,22 +38,23 @@ def test_every_ablation_is_listed_here():
 def test_ablation_is_valid_and_has_its_number_of_runs(name, count):
     found = read(name)
     assert len(found.runs()) == count
-    assert found.folder == Path("results") / name
+    assert found.folder == Path("results") / (f"{name}-fixed" if name == "patches" else name)
 
 
 def test_ablations_draw_from_the_same_images_and_share_the_network_that_they_vary():
-    experiments = {name: read(name) for name in RUNS}
+    counts = {name: count for name, count in RUNS.items() if name != "patches"}  # its patches are fixed
+    experiments = {name: read(name) for name in counts}
     assert len({found.data for found in experiments.values()}) == 1
     digests = [{run.digest for run in found.runs().values()} for found in experiments.values()]
-    assert sum(map(len, digests)) == sum(RUNS.values())
-    shared = {name for name, mine in zip(RUNS, digests, strict=True) if "ipt-100-seed-0" in experiments[name].runs()}
-    assert shared == set(RUNS) - {"noise", "temperature"}
+    assert sum(map(len, digests)) == sum(counts.values())
+    shared = {name for name, mine in zip(counts, digests, strict=True) if "ipt-100-seed-0" in experiments[name].runs()}
+    assert shared == set(counts) - {"noise", "temperature"}
     plain = {experiments[name].runs()["ipt-100-seed-0"].digest for name in shared}
     assert len(plain) == 1
     # Each has three seeds. Trained once and not as often as they stand: plain IPT at 100 % (9) and at 20 % (3), its
     # contrastive twin (4), IPT of six tasks (2), plain IPT fine-tuned (2). Equal epochs are equal steps at 100 %, which
     # their digests do not say.
-    assert len(set().union(*digests)) == sum(RUNS.values()) - 3 * (8 + 2 + 3 + 1 + 1)
+    assert len(set().union(*digests)) == sum(counts.values()) - 3 * (8 + 2 + 3 + 1 + 1)
 
 
 def test_each_varies_what_it_is_called_after():

@@ -1,5 +1,6 @@
 """Checkpoints of other projects: each becomes the network that made it, and nothing but tensors is read."""
 
+import pandas as pd
 import pytest
 import torch
 from spandrel import MAIN_REGISTRY
@@ -158,3 +159,22 @@ def test_networks_that_are_not_scored_here_are_refused(tmp_path):
 def test_code_in_a_file_is_never_run(tmp_path):
     with pytest.raises(models.ModelFileError, match="objects other than tensors"):
         models.load(save(tmp_path, BasicsrEDSR(3, 3, num_feat=8, num_block=2, upscale=2)))
+
+
+def test_the_command_scores_them_by_the_same_protocol(tmp_path, capsys):
+    """A network whose weights add nothing to its skip connections is not needed: any score will do, on each path."""
+    from workflows.evaluation.__main__ import main
+
+    torch.manual_seed(0)
+    save(tmp_path, {"params": BasicsrEDSR(3, 3, num_feat=4, num_block=1, upscale=2, img_range=255.0).state_dict()})
+    save(tmp_path, DnCNN(in_nc=3, out_nc=3, nc=8, nb=4, mode="DnCNN").state_dict(), "dncnn.pth")
+    for name, task in (("x", "sr2"), ("dncnn", "dn50")):
+        arguments = ["--model", f"{tmp_path}/{name}.pth", "--sets", "photos@1", "--tasks", task, "--threads", "1"]
+        assert main([*arguments, "--out", f"{tmp_path}/{name}.csv"]) == 0
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        assert table.model.tolist() == [name]
+        assert table.psnr_y.between(3, 60).all()
+    capsys.readouterr()
+    unknown = save(tmp_path, {"weight": torch.zeros(3)}, "unknown.pth")
+    assert main(["--model", str(unknown), "--sets", "photos@1", "--tasks", "sr2", "--out", f"{tmp_path}/u.csv"]) == 2
+    assert "no architecture that is known" in capsys.readouterr().err

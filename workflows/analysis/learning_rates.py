@@ -4,20 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflows.analysis.records import ReportError, percent
+from workflows.analysis.records import ReportError
 from workflows.analysis.statistics import t_interval
 from workflows.config import grid
 from workflows.config.runs import fraction_label
-from workflows.reporting.markup import MARKDOWN, Block, to_markdown
-
-NOTES = [
-    "L1 on the 0-255 scale at the last step, on fixed crops of held-out training-source images; no benchmark image was looked "
-    "at. Every network got as many trials, for its full number of steps, with seeds that are not among those compared.",
-    "Best: the lowest mean over fractions and trial seeds. Used: what the comparison trains with.",
-    'Intervals are 95 % t intervals over the trial seeds; "behind the best" is paired by seed. A rate whose interval '
-    "includes zero is not significantly worse than the best one.",
-    "A best rate at the edge of those tried may not be the best there is.",
-]
 
 
 def compare(experiment_dir: Path) -> pd.DataFrame:
@@ -77,50 +67,3 @@ def _of_model(trials: pd.DataFrame, spec: grid.Experiment, label: str) -> pd.Dat
             }
         )
     return pd.DataFrame(rows)
-
-
-def blocks(table: pd.DataFrame, form=MARKDOWN) -> list[Block]:
-    """The table for readers."""
-    fractions = [column for column in table if column.startswith("validation_l1_")]
-    header = [
-        "model",
-        "learning rate",
-        *(f"L1, {percent(_fraction(f))} of the images" for f in fractions),
-        "mean L1",
-        "behind the best",
-        "",
-    ]
-    rows = [
-        [
-            row["label"],
-            f"{row['learning_rate']:g}",
-            *(f"{row[fraction]:.3f}" for fraction in fractions),
-            _with_interval(row["validation_l1"], row["low"], row["high"]),
-            "" if row["best"] else _with_interval(row["behind"], row["behind_low"], row["behind_high"]),
-            ", ".join(word for word in ("best", "edge", "used") if row[word]),
-        ]
-        for _, row in table.iterrows()
-    ]
-    counts = {key: ", ".join(f"{n:,}" for n in sorted(set(table[key]))) for key in ("steps", "seeds")}
-    title = f"Learning rates, tried with {counts['steps']} steps each, trial seeds: {counts['seeds']}"
-    return [
-        Block(
-            form.escape(title),
-            [form.escape(note) for note in NOTES],
-            [form.escape(cell) for cell in header],
-            [[form.escape(cell) for cell in row] for row in rows],
-        )
-    ]
-
-
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.3f}" if pd.isna(low) else f"{mean:.3f} ± {(high - low) / 2:.3f}"
-
-
-def to_text(table: pd.DataFrame) -> str:
-    """The table as Markdown."""
-    return to_markdown(blocks(table))
-
-
-def _fraction(column: str) -> float:
-    return float(column.removeprefix("validation_l1_")) / 100

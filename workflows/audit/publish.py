@@ -2,7 +2,7 @@
 
 Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
 says what each is; `verify` checks the copy like the original. Weights, caches and images are not kept. Of benchmark images,
-which are other people's, small crops alone are: no comparison with a whole image, no map of patch features beside its image.
+which are other people's, small crops and maps alone are: no comparison or similarity map that shows a whole image.
 """
 
 import shutil
@@ -13,6 +13,7 @@ from workflows import provenance
 from workflows.analysis.records import ReportError, read_results, read_runs
 from workflows.config import grid
 from workflows.files import write_text
+from workflows.reporting.outline import slugs
 
 KEPT = (
     *("experiment.yaml", "results.csv", "runs.csv", "learning_rates.csv", "learning_rates.md"),
@@ -41,11 +42,13 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
     if out.resolve() == experiment_dir.resolve() or out.resolve() in experiment_dir.resolve().parents:
         raise ReportError(f"{out}: holds the experiment itself and would be replaced; name another folder")
     try:
-        comparisons = grid.read(experiment_dir / "experiment.yaml").report.comparisons
+        report = grid.read(experiment_dir / "experiment.yaml").report
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
-    whole = {f"comparison-{shown.task}-{shown.dataset}-{shown.image}" for shown in comparisons if shown.whole}
-    files = [file for file in _files(experiment_dir) if not _shows_an_image(file, whole)]
+    parts = {f"comparison-{slug}" for slug, shown in slugs(report.comparisons).items() if not shown.whole}
+    maps = [report.similarity] if report.similarity else []
+    parts |= {f"similarity-{slug}" for slug, shown in slugs(maps).items() if not shown.whole}
+    files = [file for file in _files(experiment_dir) if not _shows_an_image(file, parts)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
             raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} a file are published")
@@ -86,8 +89,10 @@ Check it with `sha256sum -c {SUMS}` and `python -m workflows.audit verify FOLDER
 """
 
 
-def _shows_an_image(file: Path, whole: set[str]) -> bool:
-    return file.suffix in (".png", ".pdf") and (file.stem in whole or file.name.startswith("similarity-"))
+def _shows_an_image(file: Path, parts: set[str]) -> bool:
+    """Whether a figure shows an image as a whole; `parts` names those that show crops or maps alone."""
+    pictured = file.suffix in (".png", ".pdf") and file.name.startswith(("comparison-", "similarity-"))
+    return pictured and file.stem not in parts
 
 
 def _files(experiment_dir: Path) -> Iterator[Path]:

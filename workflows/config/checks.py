@@ -87,9 +87,9 @@ def _models(experiment: "Experiment") -> None:
 
 def _recipes(experiment: "Experiment", model: Model) -> Iterator[tuple[str, Training]]:
     """The recipe of each stage, by the name of its section."""
-    for stage in ("training", "finetune.training") if experiment.finetune else ("training",):
+    for stage in ("training", "finetune.training", "finetune.alone") if experiment.finetune else ("training",):
         try:
-            yield stage, experiment.recipe(model, finetuned=stage != "training")
+            yield stage, experiment.recipe(model, finetuned=stage != "training", alone=stage == "finetune.alone")
         except ValidationError as error:
             raise ValueError(f"models: {model.name!r}: " + "; ".join(lines_of(error, Training, stage))) from None
 

@@ -105,9 +105,12 @@ class Experiment(Section):
         """The seeds that are trained at a fraction."""
         return [*self.seeds, *self.more_seeds.get(fraction, [])]
 
-    def recipe(self, model: Model, finetuned: bool = False) -> Training:
-        """The training section with this model's overrides, and with those of the second stage."""
-        overrides = {**model.training, **(self.finetune.training if finetuned else {})}
+    def recipe(self, model: Model, finetuned: bool = False, alone: bool = False) -> Training:
+        """The training section with this model's overrides, and with those of the second stage or of it alone."""
+        stage = {} if not finetuned else self.finetune.training
+        if alone and self.finetune.alone is not None:
+            stage = self.finetune.alone
+        overrides = {**model.training, **stage}
         return Training.model_validate({**self.training.model_dump(exclude_unset=True), **overrides})
 
     def runs(self) -> dict[str, Run]:
@@ -171,7 +174,7 @@ class Experiment(Section):
             seed=seed,
             tasks=(self.finetuned_task,),
             data=self.finetune.data,
-            training=self.recipe(model, finetuned=True),
+            training=self.recipe(model, finetuned=True, alone=pretrained is None),
             pretrained=pretrained,
         )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ipt_models.suggestions import nearest
 
-# One key of several is set in the first two: merged, they would have two. Seeds belong to the fractions beside them.
-REPLACED = ("training.budget", "kwargs.match", "more_seeds")
+# One key of several is set in most of these: merged, they would have two. Seeds belong to the fractions beside them.
+REPLACED = ("training.budget", "finetune.training.budget", "finetune.alone.budget", "kwargs.match", "more_seeds")
 MODELS = "models"
 
 

@@ -323,6 +323,11 @@ class Finetune(Section):
         None, description="the task; IPT's other heads, tails and embeddings are left out. Empty: the only trained task"
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
+    alone: dict[str, Any] | None = Field(
+        None,
+        description="overrides of `training` at fraction 0, in place of those above, for as many steps as both stages of the "
+        "others have; empty: this stage's recipe",
+    )
 
 
 class Method(Section):
@@ -413,16 +418,30 @@ class Picture(Section):
     dataset: Line = Field(description="the image's set")
     image: Line = Field(description="the image's name without suffix")
     task: TaskName = Field(description="the task")
+    whole: Switch = Field(
+        True, description="show the image as a whole too; `false` for images that must not be passed on"
+    )
 
 
 class Comparison(Picture):
     """One picture of the report: an image by all models."""
 
     crop: tuple[whole(0, 10**6), whole(0, 10**6), whole(1, 10**6), whole(1, 10**6)] | None = Field(
-        None, description="x, y, width, height of the zoomed crop in HR pixels; empty: where the models differ most"
+        None,
+        description="x, y, width, height of the zoomed crop in HR pixels; empty: where detail is and models differ most",
     )
-    whole: Switch = Field(
-        True, description="show the whole image above the crops; `false` for images that must not be passed on"
+
+
+class Style(Section):
+    """How the report's figures look. A figure is drawn at the size at which a paper shows it."""
+
+    font: Literal["sans-serif", "serif"] = Field("sans-serif", description="family of the figures' text")
+    width: Annotated[Positive, Field(ge=1, le=20)] = Field(
+        3.5,
+        description="inches of a paper's column; figures of several panels are two columns wide, with the gap between",
+    )
+    titles: Switch = Field(
+        True, description="titles and notes in the figures; `false` where a paper's caption says what they say"
     )
 
 
@@ -435,6 +454,7 @@ class Report(Section):
         description="image whose IPT patch features are mapped; empty: the first of `comparisons`, where an IPT has a twin "
         "with the contrastive loss",
     )
+    style: Style = Style()
 
     @property
     def pictures(self) -> list[tuple[str, Picture]]:

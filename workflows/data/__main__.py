@@ -53,7 +53,7 @@ def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None 
         drawn = pool.map(write, range(count))
         for _ in tqdm(drawn, total=count, unit="image", desc="synthesize", mininterval=interval):
             pass
-    (partial / RECORD).write_text(json.dumps(record) + "\n")
+    (partial / RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     os.replace(partial, out)
     seconds = time.perf_counter() - started

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from baselines.bicubic import bicubic_resize
+from ipt_models.dihedral import COUNT
+from ipt_models.dihedral import dihedral as symmetry
 from ipt_models.tasks import Task, parse_task
 from workflows.data.crops import REACH
 from workflows.data.rain import rain_streaks
@@ -90,12 +92,7 @@ def dihedral(images: torch.Tensor, transforms: torch.Tensor) -> torch.Tensor:
 def _dihedral_sources(side: int, device: torch.device) -> torch.Tensor:
     """(8, side * side): for each transform, which pixel of the image each pixel of the result is."""
     pixels = torch.arange(side * side, device=device).view(side, side)
-    results = []
-    for transform in range(8):
-        result = pixels.flip(-1) if transform & 1 else pixels
-        result = result.flip(-2) if transform & 2 else result
-        results.append((result.T if transform & 4 else result).flatten())
-    return torch.stack(results)
+    return torch.stack([symmetry(pixels, transform).flatten() for transform in range(COUNT)])
 
 
 def degrade_image(

@@ -74,7 +74,7 @@ def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> floa
     }
     config = {"name": "speed", "tasks": list(run.tasks), "models": [model], "training": recipe}
     config["data"] = run.data.model_dump(mode="json")
-    (folder / "speed.yaml").write_text(json.dumps(config))
+    (folder / "speed.yaml").write_text(json.dumps(config), encoding="utf-8")
     command = [sys.executable, "-m", "workflows.training"]
     command += ["--experiment", folder / "speed.yaml", "--run", "speed-100-seed-0"]
     command += ["--root", root, "--fraction", folder / "images.csv", "--validation", folder / "images.csv"]

@@ -1,25 +1,27 @@
 """One image as restored by every model: the whole image with the crop marked, and the crop by each."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
 
-from workflows.analysis.records import read_runs
-from workflows.reporting.image_panels import checked_crop, load, pick_crop
-from workflows.reporting.style import COLUMN, model_colors
+from workflows.analysis.records import percent
+from workflows.reporting.image_panels import Tile, checked_crop, load, pick_crop
+from workflows.reporting.study import Study
+from workflows.reporting.style import model_colors, page, small, titles
 
-ACROSS = 4
 MARK = "#ffd000"
+# Inches: between panels, below a crop for its name and score, above all for the title; the widest that a crop is shown.
+GAP, WORDS, HEAD, LARGEST = 0.06, 0.32, 0.2, 1.7
+# The largest part of the width that the whole image takes.
+WHOLE = 0.56
 
 
 def draw(
-    experiment_dir: Path,
+    study: Study,
     task: str,
     dataset: str,
     image: str,
@@ -29,11 +31,11 @@ def draw(
     """The comparison of all models at the largest fraction and its first seed.
 
     Args:
-        experiment_dir: folder with `results.csv`, `runs.csv`, `inputs/<task>/<dataset>/<image>_{LR,HR}.png` and the
-            restored `runs/<run>/images/<task>/<dataset>/<image>.png`.
+        study: its folder has `inputs/<task>/<dataset>/<image>_{LR,HR}.png` and the restored
+            `runs/<run>/images/<task>/<dataset>/<image>.png`.
         task, dataset, image: what to show.
-        crop: x, y, width, height in HR pixels; None picks the window where the models differ most.
-        with_whole: show the whole image above the crops; without it a figure holds no more of the image than its crops.
+        crop: x, y, width, height in HR pixels; None picks one (see `pick_crop`).
+        with_whole: show the whole image beside the crops; without it a figure holds no more of the image than its crops.
 
     Returns:
         The figure, and a table of what is under the crops.
@@ -41,58 +43,103 @@ def draw(
     Raises:
         ReportError: an input is missing or the crop lies outside.
     """
-    tiles, fraction, seed = load(experiment_dir, task, dataset, image)
-    whole = tiles[-1].pixels
-    x, y, width, height = pick_crop(tiles) if crop is None else checked_crop(crop, whole)
+    versions, fraction, seed = load(study, task, dataset, image)
+    whole = versions[-1].pixels
+    x, y, width, height = pick_crop(versions) if crop is None else checked_crop(crop, whole)
+    # Bicubic interpolation shows what the input holds; the input itself is in the page's slider.
+    tiles = [tile for tile in versions if tile.model or tile is versions[-1]]
+    tiles = tiles if tiles[0].model and tiles[0].pixels is not None else versions
 
-    down = -(-len(tiles) // ACROSS)
-    side = COLUMN / ACROSS
-    top = min(COLUMN * whole.shape[0] / whole.shape[1], 2.4)
-    rows = [top if with_whole else 0.12] + down * [0.97 * side * height / width + 0.26]
-    figure = plt.figure(figsize=(COLUMN, sum(rows) + 0.18))
-    grid = GridSpec(1 + down, ACROSS, figure=figure, height_ratios=rows)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    down, across = arrange(len(tiles), with_whole)
+    side, left = _sizes(down, across, height / width, whole.shape[1] / whole.shape[0] if with_whole else 0)
+    head = HEAD if titles() else 0.04
+    row = side * height / width + WORDS
+    tall = head + down * row
+    figure = plt.figure(figsize=(page(), tall), layout="none")
 
-    ax = figure.add_subplot(grid[0, :])
+    def place(x: float, y: float, width: float, height: float) -> Axes:
+        """A panel by its upper left corner, in inches."""
+        return figure.add_axes(
+            (x / page(), 1 - (y + height) / tall, width / page(), height / tall), xticks=[], yticks=[]
+        )
+
     if with_whole:
-        ax.imshow(whole, interpolation="none")
+        high = min(tall - head - WORDS, left * whole.shape[0] / whole.shape[1])
+        ax = place(GAP / 2, head + (tall - head - WORDS - high) / 2, high * whole.shape[1] / whole.shape[0], high)
+        ax.imshow(whole, interpolation="antialiased")
         for color, line in (("black", 2.2), (MARK, 1.1)):
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=color, linewidth=line))
-    ax.set_axis_off()
-    share = "" if fraction is None else f"; models trained on {100 * fraction:g} %, seed {seed}"
-    figure.suptitle(f"{image} ({dataset}, {task}){share}", fontsize=7, x=0.01, ha="left")
+        ax.spines[:].set_visible(False)
+        left += GAP
+    if titles():
+        of = "" if fraction is None else f"; models trained on {percent(fraction)}, seed {seed}"
+        figure.text(GAP / 2 / page(), 1 - 0.04 / tall, f"{image} ({dataset}, {task}){of}", va="top")
 
-    colors = model_colors(read_runs(experiment_dir / "runs.csv"))
+    colors = model_colors(study.runs)
     best = max((tile.psnr for tile in tiles if tile.psnr is not None), default=None)
     for number, tile in enumerate(tiles):
-        ax = figure.add_subplot(grid[1 + number // ACROSS, number % ACROSS])
-        ax.set(xticks=[], yticks=[])
+        i, j = divmod(number, across)
+        short = across - min(across, len(tiles) - i * across)  # a last row with fewer is centred
+        ax = place(left + GAP / 2 + (j + short / 2) * (side + GAP), head + i * row, side, side * height / width)
         if tile.pixels is None:
-            ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal", facecolor="0.93")
-            ax.text(width / 2, height / 2, "missing", ha="center", va="center", fontsize=7)
+            ax.set(xlim=(0, width), ylim=(height, 0), facecolor="0.93")
+            ax.text(width / 2, height / 2, "missing", ha="center", va="center")
         else:
             ax.imshow(tile.pixels[y : y + height, x : x + width], interpolation="none")
-        for spine in ax.spines.values():
-            spine.set(visible=True, color=colors.get(tile.model, "0.35"), linewidth=1.2)
-        _caption(ax, tile.name, 2)
-        if tile.psnr is not None:
-            _caption(ax, f"{tile.psnr:.2f} dB", 10.5, weight="bold" if tile.psnr == best else "normal")
+        ax.spines[:].set(visible=True, color=colors.get(tile.model, "0.35"), linewidth=1.2)
+        _words(ax, tile, tile.psnr is not None and tile.psnr == best)
     table = pd.DataFrame(
-        {"name": t.name, "model": t.model, "psnr_y": t.psnr, "shown": t.pixels is not None} for t in tiles
+        {"name": t.name, "model": t.model, "psnr_y": t.psnr, "ssim_y": t.ssim, "shown": t.pixels is not None}
+        for t in tiles
     )
     return figure, table.assign(fraction=fraction, seed=seed, x=x, y=y, width=width, height=height)
 
 
-def _caption(ax: Axes, text: str, below: float, **style) -> None:
-    """Text centred under a panel, `below` points from its edge."""
-    ax.annotate(
-        text,
-        (0.5, 0),
-        (0, -below),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=6.5,
-        **style,
-    )
+def arrange(count: int, with_whole: bool = False) -> tuple[int, int]:
+    """Rows and columns for some panels: full rows where their number allows, else the last row one panel short.
+
+    Args:
+        count: of the panels.
+        with_whole: two rows beside the whole image are better than one.
+    """
+    widest = 5 if with_whole and count % 2 == 0 else 7
+    if count <= widest:
+        return 1, count
+    sizes = range(3, widest + 1)
+    across = min(sizes, key=lambda size: (-count % size > 0, -count % size, -(-count // size) != 2, -size))
+    return -(-count // across), across
+
+
+def _sizes(down: int, across: int, ratio: float, whole: float) -> tuple[float, float]:
+    """The width of a crop and the room for the whole image, in inches.
+
+    Args:
+        down, across: rows and columns of crops.
+        ratio: a crop's height over its width.
+        whole: the whole image's width over its height; 0 where it is not shown.
+    """
+    room = page() - across * GAP
+    # As tall as all rows of crops, the words below the last left out.
+    side = (room - whole * (down - 1) * WORDS - GAP) / (across + whole * down * ratio) if whole else room / across
+    left = whole * (down * (side * ratio + WORDS) - WORDS)
+    if left > WHOLE * page():
+        left = WHOLE * page()
+        side = (room - left - GAP) / across
+    return min(side, LARGEST), left
+
+
+def _words(ax: Axes, tile: Tile, best: bool) -> None:
+    """Name and score, centred under a panel."""
+    score = tile.score or ("PSNR-Y / SSIM-Y" if tile.model is None else "")
+    for below, text, weight in ((2, tile.name, "normal"), (2 + 1.35 * small(), score, "bold" if best else "normal")):
+        ax.annotate(
+            text,
+            (0.5, 0),
+            (0, -below),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=small(),
+            weight=weight,
+        )

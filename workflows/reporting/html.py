@@ -1,7 +1,7 @@
-"""The whole study as one HTML file that needs nothing else: verdict first, then figures, tables, images and origins.
+"""The whole report as one HTML file that needs nothing else: claims first, then figures, tables, images and provenance.
 
-Everything is inside: pictures as data, a few lines of script for the image slider, no address of another place. A page that
-is opened without a network, mailed or put into an archive looks the same.
+Everything is inside: pictures as data, a few lines of script for the image sliders, no address of another place. A page that
+is opened offline, mailed or put into an archive looks the same.
 """
 
 import base64
@@ -12,26 +12,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from workflows.analysis import learning_rates
-from workflows.analysis.records import read_results, read_runs
+from workflows.analysis.records import percent
 from workflows.files import write_text
+from workflows.reporting import claims
 from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
-from workflows.reporting.markup import HTML, to_html
-from workflows.reporting.outline import FIGURES, PICTURES, TABLES
-from workflows.reporting.tables import tables
-from workflows.reporting.verdict import judge
+from workflows.reporting.markup import to_html
+from workflows.reporting.outline import FIGURES, PICTURES, TABLES, slugs
+from workflows.reporting.study import Study
+from workflows.reporting.tables import blocks
 
 HERE = Path(__file__).parent
-DRAWN = {**FIGURES, **PICTURES}
 
 # The slider shows a window around the crop: large enough to look around in, small enough to mail.
 WINDOW = 240
+# A figure at least this many times as wide as high has its caption below and not beside it.
+WIDE = 1.6
 
 
 @dataclass(frozen=True)
@@ -40,77 +40,81 @@ class Shown:
 
     title: str
     picture: str
+    wide: bool
     caption: str
     files: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Slider:
-    """One image in all its versions: name, score and picture of each."""
+    """One image in all its versions, each with name, score and picture, and which two are shown at first."""
 
     title: str
     versions: list[dict[str, str]]
+    left: int
+    right: int
 
 
 def write_html(experiment_dir: Path, out: Path) -> None:
-    """Write the page for an experiment's folder; what is missing there is said on the page.
+    """Write the page for an experiment's folder; sections with nothing to show are left out.
 
     Args:
-        experiment_dir: folder with `results.csv`, `runs.csv`, `figures/`, `runs/`, `inputs/` and `experiment.yaml`.
+        experiment_dir: folder with `results.csv`, `runs.csv`, `tables/`, `figures/`, `runs/`, `inputs/` and `experiment.yaml`.
         out: the HTML file.
 
     Raises:
-        ReportError: results.csv or runs.csv is not what it should be.
+        ReportError: results.csv, runs.csv or a table is not what it should be.
     """
-    results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
-    config = _config(experiment_dir / "experiment.yaml")
+    study = Study(experiment_dir)
+    runs, results = study.runs, study.results
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("report.html.jinja").render(
-        name=config.get("name", experiment_dir.name),
-        # A number does not part from its unit at the end of a line.
-        verdict=[
-            sentence.replace(" %", "\u00a0%").replace(" dB", "\u00a0dB") for sentence in judge(results, runs).sentences
-        ],
-        figures=figures(experiment_dir / "figures", config),
-        undrawn=[title for name, title in DRAWN.items() if not list((experiment_dir / "figures").glob(f"{name}*.png"))],
-        tables=[
-            {"name": name, "title": TABLES[name], "html": to_html(table.blocks(results, runs, HTML), table.nothing)}
-            for name, table in tables().items()
-        ]
-        + _learning_rates(experiment_dir),
-        sliders=sliders(experiment_dir, config),
+        name=study.config.get("name", experiment_dir.name),
+        claims=claims.groups(study),
+        figures=figures(study),
+        tables=tables(study),
+        sliders=sliders(study),
         missing=runs.loc[runs["status"] != "done", ["run", "status"]].to_dict("records"),
-        origins=origins(experiment_dir, list(runs["run"])),
+        provenance=provenance(experiment_dir, list(runs["run"])),
         protocols=sorted(set(results["protocol"].dropna())) if "protocol" in results else [],
-        config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        config=yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True),
         results=_data_address(experiment_dir / "results.csv"),
         runs=_data_address(experiment_dir / "runs.csv"),
     )
     write_text(page, out)
 
 
-def _learning_rates(experiment_dir: Path) -> list[dict[str, str]]:
-    if not (experiment_dir / "learning_rates.csv").is_file():
-        return []
-    table = pd.read_csv(experiment_dir / "learning_rates.csv")
-    page = to_html(learning_rates.blocks(table, HTML))
-    return [{"name": "learning-rates", "title": "How the learning rates were chosen", "html": page}]
-
-
-def figures(folder: Path, config: dict[str, Any]) -> list[Shown]:
-    """All figures that are drawn, in reading order."""
+def tables(study: Study) -> list[dict[str, str]]:
+    """The tables that have something in them, as HTML, with the CSV that each is rendered from."""
     shown = []
-    for name, title in DRAWN.items():
-        for path in sorted(folder.glob(f"{name}*.png")):
-            of = path.stem.removeprefix(name).strip("-_").replace("-", ", ")
+    for name, title in TABLES.items():
+        if name != claims.NAME and (page := to_html(blocks(name, study))):
+            file = study.folder / ("learning_rates.csv" if name == "learning_rates" else f"tables/{name}.csv")
+            shown.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
+    return shown
+
+
+def figures(study: Study) -> list[Shown]:
+    """All figures that are drawn, in reading order."""
+    folder, shown = study.folder / "figures", []
+    pictures = slugs((study.config.get("report") or {}).get("comparisons") or [])
+    maps = slugs([asked]) if (asked := (study.config.get("report") or {}).get("similarity")) else {}
+    for name, title in {**FIGURES, **PICTURES}.items():
+        for path in sorted(folder.glob(f"{name}.png" if name in FIGURES else f"{name}-*.png")):
+            slug = path.stem.removeprefix(name).strip("-")
+            of = {**pictures, **maps}.get(slug)
+            of = f"{of['image']} ({of['dataset']}, {of['task']})" if of else slug.replace("-", ", ")
             files = {suffix[1:].upper(): path.with_suffix(suffix) for suffix in (".csv", ".pdf")}
+            with Image.open(path) as picture:
+                wide = picture.width > WIDE * picture.height
             shown.append(
                 Shown(
                     f"{title}: {of}" if of else title,
                     _data_address(path),
-                    caption(name, config),
+                    wide,
+                    caption(name, study.config),
                     {kind: _data_address(file) for kind, file in files.items() if file.is_file()},
                 )
             )
@@ -125,20 +129,31 @@ def caption(name: str, config: dict[str, Any]) -> str:
     return publish_parts(text, writer="html")["body"]
 
 
-def sliders(experiment_dir: Path, config: dict[str, Any]) -> list[Slider]:
+def sliders(study: Study) -> list[Slider]:
     """The images that the config wants compared, as far as they are saved."""
-    found = []
-    for wanted in (config.get("report") or {}).get("comparisons") or []:
+    shown = []
+    for wanted in (study.config.get("report") or {}).get("comparisons") or []:
         task, dataset, image = wanted["task"], wanted["dataset"], wanted["image"]
-        if not (experiment_dir / "inputs" / task / dataset / f"{image}_HR.png").is_file():
+        if not (study.folder / "inputs" / task / dataset / f"{image}_HR.png").is_file():
             continue
-        tiles, fraction, seed = load(experiment_dir, task, dataset, image)
+        tiles, fraction, seed = load(study, task, dataset, image)
         whole = tiles[-1].pixels
         crop = checked_crop(wanted["crop"], whole) if wanted.get("crop") else pick_crop(tiles)
-        versions = [version for tile in tiles if (version := _version(tile, _window(crop, whole.shape)))]
-        of = "" if fraction is None else f", models trained on {100 * fraction:g} %, seed {seed}"
-        found.append(Slider(f"{image} ({dataset}, {task}){of}", versions))
-    return found
+        # Of an image that must not be passed on, the page holds no more than the figure does.
+        window = crop if wanted.get("whole") is False else _window(crop, whole.shape)
+        tiles = [tile for tile in tiles if tile.pixels is not None]
+        of = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
+        title = f"{image} ({dataset}, {task}){of}"
+        shown.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))
+    return shown
+
+
+def _first_shown(tiles: list[Tile], study: Study) -> tuple[int, int]:
+    """Left the untrained reference, or else the input; right the model with the best PSNR, or else the original."""
+    trained = set(study.runs.loc[study.runs["fraction"].notna(), "model"])
+    references = [i for i, tile in enumerate(tiles) if tile.model and tile.model not in trained]
+    models = [i for i, tile in enumerate(tiles) if tile.model in trained and tile.psnr is not None]
+    return references[0] if references else 0, max(models, key=lambda i: tiles[i].psnr, default=len(tiles) - 1)
 
 
 def _window(crop: Crop, shape: tuple[int, ...]) -> Crop:
@@ -152,17 +167,14 @@ def _window(crop: Crop, shape: tuple[int, ...]) -> Crop:
     return corner[0], corner[1], *sides
 
 
-def _version(tile: Tile, window: Crop) -> dict[str, str] | None:
-    if tile.pixels is None:
-        return None
+def _version(tile: Tile, window: Crop) -> dict[str, str]:
     x, y, width, height = window
     file = io.BytesIO()
     Image.fromarray(tile.pixels[y : y + height, x : x + width]).save(file, "png", optimize=True)
-    score = "" if tile.psnr is None else f"{tile.psnr:.2f} dB"
-    return {"name": tile.name, "score": score, "picture": _address("image/png", file.getvalue())}
+    return {"name": tile.name, "score": tile.score, "picture": _address("image/png", file.getvalue())}
 
 
-def origins(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
+def provenance(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
     """Where each run's numbers come from, as its provenance.json and metrics.json say; runs without either are left out."""
     rows = []
     for name in names:
@@ -170,19 +182,21 @@ def origins(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
         trained, scored = (_json(folder / file) for file in ("provenance.json", "metrics.json"))
         if not trained and not scored:
             continue
-        # References are not trained: theirs is the origin of their scores.
-        found = trained or scored
-        hardware, training = found.get("hardware") or {}, found.get("training") or {}
-        commit = (found.get("commit") or "unknown")[:12] + (" (changed)" if found.get("dirty") else "")
+        # References are not trained: what is known is how they were scored.
+        known = trained or scored
+        hardware, training = known.get("hardware") or {}, known.get("training") or {}
+        commit = (known.get("commit") or "unknown")[:12] + (" (changed)" if known.get("dirty") else "")
+        seconds = training.get("wall_seconds")
         rows.append(
             {
                 "run": name,
+                "version": known.get("version") or "",
                 "commit": commit,
                 "hardware": ", ".join(hardware.get("accelerators") or [hardware.get("processor") or "unknown"]),
-                "threads": found.get("threads", ""),
+                "threads": known.get("threads", ""),
                 "precision": training.get("precision", ""),
-                "torch": (found.get("versions") or {}).get("torch", ""),
-                "seconds": training.get("wall_seconds", ""),
+                "torch": (known.get("versions") or {}).get("torch", ""),
+                "seconds": "" if seconds is None else f"{seconds:,.0f}",
                 "weights": (trained.get("weights_sha256") or "")[:12],
                 "scores": (scored.get("metrics_sha256") or "")[:12],
                 "all": json.dumps({"training": trained, "scoring": scored}, indent=1, ensure_ascii=False),
@@ -193,10 +207,6 @@ def origins(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
 
 def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _config(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _data_address(path: Path) -> str:

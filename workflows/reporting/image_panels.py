@@ -7,38 +7,44 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy.ndimage import uniform_filter
 
-from workflows.analysis.records import PLAIN, ReportError, labels, models, read_results, read_runs, references
+from workflows.analysis.records import PLAIN, ReportError, models, references
+from workflows.reporting.study import Study
 
 Crop = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One version of the image: uint8 (H, W, 3), or None where its run is missing, and its score in dB."""
+    """One version of the image: uint8 (H, W, 3), or None where its run is missing, and its PSNR-Y in dB and SSIM-Y."""
 
     name: str
     model: str | None
     pixels: np.ndarray | None
     psnr: float | None = None
+    ssim: float | None = None
+
+    @property
+    def score(self) -> str:
+        """PSNR and SSIM as text; empty without a score."""
+        return "" if self.psnr is None else f"{self.psnr:.2f} dB / {self.ssim:.4f}"
 
 
-def load(experiment_dir: Path, task: str, dataset: str, image: str) -> tuple[list[Tile], float | None, int | None]:
+def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile], float | None, int | None]:
     """All versions of the image, from the degraded to the original one, and the fraction and seed of the models'.
 
     Raises:
         ReportError: naming the file that is missing.
     """
-    runs, results = read_runs(experiment_dir / "runs.csv"), read_results(experiment_dir / "results.csv")
-    folder = experiment_dir / "inputs" / task / dataset
+    runs, results, names = study.runs, study.results, study.labels
+    folder = study.folder / "inputs" / task / dataset
     original = _read(folder / f"{image}_HR.png")
     degraded = next((p for p in (folder / f"{image}_LR.png", folder / f"{image}_LR.npy") if p.is_file()), None)
     if degraded is None:
         raise ReportError(f"{folder}: holds neither {image}_LR.png nor {image}_LR.npy")
     enlarged = _enlarge(_read(degraded), original.shape[:2])
-    here = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["image"] == image)]
-    here = here[here["setting"] == PLAIN]
+    rows = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["image"] == image)]
+    rows = rows[rows["setting"] == PLAIN]
 
     trained = runs[runs["fraction"].notna()]
     fraction = seed = None
@@ -46,22 +52,21 @@ def load(experiment_dir: Path, task: str, dataset: str, image: str) -> tuple[lis
         fraction = trained["fraction"].max()
         seed = int(trained.loc[trained["fraction"] == fraction, "seed"].iloc[0])
     shown = trained[(trained["fraction"] == fraction) & (trained["seed"] == seed)]
-    names = labels(runs)
     where = Path("images") / task / dataset / f"{image}.png"
     tiles = []
     for model in references(runs):
-        path = experiment_dir / "runs" / model / where
+        path = study.folder / "runs" / model / where
         if path.is_file():
-            tiles.append(Tile(names[model], model, _read(path), _score(here[here["model"] == model])))
+            tiles.append(Tile(names[model], model, _read(path), *_score(rows[rows["model"] == model])))
     # The unchanged input has its own score; with it among the references there is nothing to show twice.
     if not any(tile.model == "identity" for tile in tiles):
         tiles.insert(0, Tile("LR input" if task.startswith("sr") else "input", None, enlarged))
     for model in models(runs):
         run = shown.loc[shown["model"] == model, "run"]
-        path = experiment_dir / "runs" / run.iloc[0] / where if len(run) else None
+        path = study.folder / "runs" / run.iloc[0] / where if len(run) else None
         found = path is not None and path.is_file()
-        scores = here[(here["model"] == model) & (here["fraction"] == fraction) & (here["seed"] == seed)]
-        tiles.append(Tile(names[model], model, _read(path) if found else None, _score(scores)))
+        scores = rows[(rows["model"] == model) & (rows["fraction"] == fraction) & (rows["seed"] == seed)]
+        tiles.append(Tile(names[model], model, _read(path) if found else None, *_score(scores)))
     tiles.append(Tile("HR original" if task.startswith("sr") else "original", None, original))
     for tile in tiles:
         if tile.pixels is not None and tile.pixels.shape != original.shape:
@@ -72,22 +77,27 @@ def load(experiment_dir: Path, task: str, dataset: str, image: str) -> tuple[lis
 
 
 def pick_crop(tiles: Sequence[Tile]) -> Crop:
-    """The window, a fifth of the image's shorter side wide, in which the models' outputs differ most from one another.
+    """The window, a fifth of the image's shorter side wide, that shows detail which the models restore differently.
 
-    The variance between models is averaged over the window; the choice does not look at which model is better.
-    Without two models it is the window where the model, or else the input, is furthest from the original.
+    It has the largest product of two means over the window: the spread between the models' outputs, and the slope of the
+    original. The choice does not look at which model is better. Without two models it is the spread between all versions.
     """
     outputs = [tile.pixels for tile in tiles if tile.pixels is not None and tile.psnr is not None and tile.model]
     outputs = outputs if len(outputs) > 1 else [tile.pixels for tile in tiles if tile.pixels is not None]
     stack = np.stack([pixels.mean(axis=2, dtype="float32") for pixels in outputs])
-    side = max(16, min(96, min(stack.shape[1:]) // 5))
-    side = min(side, *stack.shape[1:])
-    differs = uniform_filter(stack.var(axis=0), side, mode="constant")
-    # Only windows that lie inside: centres half a side away from the borders.
-    half = side // 2
-    inside = differs[half : differs.shape[0] - (side - half) + 1, half : differs.shape[1] - (side - half) + 1]
-    y, x = np.unravel_index(np.argmax(inside), inside.shape)
+    original = tiles[-1].pixels.mean(axis=2, dtype="float32")
+    slope = np.hypot(*np.gradient(original)) if min(original.shape) > 1 else np.ones_like(original)
+    side = max(16, min(96, min(original.shape) // 5))
+    side = min(side, *original.shape)
+    fits = _window_sums(np.ptp(stack, axis=0), side) * _window_sums(slope, side)
+    y, x = np.unravel_index(np.argmax(fits), fits.shape)
     return int(x), int(y), side, side
+
+
+def _window_sums(values: np.ndarray, side: int) -> np.ndarray:
+    """Sums over all windows of side x side that lie inside, by their upper left corner."""
+    total = np.pad(values.astype("float64"), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    return total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
 
 
 def checked_crop(crop: Sequence[int], whole: np.ndarray) -> Crop:
@@ -104,8 +114,10 @@ def checked_crop(crop: Sequence[int], whole: np.ndarray) -> Crop:
     return x, y, width, height
 
 
-def _score(rows: pd.DataFrame) -> float | None:
-    return None if rows.empty or rows["psnr_y"].isna().all() else float(rows["psnr_y"].iloc[0])
+def _score(rows: pd.DataFrame) -> tuple[float | None, float | None]:
+    if rows.empty or rows["psnr_y"].isna().all():
+        return None, None
+    return float(rows["psnr_y"].iloc[0]), float(rows["ssim_y"].iloc[0])
 
 
 def _read(path: Path) -> np.ndarray:

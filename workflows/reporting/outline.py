@@ -1,26 +1,35 @@
 """What a report holds: its tables and figures in reading order, and which figures an experiment has something for."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from workflows.analysis.factors import WEIGHT, groups, settings, twin
 from workflows.config.grid import Experiment, Run
 from workflows.config.schema import Picture
 
 TABLES = {
+    "claims": "Claims",
     "summary": "Scores",
-    "published": "Beside the published numbers",
+    "gains": "Gains from data",
+    "data": "Whether data limited a model",
+    "crossovers": "Crossovers",
     "differences": "Differences between models",
-    "crossovers": "Where the transformer overtakes",
-    "data": "What data bought",
+    "contrastive": "Gain of the contrastive loss",
+    "ablations": "Single settings",
+    "published": "Published scores",
     "gaps": "Training and held-out loss",
     "costs": "Costs",
-    "ensembled": "With overlap averaging or self-ensemble",
+    "ensembled": "Averaged windows and self-ensemble",
+    "learning_rates": "How the learning rates were chosen",
 }
 
-# Drawn from the tables and the training logs alone.
+# Drawn from tables and training logs alone.
 FIGURES = {
     "psnr_fraction": "PSNR against the share of the training images",
+    "psnr_patches": "PSNR against the number of distinct patches",
+    "gains": "Gains from data",
     "contrastive_gain": "Gain of the contrastive loss",
     "ablations": "Single settings",
     "quality_cost": "Quality against cost",
@@ -28,6 +37,26 @@ FIGURES = {
 }
 # Drawn from images and features, one for each image.
 PICTURES = {"similarity": "Similarity of patch features", "comparison": "Image comparison"}
+# Figures of what more data did: with one fraction there is nothing to compare.
+_OF_DATA = ("psnr_fraction", "psnr_patches", "gains")
+
+
+def slugs(pictures: Iterable[Mapping[str, Any] | Picture]) -> dict[str, Any]:
+    """Pictures by a name that is safe in paths, wildcards and commands: `sr2-Set5-butterfly`.
+
+    Other characters than letters, digits, `.`, `@` and `_` become `_`; a name that another picture has gets a number.
+    """
+    named: dict[str, Any] = {}
+    for picture in pictures:
+        one = picture if isinstance(picture, Mapping) else picture.model_dump()
+        words = (re.sub(r"[^A-Za-z0-9._@]+", "_", str(one[key]))[:60] for key in ("task", "dataset", "image"))
+        stem = name = "-".join(words)
+        for number in itertools.count(2):
+            if name not in named:
+                break
+            name = f"{stem}-{number}"
+        named[name] = picture
+    return named
 
 
 class Maps(NamedTuple):
@@ -45,8 +74,12 @@ def figures(experiment: Experiment) -> list[str]:
     known = {run.model: settings(run.model_dump(mode="json")) for run in runs.values()}
     # The contrastive loss on and off is the other figure's.
     ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
-    shown = {"contrastive_gain": bool(_twins(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
-    return [name for name in FIGURES if shown.get(name, True)]
+    drawn = {"contrastive_gain": bool(_twins(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
+    if len({run.fraction for run in runs.values()}) == 1:
+        drawn |= dict.fromkeys(_OF_DATA, False)
+    elif not any(getattr(run.data, "fixed_crops", None) for run in runs.values()):
+        drawn["psnr_patches"] = False  # new crops each time: their number is the training's, not the data's
+    return [name for name in FIGURES if drawn.get(name, True)]
 
 
 def maps(experiment: Experiment) -> Maps | None:

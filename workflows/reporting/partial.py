@@ -1,6 +1,6 @@
-"""The study of an unfinished grid: what is scored by now, with the rest shown as missing.
+"""The report of an unfinished grid: what is scored by now, with the rest shown as missing.
 
-It stands in a folder of its own, `so-far/`, so that nobody takes it for the whole, and the workflow's files stay as they are.
+It has a folder of its own, `partial/`, so that nobody takes it for the whole, and the workflow's files stay as they are.
 """
 
 import shutil
@@ -8,46 +8,50 @@ from importlib import import_module
 from pathlib import Path
 
 from workflows.analysis.collect import collect_results, collect_runs, missing
-from workflows.analysis.records import ReportError, read_results, read_runs
+from workflows.analysis.computation import write_tables as analyse
+from workflows.analysis.records import ReportError
 from workflows.config import grid
 from workflows.files import write_csv
 from workflows.reporting import outline
 from workflows.reporting.html import write_html
+from workflows.reporting.study import Study
 from workflows.reporting.style import house_style, save
 from workflows.reporting.tables import write_tables
 
 
-def report_so_far(experiment_dir: Path) -> tuple[Path, int, int]:
-    """Write `so-far/report.html` with the tables and figures that it shows.
+def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
+    """Write `partial/report.html` with the tables and figures that it shows.
 
     Args:
         experiment_dir: results/<name>, with `experiment.yaml` and whatever runs are scored.
 
     Returns:
-        The page, how many runs are scored, and how many there are to be.
+        The page, how many runs are scored, and how many are planned.
 
     Raises:
         ReportError: no trained run is scored yet.
     """
     spec = grid.read(experiment_dir / "experiment.yaml")
     names = [*spec.evaluation.references, *spec.runs()]
-    out = experiment_dir / "so-far"
+    out = experiment_dir / "partial"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     write_csv(collect_results(experiment_dir, names), out / "results.csv")
     write_csv(collect_runs(experiment_dir, names), out / "runs.csv")
-    results, runs = read_results(out / "results.csv"), read_runs(out / "runs.csv")
+    study = Study(out)
+    results, runs = study.results, study.runs
     if results["fraction"].isna().all():
         shutil.rmtree(out)
         raise ReportError(f"{experiment_dir}: no trained run is scored yet, so there is nothing to report")
     shutil.copyfile(experiment_dir / "experiment.yaml", out / "experiment.yaml")
-    for name in ("runs", "inputs"):  # the page reads origins and pictures there
+    for name in ("runs", "inputs"):  # the page reads provenance and pictures there
         (out / name).symlink_to(Path("..") / name)
-    write_tables(results, runs, out / "tables")
     logs = [log for name in spec.runs() if (log := experiment_dir / "runs" / name / "train.csv").is_file()]
+    analyse(results, runs, out / "tables", logs)
+    write_tables(study, out / "tables")
     for name in outline.figures(spec):
-        with house_style():
-            figure, data = import_module(f"workflows.reporting.figures.{name}").draw(results, runs, logs)
+        with house_style(study.style):
+            figure, data = import_module(f"workflows.reporting.figures.{name}").draw(study)
             save(figure, data, [out / "figures" / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")])
     write_html(out, out / "report.html")
     return out / "report.html", len(runs) - len(missing(runs)), len(runs)

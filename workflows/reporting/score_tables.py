@@ -1,62 +1,123 @@
-"""The scores as tables: models × fractions for every task and dataset."""
+"""The scores as tables: models x fractions for every task and dataset."""
 
 import pandas as pd
 
-from workflows.analysis.means import summarise
-from workflows.analysis.records import PLAIN, SCORED_ON, labels, models, percent, references
-from workflows.reporting.markup import Block, Format
+from workflows.analysis.records import PLAIN, SCORED_ON, models, percent, references
+from workflows.reporting.markup import BEST, SECOND, Block, Cell, Span
+from workflows.reporting.numbers import NONE
+from workflows.reporting.study import Study
+
+METRICS = {"psnr_y": ("PSNR-Y in dB", 2), "psnr_rgb": ("PSNR-RGB in dB", 2), "ssim_y": ("SSIM-Y", 4)}
 
 
-def blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str = PLAIN) -> list[Block]:
-    """The summary as one table a task and dataset, of scores by one setting.
+def summary_blocks(study: Study, apart: bool = False) -> list[Block]:
+    """Mean PSNR-Y / SSIM-Y of every model and fraction, for denoising PSNR-RGB too; one table a task and dataset.
 
-    Rows are models, columns fractions with mean PSNR-Y / SSIM (dn: PSNR-Y / PSNR-RGB / SSIM), then costs. Best and
-    second are marked in every column and for every metric; equal printed numbers share their mark.
+    Best and second are marked in every column and for every metric; equal printed numbers share their mark. References are
+    not trained and stand in one row each.
+
+    Args:
+        study: with the table `summary`.
+        apart: one table a metric.
     """
-    summary = summarise(results, runs, setting)
+    return _blocks(study, study.table("summary"), PLAIN, apart)
+
+
+def ensembled_blocks(study: Study, apart: bool = False) -> list[Block]:
+    """As `summary_blocks`, for every other setting: averaged windows, self-ensemble."""
+    table = study.table("ensembled")
+    # Nothing is missing where nobody scored.
+    table = table[table["seeds"] > 0]
+    return [
+        block
+        for setting, rows in table.groupby("setting", sort=False)
+        for block in _blocks(study, rows, setting, apart)
+    ]
+
+
+def _blocks(study: Study, table: pd.DataFrame, setting: str, apart: bool) -> list[Block]:
     found = []
-    for (task, dataset), cells in summary.groupby(SCORED_ON, sort=False):
-        here = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
-        if setting != PLAIN:
-            # Only what was asked for: nothing is missing where nobody scored.
-            scored = cells.groupby("fraction", dropna=False)["seeds"].transform("sum") > 0
-            cells = cells[scored & cells["model"].isin(here["model"])]
-        found.append(_block(cells, runs, form, setting, [*_heads(here, labels(runs)), *_protocols(here)]))
+    for (task, dataset), cells in table.groupby(SCORED_ON, sort=False):
+        results = study.results
+        rows = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
+        remarks = [*_exact(study, task, dataset), *_heads(rows, study.labels), *_protocols(rows)]
+        metrics = [metric for metric in METRICS if metric != "psnr_rgb" or task.startswith("dn")]
+        for chosen in [[metric] for metric in metrics] if apart else [metrics]:
+            found.append(_block(cells, chosen, study, setting, remarks, apart))
     return found
 
 
-def _block(cells: pd.DataFrame, runs: pd.DataFrame, form: Format, setting: str, remarks: list[str]) -> Block:
+def _block(
+    cells: pd.DataFrame, metrics: list[str], study: Study, setting: str, remarks: list[str], apart: bool
+) -> Block:
     task, dataset = cells[["task", "dataset"]].iloc[0]
-    metrics = {"psnr_y": 2, **({"psnr_rgb": 2} if task.startswith("dn") else {}), "ssim_y": 4}
+    scored = set(cells["model"])
+    untrained, trained = ([m for m in of(study.runs) if m in scored] for of in (references, models))
     fractions = sorted(cells["fraction"].dropna().unique())
-    names = labels(runs)
-    untrained = [model for model in references(runs) if model in set(cells["model"])]
-    order = [*untrained, *(model for model in models(runs) if model in set(cells["model"]))]
-
+    most = int(cells["seeds"].max())
     columns, head = [], []
-    most_seeds = int(cells["seeds"].max())
-    for fraction in fractions or [None]:
-        # What is not trained is the same at every fraction and stands in every column to be compared with.
-        there = cells[(cells["fraction"] == fraction) | cells["fraction"].isna()].set_index("model").reindex(order)
+    for fraction in fractions:
+        column = cells[cells["fraction"] == fraction].set_index("model").reindex(trained)
         # A column's usual number of seeds stands in its head.
-        seeds = int(there.loc[there["fraction"].notna(), "seeds"].max()) if fraction is not None else most_seeds
-        columns.append(_column(there, metrics, seeds, form))
-        name = "score" if fraction is None else percent(fraction)
-        head.append(name if seeds in (0, most_seeds) else f"{name} (n = {seeds})")
-    costs = [_cost(cells, order, cost) for cost in ("steps", "patches", "task_patches", "parameters")]
-
-    header = ["model", *head, "steps", "patches", f"patches of {task}", "parameters"]
-    rows = [
-        [
-            form.escape(names[model]),
-            *(column[model] for column in columns),
-            *(form.escape(cost[model]) for cost in costs),
-        ]
-        for model in order
+        seeds = int(column["seeds"].max())
+        columns.append(_column(column, metrics, seeds))
+        head.append(percent(fraction) if seeds in (0, most) else f"{percent(fraction)} (n = {seeds})")
+    without = _column(
+        cells[cells["fraction"].isna()].set_index("model").reindex(untrained),
+        metrics,
+        1,
+        len(untrained) > 1 and not fractions,
+    )
+    rows: list[list[Cell | Span]] = [
+        [study.labels[model], _span(without[model]) if fractions else without[model]] for model in untrained
     ]
-    notes = [form.escape(note) for note in (*_notes(cells, metrics, names), *remarks)]
-    title = f"{dataset}, {task}" + ("" if setting == PLAIN else f", {setting}")
-    return Block(form.escape(title), notes, [form.escape(text) for text in header], rows)
+    rows += [[study.labels[model], *(column[model] for column in columns)] for model in trained]
+    kind = f": {METRICS[metrics[0]][0]}" if apart else ""
+    title = f"{dataset}, {task}" + ("" if setting == PLAIN else f", {setting}") + kind
+    notes = [*_notes(cells, metrics, study.labels), *remarks]
+    return Block(title, notes, ["model", *(head or ["score"])], rows)
+
+
+def _span(cell: Cell) -> Span:
+    return Span(cell if isinstance(cell, str) else "".join(text for text, _ in cell))
+
+
+def _column(cells: pd.DataFrame, metrics: list[str], usual_seeds: int, ranked: bool = True) -> dict[str, Cell]:
+    """The cells of one column by model; one with fewer seeds than is usual in it says so."""
+    parts: dict[str, list[tuple[str, str]]] = {model: [] for model in cells.index}
+    for metric in metrics:
+        digits = METRICS[metric][1]
+        rounded = cells[metric].round(digits)
+        ranking = rounded.dropna().drop_duplicates().sort_values(ascending=False).to_list() if ranked else []
+        for model, value in rounded.items():
+            if parts[model]:
+                parts[model].append((" / ", ""))
+            if pd.isna(value):
+                parts[model].append((NONE, ""))
+                continue
+            text = f"{value:.{digits}f}"
+            if metric == "psnr_y" and pd.notna(cells.loc[model, "psnr_y_high"]):
+                text += f"\u00a0±\u00a0{cells.loc[model, 'psnr_y_high'] - cells.loc[model, 'psnr_y']:.{digits}f}"
+            rank = ranking.index(value) if value in ranking else 2
+            parts[model].append((text, (BEST, SECOND, "")[min(rank, 2)]))
+    cells_by_model: dict[str, Cell] = {}
+    for model, pieces in parts.items():
+        seeds = cells.loc[model, "seeds"]
+        if pd.isna(seeds) or seeds == 0:
+            cells_by_model[model] = "missing"
+        else:
+            fewer = seeds < usual_seeds and pd.notna(cells.loc[model, "fraction"])
+            cells_by_model[model] = [*pieces, *[(f" (n = {seeds:.0f})", "")] * bool(fewer)]
+    return cells_by_model
+
+
+def _exact(study: Study, task: str, dataset: str) -> list[str]:
+    """Which images are left out of the means, since a model restored them exactly."""
+    table = study.table("identical")
+    images = table.loc[(table["task"] == task) & (table["dataset"] == dataset), "image"]
+    return [f"Restored exactly by a model and left out of all means ({len(images)}): {', '.join(images)}."] * bool(
+        len(images)
+    )
 
 
 def _heads(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
@@ -74,80 +135,30 @@ def _heads(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
 def _protocols(rows: pd.DataFrame) -> list[str]:
     protocols = list(dict.fromkeys(rows["protocol"].dropna())) if "protocol" in rows else []
     if len(protocols) > 1:
-        return [f"Rows were scored by different protocols ({'; '.join(protocols)}): they are not comparable."]
+        return [f"Rows were scored by different protocols ({'; '.join(protocols)}) and are not comparable."]
     return [f"Protocol {protocol}." for protocol in protocols]
 
 
-def _column(there: pd.DataFrame, metrics: dict[str, int], usual_seeds: int, form: Format) -> dict[str, str]:
-    """The texts of one column by model; a cell with fewer seeds than is usual in it says so."""
-    parts = {model: [] for model in there.index}
-    for metric, digits in metrics.items():
-        rounded = there[metric].round(digits)
-        ranking = rounded.dropna().drop_duplicates().sort_values(ascending=False).to_list()
-        for model, value in rounded.items():
-            if pd.isna(value):
-                parts[model].append("–" if there["seeds"].get(model, 0) else None)
-                continue
-            text = f"{value:.{digits}f}"
-            if metric == "psnr_y" and pd.notna(there.loc[model, "psnr_y_high"]):
-                half = there.loc[model, "psnr_y_high"] - there.loc[model, "psnr_y"]
-                text += f" {form.plus_minus} {half:.{digits}f}"
-            rank = ranking.index(value)
-            parts[model].append(form.best(text) if rank == 0 else form.second(text) if rank == 1 else text)
-    texts = {}
-    for model, values in parts.items():
-        texts[model] = "missing" if None in values else " / ".join(values)
-        seeds = there.loc[model, "seeds"]
-        if None not in values and seeds < usual_seeds and pd.notna(there.loc[model, "fraction"]):
-            texts[model] += f" (n = {seeds:.0f})"
-    return texts
-
-
-def _cost(cells: pd.DataFrame, order: list[str], cost: str) -> dict[str, str]:
-    """A cost by model, as a range where it differs between fractions."""
-    texts = {}
-    for model in order:
-        values = cells.loc[cells["model"] == model, cost].dropna().astype("float64")
-        if values.empty:
-            texts[model] = "–"
-        elif values.min() == values.max():
-            texts[model] = f"{values.min():,.0f}"
-        else:
-            texts[model] = f"{values.min():,.0f}–{values.max():,.0f}"
-    return texts
-
-
-def _notes(cells: pd.DataFrame, metrics: dict[str, int], names: dict[str, str]) -> list[str]:
+def _notes(cells: pd.DataFrame, metrics: list[str], names: dict[str, str]) -> list[str]:
     first = cells.iloc[0]
-    titles = {"psnr_y": "PSNR-Y in dB", "psnr_rgb": "PSNR-RGB in dB", "ssim_y": "SSIM-Y"}
+    trained = cells[cells["fraction"].notna()]
+    marks = " of the trained models" if len(trained) else ""
     notes = [
-        f"{' / '.join(titles[m] for m in metrics)}, means over {first['images']} images; best bold, second underlined."
+        f"{' / '.join(METRICS[m][0] for m in metrics)}: means over {first['images']} images. Best{marks} bold, second underlined."
     ]
     if first["images"] < first["images_known"]:
         notes.append(
             f"Only {first['images']} of {first['images_known']} images are averaged: those that every scored run has."
         )
-    trained = cells[cells["fraction"].notna()]
     seeds = sorted(trained.loc[trained["seeds"] > 0, "seeds"].unique())
     if seeds == [1]:
-        notes.append("One seed a cell: there is no interval, and a difference may be the seed's.")
+        notes.append("One seed per cell: there is no interval, and a difference may be due to the seed.")
     elif seeds:
         notes.append(f"± is half the 95 % t interval over {seeds[-1]} seeds' means.")
         if seeds[0] < seeds[-1]:
-            notes.append("Columns and cells with another number of seeds say n; one seed gives no interval.")
-    for cell in trained[trained["seeds"] < trained["seeds_planned"]].itertuples():
-        notes.append(
-            f"Missing: {names[cell.model]} at {percent(cell.fraction)}, {cell.seeds} of {cell.seeds_planned} seeds."
-        )
-    steps = trained.groupby("model")["steps"].agg(["min", "max"]).astype("Float64").dropna()
-    if len(steps) and (steps["min"] == steps["max"]).all():
-        notes.append("Every model trained for the same number of steps at every fraction.")
-    elif len(steps):
-        notes.append("Steps differ between fractions: columns differ in training as well as in data.")
+            notes.append("Columns and cells with another number of seeds state n; one seed gives no interval.")
+    notes += [
+        f"Missing: {names[cell.model]} at {percent(cell.fraction)}, {cell.seeds} of {cell.seeds_planned} seeds."
+        for cell in trained[trained["seeds"] < trained["seeds_planned"]].itertuples()
+    ]
     return notes
-
-
-def ensembled_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
-    """As `blocks`, for every setting but the plain one."""
-    settings = [setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN]
-    return [block for setting in settings for block in blocks(results, runs, form, setting)]

@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from workflows.analysis.contrastive_pairs import find_pairs
-from workflows.analysis.records import ReportError, labels, parse_run, percent, read_runs
-from workflows.reporting.style import COLUMN, model_colors, note
+from workflows.analysis.records import ReportError, parse_run, percent
+from workflows.reporting.study import Study
+from workflows.reporting.style import column, model_colors, note, small, title
 
-MARKS = ["#ffd000", "#00e5ff", "#ff4fd8"]
+# The chosen patches, from the one whose surroundings are plainest to the richest, and the colours of their frames.
+ANCHORS = {"low contrast": "#ffd000", "medium contrast": "#00e5ff", "high contrast": "#ff4fd8"}
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ def read_features(path: Path) -> Features:
             raise ReportError(
                 f"{path}: lacks {', '.join(sorted(lacking))}; expected image (H, W, 3) and features (rows, columns, D)"
             )
-        found = Features(arrays["image"], arrays["features"].astype("float64"))
-    if found.image.ndim != 3 or found.features.ndim != 3:
+        features = Features(arrays["image"], arrays["features"].astype("float64"))
+    if features.image.ndim != 3 or features.features.ndim != 3:
         raise ReportError(
-            f"{path}: image is {found.image.shape} and features are {found.features.shape}; expected three axes each"
+            f"{path}: image is {features.image.shape} and features are {features.features.shape}; expected three axes each"
         )
-    return found
+    return features
 
 
 def similarity(features: np.ndarray, anchor: tuple[int, int]) -> np.ndarray:
@@ -62,7 +63,7 @@ def similarity(features: np.ndarray, anchor: tuple[int, int]) -> np.ndarray:
 
 
 def pick_anchors(image: np.ndarray, rows: int, columns: int) -> list[tuple[int, int]]:
-    """Three patches: the plainest, one of middling contrast and the richest, by the standard deviation of their pixels.
+    """Three patches of low, medium and high contrast, by the standard deviation of the pixels in and around them.
 
     The choice looks at the image alone, never at features. The outermost patches are left out.
     """
@@ -70,90 +71,95 @@ def pick_anchors(image: np.ndarray, rows: int, columns: int) -> list[tuple[int, 
     gray = image[: rows * height, : columns * width].mean(axis=2)
     # A patch is a few pixels: its neighbourhood of three by three patches says more about what it shows.
     spread = np.full((rows, columns), np.nan)
-    for row in range(1, rows - 1):
-        for column in range(1, columns - 1):
-            spread[row, column] = gray[
-                (row - 1) * height : (row + 2) * height, (column - 1) * width : (column + 2) * width
-            ].std()
+    for i in range(1, rows - 1):
+        for j in range(1, columns - 1):
+            spread[i, j] = gray[(i - 1) * height : (i + 2) * height, (j - 1) * width : (j + 2) * width].std()
     order = np.argsort(spread, axis=None)[: np.isfinite(spread).sum()]
     return [tuple(map(int, np.unravel_index(order[k], spread.shape))) for k in (0, len(order) // 2, len(order) - 1)]
 
 
-def default_runs(runs: pd.DataFrame) -> list[str]:
-    """A model without and one with the contrastive loss, its twin, at the largest fraction and its first seed.
-
-    Raises:
-        ReportError: there are no twins.
-    """
-    found = find_pairs(runs)
-    if not found:
-        raise ReportError("no model is trained both with and without the contrastive loss: name the runs")
-    largest = runs[runs["fraction"] == runs["fraction"].max()]
-    return [largest.loc[largest["model"] == model, "run"].iloc[0] for model in (found[0].without, found[0].with_)]
-
-
 def draw(
-    experiment_dir: Path, task: str, dataset: str, image: str, names: Sequence[str] | None = None
+    study: Study, task: str, dataset: str, image: str, names: Sequence[str], with_whole: bool = True
 ) -> tuple[Figure, pd.DataFrame]:
     """The maps of some runs, a row each, and what they show as a table.
 
     Args:
-        experiment_dir: folder with `runs.csv` and `runs/<run>/features/<task>/<dataset>/<image>.npz` (see `read_features`).
+        study: its folder has `runs/<run>/features/<task>/<dataset>/<image>.npz` (see `read_features`).
         task, dataset, image: whose features.
-        names: runs; None takes a pair of twins.
+        names: runs.
+        with_whole: show the image beside its maps; without it a figure holds nothing of the image.
     """
-    runs = read_runs(experiment_dir / "runs.csv")
-    names = list(names) if names else default_runs(runs)
-    found = {
-        name: read_features(experiment_dir / "runs" / name / "features" / task / dataset / f"{image}.npz")
+    files = {
+        name: read_features(study.folder / "runs" / name / "features" / task / dataset / f"{image}.npz")
         for name in names
     }
-    first = found[names[0]]
+    first = files[names[0]]
     grid = first.features.shape[:2]
     if any(
-        other.features.shape[:2] != grid or not np.array_equal(other.image, first.image) for other in found.values()
+        other.features.shape[:2] != grid or not np.array_equal(other.image, first.image) for other in files.values()
     ):
         raise ReportError(f"{image}: the runs' features are not of the same window")
     anchors = pick_anchors(first.image, *grid)
-    maps = {name: [similarity(one.features, anchor) for anchor in anchors] for name, one in found.items()}
-    # One scale for all, so that maps can be compared; the anchor's own 1 would hide the rest.
-    lowest = min(one.min() for of_run in maps.values() for one in of_run)
-
-    across = 1 + len(anchors)
-    figure, axes = plt.subplots(len(names), across, figsize=(COLUMN, 1.02 * len(names) + 0.55), squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    colors, display = model_colors(runs), labels(runs)
-    height, width = first.image.shape[0] / grid[0], first.image.shape[1] / grid[1]
-    for row, name in zip(axes, names, strict=True):
-        model = parse_run(name).model
-        row[0].imshow(first.image, interpolation="none")
-        row[0].set_ylabel(display[model], fontsize=6.5, color=colors[model])
-        for ax, anchor, one, mark in zip(row[1:], anchors, maps[name], MARKS, strict=True):
-            _frame(row[0], anchor, height, width, mark)
-            shown = ax.imshow(one, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
-            _frame(ax, anchor, 1, 1, mark)
-        for ax in row:
-            ax.set(xticks=[], yticks=[])
-    for ax, title in zip(axes[0], ("input", "plainest", "middling", "richest"), strict=True):
-        ax.set_title(title, fontsize=7)
-    bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02)
-    bar.set_label("cosine similarity to the framed patch", fontsize=7)
-    run = parse_run(names[0])
-    note(figure, f"{image} ({dataset}, {task}); trained on {percent(run.fraction)}, seed {run.seed}.")
-    table = [
+    rows = [
         {
             "run": name,
             "anchor_row": anchor[0],
             "anchor_column": anchor[1],
             "row": i,
             "column": j,
-            "similarity": one[i, j],
+            "similarity": value,
         }
-        for name in names
-        for anchor, one in zip(anchors, maps[name], strict=True)
-        for i, j in np.ndindex(*grid)
+        for name, file in files.items()
+        for anchor in anchors
+        for (i, j), value in np.ndenumerate(similarity(file.features, anchor))
     ]
-    return figure, pd.DataFrame(table)
+    data = pd.DataFrame(rows)
+    return plot(data, study, f"{image} ({dataset}, {task})", first.image if with_whole else None), data
+
+
+def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = None) -> Figure:
+    """The figure of what `draw` returns as a table.
+
+    Args:
+        data: similarities to each anchor by run.
+        study: for the models' names and colours.
+        of: what the maps are of.
+        image: shown beside its maps.
+    """
+    names = list(dict.fromkeys(data["run"]))
+    anchors = list(dict.fromkeys(zip(data["anchor_row"], data["anchor_column"], strict=True)))
+    grid = (data["row"].max() + 1, data["column"].max() + 1)
+    first = int(image is not None)
+    across = first + len(anchors)
+    side = column() / (3.4 if first == 0 else 4)
+    size = (column(), side * grid[0] / grid[1] * len(names) + 0.75)
+    figure, axes = plt.subplots(len(names), across, figsize=size, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    colors = model_colors(study.runs)
+    # One scale for all, so that maps can be compared.
+    lowest = data["similarity"].min()
+    for row, name in zip(axes, names, strict=True):
+        model = parse_run(name).model
+        row[0].set_ylabel(study.labels[model], fontsize=small(), color=colors[model])
+        if image is not None:
+            row[0].imshow(image, interpolation="none")
+        for ax, anchor, color in zip(row[first:], anchors, ANCHORS.values(), strict=True):
+            here = (data["run"] == name) & (data["anchor_row"] == anchor[0]) & (data["anchor_column"] == anchor[1])
+            values = data.loc[here, "similarity"].to_numpy().reshape(grid)
+            shown = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
+            _frame(ax, anchor, 1, 1, color)
+            if image is not None:
+                _frame(row[0], anchor, image.shape[0] / grid[0], image.shape[1] / grid[1], color)
+        for ax in row:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+    for ax, text in zip(axes[0], [*["input"] * first, *ANCHORS], strict=True):
+        title(ax, text)
+    bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02)
+    bar.set_label("cosine similarity to the framed patch")
+    run = parse_run(names[0])
+    note(figure, [f"{of}; trained on {percent(run.fraction)}, seed {run.seed}."])
+    return figure
 
 
 def _frame(ax: Axes, anchor: tuple[int, int], height: float, width: float, color: str) -> None:

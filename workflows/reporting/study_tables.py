@@ -1,203 +1,323 @@
-"""What the scores say, as tables: differences, crossings, what data bought, costs, and the published numbers beside ours."""
+"""What the scores say, as tables: gains from data, crossovers, differences, costs, and the published numbers beside ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from workflows.analysis.costs import costs
-from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
-from workflows.analysis.means import summarise
-from workflows.analysis.published import published
-from workflows.analysis.records import MACS, SCORED_ON, labels, percent
-from workflows.reporting.markup import Block, Format
-
-
-def _number(value: float, digits: int = 2, sign: str = "") -> str:
-    # Adding 0 after rounding turns −0.0 into 0.0.
-    return "–" if pd.isna(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
-
-
-def _probability(value: float) -> str:
-    return "< 0.001" if value < 0.001 else _number(value, 3)
-
-
-def count(value: float) -> str:
-    """A large number to three digits, a small one to one decimal."""
-    return "–" if pd.isna(value) else f"{value:.1f}" if value < 10 else f"{float(f'{value:.3g}'):,.0f}"
-
-
-def _interval(low: float, high: float, digits: int = 2) -> str:
-    return "–" if pd.isna(low) else f"{_number(low, digits)} to {_number(high, digits)}"
+from workflows.analysis.records import MACS, SCORED_ON, percent
+from workflows.reporting.claims import span
+from workflows.reporting.markup import Block, Cell
+from workflows.reporting.numbers import NONE, count, interval, number, probability, whole
+from workflows.reporting.study import Study
 
 
 def _each(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    for (task, dataset), here in table.groupby(SCORED_ON, sort=False):
-        yield f"{dataset}, {task}", here
+    for (task, dataset), rows in table.groupby(SCORED_ON, sort=False):
+        yield f"{dataset}, {task}", rows
 
 
-def _block(form: Format, title: str, notes: list[str], header: list[str], rows: list[list[str]]) -> Block:
-    escape = form.escape
-    return Block(
-        escape(title),
-        [escape(n) for n in notes],
-        [escape(h) for h in header],
-        [[escape(cell) for cell in row] for row in rows],
-    )
+def _block(title: str, notes: list[str], columns: dict[str, Callable[[pd.Series], Cell]], table: pd.DataFrame) -> Block:
+    """A table from one function a column."""
+    rows = [[cell(row) for cell in columns.values()] for _, row in table.iterrows()]
+    return Block(title, notes, list(columns), rows)
 
 
-def difference_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format, bootstrap: bool = False) -> list[Block]:
-    """Paired differences between all models, at the largest fraction; the CSV has every fraction."""
-    found, names = differences(results, runs, bootstrap), labels(runs)
+def _model(study: Study, key: str = "model") -> Callable[[pd.Series], str]:
+    return lambda row: study.labels.get(row[key], row[key])
+
+
+def _inference(digits: int = 2, holm: bool = True) -> dict[str, Callable[[pd.Series], Cell]]:
+    """Columns of an estimate's interval and test."""
+    columns: dict[str, Callable[[pd.Series], Cell]] = {
+        "95 % interval": lambda row: interval(row["low"], row["high"], digits)
+    }
+    if holm:
+        columns["p (Holm)"] = lambda row: probability(row["p_holm"])
+    return columns | {"seeds": lambda row: whole(row["seeds"])}
+
+
+def _windows(table: pd.DataFrame) -> dict[str, Callable[[pd.Series], Cell]]:
+    """The column of windows, where IPT's were cut in two ways."""
+    return {"windows": lambda row: row["windows"]} if len(set(table["windows"])) > 1 else {}
+
+
+def gain_blocks(study: Study) -> list[Block]:
+    """Each model's gain from data, and each IPT's gain minus each rival's."""
+    blocks, differences = [], study.table("gain_differences")
+    for title, rows in _each(study.table("gains")):
+        columns = {
+            "model": _model(study),
+            "training images": lambda row: span(row["span"]),
+            **_windows(rows),
+            "gain in dB": lambda row: number(row["gain"], 2, "+"),
+            **_inference(),
+        }
+        notes = ["Gain: PSNR-Y at the larger fraction minus PSNR-Y at the smaller. Intervals are over seeds, unpaired."]
+        blocks.append(_block(f"{title}: gains from data", notes, columns, rows))
+        both = differences[(differences[SCORED_ON] == rows[SCORED_ON].iloc[0]).all(axis=1)]
+        if len(both):
+            columns = {
+                "model": _model(study),
+                "rival": _model(study, "other" if "other" in both else "rival"),
+                "training images": lambda row: span(row["span"]),
+                **_windows(both),
+                "difference in dB": lambda row: number(row["difference"], 2, "+"),
+                **_inference(),
+            }
+            notes = ["Difference: the model's gain from data minus the rival's. Above zero, the model gains more."]
+            blocks.append(_block(f"{title}: differences of gains", notes, columns, both))
+    return blocks
+
+
+def data_blocks(study: Study) -> list[Block]:
+    """Whether data limited each model, and the power law where the points carry one."""
     blocks = []
-    for title, here in _each(found):
-        largest = here["fraction"].max()
-        header = ["model", "minus", "difference in dB", "95 % interval", "p", "p (Holm)", "seeds"]
-        rows = []
-        for row in here[here["fraction"] == largest].itertuples():
-            cells = [
-                names[row.model],
-                names[row.other],
-                _number(row.difference, 3, "+"),
-                _interval(row.low, row.high, 3),
-            ]
-            cells += [_probability(row.p), _probability(row.p_holm), str(row.seeds)]
-            rows.append([*cells, _interval(row.bootstrap_low, row.bootstrap_high, 3)] if bootstrap else cells)
-        notes = ["PSNR-Y, paired by seed; intervals and p-values are Student's over the seeds."]
-        if here["p"].notna().any():
-            tests = int(here["p"].notna().sum())
-            notes.append(f"p (Holm) is corrected for the {tests} comparisons made here at all fractions.")
-        if (here.loc[here["fraction"] == largest, "seeds"] == 1).any():
-            notes.append("With one seed there is neither interval nor p-value: the difference may be the seed's.")
-        if len(here["fraction"].unique()) > 1:
-            notes.append("The other fractions stand in the CSV file.")
-        if bootstrap:
-            header.append("bootstrap over seeds × images")
-            notes.append("The bootstrap also asks what other images of this kind would have given.")
-        blocks.append(_block(form, f"{title}, {percent(largest)}", notes, header, rows))
-    return blocks
-
-
-def crossover_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
-    """Where each IPT overtakes each other network."""
-    names, blocks = labels(runs), []
-    for title, here in _each(crossovers(results, runs)):
-        rows = []
-        for row in here.itertuples():
-            at = "–" if pd.isna(row.fraction) else percent(round(row.fraction, 3))
-            interval = "–" if pd.isna(row.low) else f"{percent(round(row.low, 3))} to {percent(round(row.high, 3))}"
-            rows.append([names[row.model], names[row.other], row.status, at, interval, str(row.seeds), row.fractions])
-        notes = ["Curves are interpolated on the logarithm of the fraction, one a seed."]
-        if (here["seeds"] > 1).any():
-            notes.append(
-                "The interval holds the fractions at which a paired t test over seeds does not tell the two apart; "
-                "one that ends at the smallest or largest fraction may go on beyond."
-            )
-        if (here["seeds"] == 1).any():
-            notes.append("One seed has no interval.")
-        header = ["model", "overtakes", "answer", "at", "95 % interval", "seeds", "fractions used"]
-        blocks.append(_block(form, title, notes, header, rows))
-    return blocks
-
-
-def data_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
-    """What data bought each model, and the power law where the points carry one."""
-    names, blocks = labels(runs), []
-    laws = power_laws(results, runs)
-    for title, here in _each(data_limits(results, runs)):
-        rows = []
-        for row in here.itertuples():
-            cells = [names[row.model], f"{percent(row.smallest)} to {percent(row.largest)}", _number(row.gain, 3, "+")]
-            cells += [_interval(row.low, row.high, 3), f"{row.count} {row.over}"]
-            cells.append("no" if not row.limiting else "yes" if row.over == "seeds" else "perhaps")
-            cells += [f"{count(row.crops_smallest)} to {count(row.crops_largest)}"]
-            rows.append([*cells, f"{_number(row.gap_smallest, 2, '+')} to {_number(row.gap_largest, 2, '+')}"])
-        header = ["model", "from", "gain in dB", "95 % interval", "over", "data was limiting", "crops an image", "gap"]
+    for title, rows in _each(study.table("data")):
+        columns = {
+            "model": _model(study),
+            "training images": lambda row: f"{percent(row['smallest'])} to {percent(row['largest'])}",
+            "gain in dB": lambda row: number(row["gain"], 2, "+"),
+            **_inference(holm=False),
+            "data limited it": lambda row: NONE if pd.isna(row["limiting"]) else row["limiting"],
+            "crops per image": lambda row: f"{count(row['crops_smallest'])} to {count(row['crops_largest'])}",
+            "gap": lambda row: f"{number(row['gap_smallest'], 2, '+')} to {number(row['gap_largest'], 2, '+')}",
+        }
         notes = [
-            "Data was limiting where the gain is at least 0.05 dB, its interval above 0, and the gap is larger with least data.",
-            "Crops an image: how often each image was seen. Gap: held-out over training L1, see the table of both losses.",
+            "Data limited a model where PSNR-Y rises with the amount of data, by the slope over all fractions; see the claims.",
+            "Crops per image: how often each image was seen. Gap: held-out minus training L1; see the table of both losses.",
         ]
-        if (here["over"] == "images").any():
-            notes.append(
-                "Intervals over images hold for one training each: they say nothing about other seeds, so data was perhaps "
-                "limiting at most."
-            )
-        blocks.append(_block(form, title, notes, header, rows))
-        on = (laws["task"] == here["task"].iloc[0]) & (laws["dataset"] == here["dataset"].iloc[0])
-        blocks.append(_law_block(form, title, laws[on], names))
+        blocks.append(_block(title, notes, columns, rows))
+        fitted = rows[rows["exponent"].notna()]
+        if len(fitted):
+            columns = {
+                "model": _model(study),
+                "limit in dB": lambda row: number(row["limit"]),
+                "interval of the limit": lambda row: interval(row["limit_low"], row["limit_high"]),
+                "exponent": lambda row: number(row["exponent"]),
+                "interval of the exponent": lambda row: interval(row["exponent_low"], row["exponent_high"]),
+                "R²": lambda row: number(row["r2"]),
+            }
+            notes = [
+                "PSNR = limit − loss · (n / largest n)^(−exponent) for n images. 95 % intervals of the fit, over points."
+            ]
+            blocks.append(_block(f"{title}: power law", notes, columns, fitted))
     return blocks
 
 
-def _law_block(form: Format, title: str, laws: pd.DataFrame, names: dict[str, str]) -> Block:
-    rows = []
-    for law in laws.itertuples():
-        cells = [names[law.model], _number(law.limit), _interval(law.limit_low, law.limit_high), _number(law.exponent)]
-        cells += [_interval(law.exponent_low, law.exponent_high), _number(law.r2), law.refused or "fitted"]
-        rows.append(cells)
-    header = ["model", "limit in dB", "95 % interval", "exponent", "95 % interval", "R²", "fit"]
-    notes = ["PSNR = limit − loss · (n / largest n)^(−exponent); refused where the points do not carry it."]
-    notes.append("One point a seed and size; intervals are the fit's, over points.")
-    return _block(form, f"{title}: a saturating power law of the number of images", notes, header, rows)
+def crossover_blocks(study: Study) -> list[Block]:
+    """Where each IPT overtakes each other network."""
+    blocks = []
+    for title, rows in _each(study.table("crossovers")):
+        columns = {
+            "model": _model(study),
+            "rival": _model(study, "other"),
+            **_windows(rows),
+            "answer": lambda row: row["status"],
+            "at": lambda row: NONE if pd.isna(row["fraction"]) else percent(round(row["fraction"], 3)),
+            "95 % interval": lambda row: (
+                NONE if pd.isna(row["low"]) else f"{percent(round(row['low'], 3))} to {percent(round(row['high'], 3))}"
+            ),
+            "seeds": lambda row: whole(row["seeds"]),
+        }
+        notes = [
+            "Curves are interpolated on the logarithm of the fraction. The interval holds the fractions at which the two models "
+            "do not differ significantly; one that ends at the smallest or largest fraction may go on beyond."
+        ]
+        blocks.append(_block(title, notes, columns, rows))
+    return blocks
 
 
-def gap_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+def difference_blocks(study: Study) -> list[Block]:
+    """Differences between all models, at the largest fraction; the CSV has every fraction."""
+    blocks = []
+    for title, rows in _each(study.table("differences")):
+        largest = rows[rows["fraction"] == rows["fraction"].max()]
+        columns = {
+            "model": _model(study),
+            "minus": _model(study, "other"),
+            **_windows(rows),
+            "difference in dB": lambda row: number(row["difference"], 3, "+"),
+            **_inference(3),
+            "test": lambda row: row["test"],
+        }
+        notes = ["PSNR-Y. Models that differ in the contrastive loss alone are paired by seed, all others are not."]
+        if len(set(rows["fraction"])) > 1:
+            notes.append("p is corrected for the comparisons at all fractions; the CSV file has the others.")
+        blocks.append(_block(f"{title}, {percent(rows['fraction'].max())}", notes, columns, largest))
+    return blocks
+
+
+def contrastive_blocks(study: Study) -> list[Block]:
+    """What the contrastive loss gained."""
+    blocks, table = [], study.table("contrastive")
+    for title, rows in _each(table[table["level"] == "mean"]):
+        columns = {
+            "with": _model(study, "with"),
+            "without": _model(study, "without"),
+            **_windows(rows),
+            "images": lambda row: percent(row["fraction"]),
+            "gain in dB": lambda row: number(row["gain"], 3, "+"),
+            "95 % interval": lambda row: interval(row["low"], row["high"], 3),
+            "p (Holm)": lambda row: probability(row["p_holm"]),
+            "over": lambda row: f"{whole(row['count'])} {row['over']}",
+        }
+        notes = ["PSNR-Y with the contrastive loss minus without, paired by seed and image."]
+        if (rows["over"] == "images").any():
+            notes.append("Intervals over images hold for one training each and say nothing about other seeds.")
+        blocks.append(_block(title, notes, columns, rows))
+    return blocks
+
+
+def ablation_blocks(study: Study) -> list[Block]:
+    """What single settings did."""
+    blocks = []
+    for title, rows in _each(study.table("ablations")):
+        columns = {
+            "setting": lambda row: row["factor"],
+            "value": lambda row: row["value"],
+            "model": _model(study),
+            "baseline": lambda row: study.labels[row["baseline"]] if row["model"] != row["baseline"] else "(is it)",
+            "effect in dB": lambda row: number(row["effect"], 3, "+"),
+            "95 % interval": lambda row: interval(row["low"], row["high"], 3),
+            "over": lambda row: NONE if pd.isna(row["over"]) else f"{whole(row['count'])} {row['over']}",
+        }
+        notes = [
+            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ in the setting alone."
+        ]
+        blocks.append(_block(title, notes, columns, rows))
+    return blocks
+
+
+def gap_blocks(study: Study) -> list[Block]:
     """Training and held-out loss of every model at each fraction."""
-    names, rows = labels(runs), []
-    found = gaps(runs)
-    for row in found.itertuples():
-        cells = [names[row.model], percent(row.fraction), _number(row.images, 0), count(row.crops_per_image)]
-        cells += [_number(row.training_l1), _number(row.validation_l1), _number(row.gap, 2, "+")]
-        rows.append([*cells, _interval(row.gap_low, row.gap_high), str(row.seeds)])
-    if not rows:
-        return []
-    header = ["model", "data", "images", "crops an image", "training L1", "held-out L1", "gap"]
-    notes = [
-        "L1 on the 0-255 scale after the last step, on fixed crops of a run's own images and of held-out ones. Crops an image: "
-        "how often a run took a crop from each of its images.",
-        "Gap: held-out L1 less what the training L1 would be on crops as hard as the held-out ones, their difficulty taken from "
-        "interpolation. Above zero: what was learned holds for the run's own images more than for others.",
-    ]
-    if (found["seeds"] == 1).any():
-        notes.append("One seed gives no interval.")
-    return [_block(form, "All models", notes, [*header, "95 % interval", "seeds"], rows)]
-
-
-def cost_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
-    """What each model cost, beside what it reached."""
-    table, names = costs(summarise(results, runs), runs), labels(runs)
+    table = study.table("gaps")
     if table.empty:
         return []
-    scored = [column for column in table if column.startswith("psnr_y ")]
-    tasks = [column for column in table if column.startswith("patches_")]
-    macs = [column for column in table if column.startswith(MACS)]
-    header = ["model", "variant", "parameters"]
-    header += [f"multiply-adds a pixel of {column.removeprefix(MACS)}" for column in macs] + ["steps", "patches"]
-    header += [f"of {column.removeprefix('patches_')}" for column in tasks] + ["hours a run", "runs"]
-    header += [column.removeprefix("psnr_y ").replace(" ", ", ") + " in dB" for column in scored]
-    rows = []
-    for row in table.to_dict("records"):
-        whole = ["parameters", *macs, "steps", "patches", *tasks]
-        cells = [names[row["model"]], row["variant"], *("–" if pd.isna(row[c]) else f"{row[c]:,.0f}" for c in whole)]
-        cells += [_number(row["train_hours"], 3), str(row["runs"]), *(_number(row[column]) for column in scored)]
-        rows.append(cells)
-    notes = ["Means over a model's runs. PSNR-Y is that of the largest fraction."]
-    return [_block(form, "All models", notes, header, rows)]
+    columns = {
+        "model": _model(study),
+        "data": lambda row: percent(row["fraction"]),
+        "images": lambda row: whole(row["images"]),
+        "crops per image": lambda row: count(row["crops_per_image"]),
+        "training L1": lambda row: number(row["training_l1"]),
+        "held-out L1": lambda row: number(row["validation_l1"]),
+        "gap": lambda row: number(row["gap"], 2, "+"),
+        "95 % interval": lambda row: interval(row["gap_low"], row["gap_high"]),
+        "seeds": lambda row: whole(row["seeds"]),
+    }
+    notes = [
+        "L1 on the 0–255 scale after the last step, on a run's own crops and on held-out ones. Crops per image: how often a run "
+        "took a crop from each of its images.",
+        "Gap: held-out L1 minus what the training L1 would be on crops as hard as the held-out ones. Above zero, the network "
+        "fits its own images better than others.",
+    ]
+    return [_block("Training and held-out loss", notes, columns, table)]
 
 
-def published_blocks(results: pd.DataFrame, runs: pd.DataFrame, form: Format) -> list[Block]:
+def cost_blocks(study: Study) -> list[Block]:
+    """What each model cost, and what its data were."""
+    table, runs = study.table("costs"), study.runs
+    if table.empty:
+        return []
+    columns = {
+        "model": _model(study),
+        "variant": lambda row: row["variant"],
+        "parameters": lambda row: whole(row["parameters"]),
+    }
+    for name in (name for name in table if name.startswith(MACS)):
+        columns[f"multiply-adds per pixel of {name.removeprefix(MACS)}"] = lambda row, name=name: whole(row[name])
+    columns |= {"steps": lambda row: whole(row["steps"]), "patches": lambda row: whole(row["patches"])}
+    tasks = [name for name in table if name.startswith("patches_")]
+    for name in tasks if len(tasks) > 1 else []:
+        columns[f"patches of {name.removeprefix('patches_')}"] = lambda row, name=name: whole(row[name])
+    if "matched" in runs and runs["matched"].notna().any():
+        chosen = runs.dropna(subset="matched").drop_duplicates("model").set_index("model")["matched"]
+        columns["chosen by match"] = lambda row: chosen.get(row["model"], NONE)
+    columns |= {"hours per run": lambda row: number(row["train_hours"], 3), "runs": lambda row: whole(row["runs"])}
+    steps = runs.reindex(columns=["model", "steps"]).dropna().drop_duplicates()
+    equal = not steps["model"].duplicated().any()
+    notes = ["Means over a model's runs."]
+    if equal:
+        notes.append("Every model trained for the same number of steps at every fraction.")
+    else:
+        notes.append("Steps differ between fractions: models differ in training as well as in data.")
+    return [_block("Costs", notes, columns, table), *_patch_blocks(study)]
+
+
+def _patch_blocks(study: Study) -> list[Block]:
+    """How much data the runs of each fraction had, where it was a fixed set of patches."""
+    runs, facts = study.runs, ("distinct_patches", "patch_epochs", "target_values_per_parameter")
+    if not set(facts) <= set(runs) or runs["distinct_patches"].isna().all():
+        return []
+    table = runs.dropna(subset="distinct_patches").drop_duplicates(["model", "fraction"])
+    columns = {
+        "model": _model(study),
+        "data": lambda row: percent(row["fraction"]),
+        "distinct patches": lambda row: whole(row["distinct_patches"]),
+        "epochs over them": lambda row: count(row["patch_epochs"]),
+        "target values per parameter": lambda row: count(row["target_values_per_parameter"]),
+    }
+    return [_block("Training patches", ["Of the first seed's run."], columns, table)]
+
+
+def published_blocks(study: Study) -> list[Block]:
     """Ours beside the published numbers."""
-    names, blocks = labels(runs), []
-    for title, here in _each(published(results, summarise(results, runs), runs)):
-        rows = []
-        for row in here.itertuples():
-            ours = _number(row.ours) + ("" if pd.isna(row.high) else f" ± {_number(row.high - row.ours)}")
-            mine = names.get(row.model, "–") + ("" if pd.isna(row.fraction) else f", {percent(row.fraction)}")
-            cells = [row.method, _number(row.published), mine, ours, _number(row.difference, 2, "+")]
-            rows.append([*cells, row.source, row.channel, f"{row.gray} ({row.our_gray})"])
+    blocks = []
+    for title, rows in _each(study.table("published")):
+
+        def ours(row: pd.Series) -> str:
+            half = "" if pd.isna(row["high"]) else f"\u00a0±\u00a0{number(row['high'] - row['ours'])}"
+            return number(row["ours"]) + half
+
+        def mine(row: pd.Series) -> str:
+            if pd.isna(row["model"]):
+                return NONE
+            return study.labels[row["model"]] + ("" if pd.isna(row["fraction"]) else f", {percent(row['fraction'])}")
+
+        columns = {
+            "method": lambda row: row["method"],
+            "published": lambda row: number(row["published"]),
+            "ours": mine,
+            "ours in dB": ours,
+            "difference": lambda row: number(row["difference"], 2, "+"),
+            "source": lambda row: row["source"],
+        }
         notes = [
-            "PSNR in dB. Published networks are of full size and trained on millions of patches an epoch; ours cost what the "
-            "table of costs says, so a difference is one of size and training before it is one of method.",
-            "Gray: how gray files are scored there, and here in parentheses; Set14 has one.",
+            "PSNR in dB. Published networks are of full size and trained on millions of patches per epoch. The table of costs "
+            "has the size and training of ours."
         ]
-        header = ["method", "published", "ours", "ours in dB", "difference", "source", "channel", "gray"]
-        blocks.append(_block(form, title, notes, header, rows))
+        channels = sorted(set(rows["channel"]) - {"Y"})
+        if channels:
+            columns["channel"] = lambda row: row["channel"]
+        gray = set(rows["gray"]) | set(rows["our_gray"])
+        if len(gray) > 1 and title.startswith("Set14"):
+            columns["gray files"] = lambda row: f"{row['gray']} (ours: {row['our_gray']})"
+        blocks.append(_block(f"{title}: published scores", notes, columns, rows))
     return blocks
+
+
+def learning_rate_blocks(study: Study) -> list[Block]:
+    """How the learning rates were chosen; nothing where none were tried."""
+    path = study.folder / "learning_rates.csv"
+    if not path.is_file():
+        return []
+    return [learning_rates(pd.read_csv(path))]
+
+
+def learning_rates(table: pd.DataFrame) -> Block:
+    """The table of trials, `learning_rates.csv`."""
+    losses = [column for column in table if column.startswith("validation_l1_")]
+    columns = {"model": lambda row: row["label"], "learning rate": lambda row: f"{row['learning_rate']:g}"}
+    for name in losses:
+        at = percent(float(name.removeprefix("validation_l1_")) / 100)
+        columns[f"L1, {at} of the images"] = lambda row, name=name: number(row[name], 3)
+    columns["mean L1"] = lambda row: number(row["validation_l1"], 3)
+    if "behind" in table and table["behind_low"].notna().any():
+        columns["behind the best"] = lambda row: number(row["behind"], 3, "+")
+        columns["95 % interval"] = lambda row: interval(row["behind_low"], row["behind_high"], 3)
+    columns["choice"] = lambda row: ", ".join(word for word in ("best", "edge", "used") if row[word]) or NONE
+    steps = ", ".join(f"{steps:,}" for steps in sorted(set(table["steps"])))
+    notes = [
+        "L1 on held-out training images, 0–255 scale. Best: the lowest mean. Edge: the best is the smallest or largest rate "
+        "tried. Used: the rate of the experiment's runs. Intervals are over trial seeds, paired by seed."
+    ]
+    return _block(f"Learning rates, tried with {steps} steps each", notes, columns, table)

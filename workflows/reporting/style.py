@@ -1,4 +1,4 @@
-"""How every figure looks: one column wide, one colour and marker a model, the same bytes from the same data."""
+"""How every figure looks: as wide as a paper shows it, one colour and marker a model, the same bytes from the same data."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -17,19 +18,22 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from ipt_models.files import replacing
-from workflows.analysis.records import images_at, models, references
+from workflows.analysis.records import models, references
+from workflows.config.schema import Style
 from workflows.files import write_csv
 
-# Inches: a column of a two-column paper, and both columns with the gap between them.
-COLUMN = 3.5
-PAGE = 7.16
+# Inches: the gap between a paper's two columns.
+GUTTER = 0.16
 
 # seaborn's colour-blind-safe palette, its gray kept for untrained references, its yellow left out: too pale on white.
 _SAFE = sns.color_palette("colorblind")
 COLORS = [_SAFE[i] for i in (0, 1, 2, 4, 9, 3, 5, 6)]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 REFERENCE = "0.35"
-REFERENCE_DASHES = [(4, 2), (1, 1.5)]
+REFERENCE_DASHES = [(4, 2), (1, 1.5), (4, 1.5, 1, 1.5), (8, 2), (2, 3), (6, 1.5, 1, 1.5, 1, 1.5)]
+
+# The fonts come with matplotlib, so that figures are the same everywhere.
+_FONTS = {"sans-serif": "DejaVu Sans", "serif": "STIXGeneral"}
 
 # Timestamps and program names would make equal figures differ.
 _METADATA = {
@@ -37,19 +41,56 @@ _METADATA = {
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
 }
 
+_style = Style()
+
 
 @contextmanager
-def house_style() -> Iterator[None]:
-    """seaborn's `ticks` style at sizes that stay readable in a column of a paper."""
-    sizes = {"font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7}
-    sizes |= {"legend.fontsize": 7, "legend.title_fontsize": 7}
+def house_style(style: Style | None = None) -> Iterator[None]:
+    """seaborn's `ticks` style at sizes that stay readable in a column of a paper.
+
+    Args:
+        style: `report.style` of the config; its defaults without one.
+    """
+    global _style
+    before, _style = _style, style or Style()
+    serif = _style.font == "serif"
+    # STIX is a narrow face.
+    large, middle, small = (9, 8.5, 7.5) if serif else (8, 7, 6.5)
+    fonts = {"font.family": _style.font, f"font.{_style.font}": [_FONTS[_style.font]], "font.size": large}
+    fonts |= {"mathtext.fontset": "stix" if serif else "dejavusans"}
+    sizes = {"axes.labelsize": large, "axes.titlesize": large, "figure.labelsize": small}
+    sizes |= {"xtick.labelsize": middle, "ytick.labelsize": middle}
+    sizes |= {"legend.fontsize": middle, "legend.title_fontsize": middle}
     lines = {"lines.linewidth": 1.4, "lines.markersize": 4, "axes.linewidth": 0.7}
     lines |= {"xtick.major.width": 0.7, "ytick.major.width": 0.7, "xtick.major.size": 3, "ytick.major.size": 3}
-    lines |= {"axes.formatter.useoffset": False}
+    lines |= {"axes.formatter.useoffset": False, "axes.spines.top": False, "axes.spines.right": False}
     files = {"savefig.dpi": 300, "pdf.fonttype": 42, "legend.frameon": False, "figure.constrained_layout.use": True}
-    with sns.axes_style("ticks"), plt.rc_context(sizes | lines | files):
-        yield
-        plt.close("all")
+    try:
+        with sns.axes_style("ticks"), plt.rc_context(fonts | sizes | lines | files):
+            yield
+            plt.close("all")
+    finally:
+        _style = before
+
+
+def column() -> float:
+    """Inches of a paper's column."""
+    return _style.width
+
+
+def page() -> float:
+    """Inches of both columns with the gap between them."""
+    return 2 * _style.width + GUTTER
+
+
+def small() -> float:
+    """Points of the smallest text: notes, and the words in a panel."""
+    return mpl.rcParams["figure.labelsize"]
+
+
+def titles() -> bool:
+    """Whether figures have titles and notes."""
+    return _style.titles
 
 
 def model_colors(runs: pd.DataFrame) -> dict[str, tuple]:
@@ -63,17 +104,44 @@ def model_markers(runs: pd.DataFrame) -> dict[str, str]:
     return {model: MARKERS[(i + i // len(COLORS)) % len(MARKERS)] for i, model in enumerate(models(runs))}
 
 
-def panels(keys: list, height: float = 2.45) -> tuple[Figure, dict]:
-    """A figure with one panel a key: one column wide up to four panels, which are lower then, else as wide as a page."""
-    across = 1 if len(keys) <= 4 else 2
-    height *= {3: 0.86, 4: 0.76}.get(len(keys), 1)
+def panels(keys: list, height: float = 2.1, most: int = 4) -> tuple[Figure, dict]:
+    """A figure with one panel a key: one fills a column, two to `most` share a row of the page's width, more take full rows.
+
+    Args:
+        keys: of the panels.
+        height: inches of a row.
+        most: panels in a row.
+    """
+    across = -(-len(keys) // -(-len(keys) // most))
     down = -(-len(keys) // across)
-    figure, axes = plt.subplots(
-        down, across, figsize=(COLUMN if across == 1 else PAGE, height * down + 0.45), squeeze=False
-    )
+    width = column() if len(keys) == 1 else page()
+    figure, axes = plt.subplots(down, across, figsize=(width, height * down + 0.45), squeeze=False)
     for spare in axes.flat[len(keys) :]:
-        spare.set_axis_off()
+        spare.remove()
     return figure, dict(zip(keys, axes.flat, strict=False))
+
+
+def lowest(axes: Iterable[Axes]) -> list[Axes]:
+    """The panels with none below them, which name the axis that all of a column share."""
+    axes = list(axes)
+    rows = {(ax.get_subplotspec().rowspan.start, ax.get_subplotspec().colspan.start) for ax in axes}
+    return [
+        ax for ax in axes if (ax.get_subplotspec().rowspan.start + 1, ax.get_subplotspec().colspan.start) not in rows
+    ]
+
+
+def leftmost(axes: Iterable[Axes]) -> list[Axes]:
+    """The first panel of every row."""
+    return [ax for ax in axes if ax.get_subplotspec().is_first_col()]
+
+
+def equal_spans(axes: Iterable[Axes]) -> None:
+    """Give all panels a scale of one length, each about its own values, so that a decibel is as long in all."""
+    axes = list(axes)
+    span = max(np.ptp(ax.get_ylim()) for ax in axes)
+    for ax in axes:
+        middle = sum(ax.get_ylim()) / 2
+        ax.set_ylim(middle - span / 2, middle + span / 2)
 
 
 class FractionAxis:
@@ -90,65 +158,95 @@ class FractionAxis:
         self.span = ends[1] - ends[0]
 
     def places(self, fractions: ArrayLike, number: int = 0, of: int = 1) -> np.ndarray:
-        """Where points stand; those of several models a little apart, so that all their bars are seen.
+        """Where points are drawn; those of several models a little apart, so that all their bars are seen.
 
         Args:
             fractions: of the points.
             number, of: which model it is, and of how many.
         """
         places = np.where(np.asarray(fractions) > 0, fractions, self.none)
-        shift = 0.005 * self.span * (number - (of - 1) / 2) if of > 1 else 0.0
+        shift = 0.012 * self.span * (number - (of - 1) / 2) if of > 1 else 0.0
         return places * np.exp(shift) if self.log else places + shift
 
     def _even(self, places: np.ndarray) -> np.ndarray:
         return np.log(places) if self.log else places
 
-    def draw(self, ax: Axes, runs: pd.DataFrame) -> None:
-        """Ticks at the fractions, with their number of images."""
-        images = images_at(runs)
+    def draw(self, ax: Axes, images: dict[float, float], named: bool, across: int = 1) -> None:
+        """Ticks at the fractions, with their number of images.
+
+        Args:
+            ax: the panel.
+            images: training images by fraction, as far as they are known.
+            named: whether the axis has a label.
+            across: panels in a row; in narrow ones fewer ticks have a name.
+        """
         if self.log:
             ax.set_xscale("log")
         names = []
         places = self.places(self.fractions)
-        named = np.inf
-        # From the right, so that the last tick always has its name; one too close to the next name goes without.
-        for fraction, here in zip(self.fractions[::-1], self._even(places)[::-1], strict=True):
+        room = 0.075 * self.span * (1 if across == 1 else 0.75 * across)
+        for fraction, shown in zip(self.fractions, spaced(self._even(places), room), strict=True):
             count = images.get(fraction)
-            name = f"{100 * fraction:g}" + ("" if pd.isna(count) else f"\n{thousands(count)}")
-            crowded = named - here < 0.075 * self.span
-            named = named if crowded else here
-            names.insert(0, "" if crowded else name)
+            name = f"{100 * fraction:g}" + ("" if count is None or pd.isna(count) else f"\n{thousands(count)}")
+            names.append(name if shown else "")
         ax.xaxis.set_major_locator(FixedLocator(places))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(places, names)
-        if ax.get_subplotspec().is_last_row():
-            ax.set_xlabel("share of the training images in %" + ("\nand their number" if images.notna().any() else ""))
+        if named:
+            ax.set_xlabel("training images in %" + ("\nand their number" if images else ""))
+
+
+def spaced(places: ArrayLike, room: float) -> list[bool]:
+    """Which ticks have a name: the two ends, and from the right on all that are not too close to a name.
+
+    Args:
+        places: of the ticks, ascending, in even units.
+        room: that a name takes.
+    """
+    places = np.asarray(places)
+    shown = [False] * len(places)
+    last = np.inf
+    for number in range(len(places) - 1, -1, -1):
+        if number == 0 or (last - places[number] >= room and places[number] - places[0] >= room):
+            shown[number], last = True, places[number]
+    if len(places) > 1 and places[-1] - places[0] < room:
+        shown[0] = False
+    return shown
 
 
 def thousands(count: float) -> str:
     """1281167 → `1.28M`: counts short enough for a tick."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if count >= 10 * size or (count >= size and letter == "M"):
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 10 * size or (count >= size and letter != "k"):
             return f"{count / size:.3g}{letter}"
-    return f"{count:.0f}"
+    return f"{count:.0f}" if count >= 1 else f"{count:.2g}"
+
+
+def title(ax: Axes, text: str, needed: bool = True) -> None:
+    """A panel's title; where titles are off, only one that a reader needs to know the panels by."""
+    if _style.titles or needed:
+        ax.set_title(text, loc="left")
 
 
 def legend(figure: Figure, handles: list, names: list[str], columns: int | None = None) -> None:
     """One legend above all panels."""
-    across = columns or (min(len(names), 3) if figure.get_figwidth() <= COLUMN else min(len(names), 6))
+    across = columns or min(len(names), 3 if figure.get_figwidth() <= column() else 6)
     figure.legend(
         handles, names, loc="outside upper center", ncols=across, handlelength=2.2, columnspacing=1.2, borderaxespad=0.3
     )
 
 
-def note(figure: Figure, text: str) -> None:
-    """What the reader must know to read the figure, in it, below the panels."""
-    figure.supxlabel(text, fontsize=6.5, color="0.25", x=0.01, ha="left")
+def note(figure: Figure, lines: Iterable[str]) -> None:
+    """What the reader must know to read the figure, below the panels; left to the caption where titles are off."""
+    if not _style.titles:
+        return
+    apart = "\n" if figure.get_figwidth() <= column() else " "
+    figure.supxlabel(apart.join(lines), fontsize=small(), color="0.25", x=0.01, ha="left")
 
 
 def empty(text: str) -> Figure:
     """A figure that says why there is nothing to see."""
-    figure, ax = plt.subplots(figsize=(COLUMN, 1.2))
+    figure, ax = plt.subplots(figsize=(column(), 1.2))
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
     return figure
@@ -156,6 +254,7 @@ def empty(text: str) -> Figure:
 
 def save(figure: Figure, data: pd.DataFrame, paths: Iterable[Path]) -> None:
     """Write the figure to every .png and .pdf, and what it shows to every .csv, in `paths`."""
+    figure.draw_without_rendering()  # ticks are placed, and the layout knows their size
     for path in map(Path, paths):
         if path.suffix == ".csv":
             write_csv(data, path)

@@ -1,78 +1,51 @@
-"""Every table in three forms: tidy CSV with unrounded numbers, Markdown, and LaTeX with booktabs."""
+"""Every table for readers, from the CSV of the analysis to Markdown and LaTeX."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from workflows.analysis.costs import costs
-from workflows.analysis.effects import crossovers, data_limits, differences, gaps, power_laws
-from workflows.analysis.means import ensembled, summarise
-from workflows.analysis.published import published
-from workflows.analysis.records import SCORED_ON
 from workflows.files import write_text
-from workflows.reporting import score_tables, study_tables
-from workflows.reporting.markup import LATEX, MARKDOWN, Block, to_latex, to_markdown
+from workflows.reporting import claims, score_tables, study_tables
+from workflows.reporting.markup import Block, to_latex, to_markdown
 from workflows.reporting.outline import TABLES
+from workflows.reporting.study import Study
+
+_BLOCKS: dict[str, tuple[Callable[[Study], list[Block]], str]] = {
+    # How each is rendered, and what is said where it is empty.
+    "claims": (claims.blocks, "Nothing is claimed: no trained model is scored yet."),
+    "summary": (score_tables.summary_blocks, "No run is scored yet."),
+    "gains": (study_tables.gain_blocks, "No model is scored at two fractions."),
+    "data": (study_tables.data_blocks, "No model is scored at two fractions."),
+    "crossovers": (study_tables.crossover_blocks, "No IPT and other network are both scored at two fractions."),
+    "differences": (study_tables.difference_blocks, "No two models are scored at one fraction."),
+    "contrastive": (study_tables.contrastive_blocks, "No model is scored both with and without the contrastive loss."),
+    "ablations": (study_tables.ablation_blocks, "No two scored models differ in one setting alone."),
+    "published": (study_tables.published_blocks, "There are no published scores for these sets and tasks."),
+    "gaps": (study_tables.gap_blocks, "No run has both losses."),
+    "costs": (study_tables.cost_blocks, "Nothing was trained."),
+    "ensembled": (score_tables.ensembled_blocks, "Nothing was scored with averaged windows or self-ensemble."),
+    "learning_rates": (study_tables.learning_rate_blocks, "No learning rates were tried."),
+}
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table: its data, its form for readers, and what is said where there is nothing in it; titles are in `contents`."""
+def blocks(name: str, study: Study, apart: bool = False) -> list[Block]:
+    """A table's blocks, none where it is empty.
 
-    data: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
-    blocks: Callable[..., list[Block]]
-    nothing: str
-
-
-def _data(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    keys = [*SCORED_ON, "model"]
-    return data_limits(results, runs).merge(power_laws(results, runs), on=keys, how="outer", sort=False)
+    Args:
+        name: one of `TABLES`.
+        study: the experiment.
+        apart: scores in one table a metric, as a paper needs them.
+    """
+    render = _BLOCKS[name][0]
+    return render(study, apart) if apart and name in ("summary", "ensembled") else render(study)
 
 
-def tables(bootstrap: bool = False) -> dict[str, Table]:
-    """All tables by file name, in reading order; `bootstrap` adds intervals over seeds × images to the differences."""
-    found = {
-        "summary": Table(summarise, score_tables.blocks, "No run is scored yet."),
-        "differences": Table(
-            partial(differences, bootstrap=bootstrap),
-            partial(study_tables.difference_blocks, bootstrap=bootstrap),
-            "No two models are scored at one fraction and seed.",
-        ),
-        "crossovers": Table(
-            crossovers,
-            study_tables.crossover_blocks,
-            "There are no two fractions at which an IPT and another network are both scored.",
-        ),
-        "data": Table(_data, study_tables.data_blocks, "No model is scored at two fractions."),
-        "gaps": Table(lambda _, runs: gaps(runs), study_tables.gap_blocks, "No run has both losses."),
-        "costs": Table(
-            lambda results, runs: costs(summarise(results, runs), runs),
-            study_tables.cost_blocks,
-            "Nothing was trained.",
-        ),
-        "published": Table(
-            lambda results, runs: published(results, summarise(results, runs), runs),
-            study_tables.published_blocks,
-            "There are no published numbers for the sets and tasks scored here.",
-        ),
-        "ensembled": Table(
-            ensembled,
-            score_tables.ensembled_blocks,
-            "Nothing was scored with overlap averaging or self-ensemble.",
-        ),
-    }
-    return {name: found[name] for name in TABLES}
-
-
-def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, bootstrap: bool = False) -> None:
+def write_tables(study: Study, folder: Path) -> None:
     """Write `<name>.md` and `<name>.tex` for every table, the empty ones too.
 
     Raises:
-        ReportError: `bootstrap` with fewer than eight seeds.
+        ReportError: a table of the analysis is missing.
     """
-    for name, table in tables(bootstrap).items():
-        write_text(to_markdown(table.blocks(results, runs, MARKDOWN), table.nothing), folder / f"{name}.md")
-        write_text(to_latex(table.blocks(results, runs, LATEX), table.nothing), folder / f"{name}.tex")
+    for name in TABLES:
+        nothing = _BLOCKS[name][1]
+        write_text(to_markdown(blocks(name, study), nothing), folder / f"{name}.md")
+        write_text(to_latex(blocks(name, study, apart=True), nothing, name), folder / f"{name}.tex")

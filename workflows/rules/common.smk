@@ -130,19 +130,6 @@ def windows(name):
     return ["--windows", "side-by-side"] if side_by_side else []
 
 
-def title(picture):
-    """A picture in the names of files."""
-    return f"{picture.task}-{picture.dataset}-{picture.image}"
-
-
-def comparison_options(wildcards):
-    """What the config says of one picture."""
-    wanted = (wildcards.task, wildcards.dataset, wildcards.image)
-    shown = next(shown for shown in COMPARISONS if (shown.task, shown.dataset, shown.image) == wanted)
-    crop = f"--crop {' '.join(map(str, shown.crop))}" if shown.crop else ""
-    return crop + ("" if shown.whole else " --crops-only")
-
-
 def saved(name):
     """Outputs are kept of the images that the report shows, from the models that it compares."""
     images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})

@@ -1,18 +1,47 @@
-"""Tables of the analysis → Markdown, LaTeX, figures, verdict → report.html, and Snakemake's own workflow.html."""
-
-from pathlib import Path
+"""Tables of the analysis → Markdown, LaTeX, figures → report.html."""
 
 from workflows.reporting import outline
 
-CODE = Path(workflow.basedir) / "workflows" / "reporting"
 FIGURES = outline.figures(EXPERIMENT)
+# What draws anything depends on these; what draws one figure depends on its module too.
+SHARED = ("reporting/style.py", "reporting/study.py", "analysis/records.py")
+RENDERED = ("claims", "markup", "numbers", "outline", "study")
+PANELS = ("reporting/image_panels.py", *SHARED)
+# Names of images are a user's text: paths and wildcards have the pictures' slugs.
+COMPARED = outline.slugs(COMPARISONS)
+MAPPED = outline.slugs([MAPS.picture]) if MAPPED_RUNS else {}
+# A change of the style draws again and computes nothing.
+STYLE = EXPERIMENT.report.style.model_dump()
+
+
+def picture(known):
+    """A picture's options on the command line."""
+
+    def options(wildcards):
+        shown = known[wildcards.picture]
+        return [f"--{key}={getattr(shown, key)}" for key in ("task", "dataset", "image")]
+
+    return options
+
+
+def label(known):
+    """A picture's labels in Snakemake's own report."""
+    return lambda wildcards: {key: getattr(known[wildcards.picture], key) for key in ("task", "dataset", "image")}
+
+
+def comparison_options(wildcards):
+    """What the config says of one comparison."""
+    shown = COMPARED[wildcards.picture]
+    return (["--crop", *shown.crop] if shown.crop else []) + ["--crops-only"] * (not shown.whole)
 
 
 rule tables:
     input:
-        results=rules.collect.output.results,
+        tables=rules.analyse.output.tables,
         runs=rules.collect.output.runs,
-        code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
+        results=rules.collect.output.results,
+        learning_rates=rules.learning_rates.output.csv if TRIALS else [],
+        code=sources("reporting/*tables.py", *(f"reporting/{name}.py" for name in RENDERED), "analysis/records.py"),
     output:
         markdown=expand(f"{OUT}/tables/{{name}}.md", name=outline.TABLES),
         latex=expand(f"{OUT}/tables/{{name}}.tex", name=outline.TABLES),
@@ -28,36 +57,12 @@ rule tables:
         runtime=30,
         gpu=0,
     params:
-        folder=lambda wildcards, output: Path(output.markdown[0]).parent,
+        experiment=subpath(input.runs, parent=True),
+        folder=subpath(output[0], parent=True),
     message:
         "Writing the tables"
     shell:
-        "python -m workflows.reporting tables --results {input.results} --runs {input.runs}"
-        " --out-dir {params.folder} 2> {log}"
-
-
-rule verdict:
-    input:
-        results=rules.collect.output.results,
-        runs=rules.collect.output.runs,
-        code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
-    output:
-        verdict=report(f"{OUT}/verdict.md", caption="../reporting/captions/verdict.rst", category="Verdict"),
-    log:
-        f"{OUT}/logs/report/verdict.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/verdict.tsv"
-    conda:
-        environment
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
-    message:
-        "Judging what the scores show"
-    shell:
-        "python -m workflows.reporting verdict --results {input.results} --runs {input.runs} --out {output.verdict} 2> {log}"
+        "python -m workflows.reporting tables --experiment-dir {params.experiment:q} --out-dir {params.folder:q} 2> {log:q}"
 
 
 for name in FIGURES:
@@ -66,10 +71,11 @@ for name in FIGURES:
         name:
             f"figure_{name}"
         input:
-            results=rules.collect.output.results,
+            tables=rules.analyse.output.tables,
             runs=rules.collect.output.runs,
-            logs=rules.collect.input.logs,
-            code=sources(f"reporting/figures/{name}.py", "reporting/style.py", "analysis/*.py"),
+            # Single batches are shown behind the learning curves.
+            logs=rules.collect.input.logs if name == "training_curves" else [],
+            code=sources(f"reporting/figures/{name}.py", "reporting/figures/curves.py", *SHARED),
         output:
             png=report(
                 f"{OUT}/figures/{name}.png",
@@ -92,11 +98,13 @@ for name in FIGURES:
             gpu=0,
         params:
             figure=name,
+            folder=subpath(input.runs, parent=True),
+            style=STYLE,
         message:
             "Drawing {params.figure}"
         shell:
-            "python -m workflows.reporting figure {params.figure} --results {input.results} --runs {input.runs}"
-            " --train-logs {input.logs} --out {output.png} {output.pdf} {output.csv} 2> {log}"
+            "python -m workflows.reporting figure {params.figure} --experiment-dir {params.folder:q}"
+            " --out {output.png:q} {output.pdf:q} {output.csv:q} 2> {log:q}"
 
 
 rule comparison:
@@ -104,20 +112,22 @@ rule comparison:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         inputs=rules.export_inputs.output.images,
-        code=sources("reporting/comparison.py", "reporting/image_panels.py", "reporting/style.py"),
+        code=sources("reporting/comparison.py", *PANELS),
     output:
         png=report(
-            f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.png",
+            f"{OUT}/figures/comparison-{{picture}}.png",
             caption="../reporting/captions/comparison.rst",
             category="Images",
-            labels={"task": "{task}", "set": "{dataset}", "image": "{image}"},
+            labels=label(COMPARED),
         ),
-        pdf=f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.pdf",
-        csv=f"{OUT}/figures/comparison-{{task}}-{{dataset}}-{{image}}.csv",
+        pdf=f"{OUT}/figures/comparison-{{picture}}.pdf",
+        csv=f"{OUT}/figures/comparison-{{picture}}.csv",
     log:
-        f"{OUT}/logs/report/comparison-{{task}}-{{dataset}}-{{image}}.log",
+        f"{OUT}/logs/report/comparison-{{picture}}.log",
     benchmark:
-        f"{OUT}/benchmarks/report/comparison-{{task}}-{{dataset}}-{{image}}.tsv"
+        f"{OUT}/benchmarks/report/comparison-{{picture}}.tsv"
+    wildcard_constraints:
+        picture=either(COMPARED),
     conda:
         environment
     threads: 1
@@ -127,33 +137,36 @@ rule comparison:
         gpu=0,
     params:
         folder=subpath(input.results, parent=True),
+        shown=picture(COMPARED),
         options=comparison_options,
+        style=STYLE,
     message:
-        "Comparing {wildcards.image} of {wildcards.dataset} by all models"
+        "Comparing all models on {wildcards.picture}"
     shell:
-        "python -m workflows.reporting compare --experiment-dir {params.folder} --task {wildcards.task}"
-        " --dataset {wildcards.dataset} --image {wildcards.image} {params.options}"
-        " --out {output.png} {output.pdf} {output.csv} 2> {log}"
+        "python -m workflows.reporting comparison --experiment-dir {params.folder:q} {params.shown:q} {params.options:q}"
+        " --out {output.png:q} {output.pdf:q} {output.csv:q} 2> {log:q}"
 
 
 rule similarity:
     input:
         runs=rules.collect.output.runs,
         features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
-        code=sources("reporting/similarity.py", "reporting/style.py"),
+        code=sources("reporting/similarity.py", *SHARED),
     output:
         png=report(
-            f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.png",
+            f"{OUT}/figures/similarity-{{picture}}.png",
             caption="../reporting/captions/similarity.rst",
             category="Images",
-            labels={"task": "{task}", "set": "{dataset}", "image": "{image}"},
+            labels=label(MAPPED),
         ),
-        pdf=f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.pdf",
-        csv=f"{OUT}/figures/similarity-{{task}}-{{dataset}}-{{image}}.csv",
+        pdf=f"{OUT}/figures/similarity-{{picture}}.pdf",
+        csv=f"{OUT}/figures/similarity-{{picture}}.csv",
     log:
-        f"{OUT}/logs/report/similarity-{{task}}-{{dataset}}-{{image}}.log",
+        f"{OUT}/logs/report/similarity-{{picture}}.log",
     benchmark:
-        f"{OUT}/benchmarks/report/similarity-{{task}}-{{dataset}}-{{image}}.tsv"
+        f"{OUT}/benchmarks/report/similarity-{{picture}}.tsv"
+    wildcard_constraints:
+        picture=either(MAPPED),
     conda:
         environment
     threads: 1
@@ -163,59 +176,29 @@ rule similarity:
         gpu=0,
     params:
         folder=subpath(input.runs, parent=True),
-        runs=" ".join(MAPPED_RUNS),
+        shown=picture(MAPPED),
+        runs=MAPPED_RUNS,
+        options=lambda wildcards: [] if MAPPED[wildcards.picture].whole else ["--maps-only"],
+        style=STYLE,
     message:
-        "Mapping what IPT's patch features of {wildcards.image} hold alike"
+        "Mapping the similarity of IPT's patch features on {wildcards.picture}"
     shell:
-        "python -m workflows.reporting similarity --experiment-dir {params.folder} --task {wildcards.task}"
-        " --dataset {wildcards.dataset} --image {wildcards.image} --runs {params.runs}"
-        " --out {output.png} {output.pdf} {output.csv} 2> {log}"
+        "python -m workflows.reporting similarity --experiment-dir {params.folder:q} {params.shown:q} {params.options:q}"
+        " --runs {params.runs} --out {output.png:q} {output.pdf:q} {output.csv:q} 2> {log:q}"
 
 
 rule results:
     input:
-        verdict=rules.verdict.output.verdict,
-        tables=rules.analyse.output.tables,
-        rendered=rules.tables.output.markdown,
+        tables=rules.tables.output.markdown,
         figures=expand(f"{OUT}/figures/{{name}}.png", name=FIGURES),
-        comparisons=expand(f"{OUT}/figures/comparison-{{shown}}.png", shown=map(title, COMPARISONS)),
-        similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=[title(MAPS.picture)] if MAPPED_RUNS else []),
-
-
-if TRIALS:
-
-    rule rates:
-        input:
-            csv=rules.learning_rates.output.csv,
-            code=sources("analysis/learning_rates.py", "reporting/markup.py"),
-        output:
-            markdown=f"{OUT}/learning_rates.md",
-        log:
-            f"{OUT}/logs/report/rates.log",
-        benchmark:
-            f"{OUT}/benchmarks/report/rates.tsv"
-        conda:
-            environment
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=10,
-            gpu=0,
-        params:
-            folder=subpath(output.markdown, parent=True),
-        message:
-            "Writing {output.markdown}"
-        shell:
-            "python -m workflows.reporting learning-rates --experiment-dir {params.folder:q}"
-            " --out {output.markdown:q} 2> {log:q}"
+        comparisons=expand(f"{OUT}/figures/comparison-{{shown}}.png", shown=COMPARED),
+        similarity=expand(f"{OUT}/figures/similarity-{{shown}}.png", shown=MAPPED),
 
 
 rule report:
     input:
         results=rules.results.input,
-        learning_rates=rules.rates.output.markdown if TRIALS else [],
-        code=sources("reporting/*.py", "analysis/*.py", "analysis/*.csv"),
-        texts=sources("reporting/captions/*.rst", "reporting/*.jinja"),
+        code=sources("reporting/*.py", "reporting/*.jinja", "reporting/captions/*.rst"),
     output:
         html=f"{OUT}/report.html",
     log:
@@ -234,33 +217,4 @@ rule report:
     message:
         "Writing {output.html}"
     shell:
-        "python -m workflows.reporting html --experiment-dir {params.folder} --out {output.html} 2> {log}"
-
-
-rule workflow_report:
-    input:
-        results=rules.results.input,
-        captions=sources("reporting/captions/*.rst"),
-    output:
-        html=f"{OUT}/workflow.html",
-    log:
-        f"{OUT}/logs/report/workflow.log",
-    benchmark:
-        f"{OUT}/benchmarks/report/workflow.tsv"
-    conda:
-        environment
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
-    params:
-        snakefile=lambda wildcards: workflow.main_snakefile,
-        spec=SPEC,
-        temporary=f"{OUT}/.workflow.tmp.html",
-    message:
-        "Writing {output.html}"
-    shell:
-        # Snakemake's own report. This one runs inside of the workflow, whose lock it shares.
-        "(snakemake results --snakefile {params.snakefile:q} --configfile {params.spec:q} --nolock --cores 1"
-        " --report {params.temporary} && mv {params.temporary} {output.html}) > {log} 2>&1"
+        "python -m workflows.reporting html --experiment-dir {params.folder:q} --out {output.html:q} 2> {log:q}"

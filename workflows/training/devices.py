@@ -35,7 +35,10 @@ CPUS = (
         "AVX512-BF16 without AMX: on an Intel a training step took 1.2 to 1.8 times as long in bf16 as in float32",
     ),
 )
-WITHOUT_BF16 = "the processor has no instructions for bf16"
+WITHOUT_BF16 = (
+    "the processor has no instructions for bf16: on a Zen 3 a training step took 5.5 to 10 times as long in bf16 as in "
+    "float32"
+)
 
 
 class DeviceError(RuntimeError):

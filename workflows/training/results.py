@@ -59,6 +59,7 @@ def write_results(
         data=tables,
         **header,
         variant=run.variant,
+        **models.source(run.variant),
         tasks=run.tasks,
         digest=digest,
         init=initial,

@@ -220,6 +220,18 @@ def test_at_fraction_0_the_second_stage_stands_alone():
     assert (run.data.count, run.fraction) == (13, 0)
 
 
+def test_the_second_stage_alone_may_have_the_recipe_and_steps_of_both():
+    second = {"data": {"count": 13}, "training": {"budget": {"steps": 5}, "learning_rate": 2e-5}}
+    config = {"fractions": [0, 1.0], "seeds": [0], "finetune": {**second, "alone": {"budget": {"steps": 15}}}}
+    runs = parse(changed(**config)).runs()
+    alone, tuned = (runs[f"edsr-ft-{percent}-seed-0"].training for percent in (0, 100))
+    assert (alone.budget.steps, alone.learning_rate) == (15, 0.002), "the first stage's rate of the model"
+    assert (tuned.budget.steps, tuned.learning_rate) == (5, 2e-5)
+    assert alone.budget.steps == tuned.budget.steps + runs["edsr-100-seed-0"].training.budget.steps
+    with pytest.raises(ConfigError, match=r"finetune\.alone\.stpes"):
+        parse(changed(**{**config, "finetune": {**second, "alone": {"stpes": 3}}}))
+
+
 def test_images_have_to_be_large_enough_for_the_tasks_and_patches_of_their_stage():
     config = {"tasks": ["sr2", "sr4"], "models": [{"name": "ipt", "variant": "ipt_tiny"}]}
     experiment = parse(changed(**config, finetune={"data": {}, "task": "sr2"}))

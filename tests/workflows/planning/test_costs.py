@@ -9,6 +9,8 @@ import yaml
 from workflows import models, provenance
 from workflows.config.grid import parse
 from workflows.planning import costs, throughput
+from workflows.planning.__main__ import main
+from workflows.planning.text import to_markdown
 from workflows.training import reuse
 
 # 3×3 convolutions: from 3 to 8 features, two in one residual block, one after it, to 4 × 8; shuffled, and to 3 at twice the side.
@@ -65,7 +67,7 @@ def test_epochs_of_a_folder_that_is_not_listed_yet_are_unknown(tmp_path):
     table = planned(**folder)
     assert table.loc["ipt-25-seed-0", ["images", "steps", "hours"]].isna().all()
     assert table.loc["edsr-25-seed-0", "steps"] == 30
-    text = costs.to_markdown(parse({**CONFIG, **folder}), table.reset_index())
+    text = to_markdown(parse({**CONFIG, **folder}), table.reset_index())
     assert "Unknown (?)" in text
     assert "Left, one run at a time: ? hours" in text
     data = tmp_path / "results" / "micro" / "data"
@@ -95,13 +97,13 @@ def test_runs_of_equal_speed_are_measured_once():
 def test_an_experiment_without_trainings_has_an_empty_plan():
     table = planned({}, models=[])
     assert table.empty
-    assert "nothing is trained" in costs.to_markdown(parse({**CONFIG, "models": []}), table.reset_index())
+    assert "nothing is trained" in to_markdown(parse({**CONFIG, "models": []}), table.reset_index())
 
 
 def test_a_network_that_cannot_be_measured_leaves_its_hours_unknown():
     table = planned({"edsr": 100.0}, lambda run: None)
     assert table.loc["ipt-100-seed-0", ["patches_per_second", "hours"]].isna().all()
-    assert "No speed of ipt" in costs.to_markdown(parse(CONFIG), table.reset_index())
+    assert "No speed of ipt" in to_markdown(parse(CONFIG), table.reset_index())
 
 
 def test_fine_tuning_takes_all_images_of_its_own():
@@ -150,7 +152,7 @@ def test_what_is_done_here_or_elsewhere_is_not_left(tmp_path):
     assert states() == ["to be copied"]
     shutil.copytree(tmp_path / "results" / "other" / "runs", tmp_path / "results" / "micro" / "runs")
     assert states() == ["done"]
-    text = costs.to_markdown(parse(config), planned(models=[EDSR], fractions=[1.0], more_seeds={}).reset_index())
+    text = to_markdown(parse(config), planned(models=[EDSR], fractions=[1.0], more_seeds={}).reset_index())
     assert "1 runs: 1 done" in text
     assert "Left, one run at a time: 0 hours" in text
 
@@ -180,9 +182,19 @@ def test_speed_is_measured_by_the_training_command():
 def test_command_writes_the_table_and_refuses_a_rate_of_no_model(tmp_path, capsys):
     spec = tmp_path / "x.yaml"
     spec.write_text(yaml.safe_dump(CONFIG))
-    assert costs.main([str(spec), "--patches-per-second", "80", "ipt=20"]) == 0
+    assert main([str(spec), "--patches-per-second", "80", "ipt=20"]) == 0
     written = tmp_path / "results" / "micro"
     assert (written / "plan.md").read_text() in capsys.readouterr().out
     assert pd.read_csv(written / "plan.csv").set_index("run").patches_per_second["ipt-25-seed-0"] == 20
-    assert costs.main([str(spec), "--patches-per-second", "itp=20"]) == 1
+    assert main([str(spec), "--patches-per-second", "itp=20"]) == 1
     assert "no model is called 'itp'" in capsys.readouterr().err
+
+
+def test_a_rate_beyond_any_gpu_is_refused_and_gpus_share_the_hours(tmp_path, capsys):
+    spec = tmp_path / "x.yaml"
+    spec.write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    assert main([str(spec), "--patches-per-second", "1e12"]) == 1
+    assert "more than the peak of 1 of the fastest listed GPUs (989 each)" in capsys.readouterr().err
+    assert main([str(spec), "--patches-per-second", "80", "--gpus", "4"]) == 0
+    assert "On 4 GPUs, 4 runs at a time" in capsys.readouterr().out
+    assert main([str(spec), "--patches-per-second", "80", "--gpus", "0"]) == 1

@@ -18,7 +18,7 @@ def render(path: Path, config: dict) -> str:
     """A caption's HTML, made as Snakemake makes it."""
     text = (
         Environment(trim_blocks=True)
-        .from_string(path.read_text())
+        .from_string(path.read_text(encoding="utf-8"))
         .render(snakemake=SimpleNamespace(config=config, wildcards={}))
     )
     return publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
@@ -31,7 +31,7 @@ def test_captions_render_to_sound_html(path, config):
     assert not re.search(r"[a-z]\.[A-Z]", render(path, config)), "sentences stand apart"
 
 
-@pytest.mark.parametrize("name", ["psnr_fraction", "contrastive_gain", "tables", "workflow"])
+@pytest.mark.parametrize("name", ["psnr_fraction", "psnr_patches", "contrastive_gain", "tables", "workflow"])
 def test_captions_say_what_intervals_are_over(name):
     path = next(path for path in CAPTIONS if path.stem == name)
     one, many = render(path, ONE).lower(), render(path, MANY)

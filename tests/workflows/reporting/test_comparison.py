@@ -6,10 +6,11 @@ import pytest
 from PIL import Image
 
 from tests.helpers import MODELS, gather, write_experiment, write_images
-from workflows.analysis.records import ReportError, read_results
+from workflows.analysis.records import ReportError
 from workflows.reporting.__main__ import main
-from workflows.reporting.comparison import draw
+from workflows.reporting.comparison import arrange, draw
 from workflows.reporting.image_panels import Tile, load, pick_crop
+from workflows.reporting.study import Study
 from workflows.reporting.style import house_style
 
 
@@ -25,12 +26,13 @@ def written(tmp_path_factory):
 def shown(written, tmp_path):
     folder = tmp_path / "small"
     shutil.copytree(written, folder)
-    return folder, read_results(folder / "results.csv")
+    return folder, Study(folder)
 
 
 def test_tiles_run_from_input_to_original_with_each_images_own_score(shown):
-    folder, results = shown
-    tiles, fraction, seed = load(folder, "sr2", "photos", "chelsea")
+    _, study = shown
+    results = study.results
+    tiles, fraction, seed = load(study, "sr2", "photos", "chelsea")
     assert [tile.name for tile in tiles] == [
         "LR input",
         "bicubic",
@@ -48,6 +50,8 @@ def test_tiles_run_from_input_to_original_with_each_images_own_score(shown):
         & (results["image"] == "chelsea")
     )
     assert tiles[4].psnr == results.loc[of, "psnr_y"].item()
+    assert tiles[4].ssim == results.loc[of, "ssim_y"].item()
+    assert tiles[4].score == f"{tiles[4].psnr:.2f} dB / {tiles[4].ssim:.4f}"
     assert tiles[0].psnr is None
     assert tiles[-1].psnr is None
     # The input is enlarged without interpolation.
@@ -58,7 +62,7 @@ def test_the_picture_shows_the_crop_asked_for(shown, tmp_path):
     folder, _ = shown
     out = [tmp_path / "comparison.png", tmp_path / "comparison.pdf", tmp_path / "comparison.csv"]
     arguments = [
-        "compare",
+        "comparison",
         "--experiment-dir",
         str(folder),
         "--dataset",
@@ -74,17 +78,17 @@ def test_the_picture_shows_the_crop_asked_for(shown, tmp_path):
     with Image.open(out[0]) as picture:
         assert np.asarray(picture.convert("L")).std() > 20
         height = picture.height
-    # Without the whole image there is nothing of it but the crops.
+    # Without the whole image the figure holds nothing of it but the crops.
     assert main([*arguments, "--crop", "100", "50", "120", "80", "--crops-only", "--out", str(out[0])]) == 0
     with Image.open(out[0]) as picture:
-        assert picture.height < 0.6 * height
+        assert picture.height < 0.7 * height
 
 
 def test_a_missing_model_is_shown_as_missing(shown):
-    folder, _ = shown
+    folder, study = shown
     (folder / "runs/rdn-100-seed-3/images/sr2/photos/chelsea.png").unlink()
     with house_style():
-        figure, table = draw(folder, "sr2", "photos", "chelsea")
+        figure, table = draw(study, "sr2", "photos", "chelsea")
     assert not table.set_index("model").loc["rdn", "shown"]
     assert [text.get_text() for ax in figure.axes for text in ax.texts].count("missing") == 1
 
@@ -104,12 +108,47 @@ def test_the_crop_is_where_the_models_differ_most():
     assert y + height <= 90
 
 
+def test_a_flat_window_is_not_shown_where_another_has_edges():
+    flat = np.full((90, 120, 3), 128, dtype="uint8")
+    original = flat.copy()
+    original[10:30, 10:30:2] = 255  # edges, which the two restore a little differently
+    other = original.copy()
+    other[10:30, 10:30] -= 4
+    other[60:80, 80:100] -= 6  # a larger difference on a flat window
+    x, y, width, height = pick_crop(
+        [Tile("a", "a", original, 30.0), Tile("b", "b", other, 31.0), Tile("HR", None, original)]
+    )
+    assert 10 <= x + width / 2 <= 30
+    assert 10 <= y + height / 2 <= 30
+
+
+@pytest.mark.parametrize("with_whole", [True, False])
+def test_panels_fill_their_rows(with_whole):
+    for count in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12):
+        down, across = arrange(count, with_whole)
+        assert down * across == count
+    assert arrange(6, with_whole=True) == (2, 3)
+    down, across = arrange(11)
+    assert down * across - 11 == 1
+
+
+def test_nothing_is_drawn_twice_and_no_panel_overlaps_another(shown):
+    _, study = shown
+    with house_style():
+        figure, table = draw(study, "sr2", "photos", "chelsea")
+    assert table["name"].tolist() == ["bicubic", "IPT", "IPT + contrastive", "EDSR", "RDN", "HR original"]
+    boxes = [ax.get_position() for ax in figure.axes]
+    assert len(boxes) == 7
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1 for box in boxes)
+
+
 def test_noisy_inputs_are_read_from_arrays(shown):
-    folder, _ = shown
+    folder, study = shown
     (folder / "inputs/sr2/photos/chelsea_LR.png").unlink()
     original = np.asarray(Image.open(folder / "inputs/sr2/photos/chelsea_HR.png")).astype("float32")
     np.save(folder / "inputs/sr2/photos/chelsea_LR.npy", np.moveaxis(original + 300, -1, 0))
-    tiles, _, _ = load(folder, "sr2", "photos", "chelsea")
+    tiles, _, _ = load(study, "sr2", "photos", "chelsea")
     assert tiles[0].pixels.shape == original.shape
     assert (tiles[0].pixels == 255).all()
 
@@ -119,9 +158,9 @@ def test_noisy_inputs_are_read_from_arrays(shown):
     [((400, 0, 100, 50), "is not inside 450 x 300"), ((0, 0, 0, 5), "is not inside"), (None, None)],
 )
 def test_bad_input_is_named(shown, crop, message):
-    folder, _ = shown
+    folder, study = shown
     if crop is None:
         (folder / "inputs/sr2/photos/chelsea_HR.png").unlink()
         message = "chelsea_HR.png: is missing"
     with pytest.raises(ReportError, match=message), house_style():
-        draw(folder, "sr2", "photos", "chelsea", crop)
+        draw(study, "sr2", "photos", "chelsea", crop)

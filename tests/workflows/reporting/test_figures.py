@@ -1,20 +1,32 @@
 import io
+from importlib import import_module
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.helpers import gather, write_experiment
-from workflows.analysis.statistics import t_interval
-from workflows.reporting.__main__ import FIGURES, main
-from workflows.reporting.figures import ablations, contrastive_gain, psnr_fraction, quality_cost, training_curves
-from workflows.reporting.style import COLUMN, FractionAxis, house_style, model_colors, model_markers
+from workflows.config.schema import Style
+from workflows.reporting.__main__ import main
+from workflows.reporting.figures import ablations, contrastive_gain, gains, psnr_fraction, psnr_patches, quality_cost
+from workflows.reporting.figures.training_curves import chosen_fractions
+from workflows.reporting.outline import FIGURES
+from workflows.reporting.study import Study
+from workflows.reporting.style import (
+    COLORS,
+    FractionAxis,
+    column,
+    house_style,
+    model_colors,
+    model_markers,
+    page,
+    spaced,
+    thousands,
+)
 
+pytestmark = pytest.mark.usefixtures("styled")
 
-def lines(ax) -> dict[str, list]:
-    return {line.get_label(): line for line in ax.get_lines()}
+SEEDS = {"seeds": (0, 1, 2), "fractions": (0.2, 1.0), "datasets": ("Set5", "B100"), "steps": 400}
 
 
 def texts(figure) -> str:
@@ -23,198 +35,231 @@ def texts(figure) -> str:
     return "\n".join([*found, figure.get_supxlabel()])
 
 
-@pytest.fixture(autouse=True)
-def _style():
-    with house_style():
-        yield
+def draw(name: str, study: Study):
+    return import_module(f"workflows.reporting.figures.{name}").draw(study)
 
 
-def drawn(folder, name, out) -> dict[str, bytes]:
-    """What the command writes for one figure, by kind of file."""
-    arguments = [
-        "figure",
-        name,
-        "--results",
-        str(folder / "results.csv"),
-        "--runs",
-        str(folder / "runs.csv"),
-        "--train-logs",
-    ]
-    logs = [str(path) for path in sorted(folder.glob("runs/*/train.csv"))]
-    files = [out / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
-    assert main([*arguments, *logs, "--out", *map(str, files)]) == 0
-    assert sorted(out.iterdir()) == sorted(files)
-    return {path.suffix: path.read_bytes() for path in files}
+@pytest.fixture
+def changed(studies):
+    """A study whose tables are changed in memory: `changed("costs", lambda table: ..., seeds=(0, 1))`."""
+
+    def make(name: str, change, **options) -> Study:
+        study = studies(**options)
+        study._tables[name] = change(study.table(name).copy())
+        return study
+
+    return make
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("figures") / "small"
-    gather(folder, write_experiment(folder, fractions=(0.2, 1.0), steps=400))
-    return folder
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_one_column_wide_and_comes_with_its_data(name, small, tmp_path):
-    files = drawn(small, name, tmp_path / "out")
-    with Image.open(io.BytesIO(files[".png"])) as picture:
-        assert picture.width == COLUMN * 300
+@pytest.mark.parametrize("name", ["psnr_fraction", "gains", "quality_cost", "training_curves"])
+def test_the_command_writes_picture_print_and_data(name, studies, tmp_path):
+    files = [tmp_path / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
+    arguments = ["figure", name, "--experiment-dir", str(studies(**SEEDS).folder), "--out", *map(str, files)]
+    assert main(arguments) == 0
+    png, pdf, csv = (path.read_bytes() for path in files)
+    with Image.open(io.BytesIO(png)) as picture:
+        assert picture.width == round(page() * 300)  # two sets
         assert "Software" not in picture.info
         assert np.asarray(picture.convert("L")).std() > 10
-    assert files[".pdf"].startswith(b"%PDF")
-    assert b"CreationDate" not in files[".pdf"]
-    assert files[".csv"].count(b"\n") > 2
+    assert pdf.startswith(b"%PDF")
+    assert b"CreationDate" not in pdf
+    assert csv.count(b"\n") > 2
+    again = [tmp_path / "again" / path.name for path in files]
+    assert main([*arguments[:-3], *map(str, again)]) == 0
+    assert [path.read_bytes() for path in again] == [png, pdf, csv]
 
 
-def test_equal_inputs_give_equal_bytes(small, tmp_path):
-    assert drawn(small, "psnr_fraction", tmp_path / "a") == drawn(small, "psnr_fraction", tmp_path / "b")
+def outlier(study: Study) -> Study:
+    """One model far from the others in quality and cost, another without an interval."""
+    far = {"psnr_y": 14.2, "low": 12.9, "high": 15.5}
+    for name in ("quality_data", "quality_cost"):
+        table = study.table(name).copy()
+        table.loc[table["model"] == "rdn", list(far)] = list(far.values())
+        table.loc[table["model"] == "ipt", ["low", "high"]] = np.nan
+        study._tables[name] = table
+    costs = study.table("quality_cost")
+    costs.loc[costs["model"] == "rdn", ["parameters", "train_hours"]] = [9e8, 4e3]
+    costs.loc[(costs["model"] == "edsr") & (costs["dataset"] == "B100"), ["psnr_y", "low", "high"]] = [50, 48, 52]
+    study._tables["gains"] = study.table("gains").assign(
+        high=lambda table: table["high"] + 30 * (table["model"] == "rdn")
+    )
+    gained = study.table("contrastive").copy()
+    gained.loc[gained["level"] == "mean", ["low", "high"]] = [-9, 9]
+    study._tables["contrastive"] = gained
+    study._tables["ablations"] = study.table("ablations").assign(low=-9.0, high=9.0)
+    data = study.table("quality_data")
+    study._tables["quality_data"] = data.assign(distinct_patches=data["fraction"] * 3000)
+    return study
 
 
-def test_a_model_has_one_colour_and_marker_whatever_else_is_shown(gathered):
-    _, runs = gathered(fractions=(0.2, 1.0))
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "training_curves"])
+def test_every_model_is_inside_the_axes_of_every_figure(name, studies):
+    figure, _ = draw(name, outlier(studies(**SEEDS)))
+    figure.draw_without_rendering()
+    seen = 0
+    for ax in figure.axes:
+        (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+        points = [line.get_xydata() for line in ax.lines if line.get_transform() == ax.transData]
+        points += [
+            np.vstack(c.get_segments()) for c in ax.collections if hasattr(c, "get_segments") and c.get_segments()
+        ]
+        points += [[[bar.get_x() + bar.get_width(), bar.get_y()]] for bar in ax.patches]
+        for x, y in np.vstack([np.asarray(p, dtype="float64") for p in points if len(p)]):
+            if np.isfinite([x, y]).all():
+                assert left <= x <= right
+                assert bottom <= y <= top
+                seen += 1
+    assert seen > 8
+
+
+def test_learning_curves_end_inside_their_axes_and_models_share_a_scale(studies):
+    figure, data = draw("training_curves", studies(**SEEDS))
+    assert set(data["fraction"]) == {0.2, 1.0}
+    for ax in figure.axes:
+        bottom, top = ax.get_ylim()
+        ends = [line.get_ydata()[-1] for line in ax.lines if line.get_alpha() is None]
+        assert ends
+        assert all(bottom < end < top for end in ends)
+    assert len({ax.get_ylim() for ax in figure.axes}) == 2
+
+
+def test_of_many_fractions_three_have_a_learning_curve():
+    assert chosen_fractions(pd.Series([0.01, 0.05, 0.2, 0.6, 1.0])) == [0.01, 0.2, 1.0]
+    assert chosen_fractions(pd.Series([1.0])) == [1.0]
+
+
+def test_several_sets_stand_in_one_row_with_a_decibel_as_long_in_each(studies):
+    for name in ("psnr_fraction", "quality_cost"):
+        figure, _ = draw(name, studies(**SEEDS))
+        assert figure.get_figwidth() == page()
+        spans = [np.ptp(ax.get_ylim()) for ax in figure.axes]
+        assert spans == pytest.approx([spans[0]] * len(spans))
+    rows = {ax.get_subplotspec().rowspan.start for ax in draw("gains", studies(**SEEDS))[0].axes}
+    assert rows == {0}
+
+
+def test_one_set_fills_a_column(studies):
+    figure, _ = draw("psnr_fraction", studies(fractions=(0.2, 1.0)))
+    assert figure.get_figwidth() == column()
+
+
+def test_style_chooses_font_width_and_titles(studies):
+    study = studies(fractions=(0.2, 1.0))
+    with house_style(Style(font="serif", width=3.0, titles=False)):
+        figure, _ = draw("psnr_fraction", study)
+        assert figure.get_figwidth() == 3.0
+        assert figure.axes[0].get_title(loc="left") == ""
+        assert figure.get_supxlabel() == ""
+        assert figure.axes[0].xaxis.label.get_fontname() == "STIXGeneral"
+    with house_style():
+        figure, _ = draw("psnr_fraction", study)
+        assert figure.axes[0].get_title(loc="left") == "photos, sr2"
+        assert figure.get_supxlabel()
+
+
+def test_a_model_has_one_colour_and_marker_whatever_else_is_shown(studies):
+    runs = studies(**SEEDS).runs
     colors, markers = model_colors(runs), model_markers(runs)
     assert len({colors[m] for m in ("ipt", "ipt-contrastive", "edsr", "rdn")}) == 4
     assert len(set(markers.values())) == 4
     assert model_colors(runs[runs["fraction"] != 0.2]) == colors
+    assert len(COLORS) == 8
 
 
-def test_bands_are_over_seeds_where_there_are_several(gathered):
-    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0))
-    figure, data = psnr_fraction.draw(results, runs)
+def test_bands_are_over_seeds_where_there_are_several(studies):
+    figure, data = psnr_fraction.draw(studies(**SEEDS))
     assert "Bars and bands: 95 % t intervals over 3 seeds." in texts(figure)
-    point = data.query("model == 'edsr' and fraction == 0.2").iloc[0]
-    here = results[(results["model"] == "edsr") & (results["fraction"] == 0.2)]
-    expected = t_interval(here.groupby("seed")["psnr_y"].mean())
-    assert (point["low"], point["high"]) == pytest.approx((expected.low, expected.high))
-    assert point["band"] == "seeds"
+    assert set(data.loc[data["fraction"].notna(), "over"]) == {"seeds"}
 
 
-def test_with_one_seed_bands_are_over_images_and_the_figure_says_so(gathered):
-    results, runs = gathered(fractions=(0.2, 1.0))
-    figure, data = psnr_fraction.draw(results, runs)
-    assert "One seed." in texts(figure)
-    assert "over the 6 images" in texts(figure)
-    assert set(data.loc[data["fraction"].notna(), "band"]) == {"images"}
+def test_with_one_seed_the_figure_says_what_bands_are_over(studies):
+    figure, data = psnr_fraction.draw(studies(fractions=(0.2, 1.0)))
+    assert "over images" in texts(figure)
+    assert set(data.loc[data["fraction"].notna(), "over"]) == {"images"}
 
 
-def test_a_point_with_one_seed_among_others_is_hollow_and_has_no_band(gathered):
-    lost = ["ipt-20-seed-1", "ipt-20-seed-2"]
-    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), lost=lost)
-    figure, data = psnr_fraction.draw(results, runs)
-    assert "Hollow points: one seed, no interval." in texts(figure)
-    assert data.query("model == 'ipt' and fraction == 0.2")["low"].isna().all()
-
-
-def test_bicubic_is_a_dashed_line_and_missing_points_are_counted(gathered):
-    results, runs = gathered(fractions=(0.2, 0.6, 1.0), lost=["rdn-60-seed-0"])
-    figure, data = psnr_fraction.draw(results, runs)
+def test_missing_points_are_counted_and_bicubic_is_dashed(studies):
+    figure, _ = psnr_fraction.draw(studies(fractions=(0.2, 0.6, 1.0), lost=["rdn-60-seed-0"]))
     assert "Missing: 1 of the planned points." in texts(figure)
-    level = results.loc[results["model"] == "bicubic", "psnr_y"].mean()
-    dashed = [line for line in figure.axes[0].get_lines() if line.is_dashed()]
-    assert [line.get_ydata()[0] for line in dashed] == pytest.approx([level])
-    drawn = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2 and not line.is_dashed()]
-    assert any(line.get_xdata() == pytest.approx([0.2, 1.0], abs=0.02) for line in drawn)
-    assert data.query("model == 'rdn' and fraction == 0.6")["psnr_y"].isna().all()
+    dashed = [line for line in figure.axes[0].lines if line.is_dashed()]
+    assert len(dashed) == 1
 
 
-def test_fractions_over_more_than_a_decade_stand_on_a_logarithmic_axis(gathered):
-    wide, runs = gathered(fractions=(0.01, 0.1, 1.0))
-    assert psnr_fraction.draw(wide, runs)[0].axes[0].get_xscale() == "log"
+def test_crossovers_are_marked_where_seeds_give_an_interval(changed):
+    def crossing(table: pd.DataFrame) -> pd.DataFrame:
+        found = {"status": "overtakes", "fraction": 0.6, "low": 0.4, "high": 0.8, "best_rival": True, "tested": True}
+        return table.assign(**found)[(table["model"] == "ipt") & (table["other"] == "edsr")]
 
-
-def test_no_data_at_all_stands_before_the_smallest_fraction_and_names_do_not_run_into_one_another():
-    axis = FractionAxis([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
-    assert axis.log
-    assert 0 < axis.places([0.0])[0] < 0.01
-    assert FractionAxis([0, 0.5, 1]).places([0.0]).tolist() == [0]
-    ax = plt.figure().add_subplot()
-    axis.draw(ax, pd.DataFrame({"fraction": []}))
-    assert [label.get_text() for label in ax.get_xticklabels()][-4:] == ["40", "60", "", "100"]
-
-
-def test_every_set_and_task_has_its_panel(gathered):
-    results, runs = gathered(fractions=(0.2, 1.0), tasks=("sr2", "dn30"), datasets=("Set5", "B100"))
-    figure, _ = psnr_fraction.draw(results, runs)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Set5, sr2", "B100, sr2", "Set5, dn30", "B100, dn30"]
-
-
-def test_a_crossing_is_marked_with_its_interval_where_seeds_give_one(gathered):
-    models = {
-        "ipt": ("ipt_tiny", 0.0, 1.0, 0.5),
-        "edsr": ("edsr_tiny", 0.0, 0.8, 0.1),
-        "rdn": ("rdn_tiny", 0.0, 0.2, 0.1),
-    }
-    figure, data = psnr_fraction.draw(*gathered(name="three", seeds=(0, 1, 2), models=models, noise=0.01))
+    figure, data = psnr_fraction.draw(changed("crossovers", crossing, **SEEDS))
     assert "overtakes EDSR" in texts(figure)
-    row = data[data["model"] == "ipt"].iloc[0]
-    assert row["at_low"] < row["at"] < row["at_high"]
-    figure, data = psnr_fraction.draw(*gathered(name="one", models=models, noise=0.01))
-    assert "overtakes" not in texts(figure)
-    assert data["at"].isna().all()
+    assert data.loc[data["model"] == "ipt", "at"].unique().tolist() == [0.6]
+    untested = changed("crossovers", lambda table: crossing(table).assign(tested=False), **SEEDS)
+    assert "overtakes EDSR" not in texts(psnr_fraction.draw(untested)[0])
 
 
-def test_the_gradients_share_stands_beside_the_gain(gathered):
-    results, runs = gathered(fractions=(0.2, 1.0))
-    figure, data = contrastive_gain.draw(results, runs)
-    shares = data[data["level"] == "share"]
-    assert len(shares) == 2
-    assert shares["share"].iloc[0] == pytest.approx(runs["contrastive_share"].dropna().iloc[0])
-    assert len(figure.axes) == 2
+def test_quality_stands_against_multiply_adds_where_they_are_known(changed):
+    one = {**SEEDS, "datasets": ("Set5",)}
+    study = changed("quality_cost", lambda table: table.assign(macs_per_output_pixel=np.nan), **one)
+    assert [ax.get_xlabel() for ax in quality_cost.draw(study)[0].axes] == ["parameters", "training hours per run"]
+    study = changed("quality_cost", lambda t: t.assign(macs_per_output_pixel=t["parameters"] * 0.9), **one)
+    names = [ax.get_xlabel() for ax in quality_cost.draw(study)[0].axes]
+    assert names == ["parameters", "multiply-adds per output pixel"]
 
 
-def test_effects_are_bars_from_zero_in_the_models_colours(gathered):
-    results, runs = gathered(fractions=(1.0,))
-    figure, data = ablations.draw(results, runs)
-    (ax,) = figure.axes
-    widths = [bar.get_width() for bar in ax.patches]
-    assert widths == pytest.approx(data["effect"].to_list())
-    assert [bar.get_x() for bar in ax.patches] == [0, 0]
-    assert ax.patches[1].get_facecolor()[:3] == pytest.approx(model_colors(runs)["ipt-contrastive"])
-    assert "One seed" in texts(figure)
+def test_gains_show_both_ways_of_cutting_windows_side_by_side(changed):
+    def both(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([table, table.assign(windows="averaged", gain=table["gain"] - 0.1)], ignore_index=True)
+
+    figure, data = gains.draw(changed("gains", both, **SEEDS))
+    assert set(data["windows"]) == {"centre", "averaged"}
+    assert "averaged windows" in texts(figure)
+    assert data["rival"].notna().any()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[:4] == ["IPT", "IPT + contrastive", "EDSR", "RDN"]
+    assert "IPT − EDSR" in labels
 
 
-def test_quality_stands_against_multiply_adds_where_they_are_known(gathered):
-    results, runs = gathered(fractions=(0.2, 1.0))
-    figure, data = quality_cost.draw(results, runs)
-    assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "training hours a run"]
-    assert set(data["fraction"]) == {1.0}
-    runs["macs_per_output_pixel_sr2"] = runs["parameters"] * 0.9
-    figure, _ = quality_cost.draw(results, runs)
-    assert [ax.get_xlabel() for ax in figure.axes] == ["parameters", "multiply-adds\nan output pixel"]
+def test_patches_are_the_axis_where_each_image_gives_the_same_ones(changed):
+    def fixed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(distinct_patches=table["fraction"] * 3744)
+
+    figure, data = psnr_patches.draw(changed("quality_data", fixed, **SEEDS))
+    assert figure.axes[0].get_xscale() == "log"
+    assert sorted(set(data["distinct_patches"].dropna())) == pytest.approx([748.8, 3744])
+    assert figure.axes[0].get_xlabel() == "distinct training patches"
 
 
-def test_the_gain_is_the_twin_with_minus_the_twin_without(gathered):
-    results, runs = gathered(fractions=(0.2, 1.0))
-    results.loc[results["model"] == "ipt-contrastive", "psnr_y"] = (
-        results.loc[results["model"] == "ipt", "psnr_y"].to_numpy() + 0.25
-    )
-    figure, data = contrastive_gain.draw(results, runs)
-    assert data.loc[data["level"] == "mean", "gain"].to_list() == pytest.approx([0.25, 0.25])
+def test_each_panel_of_contrastive_gains_has_the_same_scale_and_the_last_shows_the_gradient(studies):
+    figure, data = contrastive_gain.draw(studies(**SEEDS))
+    *sets, last = figure.axes
+    assert len({ax.get_ylim() for ax in sets}) == 1
+    assert data.loc[data["level"] == "ratio", "ratio"].max() * 100 < last.get_ylim()[1]
     assert "IPT + contrastive − IPT" in texts(figure)
-    assert "One seed" in texts(figure)
 
 
-def test_without_twins_the_figure_says_so(gathered):
-    results, runs = gathered(fractions=(1.0,))
-    figure, data = contrastive_gain.draw(results[results["model"] != "ipt"], runs)
-    assert "both with and without" in texts(figure)
-    assert data.empty
+def test_effects_are_bars_from_zero_in_the_models_colours(studies):
+    study = studies(**SEEDS)
+    figure, data = ablations.draw(study)
+    shown = data[data["dataset"] == "Set5"]
+    bars = figure.axes[0].patches
+    assert [bar.get_width() for bar in bars] == pytest.approx(shown["effect"].to_list())
+    assert bars[1].get_facecolor()[:3] == pytest.approx(model_colors(study.runs)["ipt-contrastive"])
 
 
-def test_curves_average_the_seeds_that_reached_a_step(gathered, tmp_path):
-    results, runs = gathered(seeds=(0, 1), fractions=(1.0,), steps=500)
-    logs = sorted((tmp_path / "small").glob("runs/edsr-100-seed-*/train.csv"))
-    pd.read_csv(logs[1]).head(20).to_csv(logs[1], index=False)
-    figure, data = training_curves.draw(results, runs, logs)
-    assert set(data["model"]) == {"edsr"}
-    assert data["seeds"].iloc[0] == 2
-    assert data["seeds"].iloc[-1] == 1
-    assert data["l1"].iloc[0] == pytest.approx(np.mean([pd.read_csv(log)["l1"].iloc[0] for log in logs]))
-    assert len(figure.axes) == 2
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_scored_is_said_and_not_an_error(name, studies):
+    study = studies(fractions=(1.0,), lost=[f"{m}-100-seed-0" for m in ("ipt", "ipt-contrastive", "edsr", "rdn")])
+    for table in ("learning_curves", "quality_data"):
+        study._tables[table] = study.table(table).iloc[:0]
+    assert "No " in texts(draw(name, study)[0])
 
 
-def test_nothing_scored_is_said_and_not_an_error(gathered):
-    results, runs = gathered(fractions=(1.0,))
-    for module in (psnr_fraction, contrastive_gain, training_curves, ablations, quality_cost):
-        figure, _ = module.draw(results.iloc[:0], runs, [])
-        assert "No " in texts(figure)
+def test_an_axis_of_fractions_names_its_ends():
+    assert spaced([0, 1, 2, 3], 0.5) == [True] * 4
+    assert spaced([0, 0.1, 2, 2.9, 3], 0.5) == [True, False, True, False, True]
+    assert FractionAxis([0, 0.01, 1]).places([0, 0.01]).tolist() == [0.005, 0.01]
+    assert not FractionAxis([0.2, 1]).log
+
+
+def test_counts_are_short():
+    assert [thousands(n) for n in (1281167, 12800, 1281, 300, 0.021)] == ["1.28M", "12.8k", "1281", "300", "0.021"]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from workflows.config.grid import Experiment
@@ -6,26 +8,48 @@ from workflows.reporting.figures import __name__ as figures_package
 
 IPT = {"name": "ipt", "variant": "ipt_tiny"}
 TWIN = {"name": "twin", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}}
+DATA = {"psnr_fraction", "gains"}
+ALL = set(outline.FIGURES) - {"psnr_patches"}
 SHOWN = {"dataset": "photos", "image": "chelsea", "task": "sr2"}
 
 
 def experiment(*models, **report) -> Experiment:
-    return Experiment.model_validate({"name": "x", "models": models, "training": {"patch_size": 24}, "report": report})
+    config = {"name": "x", "models": models, "training": {"patch_size": 24}, "report": report, "fractions": [0.2, 1.0]}
+    return Experiment.model_validate(config)
 
 
 @pytest.mark.parametrize(
     ("models", "drawn"),
     [
         ([], set()),
-        ([IPT], {"psnr_fraction", "training_curves"}),
-        ([IPT, {"name": "edsr", "variant": "edsr_tiny"}], {"psnr_fraction", "quality_cost", "training_curves"}),
-        ([IPT, TWIN], {"psnr_fraction", "contrastive_gain", "quality_cost", "training_curves"}),
-        ([IPT, TWIN, {**TWIN, "name": "strong", "contrastive": {"weight": 0.5}}], set(outline.FIGURES)),
-        ([IPT, {**IPT, "name": "p", "kwargs": {"position": "none"}}], set(outline.FIGURES) - {"contrastive_gain"}),
+        ([IPT], DATA | {"training_curves"}),
+        ([IPT, {"name": "edsr", "variant": "edsr_tiny"}], DATA | {"quality_cost", "training_curves"}),
+        ([IPT, TWIN], DATA | {"contrastive_gain", "quality_cost", "training_curves"}),
+        ([IPT, TWIN, {**TWIN, "name": "strong", "contrastive": {"weight": 0.5}}], ALL),
+        ([IPT, {**IPT, "name": "p", "kwargs": {"position": "none"}}], ALL - {"contrastive_gain"}),
     ],
 )
 def test_figures_are_those_that_the_models_have_something_for(models, drawn):
     assert set(outline.figures(experiment(*models))) == drawn
+
+
+def test_one_fraction_has_no_figure_of_data():
+    one = experiment(IPT, {"name": "edsr", "variant": "edsr_tiny"}).model_copy(update={"fractions": [1.0]})
+    assert set(outline.figures(one)) == {"quality_cost", "training_curves"}
+
+
+def test_patches_are_counted_where_images_give_the_same_ones():
+    fixed = Experiment.model_validate(experiment(IPT).model_dump() | {"data": {"fixed_crops": 8}})
+    assert "psnr_patches" in outline.figures(fixed)
+
+
+def test_a_users_names_do_not_reach_paths():
+    nasty = {"task": "sr2", "dataset": "my-set", "image": "it's a $(touch x) {y} [1] *?/../"}
+    long, twice = {**nasty, "image": "x" * 300}, [{**SHOWN, "image": "chelsea!"}, {**SHOWN, "image": "chelsea?"}]
+    named = outline.slugs([nasty, SHOWN, *twice, long])
+    assert len(named) == 5
+    assert all(re.fullmatch(r"[A-Za-z0-9._@-]{1,200}", name) for name in named)
+    assert named["sr2-photos-chelsea"] == SHOWN
 
 
 def test_twins_are_mapped_on_the_first_compared_image_unless_another_is_asked_for():

@@ -27,19 +27,19 @@ def unfinished(tmp_path):
 
 def test_missing_runs_are_shown_as_missing_and_the_experiment_is_left_alone(unfinished, capsys):
     before = sorted(path.name for path in unfinished.iterdir())
-    assert main(["so-far", str(unfinished)]) == 0
+    assert main(["partial", str(unfinished)]) == 0
     assert "report.html: 4 of 5 runs are scored" in capsys.readouterr().out
-    out = unfinished / "so-far"
+    out = unfinished / "partial"
     runs = read_runs(out / "runs.csv").set_index("run")
     assert runs["status"].to_dict()["edsr-100-seed-0"] == "not scored"
     assert "edsr-100-seed-0" in (out / "report.html").read_text()
     assert (out / "figures" / "psnr_fraction.png").is_file()
     assert (out / "tables" / "summary.md").is_file()
-    assert sorted(path.name for path in unfinished.iterdir()) == sorted([*before, "so-far"])
+    assert sorted(path.name for path in unfinished.iterdir()) == sorted([*before, "partial"])
 
 
 def test_nothing_is_reported_of_nothing(unfinished, capsys):
     for path in unfinished.glob("runs/*-seed-*/metrics.csv"):
         path.unlink()
-    assert main(["so-far", str(unfinished)]) == 2
+    assert main(["partial", str(unfinished)]) == 2
     assert "no trained run is scored yet" in capsys.readouterr().err

@@ -3,7 +3,9 @@ import pytest
 
 from workflows.analysis.records import ReportError
 from workflows.reporting.__main__ import main
-from workflows.reporting.similarity import pick_anchors, read_features, similarity
+from workflows.reporting.similarity import draw, pick_anchors, read_features, similarity
+from workflows.reporting.study import Study
+from workflows.reporting.style import house_style
 
 
 def test_similarity_is_the_cosine_to_the_anchor():
@@ -17,7 +19,7 @@ def test_similarity_is_the_cosine_to_the_anchor():
     assert np.isfinite(similarity(np.zeros((2, 2, 3)), (0, 0))).all()
 
 
-def test_anchors_are_the_plainest_a_middling_and_the_richest_inner_patch():
+def test_anchors_are_inner_patches_of_low_and_high_contrast():
     rng = np.random.default_rng(0)
     image = np.full((48, 48, 3), 128, dtype="uint8")
     image[24:, :] = rng.integers(0, 256, (24, 48, 3))
@@ -41,16 +43,25 @@ def featured(experiment, gathered, tmp_path):
 
 def arguments(folder, out):
     scope = ["--task", "sr2", "--dataset", "photos", "--image", "chelsea"]
-    return ["similarity", "--experiment-dir", str(folder), *scope, "--out", *map(str, out)]
+    runs = ["--runs", "ipt-100-seed-0", "ipt-contrastive-100-seed-0"]
+    return ["similarity", "--experiment-dir", str(folder), *scope, *runs, "--out", *map(str, out)]
 
 
-def test_twins_are_compared_by_default(featured, tmp_path):
+def test_every_run_has_a_row_of_maps_and_the_image_can_be_left_out(featured, tmp_path):
     out = [tmp_path / "similarity.png", tmp_path / "similarity.csv"]
     assert main(arguments(featured, out)) == 0
     lines = out[1].read_text().splitlines()
     assert len(lines) == 1 + 2 * 3 * 64
     assert {line.split(",")[0] for line in lines[1:]} == {"ipt-100-seed-0", "ipt-contrastive-100-seed-0"}
     assert out[0].stat().st_size > 5000
+    study = Study(featured)
+    for with_whole, across in ((True, 4), (False, 3)):
+        with house_style():
+            figure, _ = draw(
+                study, "sr2", "photos", "chelsea", ["ipt-100-seed-0", "ipt-contrastive-100-seed-0"], with_whole
+            )
+            panels = [ax for ax in figure.axes if ax.images]
+            assert len(panels) == 2 * across
 
 
 def test_bad_features_are_named(featured, tmp_path, capsys):

@@ -1,83 +1,98 @@
-"""Training loss and held-out PSNR against step: one row a model, one line a fraction, light to dark."""
+"""Training loss and held-out PSNR against step: one column a model, one line a fraction."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflows.analysis.records import RUN, labels, models
-from workflows.reporting.style import COLUMN, empty, legend, note, thousands
+from workflows.analysis.records import models, percent
+from workflows.reporting.study import Study
+from workflows.reporting.style import column, empty, legend, note, page, thousands
 
-# A single batch's loss is mostly noise: a centred mean over this share of the rows shows its course.
-SMOOTHING = 0.05
+# Before this part of the steps curves fall from far outside; what comes after is compared.
+SETTLED = 0.2
+LINES = [":", "--", "-"]
+ACROSS = 4
 
 
-def draw(results: pd.DataFrame, runs: pd.DataFrame, train_logs: Sequence[Path] = ()) -> tuple[Figure, pd.DataFrame]:
-    """The figure, and its data: step, `l1` (0-255 scale, smoothed) and `validation_psnr` (dB), means over seeds."""
-    data = curves(runs, train_logs)
+def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
+    """The figure, and its data, `tables/learning_curves.csv` of the fractions shown: the smallest, the middle, the largest.
+
+    Behind the smoothed loss is that of each run's batches, as its `train.csv` has it.
+    """
+    data = study.table("learning_curves")
     if data.empty:
         return empty("No training log yet."), data
-    shown = [model for model in models(runs) if model in set(data["model"])]
+    data = data[data["fraction"].isin(chosen_fractions(data["fraction"]))]
+    shown = [model for model in models(study.runs) if model in set(data["model"])]
     fractions = sorted(data["fraction"].unique())
-    shades = dict(zip(fractions, sns.color_palette("crest", len(fractions)), strict=True))
-    figure, axes = plt.subplots(
-        len(shown), 2, figsize=(COLUMN, 1.15 * len(shown) + 0.75), sharex="row", sharey="col", squeeze=False
-    )
+    styles = dict(zip(fractions, zip(sns.color_palette("flare", len(fractions)), LINES, strict=False), strict=True))
+    across = min(ACROSS, len(shown))
+    bands = -(-len(shown) // across)
+    size = (column() if across == 1 else page(), 2.7 * bands + 0.6)
+    figure, axes = plt.subplots(2 * bands, across, figsize=size, squeeze=False)
+    pairs = {
+        model: (axes[2 * (i // across), i % across], axes[2 * (i // across) + 1, i % across])
+        for i, model in enumerate(shown)
+    }
+    for ax in set(axes.flat) - {ax for pair in pairs.values() for ax in pair}:
+        ax.remove()
     handles = {}
-    for model, (loss, psnr) in zip(shown, axes, strict=True):
+    for model, (loss, psnr) in pairs.items():
         for fraction in fractions:
-            line = data[(data["model"] == model) & (data["fraction"] == fraction)]
-            if line.empty:
-                continue
-            (handles[f"{100 * fraction:g} %"],) = loss.plot(
-                line["step"], line["l1"], color=shades[fraction], linewidth=1
-            )
-            measured = line.dropna(subset="validation_psnr")
-            psnr.plot(measured["step"], measured["validation_psnr"], color=shades[fraction], linewidth=1)
-        loss.set_ylabel(labels(runs)[model])
-        psnr.yaxis.tick_right()
-        psnr.spines["left"].set_visible(False)
-        loss.spines["right"].set_visible(False)
+            color, line = styles[fraction]
+            for step, l1 in _batches(study, model, fraction):
+                loss.plot(step, l1, color=color, linewidth=0.5, alpha=0.2, zorder=1)
+            curve = data[(data["model"] == model) & (data["fraction"] == fraction)]
+            loss.plot(curve["step"], curve["l1"], line, color=color, zorder=3)
+            measured = curve.dropna(subset="validation_psnr")
+            (handles[fraction],) = psnr.plot(measured["step"], measured["validation_psnr"], line, color=color)
+        loss.set_title(study.labels[model], loc="left")
+        loss.tick_params(labelbottom=False)
+        psnr.set_xlabel("step")
+        first = loss.get_subplotspec().is_first_col()
+        loss.set_ylabel("training L1" if first else "")
+        psnr.set_ylabel("held-out PSNR in dB" if first else "")
         for ax in (loss, psnr):
-            ax.spines["top"].set_visible(False)
+            ax.tick_params(labelleft=first)
             ax.xaxis.set_major_formatter(lambda value, _: thousands(value))
             ax.xaxis.set_major_locator(plt.MaxNLocator(4))
-    axes[0, 0].set_title("training L1 (0–255)", loc="left")
-    axes[0, 1].set_title("held-out PSNR in dB", loc="left")
-    # The first steps lie far off; the course after them is what is compared.
-    settled = data[data["step"] > data.groupby("model")["step"].transform("max") * 0.05]
-    axes[0, 0].set_ylim(0.9 * settled["l1"].min(), 1.05 * settled["l1"].quantile(0.98))
-    reached = settled["validation_psnr"].dropna()
-    if len(reached):
-        margin = 0.05 * (reached.max() - reached.min()) + 0.05
-        axes[0, 1].set_ylim(reached.quantile(0.02) - margin, reached.max() + margin)
-    for ax in axes[-1]:
-        ax.set_xlabel("step")
-    order = [name for name in (f"{100 * f:g} %" for f in fractions) if name in handles]
-    legend(figure, [handles[name] for name in order], order, columns=min(len(order), 5))
-    seeds = data["seeds"].max()
-    lines = "One seed a line." if seeds == 1 else f"Lines are means over up to {seeds} seeds."
-    note(figure, f"{lines} The first steps lie outside.")
+    _limits([loss for loss, _ in pairs.values()], data, "l1")
+    _limits([psnr for _, psnr in pairs.values()], data, "validation_psnr")
+    legend(figure, [handles[f] for f in fractions], [f"{percent(f)} of the images" for f in fractions])
+    seeds = "Means over seeds." if data["seeds"].max() > 1 else "One seed."
+    note(
+        figure,
+        [
+            f"{seeds} L1 on the 0–255 scale, smoothed; pale: single batches.",
+            "The first steps may lie outside the axes.",
+        ],
+    )
     return figure, data
 
 
-def curves(runs: pd.DataFrame, train_logs: Sequence[Path]) -> pd.DataFrame:
-    """Every log's loss (smoothed) and held-out PSNR, averaged over the seeds that reached the step."""
-    known = runs.set_index("run")
-    tables = []
-    for path in map(Path, train_logs):
-        name = path.parent.name
-        if name not in known.index or not path.is_file():
-            continue
-        log = pd.read_csv(path)
-        window = max(1, round(SMOOTHING * len(log)))
-        table = pd.DataFrame({"step": log["step"], "l1": log["l1"].rolling(window, center=True, min_periods=1).mean()})
-        table["validation_psnr"] = log.get("validation_psnr")
-        tables.append(table.assign(**{column: known.loc[name, column] for column in RUN}))
-    if not tables:
-        return pd.DataFrame(columns=["model", "fraction", "step", "l1", "validation_psnr", "seeds"])
-    group = pd.concat(tables).groupby(["model", "fraction", "step"], sort=True)
-    return group[["l1", "validation_psnr"]].mean().assign(seeds=group["seed"].nunique()).reset_index()
+def _batches(study: Study, model: str, fraction: float) -> list[tuple[pd.Series, pd.Series]]:
+    runs = study.runs[(study.runs["model"] == model) & (study.runs["fraction"] == fraction)]
+    paths: list[Path] = [study.folder / "runs" / run / "train.csv" for run in runs["run"]]
+    logs = [pd.read_csv(path) for path in paths if path.is_file()]
+    return [(log["step"], log["l1"]) for log in logs]
+
+
+def chosen_fractions(fractions: pd.Series) -> list[float]:
+    """The smallest, the middle and the largest."""
+    each = sorted(set(fractions))
+    return sorted({each[0], each[len(each) // 2], each[-1]})
+
+
+def _limits(axes: list[Axes], data: pd.DataFrame, values: str) -> None:
+    """One scale for all models that holds everything after the first steps."""
+    settled = data.loc[data["step"] > SETTLED * data["step"].max(), values].dropna()
+    if settled.empty:
+        return
+    low, high = settled.min(), settled.max()
+    margin = 0.06 * (high - low) or 0.05
+    for ax in axes:
+        ax.set_ylim(low - margin, high + margin)

@@ -1,0 +1,107 @@
+"""The model card of a shared IPT, made from what its run left: `provenance.json` and `metrics.csv`. Imports no torch."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+HEAD = """---
+library_name: ipt_models
+pipeline_tag: image-to-image
+tags: [image-restoration, ipt, {tags}]
+---
+
+# {name}
+
+An Image Processing Transformer (Chen et al., CVPR 2021) for {tasks}: {parameters:,} parameters, patches of {size}×{size}.
+
+```python
+import ipt_models
+
+model = ipt_models.IPT.from_pretrained("{name}")
+restored = ipt_models.restore(model, image, "{task}")  # image: float RGB in [0, 1], (1, 3, H, W)
+```
+"""
+SCORED = {"psnr_y": ("PSNR (Y)", 2), "ssim_y": ("SSIM (Y)", 4), "psnr_rgb": ("PSNR (RGB)", 2)}
+KINDS = {"sr": "super-resolution", "dn": "denoising", "dr": "deraining"}
+
+
+def model_card(
+    tasks: Sequence[str],
+    config: Mapping[str, Any],
+    parameters: int,
+    name: str | None = None,
+    provenance: str | PathLike[str] | Mapping[str, Any] | None = None,
+    scores: str | PathLike[str] | None = None,
+) -> str:
+    """Markdown with Hugging Face's front matter.
+
+    Args:
+        tasks: of the network.
+        config: its arguments.
+        parameters: their number.
+        name: of the model; None: its run's, or `ipt`.
+        provenance: a run's `provenance.json`, or what it holds.
+        scores: a run's `metrics.csv`.
+    """
+    if provenance is not None and not isinstance(provenance, Mapping):
+        provenance = json.loads(Path(provenance).read_text(encoding="utf-8"))
+    facts: Mapping[str, Any] = provenance or {}
+    kinds = dict.fromkeys(KINDS[task[:2]] for task in tasks)
+    text = HEAD.format(
+        tags=", ".join(kinds),
+        name=name or facts.get("run", "ipt"),
+        tasks=", ".join(tasks),
+        parameters=parameters,
+        size=config["patch_size"],
+        task=tasks[0],
+    )
+    if scores is not None:
+        text += "\n## Scores\n\n" + _score_table(Path(scores))
+    text += "\n## Training\n\n" + _training(facts)
+    return text + "\n## Network\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in config.items())
+
+
+def _score_table(path: Path) -> str:
+    """Means over images, without exactly restored ones, whose PSNR is infinite."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault((row["task"], row["dataset"], row.get("setting") or "plain"), []).append(row)
+    shown = [key for key in SCORED if any(row.get(key) for row in rows)]
+    lines = [["task", "set", "setting", "images", *(SCORED[key][0] for key in shown)]]
+    for group, members in groups.items():
+        means = []
+        for key in shown:
+            values = [float(row[key]) for row in members if row[key] and math.isfinite(float(row[key]))]
+            means.append(f"{fmean(values):.{SCORED[key][1]}f}" if values else "–")
+        lines.append([*group, str(len(members)), *means])
+    lines.insert(1, ["---"] * 4 + ["---:"] * len(shown))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    if not facts:
+        return "Not stated.\n"
+    training, config = facts.get("training", {}), facts.get("config", {})
+    told = {
+        "steps": training.get("steps"),
+        "batch size": training.get("batch_size"),
+        "training images": training.get("images"),
+        "patches seen": training.get("patches"),
+        "distinct patches": training.get("distinct_patches"),
+        "learning rate": config.get("training", {}).get("learning_rate"),
+        "contrastive loss": config.get("contrastive"),
+        "fraction of the images": facts.get("fraction"),
+        "seed": facts.get("seed"),
+        "experiment": facts.get("experiment"),
+        "commit": facts.get("commit"),
+        "code": facts.get("code"),
+        "weights (sha256)": facts.get("weights_sha256"),
+    }
+    return "".join(f"- {key}: {value}\n" for key, value in told.items() if value is not None)

@@ -1,0 +1,76 @@
+"""Networks of the user's by config alone: trained, scored and reported by the workflow, or refused before any job."""
+
+import json
+
+import pandas as pd
+import pytest
+from safetensors import safe_open
+
+from baselines.own import source_sha256
+from tests.test_pipeline import ROOT, snakemake
+from workflows.config.grid import parse
+from workflows.preflight import ConfigError, check
+
+SRCNN = f"{ROOT}/examples/srcnn.py:SRCNN"
+RCAN = "basicsr.archs.rcan_arch:RCAN"
+SMALL_RCAN = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 16, "num_group": 1, "num_block": 1}
+CONFIG = {
+    "name": "micro",
+    "fractions": [1.0],
+    "data": {"count": 14, "size": 96, "validation": 2},
+    "models": [
+        {"name": "srcnn", "variant": SRCNN, "kwargs": {"match": {"params": 3000}}},
+        {"name": "rcan", "variant": RCAN, "kwargs": SMALL_RCAN},
+    ],
+    "training": {"budget": {"steps": 3}, "batch_size": 4, "patch_size": 24, "accelerator": "cpu"},
+    "evaluation": {"sets": ["photos@1"], "accelerator": "cpu"},
+    "report": {"comparisons": []},
+}
+
+
+def test_they_are_trained_scored_and_reported(tmp_path):
+    snakemake(tmp_path, **CONFIG)
+    results = tmp_path / "results" / "micro"
+    scores = pd.read_csv(results / "results.csv").set_index("model").psnr_y
+    assert scores[["srcnn", "rcan"]].between(3, 60).all()
+    facts = json.loads((results / "runs" / "srcnn-100-seed-0" / "provenance.json").read_text())
+    assert facts["parameters"] == pytest.approx(3000, rel=0.05)
+    assert set(facts["training"]["matched"]) == {"num_feat"}
+    assert facts["source_sha256"] == source_sha256(SRCNN)
+    with safe_open(results / "runs" / "srcnn-100-seed-0" / "model.safetensors", "numpy") as file:
+        assert file.metadata()["source_sha256"] == source_sha256(SRCNN)
+    report = (results / "report.html").read_text(encoding="utf-8")
+    assert "srcnn" in report
+    assert "rcan" in report
+
+
+def changed(**model):
+    return parse({**CONFIG, "models": [{"name": "mine", **model}]})
+
+
+def test_the_file_is_part_of_the_digest(tmp_path):
+    path = tmp_path / "net.py"
+    source = (ROOT / "examples" / "srcnn.py").read_text(encoding="utf-8")
+    path.write_text(source, encoding="utf-8")
+    (run,) = changed(variant=f"{path}:SRCNN").runs().values()
+    before = run.digest
+    path.write_text(source + "\n# other code\n", encoding="utf-8")
+    assert run.digest != before
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"variant": "gone.py:Net"}, "no file gone.py"),
+        ({"variant": f"{ROOT}/examples/srcnn.py:SRCN"}, "did you mean 'SRCNN'"),
+        ({"variant": SRCNN, "kwargs": {"num_feet": 3}}, "no argument 'num_feet'"),
+        ({"variant": RCAN}, "needs num_in_ch, num_out_ch"),
+        ({"variant": RCAN, "kwargs": {**SMALL_RCAN, "upscale": 3}}, "returns (1, 3, 144, 144)"),
+        ({"variant": "edsr_tny"}, "did you mean 'edsr_tiny'"),
+        ({"variant": "edsr_tiny", "kwargs": {"num_block": "4x"}}, "num_block='4x'"),
+    ],
+)
+def test_what_is_wrong_stops_before_any_job(model, message):
+    with pytest.raises(ConfigError) as caught:
+        check(changed(**model))
+    assert message in str(caught.value)

@@ -1,0 +1,51 @@
+import itertools
+
+import pandas as pd
+import pytest
+
+from workflows.reporting.claims import blocks, sentence, span
+
+KINDS = ("data_limited", "gains_more", "overtakes", "contrastive_helps", "order")
+ANSWERS = ("yes", "no", "unresolved", "not tested")
+
+
+def test_each_claim_and_answer_has_a_short_sentence_of_its_own():
+    told = {(claim, answer): sentence(claim, answer, "A", "B") for claim, answer in itertools.product(KINDS, ANSWERS)}
+    assert len(set(told.values())) == len(told)
+    assert all(text.endswith(".") and len(text) < 80 for text in told.values())
+    assert all("B" in text for (claim, _), text in told.items() if claim != "data_limited")
+
+
+def test_numbers_stand_in_their_unit(studies):
+    study = studies(fractions=(0.2, 1.0))
+    row = {"claim": "overtakes", "model": "ipt", "rival": "edsr", "task": "sr2", "dataset": "Set5", "windows": "centre"}
+    row |= {"span": "0.01-1", "answer": "yes", "estimate": 0.584, "low": 0.42, "high": 0.9, "unit": "fraction"}
+    row |= {"p": None, "p_holm": None, "seeds": 3}
+    held_out = row | {
+        "claim": "data_limited",
+        "rival": None,
+        "task": None,
+        "dataset": "held-out",
+        "unit": "L1",
+        "p_holm": 0.0001,
+    }
+    study._tables["claims"] = pd.DataFrame([row, row | {"windows": "averaged"}, held_out])
+    first, second = blocks(study)
+    shown = dict(zip(first.header, first.rows[0], strict=True))
+    assert shown["estimate"].replace("\u00a0", " ") == "58.4 %"
+    assert shown["95 % interval"].replace("\u00a0", " ") == "42 % to 90 %"
+    assert [cells[first.header.index("windows")] for cells in first.rows] == ["centre", "averaged"]
+    assert second.rows[0][0] == "Data limited IPT."
+    assert "windows" not in second.header
+    assert "< 0.001" in second.rows[0]
+
+
+def test_spans_are_read_as_percent():
+    assert span("0.01-1").replace("\u00a0", " ") == "1 % to 100 %"
+    assert span("1").replace("\u00a0", " ") == "100 %"
+
+
+@pytest.mark.parametrize("options", [{"fractions": (1.0,)}, {"fractions": (0.2, 1.0), "seeds": (0, 1, 2)}])
+def test_every_row_of_the_analysis_is_rendered(studies, options):
+    study = studies(**options)
+    assert sum(len(block.rows) for block in blocks(study)) == len(study.table("claims"))

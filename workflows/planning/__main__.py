@@ -1,0 +1,82 @@
+"""What an experiment costs before it is paid for, and what of it is done already: hours, disk, operations. Trains nothing."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from workflows.config import grid
+from workflows.config.grid import Experiment, Run
+from workflows.files import write_text
+from workflows.planning.costs import own_images, plan
+from workflows.planning.text import to_markdown
+from workflows.planning.throughput import SpeedError, measure
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m workflows.planning", description=__doc__)
+    parser.add_argument("experiment", type=Path, help="the experiment's YAML file")
+    parser.add_argument(
+        "--patches-per-second",
+        nargs="*",
+        default=[],
+        metavar="MODEL=RATE",
+        help="training speed by model; the others are measured here; RATE alone holds for all models",
+    )
+    parser.add_argument("--seconds", type=float, help="of a measurement (default: the experiment's plan.seconds)")
+    parser.add_argument("--out", type=Path, help="folder for plan.csv and plan.md (default: results/<name>)")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs among which runs are shared out (default: 1)")
+    options = parser.parse_args(arguments)
+    if options.gpus < 1:
+        print(f"error: --gpus {options.gpus}: expected at least 1", file=sys.stderr)
+        return 1
+    try:
+        experiment = grid.read(options.experiment)
+        given = experiment.plan.patches_per_second | _rates(options.patches_per_second, experiment)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    seconds = options.seconds or experiment.plan.seconds
+
+    def measured(run: Run) -> float | None:
+        print(f"measuring {run.model}: about {seconds + 10:.0f} s", file=sys.stderr, flush=True)
+        try:
+            return measure(run, seconds, own_images(experiment, run.source))
+        except SpeedError as error:
+            print(f"{error}\n{run.model}: no speed; plan.patches_per_second takes one", file=sys.stderr)
+            return None
+
+    try:
+        table = plan(experiment, given, measured)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    text = to_markdown(experiment, table, options.gpus)
+    out = options.out or experiment.folder
+    write_text(table.to_csv(index=False), out / "plan.csv")
+    write_text(text, out / "plan.md")
+    print(text)
+    return 0
+
+
+def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
+    known = [model.name for model in experiment.models]
+    found = {}
+    for text in texts:
+        name, _, rate = text.rpartition("=")
+        if name and name not in known:
+            raise ValueError(f"--patches-per-second: no model is called {name!r}; allowed: {', '.join(known)}")
+        try:
+            number = float(rate)
+        except ValueError:
+            number = 0.0
+        if not number > 0:
+            raise ValueError(
+                f"--patches-per-second: {text!r}: expected MODEL=RATE with a rate above 0, for example ipt=120"
+            )
+        found |= {name: number} if name else dict.fromkeys(known, number)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

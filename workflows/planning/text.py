@@ -1,0 +1,90 @@
+"""The plan as Markdown."""
+
+from typing import Any
+
+import pandas as pd
+
+from workflows.config.grid import Experiment
+from workflows.planning.costs import DONE, REUSED, TO_DO
+
+
+def to_markdown(experiment: Experiment, table: pd.DataFrame, gpus: int = 1) -> str:
+    """The plan for a reader: a line for each model and fraction, totals, and what the numbers mean.
+
+    Args:
+        gpus: devices among which runs are shared out.
+    """
+    if table.empty:
+        return f"# Plan of {experiment.name}\n\nNo run: nothing is trained.\n"
+    rows = []
+    for (stage, model, steps), runs in table.groupby(["stage", "model", "steps"], sort=False, dropna=False):
+        first = runs.iloc[0]
+        rows.append(
+            {
+                "model": model + (" (learning rates)" if stage == "trials" else ""),
+                "% of the images": ", ".join(f"{100 * fraction:g}" for fraction in runs["fraction"].unique()),
+                "runs": len(runs),
+                "steps a run": _whole(steps),
+                "patches": _whole(_sum(runs["patches"])),
+                "FLOPs": _flops(_sum(runs["flops"])),
+                "patches/s": _short(first["patches_per_second"]),
+                "TFLOP/s": _short(first["tflops_per_second"])
+                + ("" if pd.isna(first["mfu"]) else f" ({first['mfu']:.0%})"),
+                "hours": _short(_sum(runs["hours"])),
+                "done": int((runs["state"] == DONE).sum()),
+                "copied": int((runs["state"] == REUSED).sum()),
+                "hours left": _short(_sum(runs.loc[runs["state"] == TO_DO, "hours"])),
+            }
+        )
+    lines = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    return f"# Plan of {experiment.name}\n\n{lines}\n\n" + "".join(
+        f"- {note}\n" for note in _notes(experiment, table, gpus)
+    )
+
+
+def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
+    left = table[table["state"] == TO_DO]
+    notes = [
+        f"{len(table)} runs: {(table['state'] == DONE).sum()} done, {(table['state'] == REUSED).sum()} to be copied from other "
+        f"experiments, {len(left)} to do. {_whole(_sum(table['patches']))} patches, {_flops(_sum(table['flops']))} FLOPs in all.",
+        f"Left, one run at a time: {_short(_sum(left['hours']))} hours "
+        f"({_short(_sum(left['hours'] * left['threads']))} core-hours where a run has `training.threads` cores). "
+        "Training alone; a run under way counts in full.",
+        f"Disk: {table['weights_mb'].sum():,.1f} MB of weights, and up to {table['checkpoints_mb'].max():,.1f} MB of checkpoints "
+        "for each run under way.",
+        "FLOPs: 2 × multiply-adds, 3 × the forward pass; the contrastive loss's own are not counted, its time is.",
+    ]
+    if gpus > 1 and pd.notna(hours := _sum(left["hours"])):
+        at_once = max(1, gpus // max(run.training.processes for run in experiment.trainings().values()))
+        longest = max(left["hours"], default=0.0)
+        notes.append(
+            f"On {gpus} GPUs, {at_once} runs at a time: {_short(max(hours / at_once, longest))} hours at best."
+        )
+    if table["steps"].isna().any():
+        notes.append(
+            "Unknown (?): steps of epochs need the number of images, which stands in data/manifest.csv once it is made."
+        )
+    if (unknown := left["patches_per_second"].isna()).any():
+        notes.append(
+            f"No speed of {', '.join(left.loc[unknown, 'model'].unique())}: `plan.patches_per_second` takes one."
+        )
+    if table["state"].ne(TO_DO).any():
+        notes.append("Speeds are measured only of what is to do.")
+    return notes
+
+
+def _sum(numbers: pd.Series) -> Any:
+    """Unknown as soon as one is; 0 of none."""
+    return numbers.sum() if numbers.notna().all() else None
+
+
+def _whole(number: Any) -> str:
+    return "?" if pd.isna(number) else f"{number:,.0f}"
+
+
+def _short(number: Any) -> str:
+    return "?" if pd.isna(number) else f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def _flops(number: Any) -> str:
+    return "?" if pd.isna(number) else f"{number:.2e}"

@@ -1,0 +1,93 @@
+"""Quality against an amount of data: one line a model with its intervals, references dashed, one panel a task and set."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workflows.analysis.records import CENTRE, models
+from workflows.reporting.study import Study
+from workflows.reporting.style import (
+    REFERENCE,
+    REFERENCE_DASHES,
+    equal_spans,
+    leftmost,
+    legend,
+    model_colors,
+    model_markers,
+    panels,
+    title,
+)
+
+# Where points of a model are drawn: their data, the model's number and how many there are.
+Places = Callable[[pd.DataFrame, int, int], np.ndarray]
+
+
+def points(study: Study) -> pd.DataFrame:
+    """`tables/quality_data.csv` of the main windows: mean PSNR-Y and its interval (`low`, `high`), with amounts of data."""
+    data = study.table("quality_data")
+    return data[data["windows"] == CENTRE].drop(columns="windows")
+
+
+def draw_panels(data: pd.DataFrame, study: Study, places: Places) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """The curves of all sets, the axis of the amount of data left to the caller; returns panels by (dataset, task)."""
+    keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
+    figure, axes = panels(keys)
+    handles: dict = {}
+    for (dataset, task), ax in axes.items():
+        handles |= _panel(ax, data[(data["dataset"] == dataset) & (data["task"] == task)], study, places)
+        title(ax, f"{dataset}, {task}", needed=len(keys) > 1)
+    equal_spans(axes.values())
+    for ax in leftmost(axes.values()):
+        ax.set_ylabel("PSNR-Y in dB")
+    legend(figure, list(handles.values()), list(handles))
+    return figure, axes
+
+
+def _panel(ax: Axes, data: pd.DataFrame, study: Study, places: Places) -> dict:
+    colors, markers, names = model_colors(study.runs), model_markers(study.runs), study.labels
+    handles = {}
+    shown = [model for model in models(study.runs) if data.loc[data["model"] == model, "psnr_y"].notna().any()]
+    for number, model in enumerate(shown):
+        line = data[(data["model"] == model) & data["psnr_y"].notna()].sort_values("fraction")
+        at = places(line, number, len(shown))
+        style = {"color": colors[model], "zorder": 3}
+        (handle,) = ax.plot(at, line["psnr_y"], marker=markers[model], mec="white", mew=0.5, **style)
+        handles[names[model]] = handle
+        ax.fill_between(at, line["low"], line["high"], color=colors[model], alpha=0.12, linewidth=0)
+        known = line["low"].notna().to_numpy()
+        ax.vlines(at[known], line["low"][known], line["high"][known], color=colors[model], linewidth=1, alpha=0.7)
+        if (data["over"] == "seeds").any():
+            ax.plot(at[~known], line["psnr_y"][~known], markers[model], markerfacecolor="white", mew=0.9, **style)
+    untrained = data[data["fraction"].isna() & data["psnr_y"].notna()]
+    for dashes, reference in zip(REFERENCE_DASHES, untrained.itertuples(), strict=False):
+        handles[names[reference.model]] = ax.axhline(
+            reference.psnr_y, color=REFERENCE, linewidth=1, dashes=dashes, zorder=1
+        )
+    return handles
+
+
+def remarks(data: pd.DataFrame, study: Study) -> list[str]:
+    """What intervals are over, and what is missing."""
+    lines = []
+    sure = data.loc[data["over"] == "seeds", "seeds"]
+    trained = data[data["fraction"].notna()]
+    if (data["over"] == "images").any():
+        lines += [
+            "One seed. Bars and bands: 95 % t intervals over images, the images'",
+            "own levels removed; not over trainings.",
+        ]
+    elif len(sure):
+        count = f"{sure.min()}" if sure.min() == sure.max() else f"{sure.min()} to {sure.max()}"
+        lines.append(f"Bars and bands: 95 % t intervals over {count} seeds.")
+        if (trained["seeds"] == 1).any():
+            lines.append("Hollow points: one seed, no interval.")
+    else:
+        lines.append("One seed: no interval.")
+    summary = study.table("summary")
+    absent = summary.loc[summary["fraction"].notna() & (summary["seeds"] == 0), ["model", "fraction"]].drop_duplicates()
+    if len(absent):
+        lines.append(f"Missing: {len(absent)} of the planned points.")
+    return lines

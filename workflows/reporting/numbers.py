@@ -1,0 +1,31 @@
+"""Numbers as text: rounded, with a minus sign, and a dash where there is none."""
+
+import pandas as pd
+
+NONE = "–"
+
+
+def number(value: float, digits: int = 2, sign: str = "") -> str:
+    """Rounded to some digits after the point; `sign` is `+` for differences."""
+    # Adding 0 after rounding turns −0.0 into 0.0.
+    return NONE if pd.isna(value) else f"{round(float(value), digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """A p-value to three digits, or that it is smaller."""
+    return "< 0.001" if value < 0.001 else number(value, 3)
+
+
+def count(value: float) -> str:
+    """A large number to three digits, one below a hundred to one decimal."""
+    return NONE if pd.isna(value) else f"{value:.1f}" if value < 100 else f"{float(f'{value:.3g}'):,.0f}"
+
+
+def whole(value: float) -> str:
+    """All digits of a whole number."""
+    return NONE if pd.isna(value) else f"{value:,.0f}"
+
+
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """An interval's two ends."""
+    return NONE if pd.isna(low) or pd.isna(high) else f"{number(low, digits)} to {number(high, digits)}"

@@ -1,0 +1,80 @@
+"""An experiment's folder as reporting reads it: its config, `results.csv`, `runs.csv` and the tables of the analysis."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from workflows.analysis.records import ReportError, labels, read_results, read_runs
+from workflows.config.schema import Style
+
+# Columns that are text, whatever their values look like.
+_TEXT = (
+    "task",
+    "dataset",
+    "model",
+    "rival",
+    "other",
+    "with",
+    "without",
+    "baseline",
+    "value",
+    "image",
+    "setting",
+    "windows",
+    "span",
+)
+
+
+class Study:
+    """Reads each file once, when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """`experiment.yaml`; empty without one."""
+        path = self.folder / "experiment.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def style(self) -> Style:
+        """`report.style` of the config."""
+        return Style.model_validate((self.config.get("report") or {}).get("style") or {})
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """A row an image: see `workflows.analysis.records`."""
+        return read_results(self.folder / "results.csv")
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row a run: see `workflows.analysis.records`."""
+        return read_runs(self.folder / "runs.csv")
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The models' names in figures and tables."""
+        return labels(self.runs)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """`tables/<name>.csv`: see `workflows.analysis.tables`.
+
+        Raises:
+            ReportError: it is missing or empty.
+        """
+        if name not in self._tables:
+            path = self.folder / "tables" / f"{name}.csv"
+            try:
+                kinds = dict.fromkeys(_TEXT, "str")
+                self._tables[name] = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+            except FileNotFoundError:
+                hint = "python -m workflows.analysis --help"
+                raise ReportError(f"{path}: is missing; the analysis writes it ({hint})") from None
+            except pd.errors.EmptyDataError:
+                raise ReportError(f"{path}: is empty; expected a header") from None
+        return self._tables[name]
