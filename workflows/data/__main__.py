@@ -9,12 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
-from tqdm import tqdm
 
-from workflows.data import dead_leaves, fractions, manifest
-
-
+# Each command imports what it needs: `--help` should not wait for pandas and OpenCV.
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
@@ -34,6 +30,11 @@ def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None 
     Raises:
         ValueError: if `out` holds something else.
     """
+    import cv2
+    from tqdm import tqdm
+
+    from workflows.data import dead_leaves
+
     record = {"source": "dead_leaves", "seed": seed, "count": count, "size": size}
     if out.exists() and any(out.iterdir()) and not (out / RECORD).exists():
         raise ValueError(f"{out} is not empty and was not made by this command: name another folder")
@@ -68,6 +69,8 @@ def _synthesize(options: argparse.Namespace) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> None:
+    from workflows.data import fractions, manifest
+
     out, rejected_path = options.out_manifest, options.out_rejected or options.out_manifest.with_name("rejected.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
     # Not an output of the workflow's rule: what it holds survives an interrupted or failed job.
@@ -102,6 +105,8 @@ def _manifest(options: argparse.Namespace) -> None:
 
 
 def _fraction(options: argparse.Namespace) -> None:
+    from workflows.data import fractions, manifest
+
     table, validation = manifest.read_table(options.manifest), manifest.read_table(options.validation)
     train = table[~table["sha256"].isin(validation["sha256"])]
     chosen = fractions.select(train, options.fraction, options.seed)
