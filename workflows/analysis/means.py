@@ -66,7 +66,9 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
     """
     seeds = per_seed(results, setting)
     key = ["model", "fraction"]
-    scored = dict(list(seeds.groupby([*SCORED_ON, *key], dropna=False, sort=False)))
+    cells = seeds.groupby([*SCORED_ON, *key], dropna=False, sort=False)
+    # One NaN does not equal another: what has no fraction is found by None.
+    scored = {(*on, None if pd.isna(fraction) else fraction): values for (*on, fraction), values in cells}
     planned = list(runs.groupby(key, dropna=False, sort=False))
     tasks = _tasks(runs)
     rows = []
@@ -74,7 +76,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
         [*SCORED_ON, "images", "images_known"]
     ].itertuples(index=False):
         for (model, fraction), cell in planned:
-            values = scored.get((task, dataset, model, fraction), seeds[:0])
+            values = scored.get((task, dataset, model, None if pd.isna(fraction) else fraction), seeds[:0])
             if values.empty and not (model in tasks and can_restore(tasks[model], parse_task(task))):
                 continue  # bicubic does not denoise, nor does a network that was trained to enlarge: nothing is missing
             row = {"task": task, "dataset": dataset, "model": model, "fraction": fraction}

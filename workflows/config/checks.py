@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def across_sections(experiment: "Experiment") -> None:
     """All checks, in the order in which a reader would want to hear of them."""
     for check in (
-        *(_seeds, _trials, _names, _models, _drawn, _finetuning, _planning, _duplicates),
+        *(_seeds, _trials, _names, _models, _drawn, _finetuning, _pairs, _planning, _duplicates),
         *(_scoring, _methods, _pictures),
     ):
         check(experiment)
@@ -149,6 +149,15 @@ def _finetuning(experiment: "Experiment") -> None:
             raise ValueError(
                 f"models: {model.name + FINETUNED!r} is what {model.name!r} is called once it is fine-tuned"
             )
+
+
+def _pairs(experiment: "Experiment") -> None:
+    for source, data in experiment.sources.items():
+        tasks = {task for run in experiment.trainings().values() if run.source == source for task in run.tasks}
+        if data.source == "paired_folders" and len(tasks) > 1:
+            key = "finetune.data" if "/" in source else "data"
+            trained = ", ".join(sorted(tasks))
+            raise ValueError(f"{key}.source: paired_folders are of one task, but trained are {trained}")
 
 
 def _planning(experiment: "Experiment") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from baselines.own import source_sha256
 from baselines.registry import is_own
 from ipt_models.tasks import parse_task
-from workflows.config.schema import DIVIDING, FEEDING, WATCHING, Contrastive, Data, Section, Training
+from workflows.config.schema import DIVIDING, FEEDING, PLACING, WATCHING, Contrastive, Data, Section, Training
 
 
 def fraction_label(fraction: float) -> str:
@@ -75,6 +75,7 @@ class Run(Section):
     def digest(self) -> str:
         """Changes exactly when something changes that the weights depend on by more than the order of sums.
 
+        Where the images lie is not in it: which they are is told by the tables that a run is given.
         `threads` is in it, because sums in another order are all it does and whoever sets it wants other bits or none;
         `DIVIDING` is not, because a run of weeks has to go on where there are devices.
         """
@@ -85,6 +86,6 @@ class Run(Section):
             spec["source_sha256"] = source_sha256(self.variant)
         for key in (*WATCHING, *DIVIDING):
             del spec["training"][key]
-        for key in FEEDING:
+        for key in (*FEEDING, *PLACING):
             del spec["data"][key]
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]

@@ -58,13 +58,25 @@ class Section(BaseModel):
 class Data(Section):
     """Where training images come from and how they are fed."""
 
-    source: Literal["dead_leaves", "image_folder"] = Field(
-        "dead_leaves", description="`dead_leaves` draws synthetic images; `image_folder` reads what lies in `root`"
+    source: Literal["dead_leaves", "image_folder", "paired_folders"] = Field(
+        "dead_leaves",
+        description="`dead_leaves` draws synthetic images; `image_folder` reads what lies in `root`; `paired_folders` reads "
+        "real pairs of degraded and clean images",
     )
     root: UserPath | None = Field(
         None,
-        description="folder that holds ImageNet (`train/<class>/`, or its tar archives as they come), webdataset shards, "
-        "DIV2K (`DIV2K_train_HR/`) or any images (`image_folder`)",
+        description="folder that holds ImageNet (`train/<class>/`, its tar archives or Hugging Face's parquet files), "
+        "webdataset shards, BasicSR's LMDB, DIV2K (`DIV2K_train_HR/`), any images (`image_folder`) or pairs "
+        "(`paired_folders`)",
+    )
+    inputs: str | None = Field(
+        None,
+        description="degraded images of pairs: a folder in `root`, or a pattern with one `*`, for example `rain-*.png`",
+    )
+    targets: str | None = Field(
+        None,
+        description="clean images of pairs: a folder in `root`, or a pattern, for example `norain-*.png`. What `*` stands for, "
+        "or the path in the folder, says which belong together",
     )
     count: whole(2, 10**7) = Field(300, description="number of images to draw (`dead_leaves`)")
     size: whole(64, 8192) = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
@@ -107,8 +119,11 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _root_belongs_to_folder(self):
-        if (self.source == "image_folder") != (self.root is not None):
-            raise ValueError("`root` goes with `source: image_folder`, and only with it")
+        if (self.source == "dead_leaves") != (self.root is None):
+            raise ValueError("`root` goes with `source: image_folder` and `paired_folders`, and only with them")
+        for key in ("inputs", "targets"):
+            if (self.source == "paired_folders") != (getattr(self, key) is not None):
+                raise ValueError(f"`{key}` goes with `source: paired_folders`, and only with it")
         return self
 
 
@@ -250,6 +265,8 @@ WATCHING = (
 # its results stay, on other devices than it began on. The provenance tells what a run was computed on.
 DIVIDING = ("devices", "num_nodes", "micro_batch_size", "gradient_checkpointing")
 FEEDING = ("cache_mb", "workers")
+# Where images lie and when their listing stops; what they are is in the tables of images.
+PLACING = ("root", "max_undecodable")
 
 
 class Model(Section):

@@ -9,12 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
-from tqdm import tqdm
 
-from workflows.data import dead_leaves, fractions, manifest
-
-
+# Each command imports what it needs: `--help` should not wait for pandas and OpenCV.
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
@@ -34,6 +30,11 @@ def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None 
     Raises:
         ValueError: if `out` holds something else.
     """
+    import cv2
+    from tqdm import tqdm
+
+    from workflows.data import dead_leaves
+
     record = {"source": "dead_leaves", "seed": seed, "count": count, "size": size}
     if out.exists() and any(out.iterdir()) and not (out / RECORD).exists():
         raise ValueError(f"{out} is not empty and was not made by this command: name another folder")
@@ -68,14 +69,19 @@ def _synthesize(options: argparse.Namespace) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> None:
+    from workflows.data import fractions, manifest
+
     out, rejected_path = options.out_manifest, options.out_rejected or options.out_manifest.with_name("rejected.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
     # Not an output of the workflow's rule: what it holds survives an interrupted or failed job.
     journal = out.with_name(f"{out.name}.partial")
     started = time.perf_counter()
+    if (options.inputs is None) != (options.targets is None):
+        raise ValueError("--inputs and --targets go together")
+    pairs = manifest.Pairs(options.inputs, options.targets, options.scale) if options.inputs else None
     try:
         images, rejected, notes = manifest.scan(
-            options.root, options.min_side, options.max_undecodable, journal, options.threads
+            options.root, options.min_side, options.max_undecodable, journal, options.threads, pairs
         )
     except manifest.UndecodableError as error:
         manifest.write_table(error.rejected, rejected_path)
@@ -99,8 +105,10 @@ def _manifest(options: argparse.Namespace) -> None:
 
 
 def _fraction(options: argparse.Namespace) -> None:
+    from workflows.data import fractions, manifest
+
     table, validation = manifest.read_table(options.manifest), manifest.read_table(options.validation)
-    train = table[~table["path"].isin(validation["path"])]
+    train = table[~table["sha256"].isin(validation["sha256"])]
     chosen = fractions.select(train, options.fraction, options.seed)
     manifest.write_table(chosen, options.out)
     print(
@@ -130,7 +138,13 @@ def _parser() -> argparse.ArgumentParser:
         "--root",
         type=Path,
         required=True,
-        help="ImageNet (train/<wnid>/ or its tar archives), webdataset shards, DIV2K or any folder of images",
+        help="ImageNet (train/<wnid>/, its tar archives or Hugging Face's parquet files), webdataset shards, BasicSR's LMDB, "
+        "DIV2K or any folder of images",
+    )
+    stage.add_argument("--inputs", help="for pairs: folder of the degraded images, or a pattern as rain-*.png, in ROOT")
+    stage.add_argument("--targets", help="for pairs: folder of the clean images, or a pattern as norain-*.png, in ROOT")
+    stage.add_argument(
+        "--scale", type=_positive, default=1, help="for pairs: a target's side over its input's (default 1)"
     )
     stage.add_argument("--validation", type=_whole, required=True, help="how many images to hold out")
     stage.add_argument("--seed", type=_whole, default=0, help="of the choice of validation images (default 0)")

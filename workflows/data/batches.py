@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from ipt_models.tasks import parse_task
-from workflows.data.crops import CropReader, crop_side
+from workflows.data.crops import CropReader, crop_shape
 from workflows.data.image_reader import ImageReader
 from workflows.data.schedule import Schedule
 from workflows.data.workers import WorkerPool
@@ -26,6 +26,7 @@ class Batch:
         transforms: int64 (B,) in 0..7, the flip or rotation of each crop, not yet applied; all 0 without augmentation.
         first_row: which row of the global batch the first one is.
         global_size: how many rows the global batch has.
+        paired: the crops hold inputs beside targets, see `crops.cut_pair`.
     """
 
     step: int
@@ -35,6 +36,7 @@ class Batch:
     transforms: torch.Tensor
     first_row: int
     global_size: int
+    paired: bool = False
 
     def __len__(self) -> int:
         return len(self.hr)
@@ -44,7 +46,8 @@ class Batches:
     """The batches of a run: number n is a pure function of (seed, n), whoever makes it.
 
     Args:
-        table: the images drawn from; columns path, width, height; with fixed crops also sha256.
+        table: the images drawn from; columns path, width, height; with fixed crops also sha256; for pairs
+            also input and input_sha256.
         root: the folder that the paths are relative to.
         tasks: names of the tasks; each batch has one of them.
         patch_size: side of the network's input in pixels.
@@ -104,6 +107,9 @@ class Batches:
         self._workers = workers > 0
         bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
         images = ImageReader(table, root)
+        self._paired = images.paired
+        if images.paired and len(tasks) > 1:
+            raise ValueError(f"pairs of images are inputs and targets of one task, not of {', '.join(tasks)}")
         self._readers = [
             CropReader(
                 images, self.schedule, patch_size, slice(*bounds[part : part + 2]), cache_bytes // parts, data_seed
@@ -162,8 +168,8 @@ class Batches:
             pool.close()
 
     def _empty(self, step: int) -> torch.Tensor:
-        side = crop_side(parse_task(self.schedule.contents(step).task), self._patch_size)
-        shape = (self.rows.stop - self.rows.start, side, side, 3)
+        task = parse_task(self.schedule.contents(step).task)
+        shape = (self.rows.stop - self.rows.start, *crop_shape(task, self._patch_size, self._paired), 3)
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin_memory)
 
     def _batch(self, step: int, crops: torch.Tensor) -> Batch:
@@ -176,4 +182,5 @@ class Batches:
             torch.from_numpy(contents.transforms[self.rows].copy()),
             self.rows.start,
             self.schedule.batch_size,
+            self._paired,
         )

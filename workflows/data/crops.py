@@ -13,6 +13,8 @@ from workflows.data.schedule import Schedule, fixed_position
 # by the scale s, reaches 2s high-resolution pixels from a pixel's centre.
 REACH = 2
 
+Decoded = np.ndarray | tuple[np.ndarray, np.ndarray]  # an image, or a target and its input
+
 
 def cut(image: np.ndarray, task: Task, patch_size: int, position: Sequence[float]) -> np.ndarray:
     """Cut the high-resolution pixels that one low-resolution patch depends on.
@@ -40,6 +42,35 @@ def cut(image: np.ndarray, task: Task, patch_size: int, position: Sequence[float
         return image[top : top + side, left : left + side]
     rows, columns = _symmetric(np.arange(top, top + side), height), _symmetric(np.arange(left, left + side), width)
     return image[rows[:, None], columns]
+
+
+def cut_pair(
+    target: np.ndarray, given: np.ndarray, task: Task, patch_size: int, position: Sequence[float]
+) -> np.ndarray:
+    """Cut the same place out of a target and out of the input that belongs to it.
+
+    Args:
+        target: uint8 (scale * height, scale * width, 3).
+        given: uint8 (height, width, 3), the degraded image.
+        task, patch_size, position: as in `cut`.
+
+    Returns:
+        uint8 (scale * p + p, scale * p, 3): the target's patch and, below it on the left, the input's.
+    """
+    scale, side = task.scale, task.scale * patch_size
+    top, left = (int(at * (size - patch_size + 1)) for at, size in zip(position, given.shape, strict=False))
+    both = np.zeros((side + patch_size, side, 3), np.uint8)
+    both[:side] = target[top * scale : top * scale + side, left * scale : left * scale + side]
+    both[side:, :patch_size] = given[top : top + patch_size, left : left + patch_size]
+    return both
+
+
+def crop_shape(task: Task, patch_size: int, paired: bool = False) -> tuple[int, int]:
+    """Height and width of the crop that `cut`, or for pairs `cut_pair`, makes."""
+    if paired:
+        return (task.scale + 1) * patch_size, task.scale * patch_size
+    side = crop_side(task, patch_size)
+    return side, side
 
 
 def crop_side(task: Task, patch_size: int) -> int:
@@ -92,7 +123,7 @@ class CropReader:
         self._free = cache_bytes
         self._data_seed = data_seed
         # Decoded images, or with fixed crops {(number, scale): crop}.
-        self._cache: dict[int, np.ndarray | dict[tuple[int, int], np.ndarray]] = {}
+        self._cache: dict[int, Decoded | dict[tuple[int, int], np.ndarray]] = {}
         self._crops: dict[tuple[int, int], np.ndarray] = {}  # (step, row) -> crop
         self._first_step = 0  # of the block the crops are for
         self._check_sizes()
@@ -112,8 +143,7 @@ class CropReader:
     @property
     def batch_bytes(self) -> int:
         """Size in bytes of this reader's rows of a batch, for the task with the largest crops."""
-        side = max(crop_side(task, self.patch_size) for task in self._tasks.values())
-        return len(self.rows) * side * side * 3
+        return len(self.rows) * max(self._bytes(task) for task in self._tasks.values())
 
     @property
     def crop_bytes(self) -> int:
@@ -123,7 +153,7 @@ class CropReader:
         return 2 * self.schedule.longest_round * self.schedule.crops_per_image * self.batch_bytes
 
     def load(self, step: int, out: np.ndarray | None = None) -> np.ndarray:
-        """The crops of this reader's rows of batch `step`: uint8 (rows, side, side, 3).
+        """The crops of this reader's rows of batch `step`: uint8 (rows, height, width, 3), see `crop_shape`.
 
         Args:
             step: the batch's number.
@@ -136,8 +166,8 @@ class CropReader:
         if block.first_step != self._first_step:
             self._first_step = block.first_step
             self._crops = {key: crop for key, crop in self._crops.items() if 0 <= key[0] - step < len(block.images)}
-        side = crop_side(self._tasks[self.schedule.contents(step).task], self.patch_size)
-        shape = (len(self.rows), side, side, 3)
+        task = self._tasks[self.schedule.contents(step).task]
+        shape = (len(self.rows), *crop_shape(task, self.patch_size, self._images.paired), 3)
         crops = np.empty(shape, np.uint8) if out is None else out[: math.prod(shape)].reshape(shape)
         for crop, row in zip(crops, self.rows, strict=True):
             if (step, row) not in self._crops:
@@ -173,22 +203,26 @@ class CropReader:
             if isinstance(image, dict):
                 crop = image[contents.crops[row], task.scale]
             elif contents.crops is None:
-                crop = cut(image, task, self.patch_size, contents.positions[row])
+                crop = self._cut(image, task, contents.positions[row])
             else:
                 crop = self._cut_fixed(image, index, contents.crops[row], task)
             # A view would keep the whole decoded image in memory until the block's last round.
             self._crops[contents.step, row] = crop if index in self._cache else crop.copy()
 
-    def _open(self, index: int) -> np.ndarray | dict[tuple[int, int], np.ndarray]:
+    def _open(self, index: int) -> Decoded | dict[tuple[int, int], np.ndarray]:
         """An image, or, where its fixed crops are kept, these."""
         if index in self._cache:
             return self._cache[index]
         image = self._images.decode(index)
+        size = image.nbytes
+        if self._images.paired:
+            image = (image, self._images.decode_input(index))
+            size += image[1].nbytes
         if self.schedule.fixed_crops is None:
-            kept, size = image, image.nbytes
+            kept = image
         else:
             scales = {task.scale: task for task in self._tasks.values()}
-            size = self.schedule.fixed_crops * 3 * sum(crop_side(t, self.patch_size) ** 2 for t in scales.values())
+            size = self.schedule.fixed_crops * sum(map(self._bytes, scales.values()))
             if size > self._free:
                 return image
             numbers = range(self.schedule.fixed_crops)
@@ -202,6 +236,14 @@ class CropReader:
             self._cache[index] = kept
         return kept
 
-    def _cut_fixed(self, image: np.ndarray, index: int, crop: int, task: Task) -> np.ndarray:
-        position = fixed_position(self._data_seed, self._images.identity(index), int(crop))
+    def _cut_fixed(self, image: Decoded, index: int, crop: int, task: Task) -> np.ndarray:
+        return self._cut(image, task, fixed_position(self._data_seed, self._images.identity(index), int(crop)))
+
+    def _cut(self, image: Decoded, task: Task, position: Sequence[float]) -> np.ndarray:
+        if isinstance(image, tuple):
+            return cut_pair(*image, task, self.patch_size, position)
         return cut(image, task, self.patch_size, position)
+
+    def _bytes(self, task: Task) -> int:
+        """Size of a crop in bytes."""
+        return 3 * math.prod(crop_shape(task, self.patch_size, self._images.paired))

@@ -28,7 +28,7 @@ __all__ = ["bicubic_resize", "degrade_image", "dihedral", "make_pairs"]
 def make_pairs(
     batch: "Batch", patch_size: int, seed: int, device: torch.device | str = "cpu", rows: slice = slice(None)
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Degrade and augment a batch of crops on the training device.
+    """Degrade and augment a batch of crops on the training device; crops of pairs bring their own inputs.
 
     The low-resolution patch of a crop equals, bit for bit, the same cut from the whole image reduced. Noise and rain
     are a function of (seed, step): they are drawn for the global batch, whichever of its rows are asked for.
@@ -46,6 +46,10 @@ def make_pairs(
     task = parse_task(batch.task)
     crops = batch.hr[rows].to(device, non_blocking=True)
     transforms = batch.transforms[rows].to(device, non_blocking=True)
+    if batch.paired:
+        side = task.scale * patch_size
+        clean, low = crops[..., :side, :], crops[..., side:, :patch_size]
+        return tuple(dihedral(patches, transforms).float().div_(255) for patches in (low, clean))
     if task.kind == "sr":
         margin = REACH * task.scale
         low = bicubic_resize(crops, 1 / task.scale)[..., REACH:-REACH, REACH:-REACH]

@@ -28,13 +28,16 @@ _HARMLESS = re.compile(r"Corrupt JPEG data: \d{1,2} extraneous bytes before mark
 
 
 class Finding(NamedTuple):
-    """What reading one file found: its size and hash, or why it cannot be used."""
+    """What reading one file found: its size and hash, or why it cannot be used; likewise of the input of a pair."""
 
     width: int
     height: int
     bytes: int
     sha256: str
     reason: str
+    input_width: int = 0
+    input_height: int = 0
+    input_sha256: str = ""
 
 
 def inspect_all(root: Path, entries: list[Entry], processes: int) -> Iterator[tuple[list[Entry], list[Finding]]]:
@@ -73,23 +76,32 @@ def _inspect_chunk(root: Path, chunk: list[Entry]) -> list[Finding]:
 
 
 def _inspect(root: Path, entry: Entry) -> Finding:
-    """Read one image's file and decode it once. A file that cannot be read at all is no finding but an error."""
+    """Read one image's file, or both of a pair. A file that cannot be read at all is no finding but an error."""
     if entry.archive:
-        data = containers.read(root / entry.archive, entry.archive, entry.path, entry.offset, entry.bytes)
+        found = _examine(containers.read(root / entry.archive, entry.archive, entry.path, entry.offset, entry.bytes))
     else:
-        data = Path(root, entry.path).read_bytes()
-    if not data:
-        return Finding(0, 0, 0, "", "empty file")
+        found = _examine(Path(root, entry.path).read_bytes())
+    if not entry.input:
+        return found
+    given = _examine(Path(root, entry.input).read_bytes())
+    reason = found.reason or (f"its input {entry.input}: {given.reason}" if given.reason else "")
+    return found._replace(reason=reason, input_width=given.width, input_height=given.height, input_sha256=given.sha256)
+
+
+def _examine(data: bytes) -> Finding:
+    """Decode a file's content once."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    reason, width, height = "", 0, 0
     complaints = os.lseek(2, 0, os.SEEK_END)
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
         check_decodes(data)
     except UnidentifiedImageError:
-        return Finding(0, 0, len(data), "", "not an image")
+        reason = "not an image" if data else "empty file"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Finding(0, 0, len(data), "", f"cannot be decoded: {error}")
+        reason = f"cannot be decoded: {error}"
     said = os.pread(2, 1000, complaints).decode("utf-8", "replace").strip().partition("\n")[0]
-    if said and not _HARMLESS.match(said):
-        return Finding(0, 0, len(data), "", f"cannot be decoded: {said}")
-    return Finding(width, height, len(data), hashlib.sha256(data).hexdigest(), "")
+    if not reason and said and not _HARMLESS.match(said):
+        reason = f"cannot be decoded: {said}"
+    return Finding(width, height, len(data), sha256, reason)

@@ -15,11 +15,13 @@ from tqdm import tqdm
 from ipt_models.files import replacing
 from workflows.data.containers import Entry
 from workflows.data.inspection import Finding, inspect_all
+from workflows.data.pairs import list_pairs
 from workflows.data.sources import list_images
 
 COLUMNS = ["path", "class", "width", "height", "bytes", "sha256"]
-ARCHIVE_COLUMNS = ["archive", "offset"]  # present where images lie in archives
-REJECTED_COLUMNS = ["path", "bytes", "reason"]
+ARCHIVE_COLUMNS = ["archive", "offset"]  # present where images lie in containers
+PAIR_COLUMNS = ["input", "input_sha256"]  # present where images come in pairs; `path` is the target's
+REJECTED_COLUMNS = ["path", "bytes", "sha256", "reason"]
 TOO_SMALL = "too small"
 
 _SPECIAL = re.compile('[",\r\n]')
@@ -36,6 +38,14 @@ class UndecodableError(ValueError):
     def __init__(self, message: str, rejected: pd.DataFrame) -> None:
         super().__init__(message)
         self.rejected = rejected
+
+
+class Pairs(NamedTuple):
+    """How a source's pairs are found: see `pairs.list_pairs`; a target is `scale` times as large as its input."""
+
+    inputs: str
+    targets: str
+    scale: int = 1
 
 
 class Scan(NamedTuple):
@@ -58,6 +68,7 @@ def scan(
     max_undecodable: float = 0.01,
     journal: Path | None = None,
     threads: int | None = None,
+    pairs: Pairs | None = None,
 ) -> Scan:
     """Read and check every image of a source, in parallel.
 
@@ -68,35 +79,57 @@ def scan(
         journal: a file that findings are noted in as they come up, and read again after an interruption. It is left
             in place; whoever has written the result removes it.
         threads: how many processes to read with; all processors if None.
+        pairs: the source's images come in pairs, found so.
 
     Raises:
         FileNotFoundError: if there are no images.
         UndecodableError: if too many images are undecodable.
-        ValueError: if none is usable.
+        ValueError: if none is usable, or naming pairs that do not fit.
     """
-    listing = list_images(root)
+    listing = list_pairs(root, pairs.inputs, pairs.targets) if pairs else list_images(root)
     findings = _findings(Path(root), listing.entries, max_undecodable, journal, threads)
-    usable, rejected, first = [], list(listing.rejected), {}
+    if pairs:
+        _check_sizes(listing.entries, findings, pairs.scale)
+    usable, first = [], {}
+    rejected = [(path, size, "", reason) for path, size, reason in listing.rejected]
     for entry in listing.entries:
         found = findings[entry.path]
         reason = found.reason
         if not reason and min(found.width, found.height) < min_side:
             reason = f"{TOO_SMALL}: {found.width}x{found.height}, needs {min_side} pixels a side"
-        # One of them, so that no image can be trained on and held out.
-        if not reason and (other := first.setdefault(found.sha256, entry.path)) != entry.path:
+        # One of them, so that no image is trained on and held out. Pairs may share their target; the fractions see to it.
+        content = (found.sha256, found.input_sha256)
+        if not reason and (other := first.setdefault(content, entry.path)) != entry.path:
             reason = f"{DUPLICATE} {other}"
         if reason:
-            rejected.append((entry.path, found.bytes, reason))
+            rejected.append((entry.path, found.bytes, found.sha256, reason))
         else:
-            usable.append((entry.path, entry.category, *found[:4], entry.archive, entry.offset))
+            usable.append((entry.path, entry.category, *found[:4], entry.archive, entry.offset, entry.input, found[-1]))
     if not usable:
         raise ValueError(
             f"none of the {len(listing.entries)} images under {root} is usable; the first, {rejected[0][0]}: "
-            f"{rejected[0][2]}"
+            f"{rejected[0][-1]}"
         )
-    images = pd.DataFrame(usable, columns=["path", "class", "width", "height", "bytes", "sha256", *ARCHIVE_COLUMNS])
-    columns = COLUMNS + (ARCHIVE_COLUMNS if images["archive"].any() else [])
+    images = pd.DataFrame(usable, columns=[*COLUMNS, *ARCHIVE_COLUMNS, *PAIR_COLUMNS])
+    columns = COLUMNS + (ARCHIVE_COLUMNS if images["archive"].any() else []) + (PAIR_COLUMNS if pairs else [])
     return Scan(images[columns], pd.DataFrame(sorted(rejected), columns=REJECTED_COLUMNS), listing.notes)
+
+
+def _check_sizes(entries: list[Entry], findings: dict[str, Finding], scale: int) -> None:
+    misfits = []
+    for entry in entries:
+        found = findings[entry.path]
+        fits = (found.width, found.height) == (scale * found.input_width, scale * found.input_height)
+        if not found.reason and not fits:
+            misfits.append(
+                f"{entry.path} has {found.width}x{found.height} pixels and its input {entry.input} "
+                f"{found.input_width}x{found.input_height}"
+            )
+    if misfits:
+        raise ValueError(
+            f"{len(misfits)} of {len(entries)} pairs do not fit: a target has to be {scale} times as large as its input. "
+            f"{'; '.join(misfits[:3])}{'; …' if len(misfits) > 3 else ''}"
+        )
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -105,7 +138,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: if it lacks a column.
     """
-    text = {"path": str, "class": str, "sha256": str, "archive": str}
+    text = dict.fromkeys(("path", "class", "sha256", "archive", "input", "input_sha256"), str)
     table = pd.read_csv(path, dtype=text, keep_default_na=False)
     if missing := [column for column in COLUMNS if column not in table]:
         raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
@@ -134,7 +167,7 @@ def _findings(
     if findings:
         print(f"manifest: {len(findings)} of {len(entries)} images are known from {journal}", file=sys.stderr)
     unread = [entry for entry in entries if entry.path not in findings]
-    bad = [(path, found.bytes, found.reason) for path, found in findings.items() if found.reason]
+    bad = [(path, found.bytes, found.sha256, found.reason) for path, found in findings.items() if found.reason]
     interval = 0.5 if sys.stderr.isatty() else 30
     bar = tqdm(total=len(entries), initial=len(findings), unit="image", desc="manifest", mininterval=interval)
     told, started, done = 10 * len(findings) // len(entries), time.perf_counter(), 0
@@ -143,13 +176,13 @@ def _findings(
             for entry, found in zip(chunk, found_in_it, strict=True):
                 findings[entry.path] = found
                 if found.reason:
-                    bad.append((entry.path, found.bytes, found.reason))
+                    bad.append((entry.path, found.bytes, found.sha256, found.reason))
                 _write_journal(log, entry, found)
             log.flush()
             bar.update(len(chunk))
             done += len(chunk)
             if len(bad) > max_undecodable * len(entries):
-                path, _, reason = bad[0]
+                path, *_, reason = bad[0]
                 raise UndecodableError(
                     f"{len(bad)} of {len(entries)} images under {root} are undecodable, more than the "
                     f"{max_undecodable:.2%} allowed; the first is {path}: {reason}. Repair the source, or raise "
@@ -175,9 +208,10 @@ def _read_journal(journal: Path, entries: list[Entry]) -> dict[str, Finding]:
     if not journal.exists():
         return {}
     known = {entry.path: [entry.archive, str(entry.offset), str(entry.bytes), str(entry.modified)] for entry in entries}
-    findings = {}
+    findings, kinds = {}, [Finding.__annotations__[field] for field in Finding._fields]
     with open(journal, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.reader(line for line in file if line.endswith(".\n")):  # a broken last line is left out
-            if len(row) == 11 and known.get(row[0]) == row[1:5]:
-                findings[row[0]] = Finding(*map(int, row[5:8]), row[8], row[9])
+            if len(row) == 6 + len(Finding._fields) and known.get(row[0]) == row[1:5]:
+                values = [kind(text) for kind, text in zip(kinds, row[5:-1], strict=True)]
+                findings[row[0]] = Finding(*values)
     return findings

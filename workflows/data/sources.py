@@ -59,10 +59,8 @@ def list_images(root: Path) -> Listing:
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder of images at {root}")
-    folder = next((name for name in TRAINING_FOLDERS if (root / name).is_dir()), None)
-    listing = _list(root, folder) if folder else None
-    if listing is None or not (listing.entries or listing.rejected):
-        listing, folder = _list(root, None), None
+    folder, files = source_files(root)
+    listing = _list(root, folder, files)
     if not listing.entries:
         if listing.rejected:
             path, _, reason = listing.rejected[0]
@@ -76,10 +74,29 @@ def list_images(root: Path) -> Listing:
     return listing
 
 
-def _list(root: Path, folder: str | None) -> Listing:
+def source_files(root: Path, everything: bool = False) -> tuple[str | None, list[tuple[str, os.stat_result | None]]]:
+    """The files that a source consists of: images, archives, LMDB folders.
+
+    Args:
+        root: of the source.
+        everything: whether all folders count beside those for training.
+
+    Returns:
+        The one of `TRAINING_FOLDERS` that alone counts, if there is one; and (path relative to root, status) of each file,
+        the status None for a link that leads nowhere. A container that is the root itself has the path `.`.
+    """
+    for folder in TRAINING_FOLDERS:
+        if not everything and (root / folder).is_dir() and (files := _counted(_walk(root, root / folder))):
+            return folder, files
+    if (root / "data.mdb").is_file():
+        return None, [(".", os.stat(root))]
+    return None, _counted(_walk(root, root))
+
+
+def _list(root: Path, folder: str | None, files: list[tuple[str, os.stat_result | None]]) -> Listing:
     entries, rejected, notes = [], [], []
     held, packed, siblings = [], [], defaultdict(set)
-    for path, status in _counted(_walk(root, root / folder if folder else root)):
+    for path, status in files:
         if not _is_utf8(path):
             if is_image(path):
                 rejected.append((_printable(path), 0, "its name is not UTF-8; rename the file or its folder"))
@@ -97,8 +114,6 @@ def _list(root: Path, folder: str | None) -> Listing:
         else:
             entries.append(Entry(path, _category(path, folder), "", 0, status.st_size, status.st_mtime_ns))
 
-    if (root / "data.mdb").is_file():
-        held.append(".")
     if training := [path for path in held if _TRAINING.search(path)]:
         if len(training) < len(held):
             notes.append(f"left out, for others have `train` in their path: {_few(sorted(set(held) - set(training)))}")
@@ -213,4 +228,4 @@ def _few(names: Iterable[str], most: int = 3) -> str:
 def _counted(items: Iterable) -> list:
     """A list of them, with their number shown as it grows: listing a million files may take minutes."""
     interval = 0.5 if sys.stderr.isatty() else 30
-    return list(tqdm(items, unit="file", desc="list", mininterval=interval, leave=False))
+    return list(tqdm(items, unit="file", desc="list", mininterval=interval, leave=False, delay=2))

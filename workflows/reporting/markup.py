@@ -114,6 +114,8 @@ def to_markdown(blocks: Iterable[Block], nothing: str = "No run is scored yet.")
 COLUMN_POINTS, PAGE_POINTS = 240, 500
 # At \footnotesize, of a ten-point document: a character's width, and the space between columns.
 CHARACTER_POINTS, GAP_POINTS = 4.25, 6
+# The first column's largest part of the page: longer text is set as a paragraph, so that numbers keep their room.
+FIRST = 0.4
 
 
 def _points(texts: Iterable[str]) -> float:
@@ -126,7 +128,8 @@ def _widths(block: Block) -> list[float]:
         for number, cell in enumerate(row):
             if not isinstance(cell, Span):
                 columns[number].append(plain(cell))
-    return [_points(column) for column in columns]
+    first, *others = (_points(column) for column in columns)
+    return [min(first, FIRST * PAGE_POINTS), *others]
 
 
 def _slices(widths: list[float]) -> list[range]:
@@ -144,8 +147,7 @@ def _slices(widths: list[float]) -> list[range]:
 
 
 def _tabular(block: Block, columns: range, widths: list[float]) -> str:
-    # A long first column is set as a paragraph, so that numbers keep their room.
-    first = "l" if widths[0] <= 0.4 * PAGE_POINTS else "p{0.4\\textwidth}"
+    first = "l" if widths[0] < FIRST * PAGE_POINTS else f"p{{{FIRST}\\textwidth}}"
     spec = f"@{{}}{first}" + "".join("r" if _numeric(block, i) else "l" for i in columns) + "@{}"
     head = " & ".join(LATEX.escape(block.header[i]) for i in (0, *columns))
     lines = [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", f"{head} \\\\", "\\midrule"]

@@ -56,8 +56,8 @@ DRAWN = [name for name, data in SOURCES.items() if data.source == "dead_leaves"]
 
 
 def images(source):
-    """The folder of a stage's images."""
-    return f"{OUT}/{source}/images" if source in DRAWN else SOURCES[source].root.expanduser().as_posix()
+    """The folder of a stage's images. Snakemake records no parameter that is a Path: a folder may move."""
+    return Path(OUT, source, "images") if source in DRAWN else SOURCES[source].root.expanduser()
 
 
 def of_run(pick):

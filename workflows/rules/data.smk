@@ -1,8 +1,33 @@
 """Images → manifest.csv (every image once) → fraction-XX-seed-S.csv (nested subsets), for each stage of training."""
 
+from functools import cache
+from workflows.data import listing
+
 
 wildcard_constraints:
     source=either(SOURCES),
+
+
+# Tables and weights follow from what a source holds, wherever it lies: a parameter of each of their rules.
+@cache
+def holds(source):
+    """What decides a source's manifest: its images, and how they are divided."""
+    data, least = SOURCES[source], EXPERIMENT.min_side(source)
+    state = f"{data.count} {data.size}"
+    if source not in DRAWN:
+        folder, paired = Path(OUT, source), data.source == "paired_folders"
+        files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
+        state = listing.state(*files, workflow.is_main_process, paired)
+    return f"{state}, {data.validation} held out, seed {data.seed}, from {least} pixels"
+
+
+def pair_options(source):
+    """How the manifest finds a source's pairs."""
+    data = SOURCES[source]
+    if data.source != "paired_folders":
+        return []
+    (scale,) = {parse_task(task).scale for run in TRAININGS.values() if run.source == source for task in run.tasks}
+    return ["--inputs", data.inputs, "--targets", data.targets, "--scale", scale]
 
 
 rule synthesize:
@@ -29,7 +54,7 @@ rule synthesize:
         "Drawing {params.number} dead-leaves images"
     shell:
         "python -m workflows.data synthesize --seed {params.seed} --count {params.number} --size {params.size}"
-        " --threads {threads} --out {output.images} 2> {log}"
+        " --threads {threads} --out {output.images:q} 2> {log:q}"
 
 
 rule manifest:
@@ -51,17 +76,20 @@ rule manifest:
         gpu=0,
     params:
         root=lambda wildcards: images(wildcards.source),
+        holds=lambda wildcards: holds(wildcards.source),
         validation=lambda wildcards: SOURCES[wildcards.source].validation,
         seed=lambda wildcards: SOURCES[wildcards.source].seed,
         # One size for all runs of a stage, so that all draw from the same images.
         min_side=lambda wildcards: EXPERIMENT.min_side(wildcards.source),
+        pairs=lambda wildcards: pair_options(wildcards.source),
         max_undecodable=lambda wildcards: SOURCES[wildcards.source].max_undecodable,
     message:
         "Listing the training images under {params.root}"
     shell:
-        "python -m workflows.data manifest --root {params.root:q} --validation {params.validation} --seed {params.seed}"
+        "python -m workflows.data manifest --root {params.root:q} {params.pairs:q} --validation {params.validation}"
+        " --seed {params.seed}"
         " --min-side {params.min_side} --max-undecodable {params.max_undecodable} --threads {threads}"
-        " --out-manifest {output.manifest} --out-validation {output.validation} 2> {log}"
+        " --out-manifest {output.manifest:q} --out-validation {output.validation:q} 2> {log:q}"
 
 
 rule fraction:
@@ -82,10 +110,11 @@ rule fraction:
         runtime=30,
         gpu=0,
     params:
+        holds=lambda wildcards: holds(wildcards.source),
         # As the config has it: its name in files may be rounded.
         fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if grid.fraction_label(f) == wildcards.percent),
     message:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"
     shell:
-        "python -m workflows.data fraction --manifest {input.manifest} --validation {input.validation}"
-        " --fraction {params.fraction} --seed {wildcards.seed} --out {output.table} 2> {log}"
+        "python -m workflows.data fraction --manifest {input.manifest:q} --validation {input.validation:q}"
+        " --fraction {params.fraction} --seed {wildcards.seed} --out {output.table:q} 2> {log:q}"

@@ -4,6 +4,11 @@ Files of a training that is under way lie in resume/<run>/ and are no declared o
 job, and a run that is tried again goes on from them.
 """
 
+from workflows import freshness
+
+if workflow.is_main_process:
+    freshness.settle(Path(OUT), TRAININGS)
+
 
 rule train:
     input:
@@ -38,6 +43,7 @@ rule train:
     params:
         # A change of what the weights depend on trains again; a change of anything else does not.
         digest=of_run(lambda run: run.digest),
+        holds=of_run(lambda run: holds(run.source)),
         root=lambda wildcards: images("data"),
         resume=f"{OUT}/resume/{{run}}",
         out=subpath(output.model, parent=True),
@@ -67,6 +73,9 @@ if EXPERIMENT.finetune is not None:
             run=either(name for name, run in TRAININGS.items() if run.finetuned),
         params:
             digest=of_run(lambda run: run.digest),
+            holds=of_run(
+                lambda run: [holds(source) for source in ["data/finetune", *(["data"] if run.pretrained else [])]]
+            ),
             root=lambda wildcards: images("data/finetune"),
             resume=f"{OUT}/resume/{{run}}",
             out=subpath(output.model, parent=True),

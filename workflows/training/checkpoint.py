@@ -116,7 +116,7 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
             )
         if state["digest"] != digest:
             raise CheckpointError(
-                f"{path} belongs to another config (digest {state['digest']}, this run has {digest}); "
+                f"{path} belongs to another config, or to other images (digest {state['digest']}, this run has {digest}); "
                 f"delete {folder} to start afresh, or restore the config that it was made with"
             )
         for one in damaged:

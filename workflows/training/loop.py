@@ -121,7 +121,9 @@ def train(
         learning = Learning(run, images, held_out, root, fabric.device) if fabric.is_global_zero else None
 
         digest = run.digest if initial is None else f"{run.digest}-{initial['weights_sha256'][:16]}"
-        state = State(digest, precision.precision, network, optimizer, average, history)
+        # Data may lie elsewhere than before, but must be the same.
+        tables = "".join(provenance.sha256(path)[:16] for path in (fraction_csv, validation_csv))
+        state = State(f"{digest}-{tables}", precision.precision, network, optimizer, average, history)
         if state.load(resume):
             fabric.print(f"{run.name}: resumed after step {history.step:,}", flush=True)
         if not processes.same(history.step):

@@ -123,3 +123,10 @@ def test_networks_without_windows_have_the_same_scores_in_both(gathered):
     assert (seen.loc[seen["model"] == "ipt", "psnr_y"] == 40).all()
     plain = results.loc[results["model"] == "edsr", "psnr_y"].tolist()
     assert seen.loc[seen["model"] == "edsr", "psnr_y"].tolist() == plain
+
+
+def test_a_reference_without_a_fraction_has_its_row(gathered):
+    table = summarise(*gathered(fractions=(0.2, 1.0)))
+    (row,) = table[table["model"] == "bicubic"].itertuples()
+    assert (row.seeds, pd.isna(row.fraction)) == (1, True)
+    assert row.psnr_y > 0

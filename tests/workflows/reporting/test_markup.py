@@ -89,3 +89,10 @@ def test_nasty_tables_compile_in_two_columns_without_overfull_lines(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
     # What is too wide is named in points; a caption of a nasty label may be.
     assert not re.search(r"Overfull \\hbox .* in alignment", done.stdout)
+
+
+def test_long_names_leave_numbers_their_room():
+    long = Block("t", [], ["claim", *"abcde"], [["a long sentence " * 6, *["30.12 ± 0.10"] * 5]])
+    text = to_latex([long])
+    assert text.count("\\begin{tabular}") == 1
+    assert "p{0.4\\textwidth}" in text

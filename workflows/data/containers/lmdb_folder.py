@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import lmdb
@@ -18,7 +17,7 @@ def entries(root: Path, name: str) -> Iterator[Entry]:
         raise ValueError(f"{path} lacks meta_info.txt, in which BasicSR lists the images of an LMDB")
     try:
         modified = (path / "data.mdb").stat().st_mtime_ns
-        with _open(path, os.getpid()).begin(buffers=True) as transaction:
+        with _open(path).begin(buffers=True) as transaction:
             for line in listed.read_text(encoding="utf-8").splitlines():
                 inside = line.rpartition(" (")[0]
                 content = transaction.get(_key(inside)) if inside else None
@@ -32,7 +31,7 @@ def entries(root: Path, name: str) -> Iterator[Entry]:
 def read(container: Path, name: str, path: str, offset: int, length: int) -> bytes:
     """An image by its key; see `containers.read`."""
     try:
-        with _open(container, os.getpid()).begin() as transaction:
+        with _open(container).begin() as transaction:
             content = transaction.get(_key(path.removeprefix(_prefix(name))))
     except lmdb.Error as error:
         raise OSError(f"{container}: {error}") from error
@@ -49,7 +48,20 @@ def _key(inside: str) -> bytes:
     return os.path.splitext(inside)[0].encode()
 
 
-@lru_cache(maxsize=64)
-def _open(path: Path, process: int) -> lmdb.Environment:
-    """An environment must not be used by a process that was forked after it was opened: each opens its own."""
-    return lmdb.open(os.fspath(path), readonly=True, lock=False, readahead=False, meminit=False)
+_opened: dict[Path, lmdb.Environment] = {}
+
+
+def _open(path: Path) -> lmdb.Environment:
+    if path not in _opened:
+        _opened[path] = lmdb.open(os.fspath(path), readonly=True, lock=False, readahead=False, meminit=False)
+    return _opened[path]
+
+
+def _close() -> None:
+    for environment in _opened.values():
+        environment.close()
+    _opened.clear()
+
+
+# A forked process must not use what its parent has open, nor can it open that again.
+os.register_at_fork(before=_close)

@@ -1,0 +1,100 @@
+"""Whether a source's files are still those that its manifest lists, at the cost of listing them.
+
+Paths and sizes say that files were added, removed or replaced by others; they do not change when a folder is moved or
+copied. Only files whose modification time has changed are read, and compared with the manifest by their hash.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ipt_models.files import replacing
+from workflows.data import containers
+from workflows.data.image_reader import ImageReader
+from workflows.data.sources import source_files
+
+TABLES = ("manifest.csv", "rejected.csv")
+
+
+def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: bool = False) -> str:
+    """A name for what a source holds: it stays until a file is added, removed or replaced by another content.
+
+    Args:
+        root: of the source.
+        manifest: its manifest.csv, beside rejected.csv, where they have been made.
+        record: a file for what was seen last, which this function keeps up to date.
+        walk: False gives the name that was found last, without looking.
+        paired: whether its images come in pairs, which may lie in any of its folders.
+    """
+    names, times, name = _read(record)
+    if not walk:
+        return name
+    paths, stats = _files(root, paired)
+    now = hashlib.sha256("".join(f"{p}\0{s.st_size}\n" for p, s in zip(paths, stats, strict=True)).encode()).hexdigest()
+    modified = np.array([status.st_mtime_ns for status in stats], np.int64)
+    if now == names and len(changed := np.flatnonzero(modified != times)) == 0:
+        return name
+    if not names:
+        name = now[:16]
+    elif now != names or not _same_contents(root, manifest, [paths[i] for i in changed]):
+        name = hashlib.sha256(now.encode() + modified.tobytes()).hexdigest()[:16]
+    with replacing(record) as temporary:
+        np.savez(temporary, names=now, times=modified, name=name)
+    return name
+
+
+def _read(record: Path) -> tuple[str, np.ndarray, str]:
+    try:
+        with np.load(record) as known:
+            return str(known["names"]), known["times"], str(known["name"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return "", np.empty(0, np.int64), ""
+
+
+def _files(root: Path, everything: bool) -> tuple[list[str], list[os.stat_result]]:
+    found = []
+    for path, status in source_files(root, everything)[1]:
+        database = root / path / "data.mdb"
+        if containers.kind(path) == "lmdb":
+            status = database.stat() if database.is_file() else None
+        if status is not None:
+            found.append((os.fsencode(path).decode("utf-8", "backslashreplace"), status))
+    found.sort(key=lambda pair: pair[0])
+    return [path for path, _ in found], [status for _, status in found]
+
+
+def _same_contents(root: Path, manifest: Path, paths: Iterable[str]) -> bool:
+    """Whether files, and the images in containers, have the hashes that the manifest and its rejections give."""
+    try:
+        tables = [pd.read_csv(manifest.with_name(name), dtype=str, keep_default_na=False) for name in TABLES]
+    except (OSError, ValueError):
+        return False
+    hashes: dict[str, str] = {}
+    for table in tables:
+        hashes |= dict(zip(table["path"], table["sha256"], strict=True))
+        if "input" in table:
+            hashes |= dict(zip(table["input"], table["input_sha256"], strict=True))
+    images = tables[0]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path in paths:
+            if containers.kind(path):
+                if "archive" not in images:
+                    return False
+                inside = images[images["archive"] == path]
+                reader = ImageReader(inside.astype({"width": int, "height": int, "offset": int, "bytes": int}), root)
+                try:
+                    for index in range(len(reader)):
+                        reader.read(index)
+                except OSError:
+                    return False
+
+        def is_same(path: str) -> bool:  # or was left out
+            return not hashes.get(path) or hashlib.sha256((root / path).read_bytes()).hexdigest() == hashes[path]
+
+        return all(pool.map(is_same, [path for path in paths if not containers.kind(path)]))

@@ -1,0 +1,69 @@
+"""Results that were copied are as fresh as they were, whatever times a copy or a `touch` gave their files.
+
+Snakemake makes a file again that is older than what it is made from. Where a finished run's provenance names the tables (and
+the weights to start from) that are there now, these are made older than the run, and what they were made from older still.
+"""
+
+import functools
+import itertools
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from workflows import models, provenance
+from workflows.config.runs import Run
+from workflows.training.reuse import is_finished
+
+OUTPUTS = ("model.safetensors", "train.csv", "provenance.json")
+
+
+def settle(folder: Path, runs: Mapping[str, Run]) -> None:
+    """Put the times of an experiment's files for training into the order in which they were made.
+
+    Args:
+        folder: the experiment's.
+        runs: its trainings by name.
+    """
+    hash_of = functools.cache(provenance.sha256)
+    # Fine-tuned runs first: what they start from must be older than they, and its tables older still.
+    for run in sorted(runs.values(), key=lambda run: run.pretrained is None):
+        outputs, tables = folder / "runs" / run.name, folder / run.source
+        made = [outputs / name for name in OUTPUTS]
+        used = [folder / run.subset, tables / "validation.csv"]
+        start = [folder / "runs" / run.pretrained.name / OUTPUTS[0]] if run.pretrained else []
+        chain = [
+            [tables / "images" / ".snakemake_timestamp", tables / "images"],
+            [tables / "manifest.csv", tables / "validation.csv"],
+            [*tables.glob("fraction-*.csv")],
+        ]
+        if not all(path.is_file() for path in (*made, *used, *start)) or not is_finished(outputs, run):
+            continue
+        pairs = [*itertools.pairwise(chain), (used, made), (start, made)]
+        if all(_newest(files) <= _oldest(later) for files, later in pairs):
+            continue
+        record = json.loads((outputs / "provenance.json").read_text(encoding="utf-8"))
+        same = all(record["data"].get(path.name) == hash_of(path) for path in used)
+        same &= all(models.weights_sha256(path) == (record.get("init") or {}).get("weights_sha256") for path in start)
+        if same:
+            _make_older([*start, *used], _oldest(made))
+            _make_older(chain[1], _oldest([*chain[2], *made]))
+            _make_older(chain[0], _oldest(chain[1]))
+
+
+def _times(files: Iterable[Path]) -> list[int]:
+    return [path.stat().st_mtime_ns for path in files if path.exists()]
+
+
+def _newest(files: Iterable[Path]) -> int:
+    return max(_times(files), default=0)
+
+
+def _oldest(files: Iterable[Path]) -> int:
+    return min(_times(files), default=1 << 62)
+
+
+def _make_older(files: Iterable[Path], limit: int) -> None:
+    for path in files:
+        if path.exists() and path.stat().st_mtime_ns > limit:
+            os.utime(path, ns=(limit, limit))
