@@ -80,6 +80,7 @@ def test_training_that_outlives_its_snakemake_is_not_trained_beside_and_not_lost
     first.kill()
     first.communicate()
     assert training.is_running(), "it lives on"
+    training.suspend()  # so that it cannot end before the second one has started, however busy the machine is
 
     assert snakemake(config, target).wait(PATIENCE) != 0, "the lock of Snakemake itself"
     assert snakemake(config, "--unlock").wait(PATIENCE) == 0
@@ -92,6 +93,7 @@ def test_training_that_outlives_its_snakemake_is_not_trained_beside_and_not_lost
         assert training.is_running()
         assert list(resume.glob("step-*.pt")), "its checkpoints are untouched"
         training.send_signal(signal.SIGTERM)
+    training.resume()
     wait(lambda: not training.is_running() or training.status() == psutil.STATUS_ZOMBIE, "the first training's end")
 
     third = snakemake(config, target)
