@@ -77,10 +77,10 @@ def test_training_that_outlives_its_snakemake_is_not_trained_beside_and_not_lost
     target, resume = f"results/faults/runs/{RUN}/model.safetensors", results / "resume" / RUN
     first = snakemake(config, target)
     training = training_of(first, resume)
-    first.kill()
-    first.communicate()
-    assert training.is_running(), "it lives on"
     training.suspend()  # so that it cannot end before the second one has started, however busy the machine is
+    first.kill()
+    first.wait()  # not for its output, which the training holds open
+    assert training.is_running(), "it lives on"
 
     assert snakemake(config, target).wait(PATIENCE) != 0, "the lock of Snakemake itself"
     assert snakemake(config, "--unlock").wait(PATIENCE) == 0
