@@ -84,7 +84,7 @@ docs: env  ## write the tables of config keys and of result columns from the cod
 
 lock: env  ## resolve the newest allowed versions into requirements.lock
 	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)
-	uv pip compile --universal --upgrade --no-emit-index-url --no-header --all-extras --quiet pyproject.toml -o requirements.lock
+	uv pip compile --universal --upgrade --no-emit-index-url --no-header --extra dev --quiet pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment and the demo's results
 	rm -rf $(VENV) results/demo .snakemake

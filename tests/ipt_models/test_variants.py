@@ -26,7 +26,7 @@ def test_overrides_replace_a_variants_sizes():
 
 
 def test_an_unknown_variant_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match=r"'ipt_tinny'.*ipt_tiny, ipt_small, ipt_base.*did you mean 'ipt_tiny'"):
+    with pytest.raises(ValueError, match=r"'ipt_tinny', did you mean 'ipt_tiny'.*ipt_tiny, ipt_small, ipt_base"):
         build("ipt_tinny", ("sr2",))
 
 
@@ -34,7 +34,7 @@ def test_every_public_name_can_be_imported():
     for name in ipt_models.__all__:
         assert getattr(ipt_models, name) is not None
     assert set(ipt_models.__all__) <= set(dir(ipt_models))
-    with pytest.raises(AttributeError, match="no attribute 'IPTT'"):
+    with pytest.raises(AttributeError, match="IPTT"):
         ipt_models.IPTT  # noqa: B018
 
 

@@ -335,6 +335,7 @@ def test_rows_go_to_tensorboard_as_well(train, make_run):
 
 
 def test_rows_go_to_weights_and_biases_offline(train, make_run, monkeypatch):
+    pytest.importorskip("wandb", reason="W&B is an optional extra: uv pip install 'ipt-benchmark[wandb]'")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     folder = train(make_run(loggers=["wandb"]))
