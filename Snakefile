@@ -32,7 +32,9 @@ except grid.ConfigError as error:
 
 # The interpreter that runs Snakemake runs the stages too, activated or not, and they are found from any directory.
 PROGRAMS, CODE_ROOT = os.path.dirname(sys.executable), str(workflow.basedir)
-shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; ")
+# The data root is no parameter of a rule, since moving it changes no score: commands find it as an array of the shell.
+DATA_ROOT = ["--data-root", EXPERIMENT.evaluation.data_root] if EXPERIMENT.evaluation.data_root else []
+shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; DATA_ROOT=({DATA_ROOT:q}); ")
 
 RUNS = EXPERIMENT.runs()
 TRIALS = EXPERIMENT.trials()

@@ -4,12 +4,14 @@ import math
 import os
 import re
 import signal
+from functools import cache
 from pathlib import Path
 
 from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.config.choices import reference_restores
+from workflows.data import listing
 from workflows.evaluation.protocol import VERSION
 from workflows.evaluation.set_digests import set_digests, sha256_of_folder
 from workflows.evaluation.sets import fetchable
@@ -75,8 +77,6 @@ PROTOCOL = [
     *("--gray", SCORING.gray, "--bicubic", SCORING.bicubic, "--noise", SCORING.noise),
     *("--precision", SCORING.precision, "--threads", SCORING.threads, "--experiment", EXPERIMENT.name),
 ]
-# Not a parameter of the rules, because a data root that is moved changes no score: see `scored_images`.
-DATA_ROOT = ["--data-root", SCORING.data_root] if SCORING.data_root else []
 
 
 def restores(name, task):
@@ -137,7 +137,7 @@ def saved(name):
 
 
 def sources(*patterns):
-    """Source files that a rule depends on, by their names below workflows/: when one changes, what it made is made again."""
+    """Source files by their names below workflows/, as inputs: when one changes, what was made by it is made again."""
     folder = Path(workflow.basedir) / "workflows"
     # Relative, since Snakemake takes braces in any input's path for wildcards, and the checkout's own name may have some.
     return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
@@ -174,3 +174,46 @@ def slurm_options(run):
 if workflow.remote_exec:
     # Slurm warns a whole job of its end; the training saves, Snakemake would die of it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+# Tables and weights follow from what a source holds, wherever it lies: a parameter of each of their rules.
+@cache
+def holds(source):
+    """What decides a source's manifest: its images, and how they are divided."""
+    data, least = SOURCES[source], EXPERIMENT.min_side(source)
+    state = f"{data.count} {data.size}"
+    if source not in DRAWN:
+        folder, paired = Path(OUT, source), data.source == "paired_folders"
+        files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
+        state = listing.state(*files, workflow.is_main_process, paired)
+    return f"{state}, {data.validation} held out, seed {data.seed}, from {least} pixels"
+
+
+def pair_options(source):
+    """How the manifest finds a source's pairs."""
+    data = SOURCES[source]
+    if data.source != "paired_folders":
+        return []
+    (scale,) = {parse_task(task).scale for run in TRAININGS.values() if run.source == source for task in run.tasks}
+    return ["--inputs", data.inputs, "--targets", data.targets, "--scale", scale]
+
+
+def picture(known):
+    """A picture's options on the command line."""
+
+    def options(wildcards):
+        shown = known[wildcards.picture]
+        return [f"--{key}={getattr(shown, key)}" for key in ("task", "dataset", "image")]
+
+    return options
+
+
+def label(known):
+    """A picture's labels in Snakemake's own report."""
+    return lambda wildcards: {key: getattr(known[wildcards.picture], key) for key in ("task", "dataset", "image")}
+
+
+def comparison_options(wildcards):
+    """What the config says of one comparison."""
+    shown = COMPARED[wildcards.picture]
+    return (["--crop", *shown.crop] if shown.crop else []) + ["--crops-only"] * (not shown.whole)

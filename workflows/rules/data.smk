@@ -1,33 +1,8 @@
 """Images → manifest.csv (every image once) → fraction-XX-seed-S.csv (nested subsets), for each stage of training."""
 
-from functools import cache
-from workflows.data import listing
-
 
 wildcard_constraints:
     source=either(SOURCES),
-
-
-# Tables and weights follow from what a source holds, wherever it lies: a parameter of each of their rules.
-@cache
-def holds(source):
-    """What decides a source's manifest: its images, and how they are divided."""
-    data, least = SOURCES[source], EXPERIMENT.min_side(source)
-    state = f"{data.count} {data.size}"
-    if source not in DRAWN:
-        folder, paired = Path(OUT, source), data.source == "paired_folders"
-        files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
-        state = listing.state(*files, workflow.is_main_process, paired)
-    return f"{state}, {data.validation} held out, seed {data.seed}, from {least} pixels"
-
-
-def pair_options(source):
-    """How the manifest finds a source's pairs."""
-    data = SOURCES[source]
-    if data.source != "paired_folders":
-        return []
-    (scale,) = {parse_task(task).scale for run in TRAININGS.values() if run.source == source for task in run.tasks}
-    return ["--inputs", data.inputs, "--targets", data.targets, "--scale", scale]
 
 
 rule synthesize:

@@ -57,7 +57,7 @@ rule evaluate:
         "Scoring {wildcards.run}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope:q} {params.protocol:q} {DATA_ROOT:q} {params.windows:q}"
+        ' --model {input.model} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.windows:q}'
         " {params.save:q} --out {output.metrics} 2> {log}"
 
 
@@ -93,7 +93,7 @@ rule evaluate_ensembled:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
-        " --model {input.model} {params.scope:q} {params.protocol:q} {DATA_ROOT:q}"
+        ' --model {input.model} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}"'
         " {params.ensemble:q} --out {output.metrics} 2> {log}"
 
 
@@ -123,7 +123,7 @@ rule evaluate_reference:
     message:
         "Scoring {wildcards.reference}"
     shell:
-        "python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q} {DATA_ROOT:q}"
+        'python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}"'
         " {params.save:q} --out {output.metrics} 2> {log}"
 
 
@@ -158,7 +158,7 @@ rule evaluate_method:
         "Scoring {wildcards.method}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation {params.source:q}"
-        " --method {wildcards.method} {params.scope:q} {params.protocol:q} {DATA_ROOT:q} {params.save:q} --out {output.metrics} 2> {log}"
+        ' --method {wildcards.method} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.save:q} --out {output.metrics} 2> {log}'
 
 
 rule export_inputs:
@@ -186,7 +186,7 @@ rule export_inputs:
     message:
         "Writing the degraded and clean images that the report shows"
     shell:
-        "python -m workflows.evaluation export-inputs {params.protocol:q} {DATA_ROOT:q} {params.scope:q} --images {params.names:q}"
+        'python -m workflows.evaluation export-inputs {params.protocol:q} "${{DATA_ROOT[@]}}" {params.scope:q} --images {params.names:q}'
         " --out {output.images} 2> {log}"
 
 
@@ -217,5 +217,5 @@ rule export_features:
     message:
         "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:
-        "python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} {DATA_ROOT:q} --sets {params.sets:q}"
+        'python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} "${{DATA_ROOT[@]}}" --sets {params.sets:q}'
         " --tasks {params.task} --images {params.image:q} --out {output.features} 2> {log}"

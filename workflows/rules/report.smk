@@ -14,27 +14,6 @@ MAPPED = outline.slugs([MAPS.picture]) if MAPPED_RUNS else {}
 STYLE = EXPERIMENT.report.style.model_dump()
 
 
-def picture(known):
-    """A picture's options on the command line."""
-
-    def options(wildcards):
-        shown = known[wildcards.picture]
-        return [f"--{key}={getattr(shown, key)}" for key in ("task", "dataset", "image")]
-
-    return options
-
-
-def label(known):
-    """A picture's labels in Snakemake's own report."""
-    return lambda wildcards: {key: getattr(known[wildcards.picture], key) for key in ("task", "dataset", "image")}
-
-
-def comparison_options(wildcards):
-    """What the config says of one comparison."""
-    shown = COMPARED[wildcards.picture]
-    return (["--crop", *shown.crop] if shown.crop else []) + ["--crops-only"] * (not shown.whole)
-
-
 rule tables:
     input:
         tables=rules.analyse.output.tables,
