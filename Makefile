@@ -59,7 +59,7 @@ prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--min
 prove-resume: env  ## a training killed 24 times at random moments ends in the bits of one that was left alone
 	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py
 
-prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models are not told apart
+prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models rarely differ
 	python -m pytest -m slow -n 0 -s tests/workflows/analysis/test_simulations.py
 
 prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a warning, preemption; needs root

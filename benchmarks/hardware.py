@@ -17,7 +17,7 @@ CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
-    """Columns that stand beside every measurement."""
+    """Columns that every measurement has."""
     hardware = provenance.hardware()
     return {
         "processor": hardware["processor"],

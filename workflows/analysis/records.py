@@ -95,7 +95,7 @@ def _named_with_protocol(table: pd.DataFrame) -> None:
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:
-    """Runs, one row each, in the experiment's order; missing ones stand there with `status` other than `done`.
+    """Runs, one row each, in the experiment's order; missing ones have a `status` other than `done`.
 
     Raises:
         ReportError: naming the file and what it lacks.

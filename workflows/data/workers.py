@@ -68,7 +68,7 @@ class WorkerPool:
             part = out[first : first + len(reader.rows)]
             part[...] = ring[self._step % len(ring), : part.nbytes].reshape(part.shape)
             first += len(part)
-            # Of a worker that has ended, the batches that it had ready and its last words are still to be read.
+            # Batches and the message of a worker that has ended may still wait to be read.
             with suppress(ConnectionError):
                 pipe.send("free")
         self._step += 1

@@ -1,4 +1,4 @@
-"""By simulation: intervals cover as often as they say, and equal models are seldom told apart. `make prove-statistics`.
+"""By simulation: intervals cover as often as they say, and equal models seldom differ significantly. `make prove-statistics`.
 
 The experiments are of four models at five fractions, with spreads as they are met: equal; falling tenfold with data, as in the
 reference experiment; one model three times as noisy; unequal numbers of seeds; seeds that go together across models, or against

@@ -28,7 +28,7 @@ def render(path: Path, config: dict) -> str:
 @pytest.mark.parametrize("config", [ONE, MORE, MANY, {}], ids=["one", "more", "many", "defaults"])
 def test_captions_render_to_sound_html(path, config):
     assert len(render(path, config)) > 50
-    assert not re.search(r"[a-z]\.[A-Z]", render(path, config)), "sentences stand apart"
+    assert not re.search(r"[a-z]\.[A-Z]", render(path, config)), "a space after each sentence"
 
 
 @pytest.mark.parametrize("name", ["psnr_fraction", "psnr_patches", "contrastive_gain", "tables", "workflow"])
