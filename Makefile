@@ -50,8 +50,8 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
 
-prove-faults: env  ## killed trainings, a full disk, flipped bits: nothing is lost and nothing passes unnoticed
-	python -m pytest -m slow -n 0 -s -rs tests/proofs/test_faults.py
+prove-faults: env  ## killed trainings, a full disk, flipped bits, hostile names: nothing is lost, nothing passes unnoticed
+	python -m pytest -m slow -n 0 -s -rs tests/proofs/test_faults.py tests/test_hostile_names.py
 
 prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--minutes 5" stops in time, docs/gpu.md
 	python -m benchmarks.gpu $(ARGS)

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.helpers import texture
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow  # a whole experiment: `make prove-faults`
 HOSTILE = "it's a $(touch PWN) {x} [1]"
 
 
