@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference test prove-faults prove-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference test prove-faults prove-gpu rehearse-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ prove-faults: env  ## killed trainings, a full disk, flipped bits, hostile names
 
 prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--minutes 5" stops in time, docs/gpu.md
 	python -m benchmarks.gpu $(ARGS)
+
+rehearse-gpu: env  ## the same checks with tiny sizes on a CPU, without the packages that an offline machine lacks
+	python -m pytest -m slow -n 0 tests/benchmarks/test_gpu.py
 
 prove-resume: env  ## a training killed 24 times at random moments ends in the bits of one that was left alone
 	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py

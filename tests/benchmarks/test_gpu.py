@@ -59,6 +59,7 @@ def proof(call):
     return call()
 
 
+@pytest.mark.slow
 def test_every_check_runs_on_a_cpu_and_none_fails(proof):
     status, said, out = proof
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
@@ -73,6 +74,7 @@ def test_every_check_runs_on_a_cpu_and_none_fails(proof):
     assert {"card", "driver", "torch", "commit", "code"} <= facts.keys()
 
 
+@pytest.mark.slow
 def test_finished_checks_are_kept(proof, call):
     started = time.perf_counter()
     status, said, _ = call()
@@ -81,6 +83,7 @@ def test_finished_checks_are_kept(proof, call):
     assert time.perf_counter() - started < 120
 
 
+@pytest.mark.slow
 def test_the_list_and_wrong_names_cost_no_torch(call, capsys):
     assert main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(CHECKS)
