@@ -41,7 +41,7 @@ class WandB:
 
     def __init__(self, run: Run, output: Path) -> None:
         try:
-            import wandb
+            import wandb  # ty: ignore[import-not-found]  (an extra)
         except ImportError:
             raise LoggerError(
                 "training.loggers: wandb is not installed; `pip install 'ipt-benchmark[wandb]'`, or leave it out"
