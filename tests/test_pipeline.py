@@ -254,7 +254,7 @@ def test_failing_rule_names_its_log(workdir):
             "train",
             name="broken",
             fractions=[1.0],
-            models=[{"name": "ipt", "variant": "ipt_tiny", "training": {"learning_rate": 1e30, "log_every": 1}}],
+            models=[{"name": "ipt", "variant": "ipt_tiny", "training": {"learning_rate": 1e9, "log_every": 1}}],
         )
     log = (workdir / "results" / "broken" / "logs" / "train" / "ipt-100-seed-0.log").read_text()
     assert "the loss at step" in log

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 COMMANDS = {
     "ipt_models": ("ipt_models", "the IPT network alone: list sizes, convert the authors' checkpoints"),
     "baselines": ("baselines", "the other networks alone: list them with parameters and multiply-adds"),
-    "config": ("workflows.config.reference", "write the table of config keys"),
     "data": ("workflows.data", "draw synthetic images, list training images, choose fractions"),
     "training": ("workflows.training", "train one run of an experiment"),
     "evaluation": ("workflows.evaluation", "score a checkpoint, a reference or a folder of restored images"),
