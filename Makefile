@@ -28,13 +28,12 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 	if command -v uv >/dev/null; then uv=uv; uv venv --quiet --allow-existing --python "$$python" $(VENV); \
 	else "$$python" -m venv $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); uv=$(VENV)/bin/uv; fi; \
 	echo "Installing the locked packages into $(VENV) (about 6 GB, most of it CUDA)"; \
-	export VIRTUAL_ENV="$$PWD/$(VENV)"; $$uv pip install --quiet -r requirements.lock; \
-	$$uv pip install --quiet --no-deps --no-build-isolation --editable .
+	export VIRTUAL_ENV="$$PWD/$(VENV)"; $$uv pip install --quiet --compile-bytecode -r requirements.lock; \
+	$$uv pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
 demo: env  ## train, score and report on embedded data: results/demo/report.html
 	python -m snakemake --cores $(CORES) $(ARGS)
-	@echo "The report: results/demo/report.html"
 
 # The largest difference in dB of a network's mean over a set's images. Scores are equal to the last digit from the same lock on
 # the same kind of processor; elsewhere rounding grows in training.

@@ -6,6 +6,7 @@ import shutil
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from workflows import preflight
@@ -57,6 +58,8 @@ onsuccess:
         shutil.rmtree(kept)
         if not any(kept.parent.iterdir()):
             kept.parent.rmdir()
+    if (page := EXPERIMENT.folder / "report.html").exists():
+        logger.info(f"Report: {page}")
 
 
 wildcard_constraints:

@@ -58,7 +58,7 @@ def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None 
     shutil.rmtree(out, ignore_errors=True)
     os.replace(partial, out)
     seconds = time.perf_counter() - started
-    print(f"synthesize: {count} images of {size}x{size} pixels in {out}, {seconds:.1f} s", flush=True)
+    print(f"{count} images of {size}x{size} pixels in {out}, {seconds:.1f} s", flush=True)
 
 
 RECORD = "dead_leaves.json"  # what marks a folder as made by `synthesize`
@@ -92,12 +92,12 @@ def _manifest(options: argparse.Namespace) -> None:
     manifest.write_table(images, out)
     journal.unlink(missing_ok=True)
     for note in notes:
-        print(f"manifest: {note}")
+        print(note)
     small, same = (
         int(rejected["reason"].str.startswith(reason).sum()) for reason in (manifest.TOO_SMALL, manifest.DUPLICATE)
     )
     print(
-        f"manifest: {len(images)} images of {images['class'].nunique()} classes, {len(validation)} of them for validation; "
+        f"{len(images)} images of {images['class'].nunique()} classes, {len(validation)} of them for validation; "
         f"left out: {small} too small, {same} equal to others, {len(rejected) - small - same} unusable"
         f"{f', see {rejected_path}' if len(rejected) else ''}; {time.perf_counter() - started:.1f} s",
         flush=True,
@@ -112,7 +112,7 @@ def _fraction(options: argparse.Namespace) -> None:
     chosen = fractions.select(train, options.fraction, options.seed)
     manifest.write_table(chosen, options.out)
     print(
-        f"fraction: {len(chosen)} of {len(train)} training images, {chosen['class'].nunique()} classes, "
+        f"{len(chosen)} of {len(train)} training images, {chosen['class'].nunique()} classes, "
         f"seed {options.seed}",
         flush=True,
     )

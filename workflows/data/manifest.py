@@ -193,7 +193,7 @@ def _findings(
             if told < tenths < 10:  # where no bar is seen, as below a workflow that keeps it in a log
                 rate = done / (time.perf_counter() - started)
                 left = (len(unread) - done) / rate / 60
-                print(f"manifest: {10 * tenths} %  {rate:,.0f} images/s  {left:.0f} min left", flush=True)
+                print(f"{10 * tenths} %  {rate:,.0f} images/s  {left:.0f} min left", flush=True)
             told = tenths
     return findings
 

@@ -35,7 +35,7 @@ rule collect:
         "Gathering the scores of all runs"
     shell:
         "python -m workflows.analysis collect --experiment-dir {params.folder:q} --runs {params.names}"
-        " --out-results {output.results:q} --out-runs {output.runs:q} 2> {log:q}"
+        " --out-results {output.results:q} --out-runs {output.runs:q} &> {log:q}"
 
 
 rule analyse:
@@ -67,7 +67,7 @@ rule analyse:
         "Computing the tables"
     shell:
         "python -m workflows.analysis tables --results {input.results:q} --runs {input.runs:q}"
-        " --train-logs {input.logs:q} --out-dir {params.folder:q} 2> {log:q}"
+        " --train-logs {input.logs:q} --out-dir {params.folder:q} &> {log:q}"
 
 
 if TRIALS:
@@ -97,4 +97,4 @@ if TRIALS:
         message:
             "Comparing the learning rates that were tried"
         shell:
-            "python -m workflows.analysis learning-rates --experiment-dir {params.folder:q} --out {output.csv:q} 2> {log:q}"
+            "python -m workflows.analysis learning-rates --experiment-dir {params.folder:q} --out {output.csv:q} &> {log:q}"

@@ -29,7 +29,7 @@ rule synthesize:
         "Drawing {params.number} dead-leaves images"
     shell:
         "python -m workflows.data synthesize --seed {params.seed} --count {params.number} --size {params.size}"
-        " --threads {threads} --out {output.images:q} 2> {log:q}"
+        " --threads {threads} --out {output.images:q} &> {log:q}"
 
 
 rule manifest:
@@ -64,7 +64,7 @@ rule manifest:
         "python -m workflows.data manifest --root {params.root:q} {params.pairs:q} --validation {params.validation}"
         " --seed {params.seed}"
         " --min-side {params.min_side} --max-undecodable {params.max_undecodable} --threads {threads}"
-        " --out-manifest {output.manifest:q} --out-validation {output.validation:q} 2> {log:q}"
+        " --out-manifest {output.manifest:q} --out-validation {output.validation:q} &> {log:q}"
 
 
 rule fraction:
@@ -92,4 +92,4 @@ rule fraction:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"
     shell:
         "python -m workflows.data fraction --manifest {input.manifest:q} --validation {input.validation:q}"
-        " --fraction {params.fraction} --seed {wildcards.seed} --out {output.table:q} 2> {log:q}"
+        " --fraction {params.fraction} --seed {wildcards.seed} --out {output.table:q} &> {log:q}"

@@ -25,7 +25,7 @@ if FETCHED:
             "Fetching {params.sets} into {SCORING.data_root}"
         shell:
             "python -m workflows.evaluation download --sets {params.sets} --data-root {SCORING.data_root:q}"
-            " --receipts {params.receipts} 2> {log}"
+            " --receipts {params.receipts} &> {log}"
 
 
 rule evaluate:
@@ -58,7 +58,7 @@ rule evaluate:
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
         ' --model {input.model} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.windows:q}'
-        " {params.save:q} --out {output.metrics} 2> {log}"
+        " {params.save:q} --out {output.metrics} &> {log}"
 
 
 rule evaluate_ensembled:
@@ -94,7 +94,7 @@ rule evaluate_ensembled:
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
         ' --model {input.model} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}"'
-        " {params.ensemble:q} --out {output.metrics} 2> {log}"
+        " {params.ensemble:q} --out {output.metrics} &> {log}"
 
 
 rule evaluate_reference:
@@ -124,7 +124,7 @@ rule evaluate_reference:
         "Scoring {wildcards.reference}"
     shell:
         'python -m workflows.evaluation --model {wildcards.reference} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}"'
-        " {params.save:q} --out {output.metrics} 2> {log}"
+        " {params.save:q} --out {output.metrics} &> {log}"
 
 
 rule evaluate_method:
@@ -158,7 +158,7 @@ rule evaluate_method:
         "Scoring {wildcards.method}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation {params.source:q}"
-        ' --method {wildcards.method} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.save:q} --out {output.metrics} 2> {log}'
+        ' --method {wildcards.method} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.save:q} --out {output.metrics} &> {log}'
 
 
 rule export_inputs:
@@ -187,7 +187,7 @@ rule export_inputs:
         "Writing the degraded and clean images that the report shows"
     shell:
         'python -m workflows.evaluation export-inputs {params.protocol:q} "${{DATA_ROOT[@]}}" {params.scope:q} --images {params.names:q}'
-        " --out {output.images} 2> {log}"
+        " --out {output.images} &> {log}"
 
 
 # Names of images and sets stay out of the rules' own file names: a user may call them anything.
@@ -218,4 +218,4 @@ rule export_features:
         "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:
         'python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} "${{DATA_ROOT[@]}}" --sets {params.sets:q}'
-        " --tasks {params.task} --images {params.image:q} --out {output.features} 2> {log}"
+        " --tasks {params.task} --images {params.image:q} --out {output.features} &> {log}"

@@ -13,4 +13,4 @@ rule plan:
     message:
         "Planning the experiment; speeds that the config does not give are measured"
     shell:
-        "python -m workflows.planning {params.spec:q} --out {params.out:q} 2> {log:q}"
+        "python -m workflows.planning {params.spec:q} --out {params.out:q} &> {log:q}"

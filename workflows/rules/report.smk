@@ -41,7 +41,7 @@ rule tables:
     message:
         "Writing the tables"
     shell:
-        "python -m workflows.reporting tables --experiment-dir {params.experiment:q} --out-dir {params.folder:q} 2> {log:q}"
+        "python -m workflows.reporting tables --experiment-dir {params.experiment:q} --out-dir {params.folder:q} &> {log:q}"
 
 
 for name in FIGURES:
@@ -83,7 +83,7 @@ for name in FIGURES:
             "Drawing {params.figure}"
         shell:
             "python -m workflows.reporting figure {params.figure} --experiment-dir {params.folder:q}"
-            " --out {output.png:q} {output.pdf:q} {output.csv:q} 2> {log:q}"
+            " --out {output.png:q} {output.pdf:q} {output.csv:q} &> {log:q}"
 
 
 rule comparison:
@@ -123,7 +123,7 @@ rule comparison:
         "Comparing all models on {wildcards.picture}"
     shell:
         "python -m workflows.reporting comparison --experiment-dir {params.folder:q} {params.shown:q} {params.options:q}"
-        " --out {output.png:q} {output.pdf:q} {output.csv:q} 2> {log:q}"
+        " --out {output.png:q} {output.pdf:q} {output.csv:q} &> {log:q}"
 
 
 rule similarity:
@@ -163,7 +163,7 @@ rule similarity:
         "Mapping the similarity of IPT's patch features on {wildcards.picture}"
     shell:
         "python -m workflows.reporting similarity --experiment-dir {params.folder:q} {params.shown:q} {params.options:q}"
-        " --runs {params.runs} --out {output.png:q} {output.pdf:q} {output.csv:q} 2> {log:q}"
+        " --runs {params.runs} --out {output.png:q} {output.pdf:q} {output.csv:q} &> {log:q}"
 
 
 rule results:
@@ -196,4 +196,4 @@ rule report:
     message:
         "Writing {output.html}"
     shell:
-        "python -m workflows.reporting html --experiment-dir {params.folder:q} --out {output.html:q} 2> {log:q}"
+        "python -m workflows.reporting html --experiment-dir {params.folder:q} --out {output.html:q} &> {log:q}"

@@ -58,7 +58,7 @@ rule train:
         " --cpus {resources.cpus_per_task} -- python -m workflows.training"
         " --experiment {params.spec} --run {wildcards.run} --root {params.root:q} --fraction {input.fraction:q}"
         " --validation {input.validation:q} {params.init:q} --out {params.out:q} --resume {params.resume:q}"
-        " --reuse {params.experiments:q} 2> {log:q}"
+        " --reuse {params.experiments:q} &> {log:q}"
 
 
 if EXPERIMENT.finetune is not None:

@@ -153,7 +153,7 @@ def train(
             unit="step",
             mininterval=1,
             dynamic_ncols=True,
-            disable=not fabric.is_global_zero,
+            disable=not fabric.is_global_zero or None,  # None: only on a terminal
         )
         stream = batches.iterate(history.step)
         for batch, waited in _timed(stream, steps - history.step):
@@ -207,7 +207,7 @@ def train(
                 loggers.log(row, step)
                 window.restart()
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
-                if _crosses_quarter(step, steps, recipe.log_every):
+                if bar.disable and _crosses_tenth(step, steps, recipe.log_every):
                     seconds_left = (steps - step) * recipe.batch_size / row["patches_per_second"]
                     fabric.print(
                         f"{run.name}: {step / steps:4.0%}  L1 {row['l1']:5.2f}  "
@@ -294,6 +294,6 @@ def _timed(batches: Iterator, count: int) -> Iterator[tuple[Any, float]]:
         yield batch, time.perf_counter() - begun
 
 
-def _crosses_quarter(step: int, steps: int, log_every: int) -> bool:
+def _crosses_tenth(step: int, steps: int, log_every: int) -> bool:
     before = max(0, step - log_every)
-    return step < steps and math.floor(4 * step / steps) > math.floor(4 * before / steps)
+    return step < steps and math.floor(10 * step / steps) > math.floor(10 * before / steps)

@@ -148,7 +148,7 @@ def test_a_long_scan_says_how_far_it_is(tmp_path, photo, monkeypatch, capsys):
     monkeypatch.setattr(inspection, "_CHUNK", 4)
     scan(root)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["manifest: 30 %", "manifest: 60 %"]
+    assert [line.split("  ")[0] for line in lines] == ["30 %", "60 %"]
     assert all("images/s" in line and "min left" in line for line in lines)
 
 

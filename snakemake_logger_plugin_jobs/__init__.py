@@ -1,0 +1,139 @@
+"""Snakemake's terminal output: one line for each job that ends, one progress line, and errors with their cause last.
+
+Snakemake finds a logger plugin by the name of its module, and `profiles/default` selects this one. Of the published plugins none
+prints a job's result: `rich` draws a bar for each rule. What is not printed here stands in Snakemake's own log below `.snakemake/log`.
+With `--dry-run`, `--verbose` or `--printshellcmds` Snakemake's own format is printed.
+"""
+
+import contextlib
+import re
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from logging import WARNING, LogRecord
+from pathlib import Path
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+from tqdm import tqdm
+
+# What Snakemake says on every call and for every job. Messages that are not known here are printed.
+ROUTINE = re.compile(
+    r"Assuming unrestricted shared|Building DAG|Using shell|host:|Conda environments: ignored|Select jobs|Execute \d+ jobs"
+    r"|Job stats|Complete log|Exiting because a job|At least one job did not complete|WorkflowError:\s*At least one job"
+)
+TRACEBACK = re.compile(r'^\s*File ".*", line \d+.*$\n?', re.MULTILINE)
+SHOWN_LINES = 20  # of a failed job's log
+
+
+@dataclass
+class Job:
+    """One job between its start and its end."""
+
+    name: str
+    logs: list[Path]
+    started: float = field(default_factory=time.monotonic)
+
+    def says(self) -> str:
+        """The last line of its log."""
+        return next(iter(reversed(_lines(self.logs))), "")
+
+
+def _lines(logs: list[Path]) -> list[str]:
+    """What a log shows: of a progress bar that overwrites itself the last state."""
+    text = ""
+    for log in logs:
+        with contextlib.suppress(OSError):
+            text += log.read_text(encoding="utf-8", errors="replace") + "\n"
+    return [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n") if line.strip()]
+
+
+class LogHandler(LogHandlerBase):
+    """Prints to stderr. Snakemake calls `emit` from one thread; a second one refreshes the progress line."""
+
+    writes_to_stream, writes_to_file, needs_rulegraph = True, False, False
+    has_filter = has_formatter = False  # Snakemake's own: `--quiet` works, and `format` gives its own text
+
+    def __post_init__(self) -> None:
+        self.running: dict[int, Job] = {}
+        self.failures: list[tuple[Job, str]] = []
+        self.ended = self.total = 0
+        self.bar: tqdm | None = None
+        self.closed = threading.Event()
+        settings = self.common_settings
+        self.plain = settings.dryrun or settings.verbose or settings.printshellcmds
+
+    def emit(self, record: LogRecord) -> None:
+        """Print what `record` says of a job or of the run."""
+        try:
+            event = getattr(record, "event", None)
+            if self.plain:
+                self._write(self.format(record))
+            elif event in self.EVENTS:
+                self.EVENTS[event](self, record)
+            elif event == LogEvent.ERROR or record.levelno >= WARNING or event is None:
+                text = TRACEBACK.sub("", self.format(record)).strip()
+                if text and text != "None" and not ROUTINE.match(text):
+                    self._write(text)
+        except Exception:
+            self.handleError(record)
+
+    def _begin(self, record: LogRecord) -> None:
+        """The run's jobs are known."""
+        counts = {name: number for name, number in record.stats.items() if name not in ("total", "all")}
+        self.total = record.stats.get("total", 0)
+        self._write(f"{self.total} jobs: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
+        if self.bar is None and sys.stderr.isatty():
+            shown = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
+            self.bar = tqdm(total=self.total, bar_format="{n}/{total} jobs, {elapsed}{postfix}", **shown)
+            threading.Thread(target=self._refresh, daemon=True).start()
+
+    def _start(self, record: LogRecord) -> None:
+        words = [record.rule_name, *map(str, record.wildcards.values())]
+        self.running[record.jobid] = Job(record.rule_msg or " ".join(words), [Path(log) for log in record.log])
+
+    def _finish(self, record: LogRecord) -> None:
+        job = self.running.pop(record.job_id, None)
+        self.ended += 1
+        if self.bar is not None:
+            self.bar.update()
+        if job is not None and job.logs:
+            said, seconds = job.says(), time.monotonic() - job.started
+            count = f"[{self.ended:>{len(str(self.total))}}/{self.total}]"
+            self._write(f"{count} {job.name}, {seconds:.0f} s" + f": {said}" * bool(said))
+
+    def _fail(self, record: LogRecord) -> None:
+        job = self.running.pop(record.jobid, None) or Job(record.rule_name, [Path(log) for log in record.log])
+        self.failures.append((job, self.format(record)))
+        where = f", log: {', '.join(map(str, job.logs))}" if job.logs else ""
+        self._write(f"FAILED: {job.name}, {time.monotonic() - job.started:.0f} s{where}")
+
+    # Progress is counted by the jobs' ends, and commands and resources are left to Snakemake's log.
+    EVENTS = {
+        LogEvent.RUN_INFO: _begin,
+        LogEvent.JOB_INFO: _start,
+        LogEvent.JOB_FINISHED: _finish,
+        LogEvent.JOB_ERROR: _fail,
+    }
+
+    def _refresh(self) -> None:
+        """Once a second: how far the running jobs are, by the last lines of their logs."""
+        while not self.closed.wait(1):
+            states = [f"{job.name}{': ' * bool(said)}{said}" for job in list(self.running.values()) for said in [job.says()]]
+            self.bar.set_postfix_str("; ".join(states))
+
+    def _write(self, text: str) -> None:
+        tqdm.write(text, file=sys.stdout if self.common_settings.stdout else sys.stderr)
+
+    def close(self) -> None:
+        """End the progress line, and print why jobs failed; Snakemake calls this more than once."""
+        self.closed.set()
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        for job, text in self.failures:
+            lines = _lines(job.logs)[-SHOWN_LINES:] or text.splitlines()
+            self._write("\n".join([f"\n{job.name} failed:", *(f"  {line}" for line in lines)]))
+        self.failures.clear()
+        super().close()

@@ -1,0 +1,111 @@
+"""Snakemake's terminal output: which records are printed, and how."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_jobs import LogHandler
+
+
+@pytest.fixture
+def handler():
+    settings = SimpleNamespace(dryrun=False, verbose=False, printshellcmds=False, stdout=True)
+    return LogHandler(settings, None)
+
+
+def emit(handler, message="", level=logging.INFO, **attributes) -> None:
+    record = logging.LogRecord("snakemake", level, "", 0, message, None, None)
+    record.__dict__.update(attributes)
+    handler.emit(record)
+
+
+def start(handler, log, jobid=1) -> None:
+    emit(
+        handler,
+        event=LogEvent.JOB_INFO,
+        jobid=jobid,
+        rule_name="train",
+        rule_msg=f"Training run-{jobid}",
+        wildcards={"run": f"run-{jobid}"},
+        log=[str(log)],
+    )
+
+
+def fail(handler, log, jobid=1) -> None:
+    emit(handler, "the shell command", logging.ERROR, event=LogEvent.JOB_ERROR, jobid=jobid, rule_name="train", log=[log])
+
+
+def test_a_finished_job_is_one_line_with_its_number_its_name_and_the_end_of_its_log(handler, tmp_path, capsys):
+    log = tmp_path / "run.log"
+    emit(handler, event=LogEvent.RUN_INFO, stats={"train": 11, "all": 1, "total": 12})
+    start(handler, log)
+    log.write_text("a warning\n10 %\r100 %\r\n3 steps, 30.1 dB\n\n", encoding="utf-8")
+    emit(handler, event=LogEvent.JOB_FINISHED, job_id=1)
+    assert capsys.readouterr().out.splitlines() == [
+        "12 jobs: 11 train",
+        "[ 1/12] Training run-1, 0 s: 3 steps, 30.1 dB",
+    ]
+
+
+def test_a_job_without_a_message_is_named_by_its_rule_and_wildcards(handler, tmp_path, capsys):
+    wildcards = {"run": "a", "seed": "0"}
+    emit(handler, event=LogEvent.JOB_INFO, jobid=1, rule_name="score", rule_msg=None, wildcards=wildcards, log=["none"])
+    emit(handler, event=LogEvent.JOB_FINISHED, job_id=1)
+    assert capsys.readouterr().out == "[1/0] score a 0, 0 s\n"
+
+
+def test_a_job_without_a_log_is_counted_but_not_printed(handler, capsys):
+    emit(handler, event=LogEvent.JOB_INFO, jobid=1, rule_name="all", rule_msg=None, wildcards={}, log=[])
+    emit(handler, event=LogEvent.JOB_FINISHED, job_id=1)
+    assert capsys.readouterr().out == ""
+    assert handler.ended == 1
+
+
+def test_the_cause_of_a_failure_is_printed_last_and_once(handler, tmp_path, capsys):
+    log = tmp_path / "run.log"
+    start(handler, log)
+    log.write_text("".join(f"line {number}\n" for number in range(100)) + "disk full\n", encoding="utf-8")
+    fail(handler, str(log))
+    emit(handler, "Shutting down", logging.WARNING)
+    handler.close()
+    handler.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"FAILED: Training run-1, 0 s, log: {log}"
+    assert lines[1] == "Shutting down"
+    assert lines[3] == "Training run-1 failed:"
+    assert lines[-1].strip() == "disk full"
+    assert "  line 98" in lines
+    assert "  line 2" not in lines
+
+
+def test_a_failed_job_without_a_log_shows_what_snakemake_knows(handler, tmp_path, capsys):
+    start(handler, tmp_path / "never-written.log")
+    fail(handler, str(tmp_path / "never-written.log"))
+    handler.close()
+    assert "the shell command" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("message", ["Select jobs to execute...", "Execute 2 jobs...", "Building DAG of jobs..."])
+def test_what_is_said_for_every_job_is_not_printed(handler, capsys, message):
+    emit(handler, message)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_message_that_is_not_known_is_printed(handler, capsys):
+    emit(handler, "Nothing to be done (all requested files are present and up to date).")
+    assert "Nothing to be done" in capsys.readouterr().out
+
+
+def test_an_error_in_the_config_ends_with_its_cause(handler, capsys):
+    text = 'WorkflowError in file "/x/Snakefile", line 31:\nfractions: 20: write 0.2\n  File "/x/Snakefile", line 31, in <module>\n'
+    emit(handler, text, logging.ERROR, event=LogEvent.ERROR)
+    assert capsys.readouterr().out.splitlines()[-1] == "fractions: 20: write 0.2"
+
+
+def test_a_dry_run_is_shown_in_snakemakes_own_words(capsys):
+    settings = SimpleNamespace(dryrun=True, verbose=False, printshellcmds=False, stdout=True)
+    handler = LogHandler(settings, None)
+    emit(handler, "rule train: ...", event=LogEvent.JOB_INFO)
+    assert capsys.readouterr().out == "rule train: ...\n"
