@@ -45,7 +45,7 @@ def main() -> None:
         for (precision, layout), taken in zip(WAYS, seconds, strict=True):
             row = {"network": label, "precision": precision, "layout": layout, "rounds": options.rounds}
             rows.append(row | {"cpu_ms": 1000 * median(taken), "of_plain": median(taken) / plain})
-    report(rows, options.out, threads=1)
+    report(rows, options.out, threads=1, append=True)  # one table holds several processors
 
 
 def prepare(variant: str, kwargs: dict[str, Any], precision: str, layout: str):

@@ -25,7 +25,10 @@ class PrecisionChoice(NamedTuple):
 
 # Flag in /proc/cpuinfo, vendor (empty: any), precision, reason. The first row that fits decides.
 CPUS = (
-    ("amx_bf16", "", "bf16-mixed", "the processor has matrix units for bf16 (AMX)"),
+    (
+        *("amx_bf16", "", "bf16-mixed"),
+        "AMX: on an Intel with such matrix units a training step in bf16 took 0.5 to 0.95 of the time of float32",
+    ),
     (
         *("avx512_bf16", "AuthenticAMD", "bf16-mixed"),
         "AMD with AVX512-BF16: on a Zen 4 the paper's IPT trained 1.70 times as fast in bf16 as in float32",
