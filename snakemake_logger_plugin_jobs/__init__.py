@@ -1,8 +1,8 @@
 """Snakemake's terminal output: one line for each job that ends, one progress line, and errors with their cause last.
 
-Snakemake finds a logger plugin by the name of its module, and `profiles/default` selects this one. Of the published plugins none
-prints a job's result: `rich` draws a bar for each rule. What is not printed here stands in Snakemake's own log below `.snakemake/log`.
-With `--dry-run`, `--verbose` or `--printshellcmds` Snakemake's own format is printed.
+Snakemake finds a logger plugin by the name of its module, and `profiles/default` selects this one. No published plugin prints
+a job's result: `rich` draws one bar per rule. Everything else is in Snakemake's own log, in `.snakemake/log`. With `--dry-run`,
+`--verbose` or `--printshellcmds` Snakemake's own format is printed.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from logging import WARNING, LogRecord
 from pathlib import Path
+from typing import ClassVar
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -110,7 +111,7 @@ class LogHandler(LogHandlerBase):
         self._write(f"FAILED: {job.name}, {time.monotonic() - job.started:.0f} s{where}")
 
     # Progress is counted by the jobs' ends, and commands and resources are left to Snakemake's log.
-    EVENTS = {
+    EVENTS: ClassVar = {
         LogEvent.RUN_INFO: _begin,
         LogEvent.JOB_INFO: _start,
         LogEvent.JOB_FINISHED: _finish,
@@ -120,7 +121,9 @@ class LogHandler(LogHandlerBase):
     def _refresh(self) -> None:
         """Once a second: how far the running jobs are, by the last lines of their logs."""
         while not self.closed.wait(1):
-            states = [f"{job.name}{': ' * bool(said)}{said}" for job in list(self.running.values()) for said in [job.says()]]
+            states = [
+                f"{job.name}{': ' * bool(said)}{said}" for job in list(self.running.values()) for said in [job.says()]
+            ]
             self.bar.set_postfix_str("; ".join(states))
 
     def _write(self, text: str) -> None:

@@ -34,7 +34,9 @@ def start(handler, log, jobid=1) -> None:
 
 
 def fail(handler, log, jobid=1) -> None:
-    emit(handler, "the shell command", logging.ERROR, event=LogEvent.JOB_ERROR, jobid=jobid, rule_name="train", log=[log])
+    emit(
+        handler, "the shell command", logging.ERROR, event=LogEvent.JOB_ERROR, jobid=jobid, rule_name="train", log=[log]
+    )
 
 
 def test_a_finished_job_is_one_line_with_its_number_its_name_and_the_end_of_its_log(handler, tmp_path, capsys):
@@ -99,7 +101,7 @@ def test_a_message_that_is_not_known_is_printed(handler, capsys):
 
 
 def test_an_error_in_the_config_ends_with_its_cause(handler, capsys):
-    text = 'WorkflowError in file "/x/Snakefile", line 31:\nfractions: 20: write 0.2\n  File "/x/Snakefile", line 31, in <module>\n'
+    text = 'WorkflowError in file "/x", line 31:\nfractions: 20: write 0.2\n  File "/x", line 31, in <module>\n'
     emit(handler, text, logging.ERROR, event=LogEvent.ERROR)
     assert capsys.readouterr().out.splitlines()[-1] == "fractions: 20: write 0.2"
 

@@ -112,8 +112,7 @@ def _fraction(options: argparse.Namespace) -> None:
     chosen = fractions.select(train, options.fraction, options.seed)
     manifest.write_table(chosen, options.out)
     print(
-        f"{len(chosen)} of {len(train)} training images, {chosen['class'].nunique()} classes, "
-        f"seed {options.seed}",
+        f"{len(chosen)} of {len(train)} training images, {chosen['class'].nunique()} classes, seed {options.seed}",
         flush=True,
     )
 
