@@ -7,6 +7,7 @@ a job's result: `rich` draws one bar per rule. Everything else is in Snakemake's
 
 import contextlib
 import re
+import shutil
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ ROUTINE = re.compile(
 )
 TRACEBACK = re.compile(r'^\s*File ".*", line \d+.*$\n?', re.MULTILINE)
 SHOWN_LINES = 20  # of a failed job's log
+SPARE_BYTES = 2**20  # a disk with less is called full
 
 
 @dataclass
@@ -37,8 +39,9 @@ class Job:
     started: float = field(default_factory=time.monotonic)
 
     def says(self) -> str:
-        """The last line of its log."""
-        return next(iter(reversed(_lines(self.logs))), "")
+        """The last line of its log, without the run's name that it may begin with."""
+        line = next(iter(reversed(_lines(self.logs))), "")
+        return line.removeprefix(f"{self.name.split()[-1]}: ").lstrip()
 
 
 def _lines(logs: list[Path]) -> list[str]:
@@ -99,6 +102,8 @@ class LogHandler(LogHandlerBase):
         self.ended += 1
         if self.bar is not None:
             self.bar.update()
+        if job is not None:  # Snakemake has tried it again
+            self.failures = [failure for failure in self.failures if failure[0].name != job.name]
         if job is not None and job.logs:
             said, seconds = job.says(), time.monotonic() - job.started
             count = f"[{self.ended:>{len(str(self.total))}}/{self.total}]"
@@ -137,6 +142,9 @@ class LogHandler(LogHandlerBase):
             self.bar = None
         for job, text in self.failures:
             lines = _lines(job.logs)[-SHOWN_LINES:] or text.splitlines()
+            # Then the cause may be missing from the log.
+            full = [log for log in job.logs if log.parent.exists() and shutil.disk_usage(log.parent).free < SPARE_BYTES]
+            lines += [f"No space is left on the disk of {log}" for log in full]
             self._write("\n".join([f"\n{job.name} failed:", *(f"  {line}" for line in lines)]))
         self.failures.clear()
         super().close()

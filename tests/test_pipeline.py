@@ -234,7 +234,7 @@ def test_killed_training_goes_on_when_its_rule_is_tried_again(finished, workdir)
             child.kill()
     printed = process.communicate(timeout=600)[0]
     assert process.returncode == 0, printed
-    assert f"{run}: resumed after step" in printed
+    assert f"{run}: resumed after step" in (finished / "logs" / "train" / f"{run}.log").read_text(encoding="utf-8")
     record = json.loads((finished / "runs" / run / "provenance.json").read_text())
     assert record["training"]["steps"] == 60
     assert not checkpoints.exists()

@@ -43,7 +43,7 @@ def test_a_finished_job_is_one_line_with_its_number_its_name_and_the_end_of_its_
     log = tmp_path / "run.log"
     emit(handler, event=LogEvent.RUN_INFO, stats={"train": 11, "all": 1, "total": 12})
     start(handler, log)
-    log.write_text("a warning\n10 %\r100 %\r\n3 steps, 30.1 dB\n\n", encoding="utf-8")
+    log.write_text("a warning\n10 %\r100 %\r\nrun-1: 3 steps, 30.1 dB\n\n", encoding="utf-8")
     emit(handler, event=LogEvent.JOB_FINISHED, job_id=1)
     assert capsys.readouterr().out.splitlines() == [
         "12 jobs: 11 train",
@@ -82,11 +82,31 @@ def test_the_cause_of_a_failure_is_printed_last_and_once(handler, tmp_path, caps
     assert "  line 2" not in lines
 
 
+def test_a_failure_is_forgotten_when_the_job_is_tried_again_and_ends_well(handler, tmp_path, capsys):
+    log = tmp_path / "run.log"
+    start(handler, log)
+    fail(handler, str(log))
+    start(handler, log, jobid=1)
+    emit(handler, event=LogEvent.JOB_FINISHED, job_id=1)
+    handler.close()
+    assert "failed:" not in capsys.readouterr().out
+
+
 def test_a_failed_job_without_a_log_shows_what_snakemake_knows(handler, tmp_path, capsys):
     start(handler, tmp_path / "never-written.log")
     fail(handler, str(tmp_path / "never-written.log"))
     handler.close()
     assert "the shell command" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_named_though_the_log_could_not_be_written(handler, tmp_path, capsys, monkeypatch):
+    log = tmp_path / "run.log"
+    log.write_text("", encoding="utf-8")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    start(handler, log)
+    fail(handler, str(log))
+    handler.close()
+    assert capsys.readouterr().out.splitlines()[-1].strip() == f"No space is left on the disk of {log}"
 
 
 @pytest.mark.parametrize("message", ["Select jobs to execute...", "Execute 2 jobs...", "Building DAG of jobs..."])

@@ -99,7 +99,8 @@ def test_training_that_outlives_its_snakemake_is_not_trained_beside_and_not_lost
     third = snakemake(config, target)
     printed = third.communicate(timeout=PATIENCE)[0]
     assert third.returncode == 0, printed
-    assert ("resumed after step" if advice == "stop it" else "the same training as") in printed
+    log = (results / "logs" / "train" / f"{RUN}.log").read_text(encoding="utf-8")
+    assert ("resumed after step" if advice == "stop it" else "the same training as") in log
     record = json.loads((results / "runs" / RUN / "provenance.json").read_text(encoding="utf-8"))
     assert record["training"]["steps"] == 1500
     models.load(results / "runs" / RUN / "model.safetensors")
