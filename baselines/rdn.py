@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -95,9 +96,8 @@ class RDN(SingleTask):
         check_whole(num_feat=num_feat, growth=growth, num_block=num_block, num_conv=num_conv)
         check_flags(gradient_checkpointing=gradient_checkpointing, subtract_mean=subtract_mean)
         self.set_task(task)
-        self.register_buffer(
-            "mean", RGB_RANGE * torch.tensor(RGB_MEAN if subtract_mean else (0.0,) * 3).view(3, 1, 1), persistent=False
-        )
+        mean = RGB_RANGE * np.array(RGB_MEAN if subtract_mean else (0.0,) * 3, np.float32)
+        self.register_buffer("mean", torch.tensor(mean.reshape(3, 1, 1)), persistent=False)
         self.gradient_checkpointing = gradient_checkpointing
         self.SFENet1 = nn.Conv2d(3, num_feat, 3, padding=1)
         self.SFENet2 = nn.Conv2d(num_feat, num_feat, 3, padding=1)

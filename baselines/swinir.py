@@ -5,15 +5,24 @@ import warnings
 import baselines.basicsr_alias  # noqa: F401
 
 # isort: split
+import torch
 import torch.nn.functional as F
 from basicsr.archs.swinir_arch import SwinIR as BasicsrSwinIR
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from baselines.single_task import SingleTask
 from ipt_models.arguments import check_choice, check_positive, check_whole
 from ipt_models.tasks import parse_task
 
 MOST_BLOCKS = 100
+
+
+class _RatesOnCpu(TorchFunctionMode):
+    """Basicsr reads the drop-path rates while it builds the network, which the meta device cannot give."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        return function(*args, **(kwargs or {}) | ({"device": "cpu"} if function is torch.linspace else {}))
 
 
 class SwinIR(SingleTask, BasicsrSwinIR):
@@ -50,7 +59,7 @@ class SwinIR(SingleTask, BasicsrSwinIR):
         if embed_dim % num_heads:
             raise ValueError(f"num_heads={num_heads}: expected a divisor of embed_dim={embed_dim}")
         scale = parse_task(task).scale
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _RatesOnCpu():
             warnings.filterwarnings("ignore", message="torch.meshgrid")  # basicsr's, about a future release
             super().__init__(
                 img_size=6 * window_size,  # 48: patches for which basicsr keeps the masks of shifted windows

@@ -272,7 +272,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
         self.tails = nn.ModuleDict({task: make_tail(num_feat, parse_task(task).scale) for task in self.tasks})
 
         if position in ("learned", "learned_every_layer"):
-            self.pos_embed = nn.Parameter(torch.randn(grid**2, embed_dim))
+            self.pos_embed = nn.Parameter(_normal(grid**2, embed_dim))
         elif position == "sincos2d":
             from timm.layers import build_sincos2d_pos_embed  # timm takes seconds to import
 
@@ -283,7 +283,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
         self.embed = nn.Linear(embed_dim, embed_dim) if mlp else None
         self.task_embed = None
         if mlp:
-            self.task_embed = nn.ParameterDict({task: torch.randn(grid**2, embed_dim) for task in self.tasks})
+            self.task_embed = nn.ParameterDict({task: _normal(grid**2, embed_dim) for task in self.tasks})
         relative_grid = grid if position == "relative" else None
         encoder_layer = EncoderLayer(embed_dim, num_heads, norm, relative_grid)
         decoder_layer = DecoderLayer(embed_dim, num_heads, norm, relative_grid)
@@ -411,3 +411,9 @@ def check_sizes(
         raise ValueError(f"num_heads={num_heads}: expected a divisor of num_feat * patch_dim**2 = {embed_dim}")
     if position == "sincos2d" and embed_dim % 4:
         raise ValueError(f"position='sincos2d': num_feat * patch_dim**2 = {embed_dim} must be a multiple of 4")
+
+
+def _normal(*shape: int) -> Tensor:
+    """Standard normal values. On the meta device nothing is drawn: torch would import sympy for it, which takes a second."""
+    values = torch.empty(*shape)
+    return values if values.is_meta else values.normal_()

@@ -79,7 +79,7 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
     try:
         with torch.device("meta"):
             network = build(variant, tasks, **{**kwargs, **from_weights})
-    except (RuntimeError, TypeError):  # SwinIR reads numbers while it is built
+    except (RuntimeError, TypeError):  # a network of others may read numbers while it is built
         network = build(variant, tasks, **{**kwargs, **from_weights})
     return sum(parameter.numel() for parameter in network.parameters())
 

@@ -32,6 +32,33 @@ def test_a_loaded_model_computes_what_the_saved_one_did(tmp_path):
     assert not loaded.training
 
 
+NETWORKS = {
+    "edsr_tiny": {"num_feat": 4, "num_block": 1},
+    "rdn_tiny": {"num_feat": 4, "growth": 4, "num_block": 1, "num_conv": 1},
+    "ignn_tiny": {"num_feat": 8, "num_block": 4},
+    "swinir_light": {"embed_dim": 4, "num_heads": 2, "depths": [1]},
+    "ipt_tiny": SMALL,
+}
+
+
+@pytest.mark.parametrize("variant", NETWORKS)
+def test_each_network_is_loaded_with_the_weights_that_were_saved(variant, tmp_path):
+    network = models.build(variant, ("sr2",), **NETWORKS[variant])
+    models.save(network, tmp_path / "model.safetensors", ORIGIN)
+    loaded, _ = models.load(tmp_path / "model.safetensors")
+    state = loaded.state_dict()
+    assert state.keys() == network.state_dict().keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("variant", NETWORKS)
+def test_each_network_is_built_on_the_meta_device_without_allocating(variant):
+    with torch.device("meta"):
+        network = models.build(variant, ("sr2",), **NETWORKS[variant])
+    allocated = [name for name, parameter in network.named_parameters() if not parameter.is_meta]
+    assert not [name for name in allocated if "mean" not in name]
+
+
 @pytest.mark.parametrize("read", ["load", "initialise"])
 def test_one_flipped_bit_of_the_weights_is_noticed(read, tmp_path):
     network = models.build("edsr_tiny", ("sr2",), num_feat=4, num_block=1)
