@@ -1,4 +1,4 @@
-"""What data bought each model, whether data limited it, and what more data would buy: one row a model and set."""
+"""Each model's gain from more data, whether data limited it, and the gain that still more data would give: one row per model and set."""
 
 from collections.abc import Mapping
 

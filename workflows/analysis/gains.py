@@ -1,4 +1,4 @@
-"""What data bought each network, and whether IPT gained more from it than its rivals: the paper's claim in testable form."""
+"""Each network's gain from more data, and whether IPT gained more than its rivals: the paper's claim in testable form."""
 
 from collections.abc import Sequence
 

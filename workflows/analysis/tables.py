@@ -116,7 +116,7 @@ TABLES: dict[str, Table] = {
         },
     ),
     "gains": Table(
-        "What data bought each model, unpaired: from its smallest to its largest fraction, and from 20 to 100 %",
+        "Each model's gain from more data, unpaired: from its smallest to its largest fraction, and from 20 to 100 %",
         {
             **ON,
             **WINDOWS,
@@ -247,7 +247,7 @@ TABLES: dict[str, Table] = {
         },
     ),
     "data": Table(
-        "What data bought each model by `centre` windows, whether data limited it, and a saturating power law: "
+        "Each model's gain from more data by `centre` windows, whether data limited it, and a saturating power law: "
         "PSNR = limit − loss · (n / largest n)^(−exponent)",
         {
             **ON,

@@ -1,4 +1,6 @@
-"""The table of claims: a short fixed sentence for each claim and answer, with the numbers beside it."""
+"""The table of claims: one short fixed sentence per claim, its answer, and the numbers beside it."""
+
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -7,48 +9,55 @@ from workflows.reporting.numbers import NONE, interval, number, probability
 from workflows.reporting.study import Study
 
 NAME = "claims"
+NOT_TESTED = "not tested"
 
 _SENTENCES = {
-    "data_limited": ("Data limited {model}.", "Data did not limit {model}.", "data limited {model}"),
-    "gains_more": (
-        "{model} gains more from data than {rival}.",
-        "{model} does not gain more from data than {rival}.",
-        "{model} gains more from data than {rival}",
-    ),
-    "overtakes": ("{model} overtakes {rival}.", "{model} does not overtake {rival}.", "{model} overtakes {rival}"),
-    "contrastive_helps": (
-        "The contrastive loss helps: {model} against {rival}.",
-        "The contrastive loss does not help: {model} against {rival}.",
-        "the contrastive loss helps {model} against {rival}",
-    ),
-    "order": ("{model} is ahead of {rival}.", "{model} is not ahead of {rival}.", "{model} is ahead of {rival}"),
+    "data_limited": "Data limited {model}",
+    "gains_more": "{model} gains more from data than {rival}",
+    "overtakes": "{model} overtakes {rival}",
+    "contrastive_helps": "The contrastive loss helps: {model} against {rival}",
+    "order": "{model} is ahead of {rival}",
 }
 
 
-def sentence(claim: str, answer: str, model: str, rival: str = "") -> str:
-    """The claim as answered."""
-    yes, no, question = _SENTENCES[claim]
-    text = {"yes": yes, "no": no}.get(answer, f"{answer.capitalize()}: whether {question}.")
-    return text.format(model=model, rival=rival)
+class Claims(NamedTuple):
+    """The claims on one set and task. A part without rows is None."""
+
+    title: str
+    tested: Block | None
+    untested: Block | None
+
+
+def sentence(claim: str, model: str, rival: str = "") -> str:
+    """The claim in words; whether it holds is the answer's column."""
+    return _SENTENCES[claim].format(model=model, rival=rival)
 
 
 def blocks(study: Study) -> list[Block]:
-    """One table a task and set."""
-    return [block for _, block in _by_set(study)]
-
-
-def groups(study: Study) -> list[tuple[str, Block]]:
-    """The tables for the head of the page, each with its set and task."""
-    return _by_set(study)
-
-
-def _by_set(study: Study) -> list[tuple[str, Block]]:
-    table = study.table(NAME)
+    """One table per task and set, with the claims that were not tested last."""
     shown = []
-    for (task, dataset), rows in table.groupby(["task", "dataset"], sort=False, dropna=False):
-        title = "held-out images" if pd.isna(task) else f"{dataset}, {task}"
-        shown.append((title, _block(f"Claims on {title}", rows, study.labels)))
+    for title, rows in _by_set(study):
+        untested = rows["answer"] == NOT_TESTED
+        shown.append(_block(title, pd.concat([rows[~untested], rows[untested]]), study.labels))
     return shown
+
+
+def groups(study: Study) -> list[Claims]:
+    """The tables for the head of the page."""
+    shown = []
+    for title, rows in _by_set(study):
+        untested = rows["answer"] == NOT_TESTED
+        parts = (_block(title, part, study.labels) if len(part) else None for part in (rows[~untested], rows[untested]))
+        shown.append(Claims(title, *parts))
+    return shown
+
+
+def _by_set(study: Study) -> list[tuple[str, pd.DataFrame]]:
+    tables = study.table(NAME).groupby(["task", "dataset"], sort=False, dropna=False)
+    return [
+        (f"Claims on {'held-out images' if pd.isna(task) else f'{dataset}, {task}'}", rows)
+        for (task, dataset), rows in tables
+    ]
 
 
 def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
@@ -68,7 +77,7 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
         model, rival = (names.get(row[column], row[column]) for column in ("model", "rival"))
         cells.append(
             [
-                sentence(row["claim"], row["answer"], model, rival),
+                sentence(row["claim"], model, rival),
                 row["answer"],
                 *[NONE if pd.isna(row["windows"]) else row["windows"]] * windows,
                 NONE if pd.isna(row["span"]) else span(row["span"]),

@@ -27,7 +27,7 @@ TABLES = {
 
 # Drawn from tables and training logs alone.
 FIGURES = {
-    "psnr_fraction": "PSNR against the share of the training images",
+    "psnr_fraction": "PSNR against the fraction of the training images",
     "psnr_patches": "PSNR against the number of distinct patches",
     "gains": "Gains from data",
     "contrastive_gain": "Gain of the contrastive loss",

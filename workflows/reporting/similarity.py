@@ -18,7 +18,7 @@ from workflows.reporting.study import Study
 from workflows.reporting.style import column, model_colors, note, small, title
 
 # The chosen patches, from the one whose surroundings are plainest to the richest, and the colours of their frames.
-ANCHORS = {"low contrast": "#ffd000", "medium contrast": "#00e5ff", "high contrast": "#ff4fd8"}
+ANCHORS = {"low contrast": "#ffd000", "medium": "#00e5ff", "high contrast": "#ff4fd8"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What data bought: each model's gain from the smallest to the largest fraction, and IPT's gain minus each rival's, both ways
+"""Gain from more data: each model's gain from the smallest to the largest fraction, and IPT's gain minus each rival's, both ways
 of cutting IPT's windows side by side.
 """
 

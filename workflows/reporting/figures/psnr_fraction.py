@@ -1,4 +1,4 @@
-"""PSNR against the share of the training images, crossovers marked."""
+"""PSNR against the fraction of the training images, crossovers marked."""
 
 import pandas as pd
 from matplotlib.axes import Axes
