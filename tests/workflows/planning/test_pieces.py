@@ -10,7 +10,7 @@ from workflows.planning import pieces
 
 CONFIG = {
     "name": "tiny",
-    "seeds": [0, 1],
+    "seeds": [0],
     "fractions": [0.5, 1.0],
     "data": {"count": 10, "size": 64, "validation": 2},
     "models": [
@@ -40,24 +40,23 @@ def test_commands_are_the_grids_own_in_order(config, capsys):
     assert pieces.main([str(config)]) == 0
     lines = capsys.readouterr().out.splitlines()
     stages = [line.split("-m workflows.")[-1].split()[:2] for line in lines]
-    data = [["data", stage] for stage in ("synthesize", "manifest", *["fraction"] * 4)]
-    assert stages == [*data, *[["training", "--experiment"]] * 4]
-    assert [line.split("--run ")[1].split()[0] for line in lines[-4:]] == [
-        *("ipt-50-seed-0", "ipt-100-seed-0", "ipt-50-seed-1", "ipt-100-seed-1")
-    ]
+    data = [["data", stage] for stage in ("synthesize", "manifest", *["fraction"] * 2)]
+    assert stages == [*data, *[["training", "--experiment"]] * 2]
+    assert [line.split("--run ")[1].split()[0] for line in lines[-2:]] == ["ipt-50-seed-0", "ipt-100-seed-0"]
 
 
 def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
     call = [str(config), "--run", "--side-by-side", "2", "--pack", "packed", "--archive-mb", "0.01"]
     assert pieces.main([*call, "--minutes", "60"]) == 0
-    assert "4 of 4 trainings are finished" in capsys.readouterr().out
+    assert "2 of 2 trainings are finished" in capsys.readouterr().out
     archives = sorted((tmp_path / "packed").glob("*.tar"))
-    assert len(archives) == 4, "each larger than asked for, and so alone"
+    assert len(archives) == 2, "each larger than asked for, and so alone"
     with tarfile.open(archives[0]) as archive:
         assert {name.rpartition("/")[2] for name in archive.getnames()} == set(pieces.PACKED)
-    started = time.time()
+    weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("*/runs/*/model.safetensors")}
     assert pieces.main(call) == 0
-    assert time.time() - started < 20, "nothing is trained again"
+    assert "exit status" not in capsys.readouterr().out, "nothing is trained again"
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
     assert sorted((tmp_path / "packed").glob("*.tar")) == archives
 
 
@@ -67,8 +66,8 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     experiment = pieces.read(config, "long")
     for words in pieces.preparation(experiment):
         pieces.subprocess.run(words, check=True)
-    assert pieces.main([*call, "--minutes", "0.5"]) == pieces.EXIT_LEFT
-    assert "0 of 4 trainings are finished" in capsys.readouterr().out
+    assert pieces.main([*call, "--minutes", "0.4"]) == pieces.EXIT_LEFT
+    assert "0 of 2 trainings are finished" in capsys.readouterr().out
     assert list((tmp_path / "results/tiny-long/resume").glob("*/step-*")), "what was under way has saved"
     slow = experiment.model_copy(
         update={"plan": experiment.plan.model_copy(update={"patches_per_second": {"ipt": 1.0}})}

@@ -17,6 +17,7 @@ from timm.utils import ModelEmaV3
 
 from workflows import models, provenance
 from workflows.training import accumulation, checkpoint, loop
+from workflows.training.devices import choose_precision
 from workflows.training.loggers import LoggerError
 
 
@@ -142,7 +143,7 @@ def test_provenance_lets_a_number_be_traced(train, make_run, images):
     assert {"processor", "cores", "memory_gb", "host"} <= set(record["hardware"])
     assert {"commit", "dirty"} <= set(record)
     assert record["training"]["images"] == 6
-    assert record["training"]["precision"] == "32-true"
+    assert record["training"]["precision"] == choose_precision("auto", "cpu").precision
     assert len(record["training"]["precision_reason"]) > 20
     assert record["training"]["negatives"] is record["training"]["matched"] is None
     assert re.fullmatch(r".+ \(family \d+, model \d+, stepping \d+\)", record["hardware"]["processor"])
