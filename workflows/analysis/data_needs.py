@@ -1,4 +1,4 @@
-"""Each model's gain from more data, whether data limited it, and the gain that still more data would give: one row per model and set."""
+"""Each model's gain from more data, whether data limited it, and what still more would give: one row per model and set."""
 
 from collections.abc import Mapping
 

@@ -53,7 +53,7 @@ class Experiment(Section):
     finetune: Finetune | None = Field(None, description="a second stage; empty: none")
     evaluation: Evaluation = Field(Evaluation(), description="what is scored")
     report: Report = Field(Report(), description="what the report shows")
-    plan: Plan = Field(Plan(), description="how the plan's hours are reckoned")
+    plan: Plan = Field(Plan(), description="how the plan estimates hours")
 
     @model_validator(mode="after")
     def _sections_agree(self):

@@ -75,25 +75,25 @@ class Data(Section):
     )
     targets: str | None = Field(
         None,
-        description="clean images of pairs: a folder in `root`, or a pattern, for example `norain-*.png`. What `*` stands for, "
-        "or the path in the folder, says which belong together",
+        description="clean images of pairs: a folder in `root`, or a pattern, for example `norain-*.png`. The text "
+        "matched by `*`, or the path in the folder, pairs them with the inputs",
     )
     count: whole(2, 10**7) = Field(300, description="number of images to draw (`dead_leaves`)")
     size: whole(64, 8192) = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
     seed: Seed = Field(
         0,
-        description="seed of the drawn images (`dead_leaves`), of the choice of validation images and of fixed crops' places",
+        description="seed of the drawn images (`dead_leaves`), the choice of validation images and the positions of fixed crops",
     )
     validation: Count = Field(
-        8, description="images held out of every fraction, for the learning curve alone; they choose nothing"
+        8, description="images held out of every fraction, for learning curves and learning-rate trials"
     )
     max_undecodable: Share = Field(
-        0.01, description="largest share of files that cannot be decoded; above it the manifest stops with a message"
+        0.01, description="largest fraction of undecodable files; above it the manifest stops with a message"
     )
     fixed_crops: whole(1, 10**6) | None = Field(
         None,
-        description="each image gives the same so many crops for the whole training, placed by `data.seed` and the image "
-        "alone: a fixed set of patches, the same for every model and run seed. Empty: a new crop each time",
+        description="number of crops per image, the same throughout training, placed by `data.seed` and the image "
+        "only: a fixed set of patches for all models and seeds. Empty: a new crop each time",
     )
     crops_per_image: whole(1, 10**6) = Field(1, description="crops taken each time an image is decoded")
     buffer_images: Count = Field(
@@ -104,7 +104,7 @@ class Data(Section):
         description="memory for decoded images, or for fixed crops, in MB per training process, shared out over its loader "
         "processes",
     )
-    workers: whole(0, 1024) = Field(0, description="loader processes a run; 0 loads in the training process")
+    workers: whole(0, 1024) = Field(0, description="loader processes per run; 0 loads in the training process")
 
     @property
     def epoch_crops(self) -> int:
@@ -176,15 +176,17 @@ class Training(Section):
     """The recipe. A model may override each key under its own `training`."""
 
     budget: Budget = Field(Budget(steps=1000), description="how long a run trains: `steps`, `patches` or `epochs`")
-    batch_size: whole(1, 10**6) = Field(16, description="patches a step, over all devices and micro-batches")
+    batch_size: whole(1, 10**6) = Field(16, description="patches per step, over all devices and micro-batches")
     micro_batch_size: whole(1, 10**6) | None = Field(
         None,
         description="patches that a device computes at a time; the gradients of several are accumulated. Empty: its whole "
         "share of the batch",
     )
-    devices: Cores = Field(1, description="devices of a run on each node, with a process each (DDP)")
-    num_nodes: Cores = Field(1, description="nodes of a run; on several, Slurm or `torchrun` starts the processes")
-    augment: Switch = Field(True, description="patches are flipped and turned, one of eight ways drawn anew each time")
+    devices: Cores = Field(1, description="devices per run on each node, one process each (DDP)")
+    num_nodes: Cores = Field(1, description="nodes per run; with several, Slurm or `torchrun` starts the processes")
+    augment: Switch = Field(
+        True, description="flip and rotate patches, by one of the eight symmetries drawn anew each time"
+    )
     patch_size: Pixels = Field(48, description="side of the network's input patch in (low-resolution) pixels")
     learning_rate: Positive = Field(5e-5, description="Adam's learning rate after warm-up")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="Adam's betas")
@@ -213,30 +215,33 @@ class Training(Section):
         "1 / (1 - decay) x 10 steps; the average after the last step is what is scored. Empty: none, the weights of the last "
         "step are scored",
     )
-    compile: Switch = Field(False, description="the network goes through `torch.compile`")
+    compile: Switch = Field(False, description="compile the network with `torch.compile`")
     gradient_checkpointing: Switch = Field(
-        False, description="less memory for more time: activations are computed again in the backward pass (IPT, RDN)"
+        False, description="trade time for memory: recompute activations in the backward pass (IPT, RDN)"
     )
     channels_last: Switch = Field(True, description="convolutions in channels-last memory order")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Fabric's accelerator")
     threads: Cores = Field(
-        1, description="torch's threads a run. Part of the result's bits, therefore never taken from `--cores`"
+        1,
+        description="torch's threads per run. They affect the result's bits and are therefore never taken from `--cores`",
     )
     log_every: Count = Field(50, description="steps between rows of train.csv")
     validate_every: Count = Field(250, description="steps between measurements on held-out images")
-    checkpoint_minutes: Positive = Field(5, description="minutes between checkpoints that a killed run resumes from")
+    checkpoint_minutes: Positive = Field(5, description="minutes between checkpoints, from which a killed run resumes")
     reuse: Switch = Field(
         True,
-        description="copy a finished run of the same training from another experiment beside this one, if there is one",
+        description="copy a finished run of the same training from another experiment in `results/`, if there is one",
     )
-    checkpoint_steps: Count | None = Field(None, description="steps between checkpoints, beside the minutes")
+    checkpoint_steps: Count | None = Field(
+        None, description="steps between checkpoints, in addition to `checkpoint_minutes`"
+    )
     loggers: Annotated[list[Literal["tensorboard", "wandb"]], AfterValidator(distinct)] = Field(
         [],
-        description="where the rows of train.csv go as well: `tensorboard` (`runs/<run>/tensorboard`), `wandb` (Weights & "
+        description="where else to write the rows of train.csv: `tensorboard` (`runs/<run>/tensorboard`), `wandb` (Weights & "
         "Biases, see docs/training.md)",
     )
-    memory_mb: Megabytes = Field(3000, description="memory a run asks the scheduler for, in MB")
-    runtime_minutes: whole(1, 10**7) = Field(240, description="time a run asks the scheduler for, in minutes")
+    memory_mb: Megabytes = Field(3000, description="memory that a run requests from the scheduler, in MB")
+    runtime_minutes: whole(1, 10**7) = Field(240, description="time that a run requests from the scheduler, in minutes")
 
     @model_validator(mode="before")
     @classmethod
@@ -281,11 +286,13 @@ class Model(Section):
     kwargs: dict[str, Any] = Field({}, description="arguments that override the variant's, for example `depth: 4`")
     contrastive: Contrastive | None = Field(None, description="IPT's contrastive loss; empty: none")
     tasks: Tasks | None = Field(None, description="tasks that this model trains on; empty: the experiment's")
-    training: dict[str, Any] = Field({}, description="overrides of `training` for this model, at every fraction alike")
+    training: dict[str, Any] = Field(
+        {}, description="overrides of `training` for this model, the same at every fraction"
+    )
     learning_rates: Annotated[list[Positive], AfterValidator(distinct)] = Field(
         [],
-        description="rates that are tried before: trained at the smallest and the largest fraction, judged on held-out "
-        "training-source images alone, shown in `learning_rates.md`. The one to use stands in `training.learning_rate`",
+        description="rates to try first: trained at the smallest and the largest fraction, judged on held-out "
+        "training-source images alone, shown in `learning_rates.md`. Set the chosen one as `training.learning_rate`",
     )
 
     @property
@@ -320,7 +327,7 @@ class Finetune(Section):
 
     data: Data = Field(description="its training images, with the keys of `data`; all of them are used")
     task: TaskName | None = Field(
-        None, description="the task; IPT's other heads, tails and embeddings are left out. Empty: the only trained task"
+        None, description="the task; IPT's other heads, tails and embeddings are dropped. Empty: the only trained task"
     )
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
     alone: dict[str, Any] | None = Field(
@@ -346,7 +353,7 @@ class Method(Section):
         None, description="sets to score it on, of `evaluation.sets`; empty: all"
     )
     parameters: Count | None = Field(
-        None, description="of the network behind `restored`, as its authors say; counted for a checkpoint"
+        None, description="parameters of the network behind `restored`, as its authors state; counted for a checkpoint"
     )
     training_data: Line = Field("not stated", description="what it was trained on, shown in tables")
 
@@ -364,7 +371,7 @@ class Method(Section):
 
 
 class Evaluation(Section):
-    """What is scored. The protocol itself stands in `workflows/evaluation/protocol.py`."""
+    """What is scored. docs/protocol.md describes the protocol."""
 
     sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] = Field(
         ["photos"],
@@ -380,7 +387,7 @@ class Evaluation(Section):
         description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise",
     )
     methods: list[Method] = Field(
-        [], description="methods from outside of the grid, scored beside it and marked as such in tables"
+        [], description="methods from outside the grid, scored as well and marked as such in tables"
     )
     windows: Literal["centre", "side_by_side"] = Field(
         "centre",
@@ -389,7 +396,7 @@ class Evaluation(Section):
     )
     ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],
-        description="further scores of the runs of the largest fraction, in a table of their own: `x8` is the mean over "
+        description="additional scores of the runs at the largest fraction, in a separate table: `x8` is the mean over "
         "flips and turns",
     )
     gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
@@ -397,13 +404,13 @@ class Evaluation(Section):
     noise: Noise = Field("clipped", description="whether noisy inputs are clipped to 0-255; some papers do not")
     download: Switch = Field(
         False,
-        description="fetch sets that are not below `data_root` and have a public address: "
+        description="download sets that are missing from `data_root` and have a public address: "
         + ", ".join(name for name, benchmark in SETS.items() if benchmark.download),
     )
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="precision of scoring")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of scoring")
-    threads: Cores = Field(1, description="torch's threads of a scoring job")
-    memory_mb: Megabytes = Field(3000, description="memory a scoring job asks the scheduler for, in MB")
+    threads: Cores = Field(1, description="torch's threads per scoring job")
+    memory_mb: Megabytes = Field(3000, description="memory that a scoring job requests from the scheduler, in MB")
 
     @model_validator(mode="after")
     def _download_has_a_place(self):
@@ -419,7 +426,7 @@ class Picture(Section):
     image: Line = Field(description="the image's name without suffix")
     task: TaskName = Field(description="the task")
     whole: Switch = Field(
-        True, description="show the image as a whole too; `false` for images that must not be passed on"
+        True, description="show the whole image too; `false` for images that may not be redistributed"
     )
 
 
@@ -428,7 +435,7 @@ class Comparison(Picture):
 
     crop: tuple[whole(0, 10**6), whole(0, 10**6), whole(1, 10**6), whole(1, 10**6)] | None = Field(
         None,
-        description="x, y, width, height of the zoomed crop in HR pixels; empty: where detail is and models differ most",
+        description="x, y, width, height of the zoomed crop in HR pixels; empty: a detailed region where models differ most",
     )
 
 
@@ -438,23 +445,25 @@ class Style(Section):
     font: Literal["sans-serif", "serif"] = Field("sans-serif", description="family of the figures' text")
     width: Annotated[Positive, Field(ge=1, le=20)] = Field(
         3.5,
-        description="inches of a paper's column; figures of several panels are two columns wide, with the gap between",
+        description="width of a paper's column in inches; figures with several panels span two columns",
     )
     titles: Switch = Field(
-        True, description="titles and notes in the figures; `false` where a paper's caption says what they say"
+        True, description="titles and notes in the figures; `false` if a paper's caption replaces them"
     )
 
 
 class Report(Section):
     """What the report shows beside tables and curves."""
 
-    comparisons: list[Comparison] = Field([], description="images to show, each by all models at the largest fraction")
+    comparisons: list[Comparison] = Field(
+        [], description="images to show, each restored by all models at the largest fraction"
+    )
     similarity: Picture | None = Field(
         None,
-        description="image whose IPT patch features are mapped; empty: the first of `comparisons`, where an IPT has a twin "
+        description="image for the maps of IPT's patch features; empty: the first of `comparisons`, if an IPT also trains "
         "with the contrastive loss",
     )
-    style: Style = Style()
+    style: Style = Field(Style(), description="how figures look")
 
     @property
     def pictures(self) -> list[tuple[str, Picture]]:
@@ -464,19 +473,19 @@ class Report(Section):
 
 
 class Plan(Section):
-    """What `snakemake plan` reckons with. Nothing of it changes a result."""
+    """What `snakemake plan` needs for its estimates. It changes no result."""
 
     patches_per_second: dict[str, Positive] = Field(
-        {}, description="training speed by the model's name, where it is known; the others are measured on this machine"
+        {}, description="known training speeds by model name; the others are measured on this machine"
     )
-    seconds: Positive = Field(20, description="length of a measurement, of training steps alone")
+    seconds: Positive = Field(20, description="length of a measurement in seconds, training steps only")
 
 
 class Presets(Section):
     """One file may hold several presets of an experiment, for example one for a GPU and one for two CPU cores."""
 
     budget: str | None = Field(
-        None, description="the preset that runs, one of `budgets`; `snakemake --config budget=gpu` chooses another"
+        None, description="the preset to run, one of `budgets`; `snakemake --config budget=gpu` chooses another"
     )
     budgets: dict[str, dict[str, Any]] = Field(
         {},

@@ -2,6 +2,7 @@
 
 import tarfile
 import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ CONFIG = {
         "accelerator": "cpu",
         "precision": "32-true",
     },
-    "budgets": {"cpu": {}, "long": {"training": {"budget": {"steps": 100000}}}},
+    "budgets": {"cpu": {}, "long": {"training": {"budget": {"steps": 100000}, "checkpoint_steps": 20}}},
     "budget": "cpu",
 }
 
@@ -62,17 +63,22 @@ def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
 
 def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(pieces, "ENDING", 0.5)
+    saved = tmp_path / "results/tiny-long/resume"
+    # Time is up once the first training has saved.
+    clock = SimpleNamespace(sleep=time.sleep, time=lambda: time.time() + 3600 * bool(list(saved.glob("*/step-*"))))
+    monkeypatch.setattr(pieces, "time", clock)
     call = [str(config), "--run", "--budget", "long", "--side-by-side", "1"]
     experiment = pieces.read(config, "long")
     for words in pieces.preparation(experiment):
         pieces.subprocess.run(words, check=True)
-    assert pieces.main([*call, "--minutes", "0.4"]) == pieces.EXIT_LEFT
+    assert pieces.main([*call, "--minutes", "30"]) == pieces.EXIT_LEFT
     assert "0 of 2 trainings are finished" in capsys.readouterr().out
-    assert list((tmp_path / "results/tiny-long/resume").glob("*/step-*")), "what was under way has saved"
+    assert "exit status" not in capsys.readouterr().out
+    assert list(saved.glob("*/step-*")), "what was under way has saved"
     slow = experiment.model_copy(
         update={"plan": experiment.plan.model_copy(update={"patches_per_second": {"ipt": 1.0}})}
     )
-    assert pieces.run(slow, time.time() + 60, 1) == pieces.EXIT_LEFT
+    assert pieces.run(slow, clock.time() + 60, 1) == pieces.EXIT_LEFT
     assert "exit status" not in capsys.readouterr().out
 
 
