@@ -7,7 +7,6 @@ cannot start. Needs neither Snakemake nor a download.
 """
 
 import argparse
-import difflib
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from benchmarks.gpu.computer import Computer, WorkerError
 from benchmarks.gpu.record import Record
 from benchmarks.gpu.registry import CHECKS, FAILED, NOT_APPLICABLE, OK
+from ipt_models.suggestions import nearest
 
 HANGS, LEAST = 6, 300  # a check is stopped after so many times its estimate, but not before so many seconds
 
@@ -38,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--minutes {options.minutes:g}: expected a number above 0")
     for name in options.only or ():
         if name not in CHECKS:
-            near = difflib.get_close_matches(name, CHECKS, n=1)
-            hint = f", did you mean {near[0]}?" if near else "."
-            parser.error(f"--only {name}: no such check{hint} Allowed: {', '.join(CHECKS)}")
+            parser.error(f"--only {name}: no such check{nearest(name, CHECKS)}; allowed: {', '.join(CHECKS)}")
     if options.list:
         for check in CHECKS.values():
             print(f"{check.name:20} {check.seconds:4.0f} s  {check.about}")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from workflows.analysis.factors import settings, twin
+from workflows.analysis.factors import pair_key, settings
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.config.schema import FINETUNED
 
@@ -180,7 +180,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "formulation": contrastive.get("formulation"),
             "temperature": contrastive.get("temperature"),
             "negatives": training.get("negatives"),
-            "twin": twin(provenance["config"]),
+            "twin": pair_key(provenance["config"]),
             "pretrained": pretrained.get("name"),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
             # Runs of before this was measured have no gap.

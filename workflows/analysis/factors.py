@@ -46,7 +46,7 @@ def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
-def twin(config: dict[str, Any]) -> str:
+def pair_key(config: dict[str, Any]) -> str:
     """Equal for runs that differ in nothing but fraction, seed and the contrastive loss."""
     rest = {key: value for key, value in settings(config).items() if not key.startswith(CONTRASTIVE)}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]

@@ -10,7 +10,6 @@ A set is asked for by one string:
 - `mine=TARGETS,INPUTS`: a pair of folders, for degraded inputs that already exist.
 """
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import NamedTuple, get_args
 
 import yaml
 
+from ipt_models.suggestions import nearest
 from workflows.config.choices import Gray
 
 GRAY_CONVENTIONS = get_args(Gray)
@@ -107,9 +107,8 @@ def parse_set(text: str) -> Request:
     if name in REFUSED:
         raise SetError(f"{name!r} {REFUSED[name]}")
     known = [n for benchmark in SETS.values() for n in (benchmark.name, *benchmark.aliases)]
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in known], n=1)
-    hint = f", did you mean {next(n for n in known if n.lower() == near[0])!r}?" if near else "."
-    raise SetError(f"unknown set {text!r}{hint} Allowed: {', '.join(SETS)}, or NAME=FOLDER for any folder of images")
+    allowed = f"{', '.join(SETS)}, or NAME=FOLDER for any folder of images"
+    raise SetError(f"unknown set {text!r}{nearest(name, known)}; allowed: {allowed}")
 
 
 def _folder_request(name: str, folders: str) -> Request:

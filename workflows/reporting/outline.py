@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from workflows.analysis.factors import WEIGHT, groups, settings, twin
+from workflows.analysis.factors import WEIGHT, groups, pair_key, settings
 from workflows.config.grid import Experiment, Run
 from workflows.config.schema import Picture
 
@@ -74,7 +74,7 @@ def figures(experiment: Experiment) -> list[str]:
     known = {run.model: settings(run.model_dump(mode="json")) for run in runs.values()}
     # The contrastive loss on and off is the other figure's.
     ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
-    drawn = {"contrastive_gain": bool(_twins(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
+    drawn = {"contrastive_gain": bool(_contrastive_pairs(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
     if len({run.fraction for run in runs.values()}) == 1:
         drawn |= dict.fromkeys(_OF_DATA, False)
     elif not any(getattr(run.data, "fixed_crops", None) for run in runs.values()):
@@ -83,17 +83,17 @@ def figures(experiment: Experiment) -> list[str]:
 
 
 def maps(experiment: Experiment) -> Maps | None:
-    """The similarity maps that the experiment asks for, or else those of its twins on its first compared image."""
+    """The similarity maps that the experiment asks for, or else those of a contrastive pair on its first compared image."""
     runs, report = experiment.runs(), experiment.report
     ipts = dict.fromkeys(run.model for run in runs.values() if run.variant.startswith("ipt"))
-    twins = _twins(runs)
+    pairs = _contrastive_pairs(runs)
     picture = report.similarity or next(iter(report.comparisons), None)
-    if picture is None or not ipts or not (report.similarity or twins):
+    if picture is None or not ipts or not (report.similarity or pairs):
         return None
-    return Maps(picture, twins[0] if twins else list(ipts))
+    return Maps(picture, pairs[0] if pairs else list(ipts))
 
 
-def _twins(runs: Mapping[str, Run]) -> list[list[str]]:
+def _contrastive_pairs(runs: Mapping[str, Run]) -> list[list[str]]:
     """Models that differ in the contrastive loss alone, each pair without and with it."""
     config = {run.model: run.model_dump(mode="json") for run in runs.values()}
     return [
@@ -102,5 +102,5 @@ def _twins(runs: Mapping[str, Run]) -> list[list[str]]:
         for plain in config
         if config[other]["contrastive"]
         and not config[plain]["contrastive"]
-        and twin(config[plain]) == twin(config[other])
+        and pair_key(config[plain]) == pair_key(config[other])
     ]

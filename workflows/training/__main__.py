@@ -2,11 +2,11 @@
 
 import argparse
 import contextlib
-import difflib
 import os
 import sys
 from pathlib import Path
 
+from ipt_models.suggestions import nearest
 from workflows import models
 from workflows.config import grid
 from workflows.training import reuse
@@ -42,9 +42,8 @@ def main() -> int:
     except (OSError, grid.ConfigError) as error:
         return _fail(error)
     if arguments.run not in runs:
-        near = difflib.get_close_matches(arguments.run, runs, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"its runs: {', '.join(runs)}"
-        return _fail(f"no run {arguments.run!r} in {arguments.experiment}; {hint}")
+        hint = nearest(arguments.run, runs) or f"; its runs: {', '.join(runs)}"
+        return _fail(f"no run {arguments.run!r} in {arguments.experiment}{hint}")
 
     try:
         with locked(arguments.out):

@@ -136,7 +136,7 @@ def test_the_first_images_can_be_asked_for_under_a_name_that_says_so(tmp_path):
         ("Set5=folder", "is a benchmark set's name"),
         ("a b=folder", "cannot name a set"),
         ("mine=", "expected NAME=FOLDER"),
-        ("nothing-like-it", "Allowed: photos, Set5"),
+        ("nothing-like-it", "allowed: photos, Set5"),
     ],
 )
 def test_a_wrong_name_is_refused_with_what_would_be_right(name, message):
