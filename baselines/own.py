@@ -87,14 +87,14 @@ def load_class(variant: str) -> type[nn.Module]:
             module = importlib.import_module(place)
     except (Exception, SystemExit) as error:  # whatever a user's file raises
         raise ValueError(f"{variant!r}: importing {path} failed with {type(error).__name__}: {error}") from None
-    found = getattr(module, name, None)
+    candidate = getattr(module, name, None)
     classes = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, nn.Module)]
-    if found is None:
+    if candidate is None:
         known = f"; it has {', '.join(classes)}" if classes else ""
         raise ValueError(f"{variant!r}: {path} has no class {name!r}{nearest(name, classes)}{known}")
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+    if not (isinstance(candidate, type) and issubclass(candidate, nn.Module)):
         raise ValueError(f"{variant!r}: {name} in {path} is not a torch.nn.Module class")
-    return found
+    return candidate
 
 
 def parameters_of(network_class: type[nn.Module]) -> tuple[dict[str, Any], bool]:
@@ -113,8 +113,8 @@ def complete(network_class: type[nn.Module], variant: str, scale: int, given: di
     named, takes_any = parameters_of(network_class)
     if not takes_any:
         check_names([*named], [*given], repr(variant))
-    told = {name: scale for name in SCALES if name in named and name not in given}
-    arguments = {**dict(list(told.items())[:1]), **given}
+    scale_argument = {name: scale for name in SCALES if name in named and name not in given}
+    arguments = {**dict(list(scale_argument.items())[:1]), **given}
     missing = [name for name, value in named.items() if value is inspect.Parameter.empty and name not in arguments]
     if missing:
         raise ValueError(f"{variant!r} needs {', '.join(missing)}; give them as `kwargs`")

@@ -65,7 +65,7 @@ def find_neighbors(queries: Tensor, keys: Tensor, scale: int, num_neighbors: int
     for top_block, query_band in zip(tops.split(SEARCH_BLOCK), queries.split(SEARCH_BLOCK, dim=1), strict=True):
         band = slice(int(top_block[0]), int(top_block[-1]) + height)
         in_rows = (rows[band] >= top_block[:, None]) & (rows[band] < top_block[:, None] + height)
-        found = []
+        selected = []
         for left_block, query in zip(lefts.split(SEARCH_BLOCK), query_band.split(SEARCH_BLOCK, dim=2), strict=True):
             strip = slice(int(left_block[0]), int(left_block[-1]) + width)
             in_columns = (columns[strip] >= left_block[:, None]) & (columns[strip] < left_block[:, None] + width)
@@ -76,8 +76,8 @@ def find_neighbors(queries: Tensor, keys: Tensor, scale: int, num_neighbors: int
             distances = norms[:, band, strip].flatten(1)[:, None] - 2 * products
             distances.masked_fill_(outside.to(queries.device), torch.inf)
             nearest = distances.topk(num_neighbors, dim=2, largest=False, sorted=True).indices
-            found.append(places[nearest].unflatten(1, query.shape[1:3]))
-        bands.append(torch.cat(found, dim=2))
+            selected.append(places[nearest].unflatten(1, query.shape[1:3]))
+        bands.append(torch.cat(selected, dim=2))
     return torch.cat(bands, dim=1)
 
 

@@ -128,8 +128,8 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     needed = {"head.0.0.weight": 4, "body.encoder.layers.0.linear1.weight": 2}
     for key, ndim in needed.items():
         if key not in state or state[key].ndim != ndim:
-            found = f"shape {tuple(state[key].shape)}" if key in state else "missing"
-            raise ValueError(f"not an IPT checkpoint: {key} is {found}, expected an array with {ndim} axes")
+            actual = f"shape {tuple(state[key].shape)}" if key in state else "missing"
+            raise ValueError(f"not an IPT checkpoint: {key} is {actual}, expected an array with {ndim} axes")
     num_feat = state["head.0.0.weight"].shape[0]
     embed_dim = state["body.encoder.layers.0.linear1.weight"].shape[1]
     patch_dim = math.isqrt(embed_dim // num_feat)

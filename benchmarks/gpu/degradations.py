@@ -15,8 +15,8 @@ def compare_degradations(bench: Bench) -> Iterator[Line]:
     pixels = torch.randint(0, 256, (2, 3, 97, 60), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for scale in (1 / 2, 1 / 3, 1 / 4, 2, 3):
         expected = bicubic_resize(pixels, scale)
-        found = bicubic_resize(pixels.to(bench.device), scale).cpu()
-        yield at_most(f"bicubic × {scale:.3g} of uint8", int((found != expected).sum()), 0, "pixels that differ")
+        resized = bicubic_resize(pixels.to(bench.device), scale).cpu()
+        yield at_most(f"bicubic × {scale:.3g} of uint8", int((resized != expected).sum()), 0, "pixels that differ")
     side = 24
     for task in ("sr2", "sr3", "dn30", "dr"):
         batch = Batches(bench.table, bench.pictures / "images", [task], side, 4, 0).load(0)

@@ -46,8 +46,8 @@ def driver() -> str | None:
 
 def code() -> str:
     """One hash of all sources."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for folder in FOLDERS:
         for path in sorted((provenance.ROOT / folder).rglob("*.py")):
-            found.update(f"{path.relative_to(provenance.ROOT).as_posix()} {provenance.sha256(path)}\n".encode())
-    return found.hexdigest()[:16]
+            digest.update(f"{path.relative_to(provenance.ROOT).as_posix()} {provenance.sha256(path)}\n".encode())
+    return digest.hexdigest()[:16]

@@ -27,8 +27,8 @@ def two_processes(bench: Bench) -> Iterator[Line]:
     folder.mkdir()
     torch.multiprocessing.spawn(share, (str(bench.device), str(folder), rows, two_cards), nprocs=2)
     for rank in range(2):
-        found = torch.load(folder / f"{rank}.pt", weights_only=True)
-        yield at_most(f"{backend}, process {rank + 1} of 2", relative(found, expected), 1e-3, "relative")
+        gradients = torch.load(folder / f"{rank}.pt", weights_only=True)
+        yield at_most(f"{backend}, process {rank + 1} of 2", relative(gradients, expected), 1e-3, "relative")
 
 
 def share(rank: int, device: str, folder: str, rows: int, two_cards: bool) -> None:

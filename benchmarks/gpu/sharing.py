@@ -50,8 +50,8 @@ def sharing(bench: Bench) -> Iterator[Line]:
         if status := job.wait():
             yield failed(f"job {number + 1}", f"the training ended with status {status}")
             return
-        found = bench.folder / f"beside-{number}" / "out"
-        yield at_most(f"job {number + 1}", runs.differing_weights(alone, found), 0, "weights that differ")
+        output = bench.folder / f"beside-{number}" / "out"
+        yield at_most(f"job {number + 1}", runs.differing_weights(alone, output), 0, "weights that differ")
     # The largest of the processes that have ended so far, which are trainings.
     resident = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     yield at_most("resident memory of a training", resident, Training().memory_mb, "MB")

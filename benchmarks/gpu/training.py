@@ -48,8 +48,8 @@ def divided(bench: Bench) -> Iterator[Line]:
     if bench.cuda:
         ways["torch.compile"] = {"compile": True}
     for name, recipe in ways.items():
-        found = runs.train(bench, name.replace(" ", "-"), **recipe)
-        yield at_most(name, runs.loss_difference(plain, found), DIVIDED, "relative")
+        output = runs.train(bench, name.replace(" ", "-"), **recipe)
+        yield at_most(name, runs.loss_difference(plain, output), DIVIDED, "relative")
     if torch.cuda.device_count() < 2:
         yield not_applicable("two cards (NCCL)", "this machine has fewer than two cards")
         return
@@ -57,5 +57,5 @@ def divided(bench: Bench) -> Iterator[Line]:
     if process.wait():
         yield failed("two cards (NCCL)", f"the training ended with status {process.returncode}")
         return
-    found = bench.folder / "two-cards" / "out"
-    yield at_most("two cards (NCCL)", runs.loss_difference(plain, found), DIVIDED, "relative")
+    output = bench.folder / "two-cards" / "out"
+    yield at_most("two cards (NCCL)", runs.loss_difference(plain, output), DIVIDED, "relative")

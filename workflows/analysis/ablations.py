@@ -54,9 +54,9 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
                     difference = (both[model] - both[baseline]).loc[fraction]
                     seeds = difference.groupby("seed").mean()
                     over = "seeds" if len(seeds) > 1 else "images"
-                    found = t_interval(seeds if over == "seeds" else difference)
-                    row |= {"fraction": fraction, "effect": found.mean, "low": found.low, "high": found.high}
-                    rows.append(row | {"over": over, "count": found.count})
+                    interval = t_interval(seeds if over == "seeds" else difference)
+                    row |= {"fraction": fraction, "effect": interval.mean, "low": interval.low, "high": interval.high}
+                    rows.append(row | {"over": over, "count": interval.count})
     columns = [
         *SCORED_ON,
         "factor",

@@ -175,10 +175,10 @@ def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:
 
     Fraction 0, trained without the first stage, is no point of a curve against its data; neither are methods outside the grid.
     """
-    found = []
+    collected = []
     for windows in WINDOWS:
         seeds = per_seed(seen_by(results, runs, windows), setting=None).rename(columns={"psnr_y": "value"})
         for (task, dataset), scores in seeds[seeds["fraction"] > 0].groupby(SCORED_ON, sort=False):
             scores = scores[["model", "fraction", "seed", "value"]].dropna(subset="value")
-            found.append(Grid({"task": task, "dataset": dataset, "windows": windows}, scores, Cells(scores)))
-    return found
+            collected.append(Grid({"task": task, "dataset": dataset, "windows": windows}, scores, Cells(scores)))
+    return collected

@@ -131,11 +131,11 @@ def _order(differences: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, An
         largest = curve["fraction"].max()
         ranked = curve[curve["fraction"] == largest].sort_values("psnr_y", ascending=False, kind="stable")
         on = ranked.iloc[0][[*SCORED_ON, "windows", "fraction"]].to_dict()
-        here = differences[np.logical_and.reduce([differences[column] == value for column, value in on.items()])]
-        here = here.assign(p_holm=holm(here["p"])).set_index(["model", "other"])
+        compared = differences[np.logical_and.reduce([differences[column] == value for column, value in on.items()])]
+        compared = compared.assign(p_holm=holm(compared["p"])).set_index(["model", "other"])
         for first, second in itertools.pairwise(ranked["model"]):
-            turned = (first, second) not in here.index
-            row = here.loc[(second, first) if turned else (first, second)].to_dict()
+            turned = (first, second) not in compared.index
+            row = compared.loc[(second, first) if turned else (first, second)].to_dict()
             if turned:
                 row |= {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
             row |= on | {"claim": "order", "model": first, "rival": second, "span": f"{largest:g}"}

@@ -71,27 +71,27 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             both["gain"] = both["psnr_y_with"] - both["psnr_y_without"]
             both["windows"] = windows
             tables += [
-                _levels(here).assign(without=pair.without, weight=pair.weight, **{"with": pair.with_})
-                for _, here in both.groupby([*SCORED_ON, "fraction"], sort=False)
+                _levels(rows).assign(without=pair.without, weight=pair.weight, **{"with": pair.with_})
+                for _, rows in both.groupby([*SCORED_ON, "fraction"], sort=False)
             ]
     columns = [*SCORED_ON, "windows", "without", "with", "weight", "fraction", "level", "over", "seed", "image"]
     columns += ["gain", "low", "high", "count", "p", "p_holm"]
-    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    for _, family in found[found["level"] == "mean"].groupby([*SCORED_ON, "windows"]):
-        found.loc[family.index, "p_holm"] = holm(family["p"])
-    return found.reindex(columns=columns).sort_values("fraction", kind="stable", ignore_index=True)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    for _, family in table[table["level"] == "mean"].groupby([*SCORED_ON, "windows"]):
+        table.loc[family.index, "p_holm"] = holm(family["p"])
+    return table.reindex(columns=columns).sort_values("fraction", kind="stable", ignore_index=True)
 
 
 def _levels(both: pd.DataFrame) -> pd.DataFrame:
     """The differences of one cell: a row an image, a row a seed, and their mean."""
     seeds = both.groupby("seed", as_index=False)["gain"].mean().assign(level="seed")
     if len(seeds) > 1:
-        found = paired_difference(seeds["gain"], np.zeros(len(seeds)))
-        mean = {"over": "seeds", "gain": found.mean, "low": found.low, "high": found.high, "p": found.p}
+        estimate = paired_difference(seeds["gain"], np.zeros(len(seeds)))
+        mean = {"over": "seeds", "gain": estimate.mean, "low": estimate.low, "high": estimate.high, "p": estimate.p}
     else:
-        found = t_interval(both["gain"])
-        mean = {"over": "images", "gain": found.mean, "low": found.low, "high": found.high, "p": np.nan}
-    mean |= {"level": "mean", "count": found.count}
+        estimate = t_interval(both["gain"])
+        mean = {"over": "images", "gain": estimate.mean, "low": estimate.low, "high": estimate.high, "p": np.nan}
+    mean |= {"level": "mean", "count": estimate.count}
     images = both[["seed", "image", "gain"]].assign(level="image")
     table = pd.concat([images, seeds, pd.DataFrame([mean])], ignore_index=True)
     return table.assign(**both.iloc[0][[*SCORED_ON, "windows", "fraction"]])

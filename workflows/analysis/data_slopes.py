@@ -29,12 +29,12 @@ def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
             decades = np.log10(sizes[fractions].to_numpy())
             centred = decades - decades.mean()
             weights = centred / (centred**2).sum()
-            found = cells.contrast({(model, f): float(w) for f, w in zip(fractions, weights, strict=True)})
+            slope = cells.contrast({(model, f): float(w) for f, w in zip(fractions, weights, strict=True)})
             reach = decades[-1] - decades[0]
             row = on | {"measure": measure, "model": model, "span": span(fractions[0], fractions[-1])}
             row |= {"counted": counted, "fractions": len(fractions), "decades": reach}
-            row |= dict(zip(("slope", "slope_low", "slope_high", "p", "seeds"), found, strict=True))
-            row |= {"gain": found.estimate * reach, "low": found.low * reach, "high": found.high * reach}
+            row |= dict(zip(("slope", "slope_low", "slope_high", "p", "seeds"), slope, strict=True))
+            row |= {"gain": slope.estimate * reach, "low": slope.low * reach, "high": slope.high * reach}
             ends = [cells.seeds[model, fraction] for fraction in (fractions[0], fractions[-1])]
             mean = float(np.mean([cells.mean[model, fraction] for fraction in fractions]))
             rows.append(row | {"mean": mean, "seeds": min(ends)})

@@ -36,10 +36,10 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                 paired = frozenset((model, other)) in contrastive
                 if paired:
                     both = by_seed.loc[fraction, [model, other]].dropna()
-                    found = paired_difference(both[model], both[other])
+                    estimate = paired_difference(both[model], both[other])
                 else:
-                    found = cells.contrast({(model, fraction): 1.0, (other, fraction): -1.0})
-                row = dict(zip(("difference", "low", "high", "p", "seeds"), found, strict=True))
+                    estimate = cells.contrast({(model, fraction): 1.0, (other, fraction): -1.0})
+                row = dict(zip(("difference", "low", "high", "p", "seeds"), estimate, strict=True))
                 row = on | {"fraction": fraction, "model": model, "other": other} | row
                 rows.append(row | {"test": "paired" if paired else "unpaired"})
         if rows:

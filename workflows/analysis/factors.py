@@ -70,7 +70,7 @@ def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
         known: each model's settings (see `settings`), in the experiment's order.
     """
     names = [key for key in dict.fromkeys(key for one in known.values() for key in one) if key != "variant"]
-    found = []
+    grouped = []
     for factor in ["variant", *names]:
         members: dict[str, dict[str, Any]] = {}
         for model, mine in known.items():
@@ -78,8 +78,8 @@ def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
                 members.setdefault(rest, {})[model] = _value(mine, factor)
         for values in members.values():
             if len({json.dumps(value) for value in values.values()}) > 1:
-                found.append(Group(factor, _baseline_first(values)))
-    return [group for group in found if not any(_within(group, other) for other in found)]
+                grouped.append(Group(factor, _baseline_first(values)))
+    return [group for group in grouped if not any(_within(group, other) for other in grouped)]
 
 
 def _value(settings: dict[str, Any], factor: str) -> Any:

@@ -31,8 +31,8 @@ def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     for on, _, cells in grids:
         for model in (model for model in models(runs) if model in cells):
             for smallest, largest in spans(cells.fractions(model)):
-                found = cells.contrast({(model, largest): 1.0, (model, smallest): -1.0})
-                row = dict(zip(("gain", "low", "high", "p", "seeds"), found, strict=True))
+                estimate = cells.contrast({(model, largest): 1.0, (model, smallest): -1.0})
+                row = dict(zip(("gain", "low", "high", "p", "seeds"), estimate, strict=True))
                 ends = {"span": span(smallest, largest), "smallest": smallest, "largest": largest}
                 rows.append(on | {"model": model} | ends | row)
     columns = [*ON, "model", "span", "smallest", "largest", "gain", "low", "high", "p", "p_holm", "seeds"]

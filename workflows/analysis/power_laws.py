@@ -20,9 +20,9 @@ def power_laws(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
             continue
         for model in (model for model in models(runs) if model in set(scores["model"])):
             points = scores[scores["model"] == model]
-            found = power_law(points["fraction"].map(sizes), points["value"])
-            row = {"limit": found.limit, "loss": found.loss, "exponent": found.exponent, "r2": found.r2}
-            row |= dict(zip(("limit_low", "limit_high"), found.limit_interval, strict=True))
-            row |= dict(zip(("exponent_low", "exponent_high"), found.exponent_interval, strict=True))
-            rows.append(on | {"model": model} | row | {"points": len(points), "refused": found.refused})
+            fit = power_law(points["fraction"].map(sizes), points["value"])
+            row = {"limit": fit.limit, "loss": fit.loss, "exponent": fit.exponent, "r2": fit.r2}
+            row |= dict(zip(("limit_low", "limit_high"), fit.limit_interval, strict=True))
+            row |= dict(zip(("exponent_low", "exponent_high"), fit.exponent_interval, strict=True))
+            rows.append(on | {"model": model} | row | {"points": len(points), "refused": fit.refused})
     return pd.DataFrame(rows, columns=[*SCORED_ON, "model", *COLUMNS, "refused"])

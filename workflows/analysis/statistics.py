@@ -140,7 +140,7 @@ def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE
         return _refused("PSNR does not grow with data")
     x = images / sizes[-1]
     try:
-        found, covariance = optimize.curve_fit(
+        fitted, covariance = optimize.curve_fit(
             lambda x, limit, loss, exponent: limit - loss * x ** (-exponent),
             x,
             psnr,
@@ -150,7 +150,7 @@ def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE
         )
     except RuntimeError:
         return _refused("the fit does not converge")
-    limit, loss, exponent = found
+    limit, loss, exponent = fitted
     residual = psnr - (limit - loss * x ** (-exponent))
     r2 = 1 - (residual**2).sum() / ((psnr - psnr.mean()) ** 2).sum()
     if r2 < 0.5:

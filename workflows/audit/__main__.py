@@ -68,10 +68,10 @@ def _compare(options: argparse.Namespace) -> int:
     from workflows.audit.compare_experiments import agreement, differences, to_markdown
     from workflows.files import write_csv
 
-    found = differences(options.first, options.second)
-    print(to_markdown(found, options.first, options.second))
+    compared = differences(options.first, options.second)
+    print(to_markdown(compared, options.first, options.second))
     if options.out:
-        write_csv(found, options.out)
+        write_csv(compared, options.out)
     if options.within is None:
         return 0
     agrees, sentence = agreement(options.first, options.second, options.within)

@@ -64,12 +64,12 @@ def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
             raise PresetError(f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`")
     changes = dict(changes)
     by_name = changes.pop(MODELS, {})
-    found = _merged(common, changes)
-    if MODELS in found:
-        found[MODELS] = _models(found[MODELS], by_name, f"budgets.{name}.{MODELS}")
-    if isinstance(found.get("name"), str):
-        found["name"] += f"-{name}"
-    return found
+    merged = _merged(common, changes)
+    if MODELS in merged:
+        merged[MODELS] = _models(merged[MODELS], by_name, f"budgets.{name}.{MODELS}")
+    if isinstance(merged.get("name"), str):
+        merged["name"] += f"-{name}"
+    return merged
 
 
 def _models(models: Any, by_name: Any, where: str) -> Any:
@@ -95,11 +95,11 @@ def _models(models: Any, by_name: Any, where: str) -> Any:
 
 
 def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found = copy.deepcopy(dict(base))
+    merged = copy.deepcopy(dict(base))
     for key, value in changes.items():
         path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and isinstance(found.get(key), Mapping) and path not in REPLACED:
-            found[key] = _merged(found[key], value, f"{path}.")
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and path not in REPLACED:
+            merged[key] = _merged(merged[key], value, f"{path}.")
         else:
-            found[key] = copy.deepcopy(value)
-    return found
+            merged[key] = copy.deepcopy(value)
+    return merged

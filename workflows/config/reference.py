@@ -14,9 +14,9 @@ README = Path(__file__).parents[2] / "config" / "README.md"
 BEGIN, END = "<!-- keys: written by `make docs` -->", "<!-- end of keys -->"
 
 
-def reference(schema: type[Section] = Experiment, prefix: str = "", told: set[type[Section]] | None = None) -> str:
+def reference(schema: type[Section] = Experiment, prefix: str = "", described: set[type[Section]] | None = None) -> str:
     """A Markdown table of the section's own keys, followed by those of the sections inside it, each section once."""
-    told = set() if told is None else told
+    described = set() if described is None else described
     rows, inner = ["| key | type | default | meaning |", "|---|---|---|---|"], []
     for key, field in schema.model_fields.items():
         nested = next(iter(sections(field.annotation)), None)
@@ -28,13 +28,13 @@ def reference(schema: type[Section] = Experiment, prefix: str = "", told: set[ty
         else:
             shown = "empty" if default is None else f"`{_yaml(default)}`"
         rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {shown} | {field.description} |")
-        if nested is not None and nested not in told:
-            told.add(nested)
+        if nested is not None and nested not in described:
+            described.add(nested)
             marker = "[]" if typing.get_origin(field.annotation) is list else ""
             inner.append((f"{prefix}{key}{marker}.", nested))
     text = "\n".join(rows) + "\n"
     for name, section in inner:
-        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + reference(section, name, told)
+        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + reference(section, name, described)
     return text
 
 

@@ -182,11 +182,11 @@ class CropReader:
         block = self.schedule.block(step)
         if self.schedule.crops_per_image == 1 or len(block.images) == 1:
             return
-        here = step - block.first_step
+        offset = step - block.first_step
         following = self.schedule.block(block.first_step + len(block.images))
         first_round = len(following.images) // self.schedule.crops_per_image
         slots = [(following.first_step + i, row) for i in range(first_round) for row in self.rows]
-        start, end = (len(slots) * part // len(block.images) for part in (here, here + 1))
+        start, end = (len(slots) * part // len(block.images) for part in (offset, offset + 1))
         for at, row in slots[start:end]:
             if (at, row) not in self._crops:
                 self._cut_ahead(at, row)

@@ -57,15 +57,15 @@ def make_pairs(
         return dihedral(low, transforms).float().div_(255), clean.float().div_(255)
 
     clean = dihedral(crops, transforms).float().div_(255)
-    here = slice(batch.first_row, batch.first_row + len(batch.hr))  # where the batch's rows lie in the global batch
+    own_rows = slice(batch.first_row, batch.first_row + len(batch.hr))  # where the batch's rows lie in the global batch
     generator = torch.Generator(device)
     if task.kind == "dn":
         generator.manual_seed(integer_seed(seed, NOISE, batch.step))
         shape = (batch.global_size, 3, patch_size, patch_size)
-        noise = torch.randn(shape, generator=generator, device=device)[here][rows]
+        noise = torch.randn(shape, generator=generator, device=device)[own_rows][rows]
         return torch.add(clean, noise, alpha=task.sigma / 255).clamp_(0, 1), clean
     generator.manual_seed(integer_seed(seed, RAIN, batch.step))
-    kept = range(batch.global_size)[here][rows]
+    kept = range(batch.global_size)[own_rows][rows]
     streaks = rain_streaks(
         batch.global_size, patch_size, patch_size, generator, slice(kept.start, kept.stop, kept.step)
     )

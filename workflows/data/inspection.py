@@ -78,14 +78,16 @@ def _inspect_chunk(root: Path, chunk: list[Entry]) -> list[Finding]:
 def _inspect(root: Path, entry: Entry) -> Finding:
     """Read one image's file, or both of a pair. A file that cannot be read at all is no finding but an error."""
     if entry.archive:
-        found = _examine(containers.read(root / entry.archive, entry.archive, entry.path, entry.offset, entry.bytes))
+        finding = _examine(containers.read(root / entry.archive, entry.archive, entry.path, entry.offset, entry.bytes))
     else:
-        found = _examine(Path(root, entry.path).read_bytes())
+        finding = _examine(Path(root, entry.path).read_bytes())
     if not entry.input:
-        return found
+        return finding
     given = _examine(Path(root, entry.input).read_bytes())
-    reason = found.reason or (f"its input {entry.input}: {given.reason}" if given.reason else "")
-    return found._replace(reason=reason, input_width=given.width, input_height=given.height, input_sha256=given.sha256)
+    reason = finding.reason or (f"its input {entry.input}: {given.reason}" if given.reason else "")
+    return finding._replace(
+        reason=reason, input_width=given.width, input_height=given.height, input_sha256=given.sha256
+    )
 
 
 def _examine(data: bytes) -> Finding:

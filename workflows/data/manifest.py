@@ -93,18 +93,20 @@ def scan(
     usable, first = [], {}
     rejected = [(path, size, "", reason) for path, size, reason in listing.rejected]
     for entry in listing.entries:
-        found = findings[entry.path]
-        reason = found.reason
-        if not reason and min(found.width, found.height) < min_side:
-            reason = f"{TOO_SMALL}: {found.width}x{found.height}, needs {min_side} pixels a side"
+        finding = findings[entry.path]
+        reason = finding.reason
+        if not reason and min(finding.width, finding.height) < min_side:
+            reason = f"{TOO_SMALL}: {finding.width}x{finding.height}, needs {min_side} pixels a side"
         # One of them, so that no image is trained on and held out. Pairs may share their target; the fractions see to it.
-        content = (found.sha256, found.input_sha256)
+        content = (finding.sha256, finding.input_sha256)
         if not reason and (other := first.setdefault(content, entry.path)) != entry.path:
             reason = f"{DUPLICATE} {other}"
         if reason:
-            rejected.append((entry.path, found.bytes, found.sha256, reason))
+            rejected.append((entry.path, finding.bytes, finding.sha256, reason))
         else:
-            usable.append((entry.path, entry.category, *found[:4], entry.archive, entry.offset, entry.input, found[-1]))
+            usable.append(
+                (entry.path, entry.category, *finding[:4], entry.archive, entry.offset, entry.input, finding[-1])
+            )
     if not usable:
         raise ValueError(
             f"none of the {len(listing.entries)} images under {root} is usable; the first, {rejected[0][0]}: "
@@ -118,12 +120,12 @@ def scan(
 def _check_sizes(entries: list[Entry], findings: dict[str, Finding], scale: int) -> None:
     misfits = []
     for entry in entries:
-        found = findings[entry.path]
-        fits = (found.width, found.height) == (scale * found.input_width, scale * found.input_height)
-        if not found.reason and not fits:
+        finding = findings[entry.path]
+        fits = (finding.width, finding.height) == (scale * finding.input_width, scale * finding.input_height)
+        if not finding.reason and not fits:
             misfits.append(
-                f"{entry.path} has {found.width}x{found.height} pixels and its input {entry.input} "
-                f"{found.input_width}x{found.input_height}"
+                f"{entry.path} has {finding.width}x{finding.height} pixels and its input {entry.input} "
+                f"{finding.input_width}x{finding.input_height}"
             )
     if misfits:
         raise ValueError(
@@ -167,17 +169,19 @@ def _findings(
     if findings:
         print(f"manifest: {len(findings)} of {len(entries)} images are known from {journal}", file=sys.stderr)
     unread = [entry for entry in entries if entry.path not in findings]
-    bad = [(path, found.bytes, found.sha256, found.reason) for path, found in findings.items() if found.reason]
+    bad = [
+        (path, finding.bytes, finding.sha256, finding.reason) for path, finding in findings.items() if finding.reason
+    ]
     interval = 0.5 if sys.stderr.isatty() else 30
     bar = tqdm(total=len(entries), initial=len(findings), unit="image", desc="manifest", mininterval=interval)
-    told, started, done = 10 * len(findings) // len(entries), time.perf_counter(), 0
+    reported, started, done = 10 * len(findings) // len(entries), time.perf_counter(), 0
     with open(journal or os.devnull, "a", newline="", encoding="utf-8") as log, bar:
         for chunk, found_in_it in inspect_all(root, unread, threads or os.cpu_count()):
-            for entry, found in zip(chunk, found_in_it, strict=True):
-                findings[entry.path] = found
-                if found.reason:
-                    bad.append((entry.path, found.bytes, found.sha256, found.reason))
-                _write_journal(log, entry, found)
+            for entry, finding in zip(chunk, found_in_it, strict=True):
+                findings[entry.path] = finding
+                if finding.reason:
+                    bad.append((entry.path, finding.bytes, finding.sha256, finding.reason))
+                _write_journal(log, entry, finding)
             log.flush()
             bar.update(len(chunk))
             done += len(chunk)
@@ -190,16 +194,16 @@ def _findings(
                     pd.DataFrame(bad, columns=REJECTED_COLUMNS),
                 )
             tenths = 10 * len(findings) // len(entries)
-            if told < tenths < 10:  # where no bar is seen, as below a workflow that keeps it in a log
+            if reported < tenths < 10:  # where no bar is seen, as below a workflow that keeps it in a log
                 rate = done / (time.perf_counter() - started)
                 left = (len(unread) - done) / rate / 60
                 print(f"{10 * tenths} %  {rate:,.0f} images/s  {left:.0f} min left", flush=True)
-            told = tenths
+            reported = tenths
     return findings
 
 
-def _write_journal(log: io.TextIOBase, entry: Entry, found: Finding) -> None:
-    row = [entry.path, entry.archive, entry.offset, entry.bytes, entry.modified, *found, "."]
+def _write_journal(log: io.TextIOBase, entry: Entry, finding: Finding) -> None:
+    row = [entry.path, entry.archive, entry.offset, entry.bytes, entry.modified, *finding, "."]
     csv.writer(log, lineterminator="\n").writerow(row)
 
 

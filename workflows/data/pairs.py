@@ -20,12 +20,12 @@ def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
         FileNotFoundError: if one of the two has no image.
         ValueError: naming files without a partner, or two files of one name.
     """
-    found = {what: _find(Path(root), what, place) for what, place in (("inputs", inputs), ("targets", targets))}
+    matched = {what: _find(Path(root), what, place) for what, place in (("inputs", inputs), ("targets", targets))}
     lonely = [
-        f"{len(names)} of the {what} have no partner: {', '.join(found[what][name] for name in names[:3])}"
+        f"{len(names)} of the {what} have no partner: {', '.join(matched[what][name] for name in names[:3])}"
         + (", …" if len(names) > 3 else "")
         for what, other in (("inputs", "targets"), ("targets", "inputs"))
-        if (names := sorted(found[what].keys() - found[other].keys()))
+        if (names := sorted(matched[what].keys() - matched[other].keys()))
     ]
     if lonely:
         raise ValueError(
@@ -33,8 +33,8 @@ def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
             f"{targets}, in {root}), or the same path in their folders"
         )
     entries = []
-    for name, path in found["targets"].items():
-        partner = found["inputs"][name]
+    for name, path in matched["targets"].items():
+        partner = matched["inputs"][name]
         status = (root / path).stat()
         modified = max(status.st_mtime_ns, (root / partner).stat().st_mtime_ns)
         entries.append(Entry(path, "", "", 0, status.st_size, modified, partner))
@@ -53,13 +53,13 @@ def _find(root: Path, what: str, place: str) -> dict[str, str]:
             re.compile(f"{re.escape(place.rstrip('/'))}/(.*)\\.[^.]*", re.DOTALL),
             root.glob(f"{place}/**/*"),
         )
-    found: dict[str, str] = {}
+    matched: dict[str, str] = {}
     for file in sorted(files):
         path = file.relative_to(root).as_posix()
         if is_image(path) and file.is_file() and (match := pattern.fullmatch(path)):
-            if match[1] in found:
-                raise ValueError(f"{what} {place!r}: {found[match[1]]} and {path} are two files for one pair")
-            found[match[1]] = path
-    if not found:
+            if match[1] in matched:
+                raise ValueError(f"{what} {place!r}: {matched[match[1]]} and {path} are two files for one pair")
+            matched[match[1]] = path
+    if not matched:
         raise FileNotFoundError(f"no image matches {what} {place!r} in {root}")
-    return found
+    return matched

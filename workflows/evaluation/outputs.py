@@ -131,7 +131,7 @@ def _beginnings(stem: str, scale: int) -> Iterator[str]:
         rest = stem[end:]
         if not re.match(r"[_.\- ]|x\d(?![^_.\- ])", rest):
             continue  # the image's name goes on
-        scales = {int("".join(found)) for found in SCALE.findall(rest)}
+        scales = {int("".join(groups)) for groups in SCALE.findall(rest)}
         if scales <= {scale} and not set(re.split(r"[_.\- ]", rest.lower())).intersection(NO_OUTPUTS):
             yield stem[:end]
 

@@ -63,8 +63,8 @@ def _archive(name: str, data_root: Path, receipt: Path) -> str | None:
     """The archive's hash while a fetched set is not there yet or is as it was unpacked; None once it was changed."""
     folder = fetched_folder(SETS[name], data_root)
     if folder.exists() and receipt.is_file():
-        told = json.loads(receipt.read_text(encoding="utf-8")).get("images_sha256")
-        if told != sha256_of_folder(folder):
+        recorded = json.loads(receipt.read_text(encoding="utf-8")).get("images_sha256")
+        if recorded != sha256_of_folder(folder):
             return None
     return SETS[name].download["sha256"]
 

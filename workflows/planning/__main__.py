@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
     known = [model.name for model in experiment.models]
-    found = {}
+    rates = {}
     for text in texts:
         name, _, rate = text.rpartition("=")
         if name and name not in known:
@@ -74,8 +74,8 @@ def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
             raise ValueError(
                 f"--patches-per-second: {text!r}: expected MODEL=RATE with a rate above 0, for example ipt=120"
             )
-        found |= {name: number} if name else dict.fromkeys(known, number)
-    return found
+        rates |= {name: number} if name else dict.fromkeys(known, number)
+    return rates
 
 
 if __name__ == "__main__":

@@ -64,9 +64,9 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
     for model in models(runs):
         run = shown.loc[shown["model"] == model, "run"]
         path = study.folder / "runs" / run.iloc[0] / where if len(run) else None
-        found = path is not None and path.is_file()
+        exists = path is not None and path.is_file()
         scores = rows[(rows["model"] == model) & (rows["fraction"] == fraction) & (rows["seed"] == seed)]
-        tiles.append(Tile(names[model], model, _read(path) if found else None, *_score(scores)))
+        tiles.append(Tile(names[model], model, _read(path) if exists else None, *_score(scores)))
     tiles.append(Tile("HR original" if task.startswith("sr") else "original", None, original))
     for tile in tiles:
         if tile.pixels is not None and tile.pixels.shape != original.shape:

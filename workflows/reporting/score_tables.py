@@ -36,15 +36,15 @@ def ensembled_blocks(study: Study, apart: bool = False) -> list[Block]:
 
 
 def _blocks(study: Study, table: pd.DataFrame, setting: str, apart: bool) -> list[Block]:
-    found = []
+    rendered = []
     for (task, dataset), cells in table.groupby(SCORED_ON, sort=False):
         results = study.results
         rows = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
         remarks = [*_exact(study, task, dataset), *_heads(rows, study.labels), *_protocols(rows)]
         metrics = [metric for metric in METRICS if metric != "psnr_rgb" or task.startswith("dn")]
         for chosen in [[metric] for metric in metrics] if apart else [metrics]:
-            found.append(_block(cells, chosen, study, setting, remarks, apart))
-    return found
+            rendered.append(_block(cells, chosen, study, setting, remarks, apart))
+    return rendered
 
 
 def _block(

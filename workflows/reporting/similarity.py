@@ -144,8 +144,8 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
         if image is not None:
             row[0].imshow(image, interpolation="none")
         for ax, anchor, color in zip(row[first:], anchors, ANCHORS.values(), strict=True):
-            here = (data["run"] == name) & (data["anchor_row"] == anchor[0]) & (data["anchor_column"] == anchor[1])
-            values = data.loc[here, "similarity"].to_numpy().reshape(grid)
+            chosen = (data["run"] == name) & (data["anchor_row"] == anchor[0]) & (data["anchor_column"] == anchor[1])
+            values = data.loc[chosen, "similarity"].to_numpy().reshape(grid)
             shown = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
             _frame(ax, anchor, 1, 1, color)
             if image is not None:

@@ -102,15 +102,15 @@ def _image_column(file: pq.ParquetFile, path: Path) -> str:
     fields = list(file.schema_arrow)
     structs = [f"{f.name}.bytes" for f in fields if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
     plain = [f.name for f in fields if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]
-    found = structs or plain
-    if len(found) > 1:
-        found = [name for name in found if name.partition(".")[0] == "image"] or found
-    if len(found) != 1:
+    candidates = structs or plain
+    if len(candidates) > 1:
+        candidates = [name for name in candidates if name.partition(".")[0] == "image"] or candidates
+    if len(candidates) != 1:
         raise ValueError(
             f"{path}: expected one column of images, a struct with `bytes` or a binary column, and found "
-            f"{', '.join(found) or 'none'}; its columns: {', '.join(file.schema_arrow.names)}"
+            f"{', '.join(candidates) or 'none'}; its columns: {', '.join(file.schema_arrow.names)}"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _has(file: pq.ParquetFile, column: str) -> bool:
