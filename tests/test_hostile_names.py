@@ -21,7 +21,7 @@ HOSTILE = "it's a $(touch PWN) {x} [1]"
 def checkout(tmp_path_factory) -> Path:
     """The code, with training and benchmark images, everything under the hostile name."""
     checkout = tmp_path_factory.mktemp("hostile") / HOSTILE
-    for name in ("workflows", "baselines", "ipt_models"):
+    for name in ("workflows", "baselines", "ipt_models", "profiles", "snakemake_logger_plugin_jobs"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml", "Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, checkout)
