@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference test prove-faults prove-gpu rehearse-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference ablations test prove-faults prove-gpu rehearse-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

@@ -1,0 +1,30 @@
+"""Options that Snakemake reads from the profiles."""
+
+from pathlib import Path
+
+import pytest
+from snakemake.cli import parse_args
+
+ROOT = Path(__file__).parents[3]
+
+
+def options(monkeypatch, *arguments: str):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", ["snakemake", *arguments])
+    return parse_args(list(arguments))[1]
+
+
+def test_a_bare_call_uses_all_cores_and_the_projects_terminal_output(monkeypatch):
+    bare = options(monkeypatch)
+    assert bare.cores >= 1
+    assert bare.logger == ["jobs"]
+
+
+def test_the_cores_of_the_command_line_count(monkeypatch):
+    assert options(monkeypatch, "--cores", "1").cores == 1
+
+
+@pytest.mark.parametrize("arguments", [["--profile", "workflows/profiles/slurm"], ["--executor", "slurm"]])
+def test_on_a_cluster_jobs_are_not_limited_to_the_login_nodes_cores(monkeypatch, arguments):
+    chosen = options(monkeypatch, *arguments)
+    assert (chosen.executor, chosen.cores) == ("slurm", None)
