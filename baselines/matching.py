@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
-from baselines.registry import VARIANTS, Sizing, is_own, network_of
+from baselines.entry import Sizing
+from baselines.registry import VARIANTS, is_own, network_of
 from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 

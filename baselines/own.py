@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.registry import Network, Sizing
+from baselines.entry import Network, Sizing
 from ipt_models.arguments import check_names
 from ipt_models.suggestions import nearest
 

@@ -5,76 +5,11 @@ from the entry: `baselines.build`, configs, `python -m baselines list`, matching
 `docs/models.md` shows how to use a network without adding it.
 """
 
-import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from baselines.entry import Network, Sizing
 from ipt_models.suggestions import nearest
-
-if TYPE_CHECKING:
-    from baselines.single_task import SingleTask
-
-
-@dataclass(frozen=True)
-class Sizing:
-    """Which arguments of a network are its width and its depth, for `baselines.matching`.
-
-    Attributes:
-        width: the argument that holds the features, a multiple of `unit`.
-        depth: the argument that holds the number of blocks, or a sequence with an item for each; None where the depth is
-            not an argument.
-        follows: an argument that keeps its proportion to the width.
-    """
-
-    width: str
-    depth: str | None
-    unit: int = 1
-    follows: str | None = None
-
-    def depth_of(self, arguments: Mapping[str, Any]) -> int:
-        """Number of blocks; 1 where it is not an argument."""
-        depth = 1 if self.depth is None else arguments[self.depth]
-        return depth if isinstance(depth, int) else len(depth)
-
-    def resized(self, arguments: Mapping[str, Any], width: int, depth: int) -> dict[str, Any]:
-        """The arguments with another width and depth."""
-        changed: dict[str, Any] = {self.width: width}
-        if self.depth is not None:
-            blocks = arguments[self.depth]
-            changed[self.depth] = depth if isinstance(blocks, int) else blocks[:1] * depth
-        if self.follows:
-            changed[self.follows] = width * arguments[self.follows] // arguments[self.width]
-        return {**arguments, **changed}
-
-
-@dataclass(frozen=True)
-class Network:
-    """What the project knows about a network.
-
-    Attributes:
-        name: of the architecture.
-        class_path: `module:Class`; the class is called as `Class(task, **arguments)` and is a `SingleTask`.
-        arguments: names of all that it takes beside the task, so that a config is checked without importing torch.
-        variants: arguments by the variant's name. `*_tiny` ones train within half a minute on a CPU.
-        published: what papers say of parameters, by variant and task.
-        sizing: its width and depth; None for what has none, and is not trained.
-        from_weights: arguments that build it where the weights come from a file, and where only shapes count.
-    """
-
-    name: str
-    class_path: str
-    arguments: tuple[str, ...]
-    variants: Mapping[str, Mapping[str, Any]]
-    published: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    sizing: Sizing | None = None
-    from_weights: Mapping[str, Any] = field(default_factory=dict)
-
-    def load_class(self) -> "type[SingleTask]":
-        """Import the class."""
-        module, _, name = self.class_path.partition(":")
-        return getattr(importlib.import_module(module), name)
-
 
 NETWORKS = (
     Network(

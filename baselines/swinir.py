@@ -21,8 +21,8 @@ MOST_BLOCKS = 100
 class _RatesOnCpu(TorchFunctionMode):
     """Basicsr reads the drop-path rates while it builds the network, which the meta device cannot give."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        return function(*args, **(kwargs or {}) | ({"device": "cpu"} if function is torch.linspace else {}))
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}) | ({"device": "cpu"} if func is torch.linspace else {}))
 
 
 class SwinIR(SingleTask, BasicsrSwinIR):

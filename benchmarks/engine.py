@@ -25,6 +25,7 @@ from benchmarks.hardware import report
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
 from workflows.config import grid
+from workflows.config.runs import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import scan
@@ -76,7 +77,7 @@ def main() -> int:
     return 0 if row["overhead"] < TARGET and row["data_wait"] < TARGET else 1
 
 
-def make_run(options: argparse.Namespace) -> grid.Run:
+def make_run(options: argparse.Namespace) -> Run:
     """The run that is measured: `steps` to warm up, then as many that are counted."""
     patch_size = IPTS.get(options.variant, {}).get("patch_size", 48)
     config = {
@@ -115,7 +116,7 @@ class CpuWindow(Window):
         return super().columns()
 
 
-def time_loop(run: grid.Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
+def time_loop(run: Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
     """Seconds of a step of the training loop, with what train.csv says beside, after as many steps to warm up."""
     out = folder / f"round-{number}"
     loop.Window = CpuWindow
@@ -131,7 +132,7 @@ def time_loop(run: grid.Run, root: Path, folder: Path, number: int, steps: int) 
     }
 
 
-def time_bare(run: grid.Run, images: pd.DataFrame, root: Path, steps: int) -> dict[str, float]:
+def time_bare(run: Run, images: pd.DataFrame, root: Path, steps: int) -> dict[str, float]:
     """Seconds of forward, backward and optimizer step, by torch alone."""
     recipe, device = run.training, run.training.accelerator
     network = models.build(run.variant, run.tasks).to(device, memory_format=torch.channels_last)

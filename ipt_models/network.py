@@ -19,6 +19,7 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ipt_models import weights_file
 from ipt_models.arguments import check_choice, check_flags, check_whole
 from ipt_models.mean_shift import RGB_RANGE, MeanShift
 from ipt_models.tasks import parse_task
@@ -367,9 +368,8 @@ class IPT(nn.Module, PyTorchModelHubMixin):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """What `save_pretrained` writes beside the model card: this project's `model.safetensors`, and `config.json`."""
-        from ipt_models.checkpoints import save
-
-        save(self, save_directory / "model.safetensors")
+        built_from = {"variant": "ipt_base", "kwargs": self.config, "tasks": list(self.tasks)}
+        weights_file.write(self.state_dict(), save_directory / "model.safetensors", built_from)
         config = json.dumps({"tasks": self.tasks, **self.config}, indent=2)
         (save_directory / "config.json").write_text(config + "\n", encoding="utf-8")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.registry import NETWORKS, is_own, network_of
 from baselines.registry import VARIANTS as BASELINES
-from ipt_models import checkpoints
+from ipt_models import weights_file
 from ipt_models.files import replacing
 from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPTS
@@ -23,8 +23,8 @@ from workflows.provenance import sha256
 if TYPE_CHECKING:
     import torch
 
-ModelFileError = checkpoints.ModelFileError
-weights_sha256 = checkpoints.weights_sha256
+ModelFileError = weights_file.ModelFileError
+weights_sha256 = weights_file.weights_sha256
 
 
 def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module":
@@ -138,7 +138,7 @@ def save(model: "torch.nn.Module", path: Path | str, metadata: Mapping[str, Any]
     Args:
         metadata: where the weights come from; `variant`, `kwargs` and `tasks` are added.
     """
-    checkpoints.write(model.state_dict(), path, {**metadata, **model.built_from})
+    weights_file.write(model.state_dict(), path, {**metadata, **model.built_from})
 
 
 def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> None:
@@ -149,8 +149,8 @@ def copy(source: Path | str, path: Path | str, metadata: Mapping[str, Any]) -> N
     with replacing(path) as temporary, open(source, "rb") as old, open(temporary, "wb") as new:
         (length,) = struct.unpack("<Q", old.read(8))
         header = json.loads(old.read(length))
-        header["__metadata__"] |= checkpoints.as_text(metadata)
-        new.write(checkpoints.encode(header))
+        header["__metadata__"] |= weights_file.as_text(metadata)
+        new.write(weights_file.encode(header))
         shutil.copyfileobj(old, new)
 
 
@@ -160,7 +160,7 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     Raises:
         FileNotFoundError, ModelFileError: naming the file.
     """
-    header = checkpoints.read_header(path)
+    header = weights_file.read_header(path)
     if "format" not in header and header["variant"].startswith("rdn"):
         header["kwargs"].setdefault("subtract_mean", False)  # RDN had no mean when this was written
     return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
@@ -179,7 +179,7 @@ def is_native(path: Path | str) -> bool:
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            return bool(set(checkpoints.BUILT_FROM) & set(file.metadata() or {}))
+            return bool(set(weights_file.BUILT_FROM) & set(file.metadata() or {}))
     except SafetensorError as error:
         if path.suffix == ".safetensors":
             raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
@@ -210,20 +210,20 @@ def load(
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    variant, kwargs, heads = (metadata[key] for key in checkpoints.BUILT_FROM)
+    variant, kwargs, heads = (metadata[key] for key in weights_file.BUILT_FROM)
     try:
         if source(variant) != {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
             raise ValueError(f"it was trained with another version of {variant}, which has changed since")
         if not is_own(variant):  # sizes first, without allocating anything
             with torch.device("meta"):
-                checkpoints.check_shapes(path, build(variant, heads, **kwargs).state_dict())
+                weights_file.check_shapes(path, build(variant, heads, **kwargs).state_dict())
         model = build(variant, heads, **kwargs)
     except ModelFileError:
         raise
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise ModelFileError(f"{path} holds no network that can be built here: {error}") from None
-    checkpoints.check_shapes(path, model.state_dict())
-    checkpoints.check_intact(path, metadata)
+    weights_file.check_shapes(path, model.state_dict())
+    weights_file.check_intact(path, metadata)
     model.load_state_dict(load_file(path), strict=True)
     return model.to(device).eval(), metadata
 
@@ -244,7 +244,7 @@ def initialise(network: "torch.nn.Module", path: Path | str) -> None:
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    checkpoints.check_intact(path, metadata)
+    weights_file.check_intact(path, metadata)
     others = set(metadata["tasks"]) - set(network.built_from["tasks"])
     tensors = {name: tensor for name, tensor in load_file(path).items() if not others & set(name.split("."))}
     try:

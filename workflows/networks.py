@@ -14,7 +14,9 @@ from pathlib import Path
 from baselines.registry import NETWORK_OF
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
-from workflows.config.grid import ConfigError, Experiment, Run
+from workflows.config.experiment import Experiment
+from workflows.config.messages import ConfigError
+from workflows.config.runs import Run
 from workflows.files import write_text
 from workflows.provenance import ROOT
 

@@ -12,7 +12,8 @@ from ipt_models.suggestions import nearest
 from ipt_models.tasks import parse_task
 from workflows import networks
 from workflows.config.benchmark_sets import SetError, parse_set
-from workflows.config.grid import ConfigError, Experiment
+from workflows.config.experiment import Experiment
+from workflows.config.messages import ConfigError
 from workflows.evaluation import sets
 from workflows.evaluation.image_files import ImageError, inspect
 from workflows.evaluation.outputs import RestoredFolder

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ipt_models import IPT, build, load, save, to_official
-from ipt_models.checkpoints import ModelFileError
 from ipt_models.variants import VARIANTS
+from ipt_models.weights_file import ModelFileError
 
 SMALL = {"num_feat": 2, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 

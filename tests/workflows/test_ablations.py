@@ -6,6 +6,7 @@ import pytest
 
 from workflows import preflight
 from workflows.config import grid
+from workflows.config.experiment import Experiment
 
 ABLATIONS = Path(__file__).parents[2] / "config" / "ablations"
 RUNS = {  # models × fractions × seeds
@@ -24,7 +25,7 @@ RUNS = {  # models × fractions × seeds
 }
 
 
-def read(name: str) -> grid.Experiment:
+def read(name: str) -> Experiment:
     experiment = grid.read(ABLATIONS / f"{name}.yaml")
     preflight.check(experiment)
     return experiment

@@ -7,7 +7,8 @@ import pytest
 
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import networks, preflight
-from workflows.config.grid import ConfigError, parse
+from workflows.config.grid import parse
+from workflows.config.messages import ConfigError
 from workflows.config.schema import TRAINABLE
 from workflows.provenance import ROOT
 
@@ -85,7 +86,8 @@ def test_networks_that_passed_are_not_built_again_until_they_change(tmp_path, mo
 
 def test_a_refusal_costs_no_torch_before_the_files_are_checked(tmp_path):
     code = (
-        "import sys; from workflows import preflight; from workflows.config.grid import ConfigError, parse\n"
+        "import sys; from workflows import preflight; from workflows.config.grid import parse\n"
+        "from workflows.config.messages import ConfigError\n"
         "try: preflight.check(parse({'name': 'x', 'models': [{'name': 'm', 'variant': 'ipt_tiny'}],"
         " 'training': {'patch_size': 24}, 'evaluation': {'sets': ['Set5']}}))\n"
         "except ConfigError: sys.exit('torch' in sys.modules or 'pandas' in sys.modules)\n"

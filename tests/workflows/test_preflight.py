@@ -5,7 +5,8 @@ import pytest
 from tests.helpers import texture
 from tests.workflows.config.test_grid import changed
 from workflows import preflight
-from workflows.config.grid import ConfigError, parse
+from workflows.config.grid import parse
+from workflows.config.messages import ConfigError
 from workflows.evaluation.image_files import write
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from workflows.analysis.records import ReportError
 from workflows.analysis.statistics import t_interval
 from workflows.config import grid
+from workflows.config.experiment import Experiment
 from workflows.config.runs import fraction_label
 
 
@@ -44,7 +45,7 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _of_model(trials: pd.DataFrame, spec: grid.Experiment, label: str) -> pd.DataFrame:
+def _of_model(trials: pd.DataFrame, spec: Experiment, label: str) -> pd.DataFrame:
     (model,) = trials["model"].unique()
     used = next(spec.recipe(entry).learning_rate for entry in spec.models if entry.name == model)
     by_seed = trials.pivot_table(index="learning_rate", columns="seed", values="l1")  # means over the fractions

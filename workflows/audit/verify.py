@@ -19,6 +19,8 @@ from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
 from workflows.config import grid
+from workflows.config.experiment import Experiment
+from workflows.config.runs import Run
 from workflows.data.image_reader import ImageReader
 from workflows.data.manifest import read_table
 from workflows.evaluation import score_provenance
@@ -96,7 +98,7 @@ def _unreadable(what: str, error: Exception) -> Finding:
     )
 
 
-def _names(experiment_dir: Path, planned: grid.Experiment | None) -> list[str]:
+def _names(experiment_dir: Path, planned: Experiment | None) -> list[str]:
     """The runs that runs.csv lists; where it cannot be read, those of the config or that have a folder."""
     try:
         return list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"].dropna())
@@ -128,7 +130,7 @@ def _can_read(reader: ImageReader, index: int) -> bool:
     return True
 
 
-def _run(experiment_dir: Path, name: str, planned: dict[str, grid.Run]) -> Iterator[Finding]:
+def _run(experiment_dir: Path, name: str, planned: dict[str, Run]) -> Iterator[Finding]:
     folder = experiment_dir / "runs" / name
     if not (folder / "provenance.json").is_file():
         if parse_run(name).seed is not None:
@@ -140,7 +142,7 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, grid.Run]) -> Itera
         same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
         why = "" if same else "experiment.yaml asks for another training"
         yield Finding(f"runs/{name}: config", OK if same else CHANGED, why)
-    tables = experiment_dir / grid.Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
+    tables = experiment_dir / Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
     files = {tables / file: digest for file, digest in recorded["data"].items()}
     files[folder / "model.safetensors"] = recorded["weights_sha256"]
     for path, digest in files.items():
@@ -178,7 +180,7 @@ def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]
             yield Finding(f"{what}, images of {scored}", ABSENT, "the set is not there")
 
 
-def _benchmark_sets(planned: grid.Experiment) -> dict[str, str]:
+def _benchmark_sets(planned: Experiment) -> dict[str, str]:
     """Hashes of the sets that the config scores, as far as they are there."""
     hashes = {}
     for name in planned.evaluation.sets:
@@ -207,7 +209,7 @@ def _gathered(
     yield _same_table(gather(experiment_dir, names), experiment_dir / file, experiment_dir, "what the runs wrote")
 
 
-def _tables(experiment_dir: Path, names: list[str], planned: grid.Experiment | None) -> Iterator[Finding]:
+def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) -> Iterator[Finding]:
     """Every table against what the analysis computes now."""
     files = {name: experiment_dir / "tables" / f"{name}.csv" for name in TABLES}
     try:

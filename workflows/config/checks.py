@@ -1,22 +1,19 @@
 """What must hold between the sections of a config. Each check raises ValueError with the key, its value and what is right."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ipt_models.tasks import HeadError, can_restore, nearest_head, parse_task
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.benchmark_sets import parse_set
+from workflows.config.experiment import Experiment
 from workflows.config.messages import lines_of
 from workflows.config.runs import fraction_label
 from workflows.config.schema import FINETUNED, TRAINABLE, Model, Training, arguments_of
 
-if TYPE_CHECKING:
-    from workflows.config.grid import Experiment
 
-
-def across_sections(experiment: "Experiment") -> None:
+def across_sections(experiment: Experiment) -> None:
     """All checks, in the order in which a reader would want to hear of them."""
     for check in (
         *(_seeds, _trials, _names, _models, _drawn, _finetuning, _pairs, _planning, _duplicates),
@@ -25,7 +22,7 @@ def across_sections(experiment: "Experiment") -> None:
         check(experiment)
 
 
-def _seeds(experiment: "Experiment") -> None:
+def _seeds(experiment: Experiment) -> None:
     labels = [fraction_label(fraction) for fraction in experiment.fractions]
     if repeated := sorted({label for label in labels if labels.count(label) > 1}):
         raise ValueError(
@@ -41,7 +38,7 @@ def _seeds(experiment: "Experiment") -> None:
             )
 
 
-def _trials(experiment: "Experiment") -> None:
+def _trials(experiment: Experiment) -> None:
     trials = {model.name: len(model.learning_rates) for model in experiment.models if model.learning_rates}
     if len(set(trials.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in trials.items())
@@ -53,7 +50,7 @@ def _trials(experiment: "Experiment") -> None:
         )
 
 
-def _names(experiment: "Experiment") -> None:
+def _names(experiment: Experiment) -> None:
     scoring = experiment.evaluation
     names = [*(model.name for model in experiment.models), *scoring.references, *(m.name for m in scoring.methods)]
     for name in names:
@@ -62,7 +59,7 @@ def _names(experiment: "Experiment") -> None:
             raise ValueError(f"{where}: two models are named {name!r}; each needs a name of its own")
 
 
-def _models(experiment: "Experiment") -> None:
+def _models(experiment: Experiment) -> None:
     for model in experiment.models:
         tasks = experiment.tasks_of(model)
         if model.variant not in IPTS and len(tasks) > 1:
@@ -85,7 +82,7 @@ def _models(experiment: "Experiment") -> None:
                 )
 
 
-def _recipes(experiment: "Experiment", model: Model) -> Iterator[tuple[str, Training]]:
+def _recipes(experiment: Experiment, model: Model) -> Iterator[tuple[str, Training]]:
     """The recipe of each stage, by the name of its section."""
     for stage in ("training", "finetune.training", "finetune.alone") if experiment.finetune else ("training",):
         try:
@@ -120,7 +117,7 @@ def _division(model: Model, recipe: Training) -> None:
         )
 
 
-def _drawn(experiment: "Experiment") -> None:
+def _drawn(experiment: Experiment) -> None:
     """Whether drawn images are large enough for a patch."""
     for folder, data in experiment.sources.items():
         side, key = experiment.min_side(folder), folder.replace("/", ".").replace("data.finetune", "finetune.data")
@@ -128,7 +125,7 @@ def _drawn(experiment: "Experiment") -> None:
             raise ValueError(f"{key}.size: {data.size} pixels are too few for a training patch, which takes {side}")
 
 
-def _finetuning(experiment: "Experiment") -> None:
+def _finetuning(experiment: Experiment) -> None:
     if experiment.finetune is None:
         if 0 in experiment.fractions:
             raise ValueError("fractions: 0 means training on the images of `finetune` alone, which this config lacks")
@@ -151,7 +148,7 @@ def _finetuning(experiment: "Experiment") -> None:
             )
 
 
-def _pairs(experiment: "Experiment") -> None:
+def _pairs(experiment: Experiment) -> None:
     for source, data in experiment.sources.items():
         tasks = {task for run in experiment.trainings().values() if run.source == source for task in run.tasks}
         if data.source == "paired_folders" and len(tasks) > 1:
@@ -160,14 +157,14 @@ def _pairs(experiment: "Experiment") -> None:
             raise ValueError(f"{key}.source: paired_folders are of one task, but trained are {trained}")
 
 
-def _planning(experiment: "Experiment") -> None:
+def _planning(experiment: Experiment) -> None:
     names = [model.name for model in experiment.models]
     for name in experiment.plan.patches_per_second:
         if name not in names:
             raise ValueError(f"plan.patches_per_second.{name}: no model has this name; allowed: {', '.join(names)}")
 
 
-def _duplicates(experiment: "Experiment") -> None:
+def _duplicates(experiment: Experiment) -> None:
     first: dict[str, str] = {}
     for run in (run for run in experiment.runs().values() if not run.finetuned):
         if (other := first.setdefault(run.digest, run.model)) != run.model:
@@ -176,7 +173,7 @@ def _duplicates(experiment: "Experiment") -> None:
             )
 
 
-def _scoring(experiment: "Experiment") -> None:
+def _scoring(experiment: Experiment) -> None:
     for task in experiment.scored_tasks if experiment.models else ():
         try:
             nearest_head(parse_task(task), experiment.trained_tasks, "each model")
@@ -191,7 +188,7 @@ def _scoring(experiment: "Experiment") -> None:
             )
 
 
-def _methods(experiment: "Experiment") -> None:
+def _methods(experiment: Experiment) -> None:
     for method in experiment.evaluation.methods:
         for key, allowed in (("tasks", experiment.scored_tasks), ("sets", experiment.evaluation.sets)):
             if unknown := [value for value in getattr(method, key) or () if value not in allowed]:
@@ -201,7 +198,7 @@ def _methods(experiment: "Experiment") -> None:
                 )
 
 
-def _pictures(experiment: "Experiment") -> None:
+def _pictures(experiment: Experiment) -> None:
     scored = [parse_set(name).label for name in experiment.evaluation.sets]
     for key, picture in experiment.report.pictures:
         if picture.dataset not in scored or picture.task not in experiment.scored_tasks:

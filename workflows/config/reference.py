@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from workflows.config.grid import Experiment
+from workflows.config.experiment import Experiment
 from workflows.config.schema import Presets, Section, sections
 from workflows.files import write_text
 

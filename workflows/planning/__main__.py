@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from workflows.config import grid
-from workflows.config.grid import Experiment, Run
+from workflows.config.experiment import Experiment
+from workflows.config.runs import Run
 from workflows.files import write_text
 from workflows.planning.costs import own_images, plan
 from workflows.planning.text import to_markdown

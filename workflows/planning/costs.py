@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from ipt_models.tasks import parse_task
-from workflows.config.grid import Experiment, Run
+from workflows.config.experiment import Experiment
+from workflows.config.runs import Run
 from workflows.config.schema import FINETUNED
 from workflows.data.fractions import count_of
 from workflows.data.manifest import read_table

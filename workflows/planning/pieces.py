@@ -21,7 +21,9 @@ from statistics import median
 import yaml
 
 from workflows.config import grid
-from workflows.config.grid import ConfigError, Experiment, Run
+from workflows.config.experiment import Experiment
+from workflows.config.messages import ConfigError
+from workflows.config.runs import Run
 from workflows.training import reuse
 
 EXIT_LEFT = 75

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from workflows.config.grid import Experiment
+from workflows.config.experiment import Experiment
 from workflows.planning.costs import DONE, REUSED, TO_DO
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 from workflows.data import manifest
 from workflows.data.__main__ import synthesize
 from workflows.provenance import ROOT

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from workflows.analysis.factors import WEIGHT, groups, pair_key, settings
-from workflows.config.grid import Experiment, Run
+from workflows.config.experiment import Experiment
+from workflows.config.runs import Run
 from workflows.config.schema import Picture
 
 TABLES = {

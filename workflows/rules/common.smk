@@ -11,6 +11,7 @@ from ipt_models.tasks import can_restore, parse_task
 from workflows import launch
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.config.choices import reference_restores
+from workflows.config.runs import fraction_label
 from workflows.data import listing
 from workflows.evaluation.protocol import VERSION
 from workflows.evaluation.set_digests import set_digests, sha256_of_folder

@@ -87,7 +87,7 @@ rule fraction:
     params:
         holds=lambda wildcards: holds(wildcards.source),
         # As the config has it: its name in files may be rounded.
-        fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if grid.fraction_label(f) == wildcards.percent),
+        fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if fraction_label(f) == wildcards.percent),
     message:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"
     shell:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ipt_models.suggestions import nearest
 from workflows import models
 from workflows.config import grid
+from workflows.config.runs import Run
 from workflows.training import reuse
 from workflows.training.lock import FolderLocked, locked
 
@@ -52,7 +53,7 @@ def main() -> int:
         return _fail(error)
 
 
-def _train(run: grid.Run, arguments: argparse.Namespace) -> int:
+def _train(run: Run, arguments: argparse.Namespace) -> int:
     models.code(
         reuse.CODE, run.variant, run.kwargs
     )  # hashed now: the code that trains is not the one on disk hours later

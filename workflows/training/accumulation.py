@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 from workflows.training.objective import Loss, compare, compute_loss, l1_loss
 
 

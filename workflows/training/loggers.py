@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 
 
 class LoggerError(RuntimeError):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from workflows import models, provenance
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table

@@ -9,7 +9,7 @@ from torch import nn
 
 from ipt_models.files import replacing
 from workflows import models, provenance
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 from workflows.data.schedule import count_distinct
 from workflows.training.devices import PrecisionChoice
 from workflows.training.history import History

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from ipt_models.files import replacing
 from workflows import models, provenance
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 from workflows.config.schema import Budget
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest

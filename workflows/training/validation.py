@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from baselines.interpolation import Bicubic, Identity
 from ipt_models.tasks import parse_task
-from workflows.config.grid import Run
+from workflows.config.runs import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 

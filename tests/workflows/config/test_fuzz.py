@@ -6,7 +6,9 @@ import datetime
 import pytest
 
 from workflows.config import grid
-from workflows.config.grid import ConfigError, parse
+from workflows.config.experiment import Experiment
+from workflows.config.grid import parse
+from workflows.config.messages import ConfigError
 
 FULL = grid.parse(
     {
@@ -73,7 +75,7 @@ def replaced(config, path, value):
     return config
 
 
-def attempt(config) -> grid.Experiment | list[str]:
+def attempt(config) -> Experiment | list[str]:
     """The experiment, or the lines that refuse it; whatever else is raised fails the test."""
     try:
         return parse(config)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from workflows.config import grid, reference
-from workflows.config.grid import ConfigError, parse
+from workflows.config.grid import parse
+from workflows.config.messages import ConfigError
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted(ROOT.glob("config/**/*.yaml"))

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from workflows.config import grid
-from workflows.config.grid import ConfigError, parse
+from workflows.config.grid import parse
+from workflows.config.messages import ConfigError
 
 CONFIG = {
     "name": "small",

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.helpers import texture
-from workflows.config.grid import ConfigError, parse
+from workflows.config.grid import parse
+from workflows.config.messages import ConfigError
 from workflows.data.__main__ import main
 from workflows.data.batches import Batches
 from workflows.data.degradations import dihedral, make_pairs

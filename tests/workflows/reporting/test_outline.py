@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from workflows.config.grid import Experiment
+from workflows.config.experiment import Experiment
 from workflows.reporting import outline
 from workflows.reporting.figures import __name__ as figures_package
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from workflows import provenance
-from workflows.config.grid import Run, parse
+from workflows.config.grid import parse
+from workflows.config.runs import Run
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,140 @@
+"""The one format of trained networks here: safetensors files whose header says how to build the network again.
+
+Header entries, all of them text: `format`, `variant`, `kwargs` (JSON, every argument of the network except its tasks),
+`tasks` (JSON) and `weights_sha256`; there may be more. Equal weights and entries give equal bytes. Only `write` imports torch.
+
+Format 1, which had no entry `format`, held only the arguments that differ from the variant's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ipt_models.files import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = "2"
+BUILT_FROM = ("variant", "kwargs", "tasks")
+
+
+class ModelFileError(ValueError):
+    """A file that holds no network of this project, in one message."""
+
+
+def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, Any]) -> None:
+    """Write weights and a header's entries; the file appears whole or not at all."""
+    from safetensors.torch import save as serialize
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    data = serialize(tensors, as_text({**metadata, "format": FORMAT}))
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"]["weights_sha256"] = _hash(header, [data[8 + length :]])
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(encode(header) + data[8 + length :])
+
+
+def as_text(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Entries of a header as safetensors takes them."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in metadata.items()
+    }
+
+
+def encode(header: Mapping[str, Any]) -> bytes:
+    """A safetensors header with its length, sorted: the library's own order differs from process to process."""
+    encoded = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def read_header(path: str | PathLike[str]) -> dict[str, Any]:
+    """A file's entries, `kwargs` and `tasks` decoded, without its weights and without torch.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ModelFileError: naming the file, and what it lacks.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header: dict[str, Any] = dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
+    if missing := [key for key in BUILT_FROM if key not in header]:
+        raise ModelFileError(f"{path} does not say how to build its network: no {', '.join(missing)} in its header")
+    if header.get("format", "1") not in ("1", FORMAT):
+        raise ModelFileError(
+            f"{path} is of format {header['format']}, written by a later version; this one reads 1 and {FORMAT}"
+        )
+    for key, kind, expected in (("kwargs", dict, "an object"), ("tasks", list, "a list of names")):
+        try:
+            header[key] = json.loads(header[key])
+        except json.JSONDecodeError:
+            raise ModelFileError(f"{path}: {key} in its header is no JSON: {header[key][:80]!r}") from None
+        if not isinstance(header[key], kind):
+            raise ModelFileError(f"{path}: {key} in its header is {str(header[key])[:80]}, expected {expected}")
+    if not all(isinstance(task, str) for task in header["tasks"]) or "self" in header["kwargs"]:
+        raise ModelFileError(f"{path}: its header says nothing that builds a network: {str(header)[:200]}")
+    return header
+
+
+def weights_sha256(path: str | PathLike[str]) -> str:
+    """Hash of a file's weights without the header's entries: equal for equal weights under other names."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        return _hash(header, iter(lambda: file.read(2**20), b""))
+
+
+def check_intact(path: str | PathLike[str], header: Mapping[str, Any]) -> None:
+    """Compare a file's weights with the hash in its header, if that has one: safetensors takes changed bytes as they are.
+
+    Raises:
+        ModelFileError: naming the file.
+    """
+    if "weights_sha256" in header and weights_sha256(path) != header["weights_sha256"]:
+        raise ModelFileError(f"{path} is damaged: its weights are not those that were written")
+
+
+def _hash(header: Mapping[str, Any], blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256(encode({key: value for key, value in header.items() if key != "__metadata__"}))
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> None:
+    """Compare a file's arrays with those of a network, without reading one of them.
+
+    Raises:
+        ModelFileError: naming the file, and the first of the missing, unknown and misshapen arrays.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    faults = [f"missing: {name} {tuple(value.shape)}" for name, value in expected.items() if name not in shapes]
+    faults += [f"unknown: {name} {shape}" for name, shape in shapes.items() if name not in expected]
+    faults += [
+        f"misshapen: {name} {shapes[name]}, expected {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in shapes and shapes[name] != tuple(value.shape)
+    ]
+    if faults:
+        more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise ModelFileError(
+            f"{path} does not hold the weights that its header speaks of:\n  " + "\n  ".join(faults[:10]) + more
+        )
