@@ -2,32 +2,41 @@
 
 Run as `python -m benchmarks.input_pipeline --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as ImageNet has it. Every
 pipeline makes pairs of 48 x 48 and 96 x 96 pixels for x2, with its degradation on the CPU. They take turns, `--rounds`
-times, and medians are reported. Pairs a second depend on who else uses the machine, pairs a core-second (over all
+times, and medians are reported. Pairs per second depend on who else uses the machine, pairs per core-second (over all
 processes) hardly. Nothing decoded is kept from one block of images to the next, as is the case with a large data set.
+
+The same images are also read from every other kind of source: a tar archive, Hugging Face's parquet files and BasicSR's LMDB
+hold the JPEG files as they are; pairs bring inputs reduced beforehand (PNG), so that nothing is degraded in training.
 """
 
 import argparse
 import io
 import os
 import sys
+import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import cv2
+import lmdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.hardware import report
 from workflows.data.batches import Batches
-from workflows.data.degradations import make_pairs
-from workflows.data.manifest import scan
+from workflows.data.degradations import bicubic_resize, make_pairs
+from workflows.data.manifest import Pairs, scan
 
 PATCH, SCALE, BATCH = 48, 2, 256
 PAIRS_PER_SECOND, TIMES_PER_ITEM = 1000, 8  # the aims on two cores
@@ -80,6 +89,39 @@ def ours(root: Path, table: pd.DataFrame, workers: int, crops_per_image: int) ->
             yield len(x)
     finally:
         stream.close()
+
+
+def sources(root: Path, table: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, pd.DataFrame]]:
+    """The images of `table` as every kind of source below `folder`: its root and its own table."""
+    files = {f"{number:05d}": (root / path).read_bytes() for number, path in enumerate(table["path"])}
+    places = {name: folder / name for name in ("tar", "parquet", "lmdb", "pairs")}
+    for place in places.values():
+        place.mkdir()
+    with tarfile.open(places["tar"] / "train.tar", "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"{name}.jpg")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = pa.array([{"bytes": data, "path": f"{name}.jpg"} for name, data in files.items()], kind)
+    images = pa.table({"image": rows, "label": [0] * len(files)})
+    pq.write_table(images, places["parquet"] / "train-00000.parquet", row_group_size=100)
+    size = 2 * sum(map(len, files.values())) + (1 << 24)
+    with lmdb.open(str(places["lmdb"]), map_size=size) as database, database.begin(write=True) as transaction:
+        for name, data in files.items():
+            transaction.put(name.encode(), data)
+    lines = [f"{name}.jpg (1,1,3) 1\n" for name in files]
+    (places["lmdb"] / "meta_info.txt").write_text("".join(lines), encoding="utf-8")
+    for name, data in files.items():
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels = pixels[: pixels.shape[0] // SCALE * SCALE, : pixels.shape[1] // SCALE * SCALE]
+        reduced = bicubic_resize(torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), 1 / SCALE)[0].numpy()
+        for part, image in (("targets", pixels), ("inputs", reduced.transpose(1, 2, 0))):
+            place = places["pairs"] / part
+            place.mkdir(exist_ok=True)
+            cv2.imwrite(str(place / f"{name}.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    pairs = {"pairs": Pairs("inputs", "targets", SCALE)}
+    return {name: (place, scan(place, PATCH * SCALE, pairs=pairs.get(name)).images) for name, place in places.items()}
 
 
 def measure(make: Callable[[], Iterator[int]], seconds: float, warm_up: int) -> dict[str, float]:
@@ -182,12 +224,20 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    with tempfile.TemporaryDirectory() as folder:
+        return compare(options, Path(folder))
+
+
+def compare(options: argparse.Namespace, folder: Path) -> int:
+    """Measure all pipelines; the exit status."""
     table = scan(options.root, min_side=PATCH * SCALE).images
     pipelines: dict[str, tuple[Callable[[], Iterator[int]], int]] = {
         "ours": (lambda: ours(options.root, table, options.workers, options.crops_per_image), 16),
-        "ours, one crop an image": (lambda: ours(options.root, table, options.workers, 1), 8),
+        "ours, one crop per image": (lambda: ours(options.root, table, options.workers, 1), 8),
         "per item": (lambda: per_item(options.root, table, options.workers), 4),
     }
+    for name, (root, images) in sources(options.root, table, folder).items():
+        pipelines[f"ours, {name}"] = (partial(ours, root, images, options.workers, options.crops_per_image), 16)
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in pipelines}
     for _ in range(options.rounds):
         for name, (make, warm_up) in pipelines.items():
@@ -195,7 +245,7 @@ def main() -> int:
     result = {name: {key: median(each[key] for each in found) for key in found[0]} for name, found in rounds.items()}
     fast, slow = result["ours"], result["per item"]
     settings = {"images": len(table), "workers": options.workers}
-    crops = {"ours": options.crops_per_image, "ours, one crop an image": 1, "per item": 1}
+    crops = dict.fromkeys(pipelines, options.crops_per_image) | {"ours, one crop per image": 1, "per item": 1}
     stated = {
         name: batches(options.root, table, options.workers, crops[name]).bytes_per_worker / 1e6
         for name in pipelines

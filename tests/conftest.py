@@ -11,9 +11,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow each other down on busy cores
 
 
+# Files that take longest, begun first so that the processes end together. Slowest first.
+LONG = ["test_pipeline.py", "test_processes.py", "test_own_networks.py", "test_data.py", "test_loop.py", "test_html.py"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pipeline takes longest: it goes first, so that the other processes are busy beside it."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")
