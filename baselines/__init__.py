@@ -1,4 +1,4 @@
-"""The networks that IPT is compared with, behind one call. Importing this package imports neither torch nor basicsr."""
+"""The networks that IPT is compared with, with one interface. Importing this package imports neither torch nor basicsr."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""`python -m baselines list`: what each network costs, how far it sees, and what its paper says it costs."""
+"""`python -m baselines list`: each network's cost, receptive field, and the figures that its paper states."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m baselines", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="a table of the networks for one task")
-    listing.add_argument("names", nargs="*", metavar="NETWORK", help="which, yours as net.py:Class; all by default")
+    listing.add_argument("names", nargs="*", metavar="NETWORK", help="networks, yours as net.py:Class (default: all)")
     listing.add_argument("--task", default="sr2", help="sr2 (default), sr3, sr4, dn30, dr, …")
     arguments = parser.parse_args()
     networks = [*VARIANTS, *IPT_VARIANTS]

@@ -1,4 +1,4 @@
-"""EDSR (Lim et al., CVPR Workshops 2017): basicsr's network behind this package's call."""
+"""EDSR (Lim et al., CVPR Workshops 2017): basicsr's network with this package's interface."""
 
 import baselines.basicsr_alias  # noqa: F401
 

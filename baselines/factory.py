@@ -1,4 +1,4 @@
-"""From a variant's name to a network. A network's module is imported only when it is asked for: basicsr is slow."""
+"""From a variant's name to a network. A network's module is imported only when needed, because basicsr is slow to import."""
 
 import inspect
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The references that learn nothing: bicubic interpolation, and the input itself."""
+"""The untrained references: bicubic interpolation, and the input itself."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Baselines by budget: the width and depth at which a network costs as much as another one.
+"""Cost-matched baselines: the width and depth at which one network costs as much as another.
 
 Used through `build(..., match={"params": "ipt_small"})` or `{"macs": "ipt_small"}`, so that an ablation can compare at
 equal cost.

@@ -1,4 +1,4 @@
-"""Networks of the user's, named by their class: `path/to/net.py:Class` or `package.module:Class`.
+"""Users' networks, named by their class: `path/to/net.py:Class` or `package.module:Class`.
 
 The class is a `torch.nn.Module`. It is called with the task's scale where it has a parameter `scale` or `upscale`, takes RGB
 in [0, 1], (B, 3, H, W), and returns (B, 3, s*H, s*W). Importing this module imports no torch.

@@ -1,4 +1,4 @@
-"""A network of the user's behind this package's call."""
+"""A user's network with this package's interface."""
 
 import warnings
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What every baseline promises: it restores one task, and says which and how far it sees."""
+"""The interface of every baseline: it restores one task and states its receptive field."""
 
 from typing import Any
 

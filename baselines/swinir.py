@@ -1,4 +1,4 @@
-"""SwinIR (Liang et al., ICCV Workshops 2021): basicsr's network behind this package's call."""
+"""SwinIR (Liang et al., ICCV Workshops 2021): basicsr's network with this package's interface."""
 
 import warnings
 

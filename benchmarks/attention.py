@@ -52,10 +52,10 @@ def main() -> int:
         "--clock", choices=CLOCKS, default="wall", help="processor: with one thread, on a shared machine"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--flush-denormal", action="store_true", help="take denormal numbers for zero, on a CPU")
+    parser.add_argument("--flush-denormal", action="store_true", help="flush denormal numbers to zero (CPU)")
     parser.add_argument("--no-memory", action="store_true", help="time only")
-    parser.add_argument("--operators", action="store_true", help="print where a training step's time goes, and end")
-    parser.add_argument("--limits", action="store_true", help="exit with 1 where a limit is missed")
+    parser.add_argument("--operators", action="store_true", help="profile a training step and exit")
+    parser.add_argument("--limits", action="store_true", help="exit status 1 if a limit is missed")
     parser.add_argument("--append", action="store_true", help="keep what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention.csv"))
     parser.add_argument("--child", choices=("ours", "reference"), help=argparse.SUPPRESS)

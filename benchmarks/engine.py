@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--steps", type=int, default=5, help="of each measurement, after as many that do not count")
+    parser.add_argument("--steps", type=int, default=5, help="steps per measurement, after as many of warm-up")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/engine.csv"))

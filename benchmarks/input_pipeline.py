@@ -217,7 +217,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True, help="folder with train/<class>/*.JPEG")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--crops-per-image", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=10, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-decoders", action="store_true", help="leave the comparison of decoding libraries out")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured"), help="folder for the tables")

@@ -1,6 +1,6 @@
 """Checks of networks' arguments. Each raises a ValueError that names the argument, its value and what would be right.
 
-The upper limits keep a file's header from asking for all memory.
+The upper limits keep a file's header from requesting all memory.
 """
 
 import math

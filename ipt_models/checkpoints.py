@@ -1,4 +1,4 @@
-"""An IPT in a file, without the workflow. Imports torch only when a network is loaded."""
+"""Saving and loading an IPT, without the workflow. Imports torch only when a network is loaded."""
 
 from __future__ import annotations
 

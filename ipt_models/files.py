@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Atomic writes: a file is complete or absent."""
 
 import os
 from collections.abc import Iterator

@@ -1,3 +1,3 @@
-"""The pipeline, one folder a stage, in the order in which data flows."""
+"""The pipeline: one folder per stage, in the order in which data flow."""
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""Texts and tables that are either whole or absent, and which files are images."""
+"""Atomic writes of texts and tables, and the suffixes of image files."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Results that were copied are as fresh as they were, whatever times a copy or a `touch` gave their files.
+"""Keeps copied results up to date, whatever modification times a copy or a `touch` gave their files.
 
 Snakemake makes a file again that is older than what it is made from. Where a finished run's provenance names the tables (and
 the weights to start from) that are there now, these are made older than the run, and what they were made from older still.

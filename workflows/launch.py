@@ -1,4 +1,4 @@
-"""Starts a job on the devices that are its own: `python -m workflows.launch --gpus 1 -- COMMAND`.
+"""Starts a job on GPUs that it claims: `python -m workflows.launch --gpus 1 -- COMMAND`.
 
 Snakemake's resource `gpu` says how many jobs compute on GPUs at a time, not on which one. Here a job claims its GPUs, one
 lock file each, and COMMAND sees these alone through CUDA_VISIBLE_DEVICES. A lock ends with its process, however that
@@ -29,10 +29,10 @@ class LaunchError(RuntimeError):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m workflows.launch", description=__doc__)
-    parser.add_argument("--gpus", type=int, required=True, help="GPUs a node; 0: computes without")
-    parser.add_argument("--processes", type=int, default=1, help="processes a node (default 1)")
+    parser.add_argument("--gpus", type=int, required=True, help="GPUs per node; 0: none")
+    parser.add_argument("--processes", type=int, default=1, help="processes per node (default 1)")
     parser.add_argument("--nodes", type=int, default=1, help="nodes (default 1); several need a Slurm job")
-    parser.add_argument("--cpus", type=int, default=1, help="cores a process (default 1)")
+    parser.add_argument("--cpus", type=int, default=1, help="cores per process (default 1)")
     parser.add_argument("command", nargs="+", help="the job, after --")
     options = parser.parse_args()
     # Slurm's account of the job that this one is a part of: read by srun as options, and by Fabric as its own ranks.

@@ -1,4 +1,4 @@
-"""Trained models as files: the one place that knows both model packages. Importing it imports no torch.
+"""Trained models as files, for both model packages. Importing it imports no torch.
 
 A `model.safetensors` says in its header how to build the network again (`variant`, `kwargs`, `tasks`) and where it
 comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.

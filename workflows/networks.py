@@ -1,4 +1,4 @@
-"""Whether each network of an experiment can be built, found out before the first job.
+"""Checks before the first job that every network of an experiment can be built.
 
 It is built on torch's meta device, as shapes without numbers. That costs seconds, most of them for imports. So a variant
 without arguments of its own is not built, since the tests build them all; and an experiment whose networks passed once is not

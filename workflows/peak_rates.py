@@ -1,4 +1,4 @@
-"""Peak rates of GPUs as their makers state them: what MFU is a share of. The one table of them; it imports no torch.
+"""Peak rates of GPUs as their makers state them, for MFU. The one table of them; it imports no torch.
 
 Dense rates in TFLOP/s without sparsity, of products that accumulate in float32. A card that is not listed has no MFU.
 """

@@ -1,4 +1,4 @@
-"""What a config names and no schema can check: folders, weights, benchmark sets, images of the report, and its networks.
+"""Checks what a schema cannot: folders, weights, benchmark sets, images of the report, and networks.
 
 Called once before the first job, by the Snakefile and by commands that take a config.
 """

@@ -25,13 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these checks, in the order of their worth")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these checks")
     parser.add_argument("--minutes", type=float, help="stop in time; what does not fit is left for the next call")
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="cpu: tiny sizes, to test this command"
     )
-    parser.add_argument("--again", action="store_true", help="repeat checks that have ended well already")
-    parser.add_argument("--list", action="store_true", help="say what each check does, and end")
+    parser.add_argument("--again", action="store_true", help="repeat checks that have passed already")
+    parser.add_argument("--list", action="store_true", help="list the checks and exit")
     parser.add_argument("--out", type=Path, help="CSV (default: benchmarks/measured/gpu.csv, on a CPU gpu-cpu.csv)")
     options = parser.parse_args(arguments)
     if options.minutes is not None and not options.minutes > 0:

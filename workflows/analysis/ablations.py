@@ -1,4 +1,4 @@
-"""What single settings did to the score of models that differ in one of them alone."""
+"""Effects of single settings: scores of models that differ in exactly one."""
 
 import json
 from typing import Any

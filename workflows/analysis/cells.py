@@ -1,4 +1,4 @@
-"""The cells of the grid, models × fractions, and unpaired statements about them.
+"""The grid's cells (models × fractions), and unpaired comparisons between them.
 
 Networks of different architecture share nothing by having the same seed, so they are compared unpaired. Three seeds say little
 about a cell's spread: the models of one fraction share theirs, unless they evidently differ. Spread is not shared between

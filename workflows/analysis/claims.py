@@ -1,4 +1,4 @@
-"""What the experiment says, one claim a row, each with its answer and the numbers that it rests on."""
+"""The experiment's claims, one per row, each with its answer and the numbers behind it."""
 
 import itertools
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and a row a run into `runs.csv`."""
+"""Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and one row per run into `runs.csv`."""
 
 import json
 from collections.abc import Iterable

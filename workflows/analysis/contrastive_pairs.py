@@ -1,4 +1,4 @@
-"""Which models differ in the contrastive loss alone, and what it gained them."""
+"""Pairs of models that differ only in the contrastive loss, and its gain."""
 
 import json
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What each model cost, beside what it reached."""
+"""Each model's cost and score."""
 
 import pandas as pd
 

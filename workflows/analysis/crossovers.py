@@ -1,4 +1,4 @@
-"""Where one method overtakes another on the axis of fractions."""
+"""The fraction at which one method overtakes another."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

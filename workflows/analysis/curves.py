@@ -1,4 +1,4 @@
-"""What figures draw as lines: quality against data, quality against cost, and the course of training."""
+"""The data of line figures: quality against data, quality against cost, and training curves."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What decides a run's weights, and which models differ in one such setting alone. Imports no pandas."""
+"""The settings that decide a run's weights, and models that differ in exactly one of them. Imports no pandas."""
 
 import hashlib
 import json

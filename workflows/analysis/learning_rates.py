@@ -1,4 +1,4 @@
-"""Which learning rate suits each network: the trials, judged by L1 on held-out training-source images alone."""
+"""The learning-rate trials of each network, compared by L1 on held-out images of the training source."""
 
 from pathlib import Path
 

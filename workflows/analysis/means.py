@@ -1,4 +1,4 @@
-"""From scores of images to scores of methods: means over images for each seed, then means over seeds."""
+"""From scores per image to scores per method: means over images for each seed, then means over seeds."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""A saturating power law of PSNR in the number of images, where the points carry one."""
+"""A saturating power law of PSNR in the number of images, where the points support one."""
 
 from collections.abc import Sequence
 

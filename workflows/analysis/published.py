@@ -1,4 +1,4 @@
-"""The published numbers beside ours."""
+"""Published scores beside this experiment's."""
 
 from importlib import resources
 

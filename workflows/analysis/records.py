@@ -1,4 +1,4 @@
-"""The two tables that every part of the report starts from: `results.csv` (a row an image) and `runs.csv` (a row a run)."""
+"""The two tables that the analysis starts from: `results.csv` (one row per image) and `runs.csv` (one row per run)."""
 
 import re
 from dataclasses import dataclass

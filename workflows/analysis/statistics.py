@@ -1,4 +1,4 @@
-"""How sure the numbers are. The seed is the unit of inference: images scored by one trained network are not
+"""Intervals, tests and corrections. The seed is the unit of inference: images scored by one trained network are not
 independent evidence about the method that trained it.
 """
 

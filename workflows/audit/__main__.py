@@ -40,12 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=WITHIN,
         metavar="DB",
-        help="exit status 1 where a network's mean over the images of a set differs by more, or a score has no partner "
+        help="exit status 1 if a network's mean over a set differs by more, or a score exists in only one experiment "
         f"(default {WITHIN:g})",
     )
     compare.set_defaults(run=_compare)
 
-    publish = commands.add_parser("publish", help="copy what a paper's supplement or a repository should keep")
+    publish = commands.add_parser("publish", help="copy the files for a paper's supplement or a repository")
     publish.add_argument("experiment_dir", type=Path, help="results/<name>")
     publish.add_argument("out", type=Path, help="for example results/reference/<name>; an older copy is replaced")
     publish.set_defaults(run=_publish)

@@ -1,4 +1,4 @@
-"""Two experiments side by side: the same model, fraction, seed and image in both, and what differs."""
+"""Differences between two experiments, by model, fraction, seed and image."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What of an experiment a paper's supplement or a repository keeps: all that a reader checks numbers by.
+"""The part of an experiment that a paper's supplement or a repository keeps: everything needed to check its numbers.
 
 Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
 says what each is; `verify` checks the copy like the original. Weights, caches and images are not kept. Of benchmark images,

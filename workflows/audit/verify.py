@@ -1,6 +1,6 @@
-"""Whether an experiment's numbers still follow from what they claim to come from, from images to tables.
+"""Checks that an experiment's files still match, from images to tables.
 
-Half-written, missing and damaged files are what this exists to find: each is a finding, and none ends the others.
+Half-written, missing and damaged files are findings; none stops the remaining checks.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What must hold between the sections of a config. Each check raises ValueError with the key, its value and what is right."""
+"""Checks across the sections of a config. Each check raises ValueError with the key, its value and what is right."""
 
 from collections.abc import Iterator
 

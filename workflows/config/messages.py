@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a config, as lines for a person: key, value, and what is allowed."""
+"""Pydantic's errors as readable lines: key, value, and what is allowed."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""One run of the grid: what decides its weights, what it is called, and the digest that tells whether it is up to date."""
+"""One run of the grid: the settings that decide its weights, its name, and the digest that shows whether it is up to date."""
 
 import hashlib
 import json

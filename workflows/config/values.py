@@ -1,4 +1,4 @@
-"""What single values of a config may be: numbers in a range, names, tasks, sets. Whatever is refused says what would be right."""
+"""What single values of a config may be: numbers in a range, names, tasks, sets. Every error says what would be right."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -123,14 +123,14 @@ def _parser() -> argparse.ArgumentParser:
 
     stage = stages.add_parser("synthesize", help="draw dead-leaves images")
     stage.set_defaults(run=_synthesize)
-    stage.add_argument("--seed", type=_whole, default=0, help="of the collection (default 0)")
+    stage.add_argument("--seed", type=_whole, default=0, help="seed of the collection (default 0)")
     stage.add_argument("--count", type=_positive, required=True, help="how many images")
     stage.add_argument("--size", type=_positive, required=True, help="side of an image in pixels")
     stage.add_argument("--out", type=Path, required=True, help="folder; images land in OUT/train/<class>/<index>.png")
-    stage.add_argument("--threads", type=_positive, help="how many to draw at a time (default: all processors)")
+    stage.add_argument("--threads", type=_positive, help="processes (default: one per processor)")
 
     stage = stages.add_parser(
-        "manifest", help="list, check and hash a source's images, and take out those for validation"
+        "manifest", help="list, check and hash a source's images, and split off those for validation"
     )
     stage.set_defaults(run=_manifest)
     stage.add_argument(
@@ -140,13 +140,17 @@ def _parser() -> argparse.ArgumentParser:
         help="ImageNet (train/<wnid>/, its tar archives or Hugging Face's parquet files), webdataset shards, BasicSR's LMDB, "
         "DIV2K or any folder of images",
     )
-    stage.add_argument("--inputs", help="for pairs: folder of the degraded images, or a pattern as rain-*.png, in ROOT")
-    stage.add_argument("--targets", help="for pairs: folder of the clean images, or a pattern as norain-*.png, in ROOT")
+    stage.add_argument(
+        "--inputs", help="for pairs: folder of the degraded images, or a pattern such as rain-*.png, in ROOT"
+    )
+    stage.add_argument(
+        "--targets", help="for pairs: folder of the clean images, or a pattern such as norain-*.png, in ROOT"
+    )
     stage.add_argument(
         "--scale", type=_positive, default=1, help="for pairs: a target's side over its input's (default 1)"
     )
     stage.add_argument("--validation", type=_whole, required=True, help="how many images to hold out")
-    stage.add_argument("--seed", type=_whole, default=0, help="of the choice of validation images (default 0)")
+    stage.add_argument("--seed", type=_whole, default=0, help="seed of the choice of validation images (default 0)")
     stage.add_argument(
         "--min-side",
         type=_positive,
@@ -161,9 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument(
         "--out-rejected",
         type=Path,
-        help="CSV of the others with the reason (default: rejected.csv beside the manifest)",
+        help="CSV of the rejected images with reasons (default: rejected.csv beside the manifest)",
     )
-    stage.add_argument("--threads", type=_positive, help="how many images to read at a time (default: all processors)")
+    stage.add_argument("--threads", type=_positive, help="reader processes (default: one per processor)")
 
     stage = stages.add_parser("fraction", help="choose a nested, class-balanced fraction of the training images")
     stage.set_defaults(run=_fraction)
@@ -172,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         "--validation", type=Path, required=True, help="CSV of those held out, which belong to no fraction"
     )
     stage.add_argument("--fraction", type=float, required=True, help="in (0, 1]")
-    stage.add_argument("--seed", type=_whole, required=True, help="of the run")
+    stage.add_argument("--seed", type=_whole, required=True, help="seed of the run")
     stage.add_argument("--out", type=Path, required=True, help="CSV of the chosen images")
     return parser
 

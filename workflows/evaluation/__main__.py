@@ -1,4 +1,4 @@
-"""Scores from the command line; see `--help`. Exit status: 0 all scored, 1 some images failed, 2 asked wrongly."""
+"""Scores from the command line; see `--help`. Exit status: 0 all scored, 1 some images failed, 2 wrong arguments."""
 
 import argparse
 import csv
@@ -103,12 +103,12 @@ def score_command(arguments: Sequence[str]) -> int:
     written.add_argument(
         "--method",
         metavar="NAME",
-        help="name of a method from outside of an experiment's grid: column model, with fraction and seed empty. Tasks that "
+        help="name of a method outside the experiment's grid: column model, with fraction and seed empty. Tasks that "
         "a model cannot restore are left out",
     )
     written.add_argument("--training-data", metavar="TEXT", help="what the method was trained on, for tables")
     written.add_argument(
-        "--parameters", type=positive, metavar="N", help="of the network behind --restored, for tables"
+        "--parameters", type=positive, metavar="N", help="parameters of the network behind --restored, for tables"
     )
     args = parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""The commands beside scoring: what models are given, IPT's patch features, and the fetching of sets. Imports no torch."""
+"""Commands other than scoring: export of inputs, IPT's patch features, and download of sets. Imports no torch."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ def export_command(arguments: Sequence[str]) -> int:
         parents=[scope_parser()],
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
+    parser.add_argument("--images", nargs="+", metavar="NAME", help="only these images")
     for name in ("--precision", "--threads", "--experiment"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to both commands
     args = parser.parse_args(arguments)
@@ -47,7 +47,7 @@ def features_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="an IPT's model.safetensors")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for DIR/<task>/<set>/<image>.npz")
-    parser.add_argument("--images", nargs="+", metavar="NAME", help="these images only")
+    parser.add_argument("--images", nargs="+", metavar="NAME", help="only these images")
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: all)")
     for name in ("--precision", "--experiment", "--device"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to all commands
@@ -83,7 +83,9 @@ def download_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--sets", nargs="+", required=True, metavar="SET", choices=able)
     parser.add_argument("--data-root", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--receipts", type=Path, metavar="DIR", help="note each set's origin in DIR/<set>.json")
+    parser.add_argument(
+        "--receipts", type=Path, metavar="DIR", help="record each set's source and hash in DIR/<set>.json"
+    )
     args = parser.parse_args(arguments)
 
     from workflows.evaluation.download import fetch

@@ -1,4 +1,4 @@
-"""Fetches an archive of images: retried, checked by its sha256, unpacked whole or not at all. Imports no torch."""
+"""Downloads an archive of images: with retries, checked by SHA-256, unpacked completely or not at all. Imports no torch."""
 
 import hashlib
 import os

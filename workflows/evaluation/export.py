@@ -1,4 +1,4 @@
-"""Writes what models are given and compared with, so that another program can be scored on the same pixels."""
+"""Exports inputs and targets, so that another program can be scored on the same pixels."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path

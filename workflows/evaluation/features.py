@@ -1,4 +1,4 @@
-"""IPT's patch features of an image, for maps of what they hold alike."""
+"""IPT's patch features of an image, for similarity maps."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From an image of a set to what a model sees and what it is compared with."""
+"""From an image of a set to the model's input and its target."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """`python -m workflows.evaluation restore`: a photo, or every photo of a folder, by any model that can be scored.
 
-Files keep their format, colour profile and, if they are gray, their one channel. A file that cannot be restored is named at
-the end and stops nothing. Imports no torch until something is restored, so that `--help` is quick.
+Files keep their format, colour profile and, if they are gray, their one channel. A file that cannot be restored is
+skipped and named at the end. Imports no torch until something is restored, so that `--help` is quick.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is scored: trained networks and the references, behind one call, with the head that fits a task."""
+"""Trained networks and references with one interface for scoring; picks the head for each task."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a table of scores comes from: which weights, which images, which machine. Imports no torch."""
+"""Provenance of a table of scores: weights, images, machine. Imports no torch."""
 
 from collections.abc import Iterable
 from pathlib import Path

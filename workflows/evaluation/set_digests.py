@@ -1,4 +1,4 @@
-"""Which images a score was made from: one hash per set and task, so that changed images are scored again.
+"""Hashes of the scored images, one per set and task, so that changed images are scored again.
 
 Hashes are of contents and image names. A moved or copied folder keeps them.
 """

@@ -1,4 +1,4 @@
-"""Benchmark sets on disk: where people keep them, and whether a copy is complete. Imports no torch.
+"""Benchmark sets on disk: common locations, and whether a copy is complete. Imports no torch.
 
 `workflows/config/benchmark_sets.py` says what a set is and how to ask for it. Folders are relative to the data root.
 """

@@ -1,4 +1,4 @@
-"""What an experiment costs before it is paid for, and what of it is done already: hours, disk, operations. Trains nothing."""
+"""Estimates what an experiment costs (hours, disk, operations) and what is finished already. Trains nothing."""
 
 import argparse
 import sys
@@ -24,9 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="MODEL=RATE",
         help="training speed by model; the others are measured here; RATE alone holds for all models",
     )
-    parser.add_argument("--seconds", type=float, help="of a measurement (default: the experiment's plan.seconds)")
+    parser.add_argument(
+        "--seconds", type=float, help="length of a measurement (default: the experiment's plan.seconds)"
+    )
     parser.add_argument("--out", type=Path, help="folder for plan.csv and plan.md (default: results/<name>)")
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs among which runs are shared out (default: 1)")
+    parser.add_argument("--gpus", type=int, default=1, help="number of GPUs to distribute the runs over (default: 1)")
     options = parser.parse_args(arguments)
     if options.gpus < 1:
         print(f"error: --gpus {options.gpus}: expected at least 1", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""What an experiment costs before it is paid for, and what of it is done already.
+"""Estimates of an experiment's cost, and what is finished already.
 
-Counted of training alone: scoring and reporting come on top. FLOPs are 2 × multiply-adds, three times the forward pass of
+Training only: scoring and reporting come on top. FLOPs are 2 × multiply-adds, three times the forward pass of
 every patch (the backward pass costs two), of convolutions and matrix products; the contrastive loss's own are not counted,
 its time is.
 """

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--budget", help="which of its sizes (default: as it says)")
+    parser.add_argument("--budget", help="which of its budgets (default: the file's)")
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
     parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece (default 8)")
     parser.add_argument("--side-by-side", type=int, default=4, metavar="N", help="trainings at a time (default 4)")

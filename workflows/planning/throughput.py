@@ -1,4 +1,4 @@
-"""How many patches a second a run trains here: real steps of the training command, on its own kind of images."""
+"""Measures patches per second on this machine: real steps of the training command, on the same kind of images."""
 
 import contextlib
 import json

@@ -46,19 +46,19 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         nargs=4,
         metavar=("X", "Y", "W", "H"),
-        help="in HR pixels; without it, where detail is and the models differ most",
+        help="in HR pixels; default: a detailed region where the models differ most",
     )
-    comparison.add_argument("--crops-only", action="store_true", help="leave the whole image out")
+    comparison.add_argument("--crops-only", action="store_true", help="omit the whole image")
     _add_drawn(comparison)
     comparison.set_defaults(run=_comparison)
 
     similarity = commands.add_parser(
-        "similarity", help="map the similarity of IPT's patch features to a few chosen patches"
+        "similarity", help="map the similarity of IPT's patch features to reference patches"
     )
     _add_experiment(similarity)
     _add_picture(similarity)
-    similarity.add_argument("--runs", nargs="+", required=True, help="a row each")
-    similarity.add_argument("--maps-only", action="store_true", help="leave the image out")
+    similarity.add_argument("--runs", nargs="+", required=True, help="one row per run")
+    similarity.add_argument("--maps-only", action="store_true", help="omit the image")
     _add_drawn(similarity)
     similarity.set_defaults(run=_similarity)
 

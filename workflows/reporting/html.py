@@ -1,7 +1,7 @@
-"""The whole report as one HTML file that needs nothing else: claims first, then figures, tables, images and provenance.
+"""The whole report as one HTML file: claims first, then figures, tables, images and provenance.
 
-Everything is inside: pictures as data, a few lines of script for the image sliders, no address of another place. A page that
-is opened offline, mailed or put into an archive looks the same.
+The page is self-contained: pictures are embedded, a few lines of script move the image sliders, and nothing is loaded from
+elsewhere.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""One image in all its versions: degraded, restored by every model, original; and where they differ most."""
+"""All versions of one image (degraded, restored by each model, original), and the region in which they differ most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

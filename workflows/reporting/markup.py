@@ -1,4 +1,4 @@
-"""A table once, and its forms: Markdown, LaTeX, HTML. Text is escaped here and nowhere else, so no label breaks a table."""
+"""One table in three forms: Markdown, LaTeX, HTML. Text is escaped here and nowhere else, so no label breaks a table."""
 
 import html
 import re

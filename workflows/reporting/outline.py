@@ -1,4 +1,4 @@
-"""What a report holds: its tables and figures in reading order, and which figures an experiment has something for."""
+"""The report's tables and figures in reading order, and which figures apply to an experiment."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""The report of an unfinished grid: what is scored by now, with the rest shown as missing.
+"""The report of an unfinished grid: what is scored so far; the rest is marked as missing.
 
 It has a folder of its own, `partial/`, so that nobody takes it for the whole, and the workflow's files stay as they are.
 """

@@ -1,4 +1,4 @@
-"""What IPT's patch features hold alike: cosine similarity of every patch to a few chosen ones, with and without the
+"""Similarity of IPT's patch features: cosine similarity of every patch to a few reference patches, with and without the
 contrastive loss.
 """
 

@@ -1,4 +1,4 @@
-"""What the scores say, as tables: gains from data, crossovers, differences, costs, and the published numbers beside ours."""
+"""Tables beyond the scores: gains from data, crossovers, differences, costs, and the published numbers beside ours."""
 
 from collections.abc import Callable, Iterator
 

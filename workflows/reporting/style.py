@@ -1,4 +1,4 @@
-"""How every figure looks: as wide as a paper shows it, one colour and marker a model, the same bytes from the same data."""
+"""The style of every figure: a paper's widths, one colour and marker per model, the same bytes from the same data."""
 
 import os
 from collections.abc import Iterable, Iterator

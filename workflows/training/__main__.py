@@ -28,7 +28,7 @@ def main() -> int:
         "--resume",
         type=Path,
         required=True,
-        help="folder for checkpoints; a run that was interrupted goes on from there",
+        help="folder for checkpoints, from which an interrupted run resumes",
     )
     parser.add_argument("--init", type=Path, help="a model.safetensors whose weights the run starts from")
     parser.add_argument(

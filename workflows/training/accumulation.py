@@ -1,4 +1,4 @@
-"""The gradient of a global batch, of which each process computes its rows, a micro-batch at a time.
+"""The gradient of a global batch: each process computes its rows, one micro-batch at a time.
 
 However a batch is divided, its gradient is the same to rounding: L1 is a mean over rows, and the contrastive loss one
 over groups of rows whose size is the recipe's. A group that is larger than a micro-batch needs all its features before

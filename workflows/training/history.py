@@ -1,4 +1,4 @@
-"""How far a run has come and at what pace: what a checkpoint keeps beside the weights, and columns of train.csv."""
+"""A run's progress and speed: kept in checkpoints, and columns of train.csv."""
 
 import resource
 import time

@@ -1,4 +1,4 @@
-"""Where the rows of train.csv go as well: TensorBoard's files, Weights & Biases."""
+"""Other places for the rows of train.csv: TensorBoard, Weights & Biases."""
 
 from collections.abc import Sequence
 from pathlib import Path

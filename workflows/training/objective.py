@@ -1,4 +1,4 @@
-"""What a network is trained on: L1 on the 0-255 scale, and λ × IPT's contrastive loss.
+"""The training loss: L1 on the 0-255 scale, plus λ × IPT's contrastive loss.
 
 The scale decides what λ = 0.1 means: on it a fresh network's supcon loss (about 9) weighs against an L1 of about 6.
 """

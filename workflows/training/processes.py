@@ -1,4 +1,4 @@
-"""What the processes of a run agree on: which rows each computes, and at which step they save or stop."""
+"""Coordination of a run's processes: which rows each computes, and at which step they save or stop."""
 
 import signal
 from types import FrameType

@@ -1,4 +1,4 @@
-"""What a finished run leaves: `model.safetensors`, `train.csv` and, last, `provenance.json`."""
+"""A finished run's files: `model.safetensors`, `train.csv` and, last, `provenance.json`."""
 
 import csv
 from pathlib import Path

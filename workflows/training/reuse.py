@@ -1,4 +1,4 @@
-"""A finished run of the same training, found in another experiment, is copied instead of trained again. No torch here.
+"""Copies a finished run of the same training from another experiment instead of training again. Imports no torch.
 
 Two runs are the same training when a repeat would give the same weights: equal digests (everything in the config that
 weights depend on; a length in epochs or patches is the same as that many steps), equal tables of training and validation

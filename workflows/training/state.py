@@ -1,4 +1,4 @@
-"""What a run goes on from after an interruption: weights, optimizer, average, history."""
+"""The state from which a run resumes: weights, optimizer, average, history."""
 
 from dataclasses import dataclass
 from pathlib import Path

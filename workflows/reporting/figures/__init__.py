@@ -1,1 +1,1 @@
-"""One module a figure, each with `draw(study)` that returns the figure and the data it shows."""
+"""One module per figure, each with `draw(study)` that returns the figure and the data it shows."""

@@ -1,4 +1,4 @@
-"""What single settings did: λ, position encoding, whatever models of the experiment differ in one at a time."""
+"""Effects of single settings (λ, position encoding, …) in which models of the experiment differ."""
 
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,5 +1,5 @@
-"""What the contrastive loss gained: PSNR with it minus without, paired by seed, at every fraction; and how much of the
-gradient it was.
+"""Gain from the contrastive loss: PSNR with it minus without, paired by seed, at every fraction; and its part of the
+gradient.
 """
 
 import numpy as np

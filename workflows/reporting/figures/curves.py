@@ -1,4 +1,4 @@
-"""Quality against an amount of data: one line a model with its intervals, references dashed, one panel a task and set."""
+"""Quality against the amount of data: one line per model with intervals, references dashed, one panel per task and set."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Quality against cost: PSNR at the largest fraction against parameters and against what a pixel or a training costs."""
+"""Quality against cost: PSNR at the largest fraction against parameters, and against operations per pixel or training hours."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""Training loss and held-out PSNR against step: one column a model, one line a fraction."""
+"""Training loss and held-out PSNR against step: one column per model, one line per fraction."""
 
 from pathlib import Path
 
