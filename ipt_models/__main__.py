@@ -78,7 +78,7 @@ def convert(options: argparse.Namespace) -> None:
     save(model, target, {"model": source.stem})
     parameters = sum(p.numel() for p in model.parameters())
     print(
-        f"{target}: {', '.join(model.tasks)}; {parameters:,} parameters; {options.num_heads} attention heads, as told"
+        f"{target}: {', '.join(model.tasks)}; {parameters:,} parameters; {options.num_heads} attention heads, as given"
     )
 
 

@@ -136,5 +136,5 @@ def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> N
     if faults:
         more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise ModelFileError(
-            f"{path} does not hold the weights that its header speaks of:\n  " + "\n  ".join(faults[:10]) + more
+            f"{path} does not hold the weights that its header describes:\n  " + "\n  ".join(faults[:10]) + more
         )

@@ -82,7 +82,7 @@ def load(path: Path | str, tasks: Sequence[str] | None = None) -> tuple[nn.Modul
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: in one message: nothing recognises it, it is damaged, or its tasks must be told.
+        ValueError: in one message: it is not recognised, it is damaged, or its tasks must be given.
     """
     path = Path(path)
     state = read_tensors(path)
@@ -180,7 +180,7 @@ def _check_tasks(tasks: Sequence[str] | None, scale: int) -> None:
 
 
 def _tasks_of(tasks: Sequence[str] | None, scale: int) -> tuple[str, ...]:
-    """The tasks of a network of one scale: told, or what the scale tells."""
+    """The tasks of a network of one scale: as given, or implied by the scale."""
     if scale not in (1, 2, 3, 4):
         raise ValueError(f"restores at scale {scale}; scored are scales 1 to 4")
     fitting = [task for task in tasks or () if parse_task(task).scale == scale]

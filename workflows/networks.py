@@ -1,7 +1,7 @@
 """Checks before the first job that every network of an experiment can be built.
 
 It is built on torch's meta device, as shapes without numbers. That costs seconds, most of them for imports. So a variant
-without arguments of its own is not built, since the tests build them all; and an experiment whose networks passed once is not
+without overridden arguments is not built, since the tests build them all; and an experiment whose networks passed once is not
 checked again until they, the code or torch change.
 """
 

@@ -45,7 +45,7 @@ def _check_protocols(tables: Iterable[pd.DataFrame]) -> None:
     if len(scored) > 1:
         which = "; ".join(f"{version} ({', '.join(models)})" for version, models in sorted(scored.items()))
         raise ReportError(
-            f"scores of different versions of the protocol cannot stand in one table: {which}. Delete the older metrics*.csv "
+            f"scores of different protocol versions cannot be mixed in one table: {which}. Delete the older metrics*.csv "
             "and run the workflow again"
         )
 

@@ -55,7 +55,7 @@ def check_groups(runs: pd.DataFrame) -> None:
             listed = " and ".join(f"{size:.0f} ({run})" for size, run in first.items())
             raise ReportError(
                 f"{model}: the contrastive loss of its runs compared groups of different size: {listed} patches; these runs "
-                "cannot stand in one comparison. Give the models names of their own, or train them alike"
+                "cannot be compared. Give the models different names, or train them in the same way"
             )
 
 

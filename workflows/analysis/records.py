@@ -73,7 +73,7 @@ def read_results(path: Path | str) -> pd.DataFrame:
     if len(repeated):
         first = repeated.iloc[0]
         raise ReportError(
-            f"{path}: {len(repeated)} rows stand twice, the first for {', '.join(str(first[k]) for k in key)}"
+            f"{path}: {len(repeated)} rows are duplicated, the first for {', '.join(str(first[k]) for k in key)}"
         )
     return table
 

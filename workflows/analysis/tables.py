@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Table(NamedTuple):
-    """A table's meaning, and its columns by name; `<task>` in a name stands for any number of them."""
+    """A table's meaning, and its columns by name; `<task>` in a name means one column per task."""
 
     about: str
     columns: dict[str, str]

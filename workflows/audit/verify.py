@@ -140,7 +140,7 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, Run]) -> Iterator[F
     if name in planned:
         # What follows in a fine-tuned run's digest names the weights that it began from.
         same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
-        why = "" if same else "experiment.yaml asks for another training"
+        why = "" if same else "experiment.yaml describes another training"
         yield Finding(f"runs/{name}: config", OK if same else CHANGED, why)
     tables = experiment_dir / Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
     files = {tables / file: digest for file, digest in recorded["data"].items()}

@@ -1,4 +1,4 @@
-"""The catalogue of benchmark sets, and how a config or a command asks for one. Looks at no file and imports no torch.
+"""The catalogue of benchmark sets, and how configs and commands request one. Reads no image folder and imports no torch.
 
 A set is asked for by one string:
 
@@ -45,7 +45,7 @@ class BenchmarkSet:
 
 
 class Request(NamedTuple):
-    """What one string asks for.
+    """What one string requests.
 
     Attributes:
         label: the set's name in tables.
@@ -81,7 +81,7 @@ SETS: dict[str, BenchmarkSet] = _load()
 
 
 def parse_set(text: str) -> Request:
-    """Read what a string asks for, without looking at any file.
+    """Parse a request without looking at any file.
 
     Raises:
         SetError: naming what is allowed, with the nearest name.
@@ -94,7 +94,7 @@ def parse_set(text: str) -> Request:
     conventions = [option for option in options if option in GRAY_CONVENTIONS]
     if len(numbers) > 1 or len(conventions) > 1 or len(numbers) + len(conventions) < len(options):
         raise SetError(
-            f"{text!r}: after @ stands how many of the first images are meant, for example {name}@20, "
+            f"{text!r}: after @ comes the number of first images, for example {name}@20, "
             f"or how gray files are scored: {', '.join(f'{name}@{gray}' for gray in GRAY_CONVENTIONS)}"
         )
     for benchmark in SETS.values():

@@ -56,7 +56,7 @@ def _names(experiment: Experiment) -> None:
     for name in names:
         if names.count(name) > 1:
             where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
-            raise ValueError(f"{where}: two models are named {name!r}; each needs a name of its own")
+            raise ValueError(f"{where}: two models are named {name!r}; names must be unique")
 
 
 def _models(experiment: Experiment) -> None:

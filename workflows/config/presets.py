@@ -37,7 +37,7 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def chosen(config: Mapping[str, Any]) -> str | None:
-    """The name of the budget that a config asks for, None where it has no presets.
+    """The name of the budget that a config chooses, None if it has no presets.
 
     Raises:
         PresetError: `budget` is missing, or none of `budgets`.

@@ -47,7 +47,7 @@ def _yaml(value: object) -> str:
 
 
 def _type(annotation: object) -> str:
-    """The type in a reader's words; what a value must satisfy beyond it stands in the key's meaning or message."""
+    """The type in readable words; further constraints are in the key's meaning or error message."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _type(arguments[0])

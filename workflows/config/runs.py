@@ -75,8 +75,8 @@ class Run(Section):
     def digest(self) -> str:
         """Changes exactly when something changes that the weights depend on by more than the order of sums.
 
-        Where the images lie is not in it: which they are is told by the tables that a run is given.
-        `threads` is in it, because sums in another order are all it does and whoever sets it wants other bits or none;
+        The images' location is not included: the tables given to a run identify the images.
+        `threads` is included, because it changes the order of sums and so the bits;
         `DIVIDING` is not, because a run of weeks has to go on where there are devices.
         """
         spec = self.model_dump(mode="json", exclude={"experiment", "name", "model", "pretrained"})

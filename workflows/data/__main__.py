@@ -85,7 +85,7 @@ def _manifest(options: argparse.Namespace) -> None:
         )
     except manifest.UndecodableError as error:
         manifest.write_table(error.rejected, rejected_path)
-        raise ValueError(f"{error}. All that were found so far stand in {rejected_path}") from None
+        raise ValueError(f"{error}. Those found so far are listed in {rejected_path}") from None
     _, validation = fractions.split_validation(images, options.validation, options.seed)
     manifest.write_table(rejected, rejected_path)
     manifest.write_table(validation, options.out_validation)

@@ -43,7 +43,7 @@ class Batch:
 
 
 class Batches:
-    """The batches of a run: number n is a pure function of (seed, n), whoever makes it.
+    """The batches of a run: number n is a pure function of (seed, n), whichever process makes it.
 
     Args:
         table: the images drawn from; columns path, width, height; with fixed crops also sha256; for pairs

@@ -44,7 +44,7 @@ def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
 def _find(root: Path, what: str, place: str) -> dict[str, str]:
     """Paths relative to root, by the text that pairs them."""
     if place.count("*") > 1:
-        raise ValueError(f"{what} {place!r}: a pattern has one `*`, which stands for the name of a pair")
+        raise ValueError(f"{what} {place!r}: a pattern needs exactly one `*`, which matches the name of a pair")
     if "*" in place:
         before, after = map(re.escape, place.split("*"))
         pattern, files = re.compile(f"{before}(.*){after}", re.DOTALL), root.glob(place)

@@ -23,7 +23,7 @@ WINDOWS_AT_A_TIME = 16
 def patch_features(model: IPT, pixels: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
     """The features that the contrastive loss compares, of the middle of an image.
 
-    The network sees one window at a time; whole windows stand side by side, as many as fit and `MOST_PATCHES` allows.
+    The network sees one window at a time; whole windows are placed side by side, as many as fit and `MOST_PATCHES` allows.
 
     Args:
         model: in evaluation mode.

@@ -186,7 +186,7 @@ def pack(experiment: Experiment, folder: Path, largest: float) -> Iterator[tuple
     Args:
         experiment: whose runs.
         folder: for `<experiment>-001.tar`, …; paths in them are relative to the results folder.
-        largest: bytes of an archive. A single training that is larger has one of its own.
+        largest: bytes of an archive. A larger training gets a separate archive.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = sorted(folder.glob(f"{experiment.name}-*.tar"))

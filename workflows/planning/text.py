@@ -61,9 +61,7 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
             f"On {gpus} GPUs, {at_once} runs at a time: {_short(max(hours / at_once, longest))} hours at best."
         )
     if table["steps"].isna().any():
-        notes.append(
-            "Unknown (?): steps of epochs need the number of images, which stands in data/manifest.csv once it is made."
-        )
+        notes.append("Unknown (?): steps of epochs need the number of images, known once data/manifest.csv exists.")
     if (unknown := left["patches_per_second"].isna()).any():
         notes.append(
             f"No speed of {', '.join(left.loc[unknown, 'model'].unique())}: `plan.patches_per_second` takes one."

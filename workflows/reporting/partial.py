@@ -1,6 +1,6 @@
 """The report of an unfinished grid: what is scored so far; the rest is marked as missing.
 
-It has a folder of its own, `partial/`, so that nobody takes it for the whole, and the workflow's files stay as they are.
+It is written to a separate folder, `partial/`, so that it is not mistaken for the full report.
 """
 
 import shutil

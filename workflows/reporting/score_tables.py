@@ -14,7 +14,7 @@ def summary_blocks(study: Study, apart: bool = False) -> list[Block]:
     """Mean PSNR-Y / SSIM-Y of every model and fraction, for denoising PSNR-RGB too; one table a task and dataset.
 
     Best and second are marked in every column and for every metric; equal printed numbers share their mark. References are
-    not trained and stand in one row each.
+    not trained and have one row each.
 
     Args:
         study: with the table `summary`.
@@ -58,7 +58,7 @@ def _block(
     columns, head = [], []
     for fraction in fractions:
         column = cells[cells["fraction"] == fraction].set_index("model").reindex(trained)
-        # A column's usual number of seeds stands in its head.
+        # The column's header gives its usual number of seeds.
         seeds = int(column["seeds"].max())
         columns.append(_column(column, metrics, seeds))
         head.append(percent(fraction) if seeds in (0, most) else f"{percent(fraction)} (n = {seeds})")

@@ -1,6 +1,6 @@
 """Only one training at a time in a run's folder.
 
-After `kill -9` of Snakemake its trainings live on, and the same call would start a second one that deletes the first one's
+After `kill -9` of Snakemake its trainings keep running, and the same call would start a second one that deletes the first one's
 checkpoints. The lock is the kernel's (flock), so it is released when the process ends, however it ends. Imports no torch.
 """
 

@@ -33,7 +33,7 @@ from workflows.training.state import State
 from workflows.training.validation import Learning
 
 EXIT_INTERRUPTED = 75
-"""Exit status of a run that saved a checkpoint because it was told to stop: try again (EX_TEMPFAIL)."""
+"""Exit status of a run that saved a checkpoint and stopped on a signal: try again (EX_TEMPFAIL)."""
 
 
 class TrainingError(RuntimeError):
@@ -41,7 +41,7 @@ class TrainingError(RuntimeError):
 
 
 class Interrupted(Exception):
-    """The run was told to stop and has saved its state."""
+    """The run was stopped by a signal and has saved its state."""
 
 
 def train(

@@ -140,7 +140,7 @@ def test_rows_that_stand_twice_are_refused(experiment):
     collected(folder, names)
     path = folder / "results.csv"
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    with pytest.raises(ReportError, match="1 rows stand twice, the first for ipt"):
+    with pytest.raises(ReportError, match="1 rows are duplicated, the first for ipt"):
         read_results(path)
 
 

@@ -110,7 +110,7 @@ def test_a_changed_config_is_named(sound):
     config["models"][0]["training"] = {"learning_rate": 0.5}
     (sound / "experiment.yaml").write_text(yaml.safe_dump(config))
     assert changed(sound) == {
-        f"runs/ipt-{percent}-seed-0: config": "experiment.yaml asks for another training" for percent in (50, 100)
+        f"runs/ipt-{percent}-seed-0: config": "experiment.yaml describes another training" for percent in (50, 100)
     }
 
 

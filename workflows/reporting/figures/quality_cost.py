@@ -23,7 +23,7 @@ LOG = 3
 def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, and its data, `tables/quality_cost.csv`.
 
-    One set has its costs side by side; several sets stand side by side, a row a cost.
+    One set: one panel per cost, side by side. Several sets: one column per set, one row per cost.
     """
     data = study.table("quality_cost").dropna(subset="psnr_y")
     if data.empty:
