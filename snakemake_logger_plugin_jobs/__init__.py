@@ -112,8 +112,10 @@ class LogHandler(LogHandlerBase):
     def _fail(self, record: LogRecord) -> None:
         job = self.running.pop(record.jobid, None) or Job(record.rule_name, [Path(log) for log in record.log])
         self.failures.append((job, self.format(record)))
-        where = f", log: {', '.join(map(str, job.logs))}" if job.logs else ""
-        self._write(f"FAILED: {job.name}, {time.monotonic() - job.started:.0f} s{where}")
+        said = job.says()
+        self._write(f"FAILED: {job.name}, {time.monotonic() - job.started:.0f} s" + f": {said}" * bool(said))
+        if job.logs:
+            self._write(f"  log: {', '.join(map(str, job.logs))}")
 
     # Progress is counted by the jobs' ends, and commands and resources are left to Snakemake's log.
     EVENTS: ClassVar = {

@@ -256,5 +256,5 @@ def test_a_failed_training_names_its_log_and_prints_its_cause_last(workdir):
             models=[{"name": "ipt", "variant": "ipt_tiny", "training": {"learning_rate": 1e9, "log_every": 1}}],
         )
     printed = str(failed.value).split("--- ")[0].strip()
-    assert re.search("FAILED: Training ipt-100-seed-0.* log: results/broken/logs/train/ipt-100-seed-0.log", printed)
+    assert re.search(r"FAILED: Training ipt-100-seed-0.*\n  log: results/broken/logs/train/ipt-100-seed-0.log", printed)
     assert "the loss at step" in printed.splitlines()[-1]

@@ -74,9 +74,8 @@ def test_the_cause_of_a_failure_is_printed_last_and_once(handler, tmp_path, caps
     handler.close()
     handler.close()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"FAILED: Training run-1, 0 s, log: {log}"
-    assert lines[1] == "Shutting down"
-    assert lines[3] == "Training run-1 failed:"
+    assert lines[:3] == ["FAILED: Training run-1, 0 s: disk full", f"  log: {log}", "Shutting down"]
+    assert lines[4] == "Training run-1 failed:"
     assert lines[-1].strip() == "disk full"
     assert "  line 98" in lines
     assert "  line 2" not in lines

@@ -238,7 +238,7 @@ def prove(folder: Path) -> None:
         if snakemake.poll() is None:
             os.killpg(snakemake.pid, signal.SIGKILL)
             snakemake.wait()
-    show(results, output.read_text(), slurm_logs(work))
+    show(results, output.read_text(encoding="utf-8"))
 
 
 def interrupt(results: Path, alive: Callable[[], bool]) -> None:
@@ -264,10 +264,15 @@ def interrupt(results: Path, alive: Callable[[], bool]) -> None:
 
 
 def step(results: Path, model: str) -> int:
-    """How far a training is, by its progress bar."""
+    """How far a training is, by the percentages in its log."""
+    percent = re.findall(r"(\d+)%  L1", train_log(results, model))
+    return (LONGER if model == "signalled" else STEPS) * int(percent[-1]) // 100 if percent else 0
+
+
+def train_log(results: Path, model: str) -> str:
+    """What the last try of a training printed."""
     log = results / "logs" / "train" / f"{model}-100-seed-0.log"
-    found = re.findall(r"(\d+)/\d+ \[", log.read_text()) if log.exists() else []
-    return int(found[-1]) if found else 0
+    return log.read_text(encoding="utf-8") if log.exists() else ""
 
 
 def job_of(model: str) -> dict[str, str]:
@@ -282,12 +287,7 @@ def jobs() -> list[dict[str, str]]:
     return [{"Comment": "", **job} for job in found]
 
 
-def slurm_logs(work: Path) -> dict[str, str]:
-    """What each job printed, by its id."""
-    return {path.stem: path.read_text() for path in (work / ".snakemake" / "slurm_logs").rglob("*.log")}
-
-
-def show(results: Path, output: str, logs: dict[str, str]) -> None:
+def show(results: Path, output: str) -> None:
     """Print what Slurm and the runs' files tell, and check it."""
     print("\nSlurm's jobs:")
     of_run: dict[str, list[dict[str, str]]] = {}
@@ -307,17 +307,17 @@ def show(results: Path, output: str, logs: dict[str, str]) -> None:
         )
         check(tried[-1]["JobState"] == "COMPLETED", f"{name}: job {tried[-1]['JobId']} completed")
         check((folder / "metrics.csv").is_file(), f"{name} is scored")
-    saved = re.search(r"signalled-100-seed-0: saved after step (\d+) on SIGUSR1", output)
+    saved = re.search(r"signalled-100-seed-0.* saved after step ([\d,]+) on SIGUSR1", output)
     check(saved, "signalled: saved on SIGUSR1")
     first, *_, last = of_run["signalled-100-seed-0"]
     check(
         first["ExitCode"] != "0:0" and first["JobId"] != last["JobId"],
         f"its job ended, Snakemake sent job {last['JobId']}",
     )
-    went_on("signalled", logs[last["JobId"]])
+    went_on("signalled", train_log(results, "signalled"))
     (again,) = of_run["preempted-100-seed-0"][-1:]
     check(int(again["Restarts"]) > 0, f"preempted: Slurm put job {again['JobId']} back into the queue")
-    went_on("preempted", logs[again["JobId"]])
+    went_on("preempted", train_log(results, "preempted"))
     for model, nodes, devices in (("two-processes", 1, 2), ("two-nodes", 2, 1)):
         job = of_run[f"{model}-100-seed-0"][-1]
         check((job["NumNodes"], job["NumTasks"]) == (str(nodes), "2"), f"{model}: {nodes} node(s), 2 tasks by Slurm")
@@ -334,9 +334,9 @@ def show(results: Path, output: str, logs: dict[str, str]) -> None:
 
 
 def went_on(model: str, log: str) -> None:
-    found = re.search(r"goes on after step ([\d,]+)", log)
-    check(found, f"{model}: {found[0] if found else 'did not go on from its checkpoint'}")
-    check(int(found[1].replace(",", "")) > 0, f"{model} had not to begin again")
+    resumed = re.search(r"resumed after step ([\d,]+)", log)
+    check(resumed, f"{model}: {resumed[0] if resumed else 'did not resume from its checkpoint'}")
+    check(int(resumed[1].replace(",", "")) > 0, f"{model} did not start again from the beginning")
 
 
 def check(holds: object, what: str) -> None:
