@@ -73,7 +73,7 @@ def test_a_failed_manifest_says_why_and_keeps_what_it_found(drawn, tmp_path, cap
     assert main(manifest_arguments(drawn, out)) == 1
     said = capsys.readouterr().err
     assert f"{path.name}: empty file" in said
-    assert f"stand in {out / 'rejected.csv'}" in said
+    assert f"listed in {out / 'rejected.csv'}" in said
     assert sorted(path.name for path in out.iterdir()) == ["manifest.csv.partial", "rejected.csv"]
     assert (out / "rejected.csv").read_text().count("empty file") == 1
     assert main(manifest_arguments(drawn, out, "--max-undecodable", "0.2", "--min-side", "64")) == 0

@@ -129,7 +129,7 @@ def test_the_first_images_can_be_asked_for_under_a_name_that_says_so(tmp_path):
         ("set5", "unknown set 'set5', did you mean 'Set5'"),
         ("Urban10", "did you mean 'Urban100'"),
         ("BSD68", "usually the gray one.*did you mean 'CBSD68'"),
-        ("Set5@0", "how many of the first images"),
+        ("Set5@0", "number of first images"),
         ("Set5@gray", "or how gray files are scored: Set5@rgb, Set5@matlab"),
         ("Set5@rgb@matlab", "or how gray files are scored"),
         ("Set5@6", "Set5 has 5 images"),
