@@ -56,6 +56,8 @@ onsuccess:
     # Second links to finished trainings: an interrupted Snakemake would have deleted the first ones.
     for kept in EXPERIMENT.folder.glob("resume/*/finished"):
         shutil.rmtree(kept)
+        for answer in kept.parent.glob(".answer-*"):
+            answer.unlink()
         if not any(kept.parent.iterdir()):
             kept.parent.rmdir()
     if (page := EXPERIMENT.folder / "report.html").exists():

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from ipt_models.suggestions import nearest
@@ -61,11 +62,13 @@ def _train(run: Run, arguments: argparse.Namespace) -> int:
     if not started_by_another:
         tables = (arguments.fraction, arguments.validation)
         others = arguments.reuse if run.training.reuse else None
-        source = reuse.find(run, tables, others, arguments.out, arguments.init, arguments.resume)
+        search = partial(reuse.find, run, tables, others, arguments.out, arguments.init, arguments.resume)
+        source = reuse.agreed(search, arguments.resume)
         if source is not None:
-            reuse.take(source, run, arguments.out, arguments.init)
-            reuse.keep(arguments.out, arguments.resume)
-            print(f"{run.name}: the same training as {source}, copied", flush=True)
+            if reuse.is_first_task():
+                reuse.take(source, run, arguments.out, arguments.init)
+                reuse.keep(arguments.out, arguments.resume)
+                print(f"{run.name}: the same training as {source}, copied", flush=True)
             return 0
 
     # After the checks: torch and Lightning take seconds to import.

@@ -14,7 +14,8 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ from ipt_models.files import replacing
 from workflows import models, provenance
 from workflows.config.runs import Run
 from workflows.config.schema import Budget
+from workflows.files import write_text
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
 CODE = "workflows.training.loop"  # what trains
 RESULTS = ("model.safetensors", "train.csv", "provenance.json")  # provenance last: with it a run is finished
 KEPT = "finished"
+ANSWER = ".answer-"  # to `agreed`, with the name of the Slurm step
+PATIENCE = 600  # seconds that other tasks wait for it
 
 
 def find(
@@ -75,6 +79,43 @@ def find(
     return None
 
 
+def is_first_task() -> bool:
+    """Whether this process is the only task of its Slurm step, or the first; True outside of Slurm."""
+    return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def agreed(search: Callable[[], Path | None], resume: Path) -> Path | None:
+    """What the first task of a Slurm step finds, for all of its tasks.
+
+    If each task searched, a run that finishes elsewhere meanwhile would be copied by one while the others wait for it to train.
+
+    Args:
+        search: finds a finished run; called by the first task alone.
+        resume: a folder that all tasks see; the answer is left there, under the name of the step.
+
+    Raises:
+        OSError: when the first task gives no answer.
+    """
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) <= 1:
+        return search()
+    step = "-".join(os.environ.get(f"SLURM_{part}", "0") for part in ("JOB_ID", "STEP_ID", "RESTART_COUNT"))
+    answer = resume / f"{ANSWER}{step}"
+    if is_first_task():
+        resume.mkdir(parents=True, exist_ok=True)
+        for earlier in resume.glob(f"{ANSWER}*"):
+            earlier.unlink(missing_ok=True)
+        source = search()
+        write_text("" if source is None else str(source), answer)
+        return source
+    patience = time.monotonic() + PATIENCE
+    while not answer.exists():
+        if time.monotonic() > patience:
+            raise OSError(f"{answer}: the first task of this Slurm step did not say whether to train, in {PATIENCE} s")
+        time.sleep(0.1)
+    text = answer.read_text(encoding="utf-8")
+    return Path(text) if text else None
+
+
 def is_finished(folder: Path, run: Run) -> bool:
     """Whether a folder holds the finished training of a run."""
     try:
@@ -104,8 +145,6 @@ def take(source: Path, run: Run, output: Path, init: Path | None = None) -> None
     The weights' header and the provenance get the run's own names, so that the files equal those of a training here.
     """
     record = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
-    if os.environ.get("SLURM_PROCID", "0") != "0":
-        return  # another process of this job copies
     output.mkdir(parents=True, exist_ok=True)
     if source.name == KEPT:
         for name in RESULTS:

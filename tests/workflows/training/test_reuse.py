@@ -139,3 +139,41 @@ def test_command_copies_without_loading_torch(results, other_run, images, tmp_pa
         provenance.sha256(out / "model.safetensors")
         == json.loads((out / "provenance.json").read_text())["weights_sha256"]
     )
+
+
+@pytest.fixture
+def step(monkeypatch):
+    """Makes this process a task of a Slurm step of two: `step(task=1)`."""
+
+    def be(task: int, restart: int = 0) -> None:
+        known = {"STEP_NUM_TASKS": 2, "PROCID": task, "JOB_ID": 7, "STEP_ID": 0, "RESTART_COUNT": restart}
+        for name, value in known.items():
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+
+    return be
+
+
+@pytest.mark.parametrize("found", [None, Path("results/other/runs/a")])
+def test_all_tasks_of_a_slurm_step_do_what_its_first_task_found(step, tmp_path, found):
+    step(0)
+    assert reuse.agreed(lambda: found, tmp_path / "resume") == found
+    step(1)
+    assert reuse.agreed(lambda: pytest.fail("only the first task searches"), tmp_path / "resume") == found
+
+
+def test_an_answer_to_an_earlier_try_does_not_count(step, tmp_path, monkeypatch):
+    step(0)
+    reuse.agreed(lambda: Path("found"), tmp_path)
+    step(1, restart=1)
+    monkeypatch.setattr(reuse, "PATIENCE", 0)
+    with pytest.raises(OSError, match="did not say whether to train"):
+        reuse.agreed(lambda: None, tmp_path)
+    step(0, restart=1)
+    assert reuse.agreed(lambda: None, tmp_path) is None
+    assert [path.name for path in tmp_path.iterdir()] == [".answer-7-0-1"]
+
+
+def test_a_single_process_searches_itself_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    assert reuse.agreed(lambda: Path("found"), tmp_path) == Path("found")
+    assert not list(tmp_path.iterdir())
