@@ -15,7 +15,12 @@ BAR_DELAY = 2  # seconds before a progress bar appears
 
 @torch.no_grad()
 def restore(
-    model: SingleTask, x: Tensor, task: str | None = None, tile: int | None = None, progress: bool = False
+    model: SingleTask,
+    x: Tensor,
+    task: str | None = None,
+    tile: int | None = None,
+    progress: bool = False,
+    overlap: int | None = None,
 ) -> Tensor:
     """Restore an image of any size.
 
@@ -31,6 +36,8 @@ def restore(
         tile: side in input pixels of what each tile contributes; 0 for one piece whatever the size. None is one piece up
             to a megapixel and tiles of 512 above, where the network's receptive field allows tiles.
         progress: show a bar if several tiles take longer than two seconds.
+        overlap: allow tiles for a network that sees the whole image, with a margin of so many input pixels. The result is
+            then not that of the whole image.
 
     Returns:
         RGB on the [0, 1] scale, not clipped, (B, 3, s*H, s*W).
@@ -46,13 +53,14 @@ def restore(
     if tile == 0:
         return model(x, task)
 
-    if model.receptive_field is None:
+    around = overlap if model.receptive_field is None else model.receptive_field // 2
+    if around is None:
         raise ValueError(
             f"{type(model).__name__} sees the whole image, which tiles would change; use one piece (tile=0)"
         )
     alignment, scale = model.tile_alignment, model.scale
     step = -(-tile // alignment) * alignment
-    margin = -(-(model.receptive_field // 2) // alignment) * alignment
+    margin = -(-around // alignment) * alignment
     y = x.new_empty(*x.shape[:2], height * scale, width * scale)
     corners = list(product(range(0, height, step), range(0, width, step)))
     for top, left in tqdm(corners, unit="tile", desc=task, delay=BAR_DELAY, disable=not progress):

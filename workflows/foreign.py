@@ -6,6 +6,7 @@ RDN become this project's networks; the others are called through spandrel.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ EDSR_NAMES = [
 
 
 class SpandrelNetwork(SingleTask):
-    """A network that spandrel recognised, behind this project's call. Whole images only: tiles are not known to be exact.
+    """A network that spandrel recognised, behind this project's call. Whole images: how far it sees is not known.
 
     Args:
         descriptor: spandrel's.
@@ -43,6 +44,7 @@ class SpandrelNetwork(SingleTask):
     """
 
     receptive_field = None
+    tile_alignment = 32  # windows of 8 and 16, and halvings up to five times
 
     def __init__(self, descriptor: Any, tasks: Sequence[str]) -> None:
         super().__init__()
@@ -152,7 +154,8 @@ def _load_spandrel(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tup
     from spandrel import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError
 
     try:
-        descriptor = MAIN_REGISTRY.load(state)
+        with warnings.catch_warnings(action="ignore"):  # about the code of others
+            descriptor = MAIN_REGISTRY.load(state)
     except UnsupportedModelError:
         raise ValueError(
             "its weights are of no architecture that is known here (this project's, IPT, EDSR, RDN and spandrel's); it "

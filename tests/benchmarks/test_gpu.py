@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.gpu.__main__ import main
+from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.computer import Computer, WorkerError
 from benchmarks.gpu.kernels import kernel_class
 from benchmarks.gpu.record import Record
@@ -57,6 +59,28 @@ def call(tmp_path_factory):
 @pytest.fixture(scope="module")
 def proof(call):
     return call()
+
+
+# Those that take a second or two; the others train, compile or start processes, and run in `make rehearse-gpu`.
+QUICK = ("networks", "degradations", "scoring", "contrastive", "claims", "speed-ipt_small", "kernels", "speed-authors")
+QUICK += ("attention", "images", "feeding")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench("cpu", tmp_path_factory.mktemp("bench"))
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_check_runs_on_a_cpu(bench, tmp_path, name):
+    threads, bench.folder = torch.get_num_threads(), tmp_path
+    try:
+        lines = list(CHECKS[name].run(bench))
+    finally:
+        bench.reset()
+        torch.set_num_threads(threads)
+    assert {line.state for line in lines} <= {OK, NOT_APPLICABLE}, lines
+    assert OK in {line.state for line in lines}
 
 
 @pytest.mark.slow

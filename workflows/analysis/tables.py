@@ -291,10 +291,11 @@ TABLES: dict[str, Table] = {
         },
     ),
     "costs": Table(
-        "What each model cost, means over its runs, and its PSNR-Y at its largest fraction",
+        "What each model and method cost, means over its runs, and its PSNR-Y at its largest fraction",
         {
             "model": "",
             "variant": "",
+            "training_data": "of methods from outside the grid, as stated",
             "parameters": "",
             "macs_per_output_pixel_<task>": "multiply-adds",
             "steps": "",

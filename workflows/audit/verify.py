@@ -104,7 +104,7 @@ def _names(experiment_dir: Path, planned: Experiment | None) -> list[str]:
         return list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"].dropna())
     except Exception:  # it is looked at again, and named, further on
         kept = sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
-        return [*planned.runs(), *planned.evaluation.references] if planned else kept
+        return [*planned.runs(), *planned.references] if planned else kept
 
 
 def _images(tables: Path, root: Path | None) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def _trials(experiment: Experiment) -> None:
 
 def _names(experiment: Experiment) -> None:
     scoring = experiment.evaluation
-    names = [*(model.name for model in experiment.models), *scoring.references, *(m.name for m in scoring.methods)]
+    names = [*(model.name for model in experiment.models), *experiment.references, *(m.name for m in scoring.methods)]
     for name in names:
         if names.count(name) > 1:
             where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
@@ -181,7 +181,7 @@ def _scoring(experiment: Experiment) -> None:
             raise ValueError(f"evaluation.tasks: {error}") from None
     kinds = {parse_task(task).kind for task in experiment.scored_tasks}
     for reference, fitting in (("bicubic", {"sr"}), ("identity", {"dn", "dr"})):
-        if reference in experiment.evaluation.references and not kinds & fitting:
+        if reference in (experiment.evaluation.references or ()) and not kinds & fitting:
             raise ValueError(
                 f"evaluation.references: {reference!r} goes with {' and '.join(sorted(fitting))} tasks, "
                 f"but the tasks are {', '.join(experiment.scored_tasks)}"

@@ -64,9 +64,12 @@ class Experiment(Section):
     @property
     def references(self) -> list[str]:
         """The untrained references that are scored on some task."""
+        names = self.evaluation.references
+        if names is None:
+            names = ["bicubic" if any(parse_task(task).kind == "sr" for task in self.scored_tasks) else "identity"]
         return [
             name
-            for name in self.evaluation.references
+            for name in names
             if any(reference_restores(name, parse_task(t), self.evaluation.noise) for t in self.scored_tasks)
         ]
 

@@ -382,9 +382,10 @@ class Evaluation(Section):
         None, description="tasks to score; empty: the trained ones"
     )
     data_root: UserPath | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
-    references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] = Field(
-        ["bicubic"],
-        description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise",
+    references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] | None = Field(
+        None,
+        description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise; "
+        "empty: `bicubic`, or `identity` where no task is sr",
     )
     methods: list[Method] = Field(
         [], description="methods from outside the grid, scored as well and marked as such in tables"

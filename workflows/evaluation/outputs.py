@@ -77,8 +77,17 @@ class RestoredFolder:
         files = self._files[where].get(sample.image, [])
         if len(files) != 1:
             what = f"{len(files)} files fit: {', '.join(f.name for f in files)}" if files else "no file fits"
+            if not files and (near := self._near(*where, sample.image)):
+                what += f"; {', '.join(near)}: named as an input, as a target, or for another scale"
             raise ImageError(f"{self._places[where] / sample.image}: {what}")
         return files[0]
+
+    def _near(self, task: str, dataset: str, image: str) -> list[str]:
+        """Names of files that belong to no image, though they begin with this one's name and a word."""
+        taken = {file for files in self._files[task, dataset].values() for file in files}
+        pattern = re.compile(re.escape(image) + r"(?:[_.\- ]|x\d)")
+        rest = (file for file in _images(self._places[task, dataset]) if file not in taken)
+        return [file.name for file in rest if pattern.match(file.stem)]
 
     def lacking(self, jobs: list[Job]) -> list[str]:
         """A line for each image that has no file or several."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # How formats that can lose something are written. JPEG: `python -m benchmarks.jpeg` measures what a quality costs.
 LOSSLESS: dict[str, Any] = {".webp": {"lossless": True}, ".png": {"compress_level": 3}}
 JPEG_QUALITY = 100
+OVERLAP = 32  # input pixels around a tile of a network that sees the whole image
 
 
 class Pair(NamedTuple):
@@ -59,7 +60,10 @@ def restore_command(arguments: Sequence[str]) -> int:
         progress=True,
         default_windows="blended",
         tasks=[args.task] if args.task else None,
+        overlap=OVERLAP,
     )
+    if args.tile and model.sees_whole_images:
+        print(f"{model.label} may see the whole image: tiles change its result a little", file=sys.stderr)
     task = _task(args.task, model)
     failures = []
     for number, pair in enumerate(pairs, 1):
@@ -67,6 +71,10 @@ def restore_command(arguments: Sequence[str]) -> int:
             before, after = restore_file(model, task, pair, args.quality)
         except (ImageError, OSError) as error:
             failures.append(str(error))
+            continue
+        except (RuntimeError, MemoryError) as error:  # torch: out of memory, or smaller than the network can take
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            failures.append(f"{pair.source}: {reason}")
             continue
         sizes = " -> ".join(f"{width}x{height}" for height, width in (before, after))
         print(f"[{number}/{len(pairs)}] {pair.target}: {sizes}, {task.name}", flush=True)
@@ -98,7 +106,8 @@ def parser() -> argparse.ArgumentParser:
         "--tile",
         type=int,
         metavar="K",
-        help="CNNs: side of the tiles in input pixels, 0 for one piece (default: tiles of 512 above a megapixel)",
+        help="all but IPT: side of the tiles in input pixels, 0 for one piece (default: tiles of 512 above a megapixel, if "
+        "that changes nothing)",
     )
     parser.add_argument(
         "--quality", type=positive, default=JPEG_QUALITY, metavar="Q", help="of JPEG files (default: 100)"

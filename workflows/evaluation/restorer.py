@@ -46,6 +46,7 @@ class Restorer:
         progress: bool = False,
         default_windows: ipt_windows.Windows = ipt_windows.DEFAULT,
         tasks: Sequence[str] | None = None,
+        overlap: int | None = None,
     ) -> None:
         """Load a model.
 
@@ -60,6 +61,7 @@ class Restorer:
             default_windows: by default the protocol's, `centre`.
             tasks: what another project's network restores, where its weights do not tell.
             progress: show a bar for an image that takes longer than two seconds.
+            overlap: allow tiles, with such a margin, for networks that see the whole image: not exact.
 
         Raises:
             RestorerError: an option that the model has no use for.
@@ -68,6 +70,7 @@ class Restorer:
         self.metadata = {}
         self._protocol = protocol
         self._tile = tile
+        self._overlap = overlap
         self._progress = progress
         self._self_ensemble = self_ensemble
         self._windows = windows or default_windows
@@ -94,6 +97,12 @@ class Restorer:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that a network was trained on; none for references, which take any of their kind."""
         return tuple(self._network.tasks) if self._network is not None else ()
+
+    @property
+    def sees_whole_images(self) -> bool:
+        """Whether an output pixel may depend on any input pixel, so that tiles change the result."""
+        ipt = self._network is not None and models.is_ipt(self.metadata["variant"])
+        return self._network is not None and not ipt and self._network.receptive_field is None
 
     def can(self, task: Task) -> bool:
         """Whether the model has a head for a task, or, of a reference, whether the task is scored for it."""
@@ -132,7 +141,7 @@ class Restorer:
     def _restore(self, x: Tensor, head: str) -> Tensor:
         if models.is_ipt(self.metadata["variant"]):
             return ipt_windows.restore(self._network, x, head, self._windows, progress=self._progress)
-        return whole_image.restore(self._network, x, head, self._tile, self._progress)
+        return whole_image.restore(self._network, x, head, self._tile, self._progress, self._overlap)
 
     def _reference(self, x: Tensor, task: Task) -> Tensor:
         if self.label == "bicubic" and self._protocol.bicubic == "float":

@@ -1,9 +1,10 @@
 """A grid without Snakemake, in pieces of some minutes: `python -m workflows.planning.pieces config/small.yaml --budget gpu`.
 
-Prints the grid's own commands, in the order in which they run. With `--run` it runs them: images are listed, then trainings go
-side by side, each on a GPU that it claims. After `--minutes` those under way are told to save and end; no training is begun that
-would not end in time. The same call goes on where the last one stopped. `--pack` writes finished trainings into archives of
-limited size, to be unpacked and scored anywhere. Exit status: 0 all is trained, 75 something is left, 1 a command failed.
+Prints the grid's own commands, in the order in which they run. With `--run` it runs them: images are listed, then trainings run
+side by side, each on a GPU that it claims. After `--minutes` running trainings save and stop. No training is started that would
+not finish in time, except one that is longer than a whole piece. The same call continues where the last one stopped. `--pack`
+writes finished trainings into archives of limited size, to be unpacked and scored anywhere. Exit status: 0 all trained, 75
+something is left, 1 a command failed.
 """
 
 import argparse
@@ -122,6 +123,7 @@ def command(experiment: Experiment, run: Run) -> list[str]:
 
 def run(experiment: Experiment, until: float, side_by_side: int) -> int:
     """Run what is left until it is done or the time is up; the exit status."""
+    longest = until - ENDING - time.time()  # seconds of a training that a whole piece has room for
     grid.write(experiment, experiment.folder / "experiment.yaml")
     logs = experiment.folder / "logs" / "pieces"
     logs.mkdir(parents=True, exist_ok=True)
@@ -149,7 +151,9 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
             waits = runs[name].pretrained is not None and not _finished(experiment, runs[name].pretrained)
             if len(under_way) >= side_by_side or waits:
                 continue
-            if time.time() + seconds(experiment, runs[name], took, side_by_side) > until - ENDING:
+            takes = seconds(experiment, runs[name], took, side_by_side)
+            # One that is longer than any piece goes on from piece to piece, by its checkpoints.
+            if time.time() + takes > until - ENDING and takes <= longest:
                 continue
             with open(logs / f"{name}.log", "a", encoding="utf-8") as log:
                 process = subprocess.Popen(left.pop(name), env=environment, stdout=log, stderr=log)

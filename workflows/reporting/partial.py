@@ -32,7 +32,7 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
         ReportError: no trained run is scored yet.
     """
     spec = grid.read(experiment_dir / "experiment.yaml")
-    names = [*spec.evaluation.references, *spec.runs()]
+    names = [*spec.references, *spec.runs()]
     out = experiment_dir / "partial"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()

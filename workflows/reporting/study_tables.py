@@ -10,6 +10,8 @@ from workflows.reporting.markup import Block, Cell
 from workflows.reporting.numbers import NONE, count, interval, number, probability, whole
 from workflows.reporting.study import Study
 
+OWN_DATA = "this experiment's"
+
 
 def _each(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for (task, dataset), rows in table.groupby(SCORED_ON, sort=False):
@@ -220,9 +222,11 @@ def cost_blocks(study: Study) -> list[Block]:
         return []
     columns = {
         "model": _model(study),
-        "variant": lambda row: row["variant"],
+        "variant": lambda row: NONE if pd.isna(row["variant"]) else row["variant"],
         "parameters": lambda row: whole(row["parameters"]),
     }
+    if table["training_data"].notna().any():
+        columns["training data"] = lambda row: OWN_DATA if pd.isna(row["training_data"]) else row["training_data"]
     for name in (name for name in table if name.startswith(MACS)):
         columns[f"multiply-adds per pixel of {name.removeprefix(MACS)}"] = lambda row, name=name: whole(row[name])
     columns |= {"steps": lambda row: whole(row["steps"]), "patches": lambda row: whole(row["patches"])}

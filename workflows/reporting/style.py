@@ -259,5 +259,6 @@ def save(figure: Figure, data: pd.DataFrame, paths: Iterable[Path]) -> None:
         if path.suffix == ".csv":
             write_csv(data, path)
             continue
-        with replacing(path) as temporary:
+        # `savefig` sets the figure's layout engine again, and one of None would become the engine of rcParams.
+        with replacing(path) as temporary, plt.rc_context({"figure.constrained_layout.use": False}):
             figure.savefig(temporary, metadata=_METADATA[path.suffix])

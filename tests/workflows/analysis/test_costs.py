@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from workflows.analysis.costs import costs
@@ -17,6 +18,26 @@ def test_published_numbers_stand_beside_ours_of_the_same_kind(gathered):
     assert found.loc[found["method"] == "IPT", "model"].unique().tolist() == ["ipt", "ipt-contrastive"]
     assert set(found.loc[found["method"] == "bicubic", "gray"]) == {"matlab"}
     assert found[["source", "channel", "gray"]].notna().all(axis=None)
+
+
+def test_methods_stand_in_costs_with_their_training_data(gathered):
+    results, runs = gathered(fractions=(0.2, 1.0), datasets=("Set5",))
+    summary = summarise(results, runs)
+    theirs = summary[summary["model"] == "bicubic"].assign(model="theirs", psnr_y=37.5)
+    method = {
+        "run": "theirs",
+        "model": "theirs",
+        "kind": "method",
+        "parameters": 900,
+        "training_data": "DF2K",
+        "status": "done",
+    }
+    runs = pd.concat([runs.assign(training_data=None), pd.DataFrame([method])], ignore_index=True)
+    found = costs(pd.concat([summary, theirs]), runs).set_index("model")
+    assert found.loc["theirs", ["training_data", "parameters", "psnr_y Set5 sr2"]].tolist() == ["DF2K", 900, 37.5]
+    assert found.loc["theirs", ["variant", "steps"]].isna().all()
+    assert found["training_data"].notna().sum() == 1
+    assert "bicubic" not in found.index
 
 
 def test_costs_are_means_over_runs(gathered):

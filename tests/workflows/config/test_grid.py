@@ -274,6 +274,13 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
 
 
+@pytest.mark.parametrize(("tasks", "expected"), [(["sr2"], ["bicubic"]), (["dr"], ["identity"])])
+def test_the_reference_that_is_scored_by_default_fits_the_tasks(tasks, expected):
+    config = changed(tasks=[tasks[0]], evaluation__tasks=None)
+    config["evaluation"].pop("references", None)
+    assert parse(config).references == expected
+
+
 def test_a_reference_that_has_nothing_to_score_is_omitted():
     models = [{"name": "ipt", "variant": "ipt_tiny"}]
     evaluation = {"tasks": ["sr2", "dn30"], "references": ["bicubic", "identity"]}

@@ -246,13 +246,24 @@ def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed
     run(root, "--restored", root / "out", model=None, out="again.csv", status=1)
     errors = capsys.readouterr().err
     assert "3 of 5 images failed" in errors
-    assert "Set5/a: no file fits" in errors
+    assert "Set5/a: no file fits\n" in errors
     assert "2 files fit: b_other.png, b_x2.png" in errors
     assert "c.png: is 33x33, expected 32x32 for sr2" in errors
     assert [r["image"] for r in table(root / "again.incomplete.csv")] == ["d", "e"]
     run(root, "--restored", root / "nowhere", model=None, status=2)
     run(root, "--restored", root / "out", model=None, tasks=("sr3",), status=2)
     assert "no restored images for sr3 on Set5: looked for" in capsys.readouterr().err
+
+
+def test_a_file_that_is_named_as_an_input_is_shown_beside_the_image_that_lacks_one(root, capsys):
+    run(root, "--save-images", root / "out")
+    folder = root / "out/sr2/Set5"
+    (folder / "a.png").rename(folder / "a_LR.png")
+    run(root, "--restored", root / "out", model=None, out="again.csv", status=1)
+    assert (
+        "Set5/a: no file fits; a_LR.png: named as an input, as a target, or for another scale"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("model", ["bicubic", "network"])

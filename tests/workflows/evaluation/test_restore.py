@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms
+from spandrel.architectures.RCAN import RCAN
 
 from ipt_models import load
 from ipt_models.windows import restore
@@ -14,6 +15,7 @@ from tests.helpers import FIXTURES, texture
 from workflows import models
 from workflows.evaluation.__main__ import main
 from workflows.evaluation.inputs import as_batch, as_pixels
+from workflows.evaluation.restorer import Restorer
 
 TRAINED = FIXTURES / "ipt_trained_x2.safetensors"
 
@@ -125,6 +127,36 @@ def test_cnns_restore_in_tiles_and_references_too(tmp_path):
     assert abs(difference).max() <= 1
     assert run("--task", "sr3", tmp_path / "in.png", tmp_path / "bicubic.png", model="bicubic") == 0
     assert pixels(tmp_path / "bicubic.png").shape == (120, 150, 3)
+
+
+def test_networks_that_see_the_whole_image_take_tiles_when_told(tmp_path, capsys):
+    torch.manual_seed(0)
+    torch.save(RCAN(n_resgroups=1, n_resblocks=1, n_feats=16, scale=2).state_dict(), tmp_path / "rcan.pth")
+    Image.fromarray(texture(0, 70, 90)).save(tmp_path / "in.png")
+    assert run(tmp_path / "in.png", tmp_path / "whole.png", model=tmp_path / "rcan.pth") == 0
+    assert capsys.readouterr().err == ""
+    assert run("--tile", "32", tmp_path / "in.png", tmp_path / "tiles.png", model=tmp_path / "rcan.pth") == 0
+    assert "tiles change its result a little" in capsys.readouterr().err
+    difference = pixels(tmp_path / "whole.png").astype(int) - pixels(tmp_path / "tiles.png")
+    assert difference.shape == (140, 180, 3)
+    assert abs(difference).mean() < 1
+
+
+def test_an_image_that_a_network_cannot_take_stops_no_other(tmp_path, capsys, monkeypatch):
+    call = Restorer.__call__
+
+    def runs_out(self, x, task):
+        if x.shape[-1] > 30:
+            raise RuntimeError("out of memory\nmore about it")
+        return call(self, x, task)
+
+    monkeypatch.setattr(Restorer, "__call__", runs_out)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(texture(0, 20, 40)).save(tmp_path / "in" / "large.png")
+    Image.fromarray(texture(0, 20, 20)).save(tmp_path / "in" / "small.png")
+    assert run("--task", "sr2", tmp_path / "in", tmp_path / "out", model="bicubic") == 1
+    assert "large.png: out of memory\n" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.png"]
 
 
 def test_faults_are_one_message_before_anything_is_restored(tmp_path, capsys):

@@ -75,11 +75,18 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     assert "0 of 2 trainings are finished" in capsys.readouterr().out
     assert "exit status" not in capsys.readouterr().out
     assert list(saved.glob("*/step-*")), "what was under way has saved"
-    slow = experiment.model_copy(
-        update={"plan": experiment.plan.model_copy(update={"patches_per_second": {"ipt": 1.0}})}
-    )
-    assert pieces.run(slow, clock.time() + 60, 1) == pieces.EXIT_LEFT
+    begun = []
+    monkeypatch.setattr(pieces, "command", lambda experiment, run: begun.append(run.name) or ["false"])
+    monkeypatch.setattr(pieces, "seconds", lambda *_: 10.0)
+    clock.time = iter([0, *[55.0] * 99]).__next__  # of 60.5 seconds, in which a training fits, 5.5 are left
+    assert pieces.run(experiment, 60.5, 1) == pieces.EXIT_LEFT
     assert "exit status" not in capsys.readouterr().out
+
+
+def test_a_training_longer_than_any_piece_is_begun(config, capsys, monkeypatch):
+    monkeypatch.setattr(pieces, "seconds", lambda *_: 7200.0)
+    assert pieces.main([str(config), "--run", "--minutes", "60", "--side-by-side", "2"]) == 0
+    assert "2 of 2 trainings are finished" in capsys.readouterr().out
 
 
 def test_a_wrong_config_is_one_message(config, capsys):

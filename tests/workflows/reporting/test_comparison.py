@@ -11,7 +11,7 @@ from workflows.reporting.__main__ import main
 from workflows.reporting.comparison import arrange, draw
 from workflows.reporting.image_panels import Tile, load, pick_crop
 from workflows.reporting.study import Study
-from workflows.reporting.style import house_style
+from workflows.reporting.style import house_style, save
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,12 @@ def test_the_picture_shows_the_crop_asked_for(shown, tmp_path):
     assert main([*arguments, "--crop", "100", "50", "120", "80", "--crops-only", "--out", str(out[0])]) == 0
     with Image.open(out[0]) as picture:
         assert picture.height < 0.7 * height
+
+
+@pytest.mark.filterwarnings("error")
+def test_it_is_written_in_both_formats_without_a_warning(shown, tmp_path):
+    with house_style():
+        save(*draw(shown[1], "sr2", "photos", "chelsea"), [tmp_path / "a.png", tmp_path / "a.pdf"])
 
 
 def test_a_missing_model_is_shown_as_missing(shown):
