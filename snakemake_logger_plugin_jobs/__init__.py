@@ -91,7 +91,7 @@ class LogHandler(LogHandlerBase):
         if self.bar is None and sys.stderr.isatty():
             shown = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
             self.bar = tqdm(total=self.total, bar_format="{n}/{total} jobs, {elapsed}{postfix}", **shown)
-            threading.Thread(target=self._refresh, daemon=True).start()
+            threading.Thread(target=self._refresh, args=[self.bar], daemon=True).start()
 
     def _start(self, record: LogRecord) -> None:
         words = [record.rule_name, *map(str, record.wildcards.values())]
@@ -125,13 +125,13 @@ class LogHandler(LogHandlerBase):
         LogEvent.JOB_ERROR: _fail,
     }
 
-    def _refresh(self) -> None:
+    def _refresh(self, bar: tqdm) -> None:
         """Once a second: how far the running jobs are, by the last lines of their logs."""
         while not self.closed.wait(1):
             states = [
                 f"{job.name}{': ' * bool(said)}{said}" for job in list(self.running.values()) for said in [job.says()]
             ]
-            self.bar.set_postfix_str("; ".join(states))
+            bar.set_postfix_str("; ".join(states))
 
     def _write(self, text: str) -> None:
         tqdm.write(text, file=sys.stdout if self.common_settings.stdout else sys.stderr)

@@ -9,9 +9,6 @@ from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.files import write_text
-from workflows.planning.costs import own_images, plan
-from workflows.planning.text import to_markdown
-from workflows.planning.throughput import SpeedError, measure
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.gpus < 1:
         print(f"error: --gpus {options.gpus}: expected at least 1", file=sys.stderr)
         return 1
+    # Pandas takes most of a second to import, and `--help` does without.
+    from workflows.planning.costs import own_images, plan
+    from workflows.planning.text import to_markdown
+    from workflows.planning.throughput import SpeedError, measure
+
     try:
         experiment = grid.read(options.experiment)
         given = experiment.plan.patches_per_second | _rates(options.patches_per_second, experiment)

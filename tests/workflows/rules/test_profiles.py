@@ -28,3 +28,8 @@ def test_the_cores_of_the_command_line_count(monkeypatch):
 def test_on_a_cluster_jobs_are_not_limited_to_the_login_nodes_cores(monkeypatch, arguments):
     chosen = options(monkeypatch, *arguments)
     assert (chosen.executor, chosen.cores) == ("slurm", None)
+
+
+def test_a_profile_from_the_environment_counts_too(monkeypatch):
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "workflows/profiles/slurm")
+    assert options(monkeypatch).cores is None
