@@ -69,6 +69,7 @@ def main() -> int:
 def make_runs(changes: dict[str, Any]) -> dict[str, Run]:
     """The runs of `config/small.yaml` with some keys changed, every step logged."""
     config = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+    config["budget"] = "cpu-ends"  # has both IPT and RDN
     for key, value in changes.items():
         config[key] = {**config[key], **value} if isinstance(value, dict) and value else value
     config["training"] |= {"log_every": 1, "accelerator": "cpu"}

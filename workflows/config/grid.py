@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from workflows.config import checks, reading
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError, lines_of
-from workflows.config.presets import PresetError, chosen, presets
+from workflows.config.presets import PresetError, chosen, presets, without_presets
 from workflows.config.schema import Presets
 from workflows.files import write_text
 
@@ -29,7 +29,7 @@ def parse(config: Mapping[str, Any]) -> Experiment:
     except PresetError as error:
         raise ConfigError([str(error)]) from None
     valid, lines = {}, []
-    for name, preset in expanded.items() if budget is not None else [(None, config)]:
+    for name, preset in expanded.items() if budget is not None else [(None, without_presets(config))]:
         try:
             valid[name] = Experiment.model_validate(preset)
             checks.across_sections(valid[name])

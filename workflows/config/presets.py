@@ -32,8 +32,13 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     names = [str(name) for name in budgets]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise PresetError(f"budgets: {', '.join(repeated)} is given more than once")
-    common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
+    common = without_presets(config)
     return {str(name): _changed(common, str(name), changes) for name, changes in budgets.items()}
+
+
+def without_presets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a config that are common to all its presets."""
+    return {key: value for key, value in config.items() if key not in ("budget", "budgets")}
 
 
 def chosen(config: Mapping[str, Any]) -> str | None:

@@ -87,6 +87,11 @@ def test_mistake_is_told_also_in_a_size_that_is_not_made(changes, said):
     assert re.search(said.replace("[", r"\[").replace("?", r"\?"), str(error.value)), error.value
 
 
+def test_no_budgets_are_as_good_as_none():
+    common = {key: value for key, value in CONFIG.items() if key not in ("budget", "budgets")}
+    assert parse(common | {"budgets": {}}) == parse(common)
+
+
 def test_a_size_that_changes_nothing_may_be_empty():
     config = changed(budgets={"cpu": None})
     common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
