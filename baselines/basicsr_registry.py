@@ -40,7 +40,7 @@ class IPT(Network):
     def forward(
         self, x: Tensor, task: str | None = None, return_features: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """As IPT's; in evaluation mode an image that is no patch is restored by windows."""
+        """As IPT's; in evaluation mode, an image of any other size than a patch is restored window by window."""
         if self.training or x.shape[-2:] == (self.patch_size, self.patch_size):
             return super().forward(x, task, return_features)
         return restore(self, x, task)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SUPPORT = 4  # the cubic kernel covers (-2, 2)
-BAND_VALUES = 2**19  # values that are held as floats at a time, at least one block of one image
+BAND_VALUES = 2**19  # values held as floats at a time, at least one block of one image
 BLOCK = 16  # output rows that share one dense matrix: a band of the whole matrix, which is zero elsewhere
 FLOAT32_EXACT = 2**24  # whole numbers up to here, and sums of them, are exact in float32
 
@@ -85,15 +85,18 @@ def _resize(images: Tensor, rows: list[Block], columns: list[Block]) -> Tensor:
 
 
 def _resize_rounded(images: Tensor, rows: list[Block], columns: list[Block], denominator: int) -> Tensor:
-    """Height, then width, of uint8, rounded after each. Only a band of some images is held as floats at a time: both
-    passes find it in the processor's cache, and memory stays bounded for large images."""
+    """Height, then width, of uint8, rounded after each.
+
+    Only a band of a few images is held as floats at a time: it stays in the processor's cache for both passes, and large images
+    need little memory.
+    """
     height, width = (sum(len(block.weights) for block in blocks) for blocks in (rows, columns))
     flat = images.reshape(-1, *images.shape[-2:])
     result = images.new_empty(len(flat), height, width)
     block_values = BLOCK * flat.shape[-1]
     group = max(1, BAND_VALUES // block_values)
     for first in range(0, len(flat), group):
-        some, top = flat[first : first + group].transpose(0, 1), 0  # (H, N, W): to the rows all images are one matrix
+        some, top = flat[first : first + group].transpose(0, 1), 0  # (H, N, W): one matrix to the product over rows
         together = max(1, BAND_VALUES // (block_values * some.shape[1]))
         for blocks in (rows[at : at + together] for at in range(0, len(rows), together)):
             pixels = _band(some, blocks, columns, width, denominator)
@@ -117,19 +120,19 @@ def _band(images: Tensor, rows: list[Block], columns: list[Block], width: int, d
     for start, stop, weights in columns:
         torch.mm(band[:, start:stop], weights.T, out=sums[:, done : done + len(weights)])
         done += len(weights)
-    # Truncates, as going to uint8 at once does, which is three times as slow.
+    # Truncates like a direct conversion to uint8, which takes three times as long.
     return _round_half_up(sums, denominator).to(torch.int16).view(size, count, width)
 
 
 def _round_half_up(sums: Tensor, denominator: int) -> Tensor:
-    """Values whose whole part is the rounded pixel. In place."""
+    """Values whose integer part is the rounded pixel. In place."""
     if denominator > 1:
         return sums.add_(denominator // 2).div_(denominator).clamp_(0, 255)
     return sums.add_(0.5).clamp_(0, 255)
 
 
 def _float32_products_are_exact() -> bool:
-    """Whether float32 products run in float32, not in TF32 or bfloat16; mixed settings make torch refuse to say."""
+    """Whether float32 products run in float32, not in TF32 or bfloat16. With mixed settings torch raises an error."""
     try:
         return torch.get_float32_matmul_precision() == "highest"
     except RuntimeError:
@@ -150,7 +153,7 @@ def _common_denominator(scale: float) -> int:
 
 
 def _exact_arithmetic(scale: float) -> tuple[torch.dtype, int]:
-    """Type of the products, and the weights' denominator, with which halves are found without rounding errors."""
+    """Type of the products and denominator of the weights for which halves are detected without rounding errors."""
     denominator = _common_denominator(scale)
     # |weights| of a row sum to less than 1.5
     fits = denominator > 1 and 255 * 1.5 * denominator + denominator // 2 < FLOAT32_EXACT
@@ -158,7 +161,7 @@ def _exact_arithmetic(scale: float) -> tuple[torch.dtype, int]:
 
 
 @lru_cache(maxsize=512)
-@torch.inference_mode(False)  # what is cached during inference must do for training too
+@torch.inference_mode(False)  # the cache serves inference and training
 def _integer_weights(length: int, scale: float, dtype: torch.dtype, device: torch.device) -> list[Block]:
     denominator = _common_denominator(scale)
     blocks = _blocks(length, scale, torch.float64)

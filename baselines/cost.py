@@ -23,27 +23,27 @@ def count_parameters(model: nn.Module) -> int:
 def count_macs(model: nn.Module, task: str) -> int:
     """Multiply-adds of all convolutions and matrix products for a 48×48 input.
 
-    IPT takes one size of patch; where that is another, its count is scaled by the area. IGNN's includes VGG19 and the
+    IPT takes patches of one size; if that is not 48, its count is scaled by area. IGNN's includes VGG19 and the
     search. Additions, activations, norms and interpolation do not count, as is the custom.
 
     Args:
         model: from `build_shape`; it is frozen here.
-        task: one that it has.
+        task: one of the model's tasks.
     """
     size = getattr(model, "patch_size", INPUT_SIZE)
     device = next(model.parameters()).device
-    model.requires_grad_(False)  # the counter's module hooks stumble over slices of parameters that want gradients
-    # the counter does not know a CPU's fused attention, but the products that it is made of
+    model.requires_grad_(False)  # the counter's module hooks fail on slices of parameters that require gradients
+    # the counter does not know the CPU's fused attention, only the matrix products of the plain one
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, size, size, device=device), task)
     return round(counter.get_total_flops() / 2 * (INPUT_SIZE / size) ** 2)
 
 
 def build_shape(variant: str, task: str, **kwargs: Any) -> nn.Module:
-    """A network of either package, for counting: on the meta device, shapes without numbers or work, where it can be.
+    """A network of either package, for counting: where possible on the meta device, which holds shapes without values.
 
-    Not IPT, which forbids autocast by name, while torch knows none on the meta device; nor networks that read numbers
-    while they are built. Weights that a network would load from elsewhere are not needed here.
+    IPT is built on the CPU because it disables autocast by device name, which torch refuses for the meta device; so are networks
+    that read values while they are built. Weights that a network would load from elsewhere are not needed here.
 
     Raises:
         ValueError: for an unknown variant, or arguments that the network refuses.
@@ -54,7 +54,7 @@ def build_shape(variant: str, task: str, **kwargs: Any) -> nn.Module:
     try:
         with torch.device("meta"):
             return baselines.build(variant, task, **kwargs)
-    except (RuntimeError, NotImplementedError, ValueError):  # SwinIR reads numbers, and so may a user's class
+    except (RuntimeError, NotImplementedError, ValueError):  # SwinIR reads values, and so may a user's class
         model = baselines.build(variant, task, **kwargs)
         return model if is_own(variant) else model.to("meta")
 

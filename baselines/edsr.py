@@ -36,7 +36,7 @@ class EDSR(SingleTask, BasicsrEDSR):
             img_range=255.0,
         )
         self.set_task(task)
-        # in input pixels: first, two a block, after the body, the upsampler, and the last, which spans at most 1
+        # in input pixels: first, two per block, after the body, the upsampler, and the last, which spans at most 1
         self.receptive_field = 2 * (2 * num_block + (4 if self.scale > 1 else 3)) + 1
 
     def forward(self, x: Tensor, task: str | None = None) -> Tensor:

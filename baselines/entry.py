@@ -26,12 +26,12 @@ class Sizing:
     follows: str | None = None
 
     def depth_of(self, arguments: Mapping[str, Any]) -> int:
-        """Number of blocks; 1 where it is not an argument."""
+        """Number of blocks; 1 if it is not an argument."""
         depth = 1 if self.depth is None else arguments[self.depth]
         return depth if isinstance(depth, int) else len(depth)
 
     def resized(self, arguments: Mapping[str, Any], width: int, depth: int) -> dict[str, Any]:
-        """The arguments with another width and depth."""
+        """The arguments with width and depth replaced."""
         changed: dict[str, Any] = {self.width: width}
         if self.depth is not None:
             blocks = arguments[self.depth]
@@ -48,11 +48,11 @@ class Network:
     Attributes:
         name: of the architecture.
         class_path: `module:Class`; the class is called as `Class(task, **arguments)` and is a `SingleTask`.
-        arguments: names of all that it takes beside the task, so that a config is checked without importing torch.
+        arguments: names of all arguments except the task, so that a config is checked without importing torch.
         variants: arguments by the variant's name. `*_tiny` ones train within half a minute on a CPU.
         published: what papers say of parameters, by variant and task.
-        sizing: its width and depth; None for what has none, and is not trained.
-        from_weights: arguments that build it where the weights come from a file, and where only shapes count.
+        sizing: its width and depth; None for untrained references.
+        from_weights: arguments that build it when the weights come from a file or only shapes are needed.
     """
 
     name: str

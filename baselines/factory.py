@@ -17,13 +17,13 @@ def build(name: str, task: str, **kwargs: Any) -> "SingleTask":
     Args:
         name: a variant, `path/to/net.py:Class` or `package.module:Class` (see `baselines.own`).
         task: a task name, for example `sr2`, `dn30` or `dr`.
-        **kwargs: changes to the variant's arguments. `match={"params": "ipt_small"}` or `{"macs": …}` changes width and
-            depth so that the network costs as much as another one, within 5 % (see `baselines.matching`).
+        **kwargs: changes to the variant's arguments. `match={"params": "ipt_small"}` or `{"macs": …}` changes width and depth so
+        that the network costs as much as another, within 5 % (see `baselines.matching`).
 
     Returns:
         A module called as `model(x, task)`: x is RGB in [0, 1], (B, 3, H, W) of any size; the result is on the same
-        scale, (B, 3, s*H, s*W), not clipped. `task` may be left out. `model.tasks` is `(task,)`; `model.config` are the
-        arguments that build the network again, `match` resolved.
+        scale, (B, 3, s*H, s*W), not clipped. `task` is optional. `model.tasks` is `(task,)`; `model.config` holds the arguments
+        that build the network again, with `match` resolved.
 
     Raises:
         ValueError: for an unknown name or task, or arguments that the network does not take.
@@ -34,7 +34,7 @@ def build(name: str, task: str, **kwargs: Any) -> "SingleTask":
         from baselines.own_network import OwnNetwork
 
         model = OwnNetwork(task, name, **arguments)
-        model.config = arguments  # the defaults are those of the file, whose hash goes with the weights
+        model.config = arguments  # the file's own defaults apply; its hash is saved with the weights
         return model
     network = NETWORK_OF[name]
     network_class = network.load_class()
@@ -47,7 +47,7 @@ def build(name: str, task: str, **kwargs: Any) -> "SingleTask":
 
 
 def resolve(name: str, task: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """All arguments that a variant's class is called with, `match` replaced by what it chooses.
+    """All arguments that a variant's class is called with; `match` is replaced by the arguments that it chooses.
 
     Raises:
         ValueError: as `build`.

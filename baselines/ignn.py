@@ -1,8 +1,8 @@
 """IGNN, the cross-scale internal graph network (Zhou et al., NeurIPS 2020), in plain torch.
 
 An EDSR with a graph module in its middle. The graph finds, for each patch of the low-resolution image, the most similar
-patches at a coarser scale, where the same image holds them enlarged as well; the features there, `scale` times as
-large, are an example of what the patch looks like at high resolution.
+patches in a reduced copy of the image. Each match exists in the image itself too, `scale` times as large; its features there are
+an example of what the patch looks like at high resolution.
 """
 
 from pathlib import Path
@@ -50,14 +50,14 @@ class ResBlock(nn.Module):
 class VGGFeatures(nn.Module):
     """VGG19's first two convolutions with their ReLUs: 64 channels at full resolution, frozen.
 
-    The weights are buffers: they travel in a model's file, so that it is complete, and are no parameters of the network.
+    The weights are buffers: they are saved in a model's file, which is thus complete, but are not parameters of the network.
 
     Args:
         weights: a file with torchvision's VGG19, `from_checkpoint` when they come with `load_state_dict` later, or None
             for the file in torchvision's cache.
 
     Raises:
-        FileNotFoundError: where the file is absent; they are never random.
+        FileNotFoundError: if the file is missing; the weights are never random.
     """
 
     mean: Tensor
@@ -108,7 +108,7 @@ class GraphAggregation(nn.Module):
 
     Args:
         num_feat: channels of the features.
-        edge_channels: channels of the differences that the weights are made from, and of the networks that make them.
+        edge_channels: channels of the differences from which the weights are computed, and of the networks that compute them.
     """
 
     def __init__(self, num_feat: int, edge_channels: int, scale: int, res_scale: float) -> None:
@@ -141,8 +141,8 @@ class GraphAggregation(nn.Module):
         Returns:
             (B, C, H, W) and (B, C, H * scale, W * scale).
         """
-        # The differences are constant over each low-resolution pixel, so the 1×1 networks see every value there is at
-        # low resolution; enlarging their result equals running them at high resolution, and pooling changes nothing.
+        # The differences are constant over each low-resolution pixel, so the 1×1 networks can run at low resolution: enlarging
+        # their result equals running them at high resolution, and pooling changes nothing.
         maps = [
             average_patches(values, (features.shape[-2], features.shape[-1])) for values in differences.unbind(dim=1)
         ]
@@ -170,12 +170,12 @@ class IGNN(SingleTask):
         num_neighbors: k, edges of each patch.
         window: side of the search window, in patches of the reduced image.
         graph_features: `vgg`, as in the paper, or `encoder`: the features of the network's own first convolution, which
-            training changes. An explicit choice, since it is another method than the paper's.
+            training changes. It must be chosen explicitly, because it differs from the paper's method.
         vgg_weights: see `VGGFeatures`; with `graph_features="vgg"` only.
 
     Raises:
         ValueError: for tasks of scale 1.
-        FileNotFoundError: if VGG19's weights are asked for and absent.
+        FileNotFoundError: if VGG19's weights are needed and missing.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class IGNN(SingleTask):
         self.num_neighbors = num_neighbors
         self.window = window
         self.vgg = VGGFeatures(vgg_weights) if graph_features == "vgg" else None
-        # learned features are taken together, into as many groups as VGG has channels, or fewer
+        # learned features are summed in groups, at most as many as VGG has channels
         self.edge_channels = max(n for n in range(1, VGG_CHANNELS + 1) if self.vgg or num_feat % n == 0)
 
         self.sub_mean = MeanShift(-1)
@@ -221,8 +221,8 @@ class IGNN(SingleTask):
 
         # Patches and windows lie on grids that begin at the image's corner.
         self.tile_alignment = STRIDE * self.graph_scale
-        # In input pixels: the head, the blocks, the fusion's and aggregation's convolutions, and those after, to
-        # either side; in between a window of patches of the reduced image, whose pixels see bicubic's and VGG's reach.
+        # In input pixels, to either side: the head, the blocks, the convolutions of fusion and aggregation, and those after;
+        # between them the search window in the reduced image, widened by the reach of bicubic and VGG.
         convolutions = 1 + 2 * num_block + 1 + 2 + 4 + 4
         self.receptive_field = 2 * (convolutions + self.graph_scale * (STRIDE * window + PATCH + 4) + 2 * PATCH) + 1
 
@@ -248,7 +248,7 @@ class IGNN(SingleTask):
         """
         height, width = (length // self.graph_scale * self.graph_scale for length in x.shape[-2:])
         reduced = bicubic_resize(x[..., :height, :width], 1 / self.graph_scale)
-        with without_autocast(x.device.type):  # distances of near patches cancel in reduced precision
+        with without_autocast(x.device.type):  # distances of similar patches cancel in reduced precision
             queries = extract_patches(self._graph_features(x))
             keys = extract_patches(self._graph_features(reduced))
             with torch.no_grad():
@@ -260,11 +260,11 @@ class IGNN(SingleTask):
             return self.vgg(x)
         return (
             self.head(self.sub_mean(x * RGB_RANGE)) / RGB_RANGE
-        )  # of VGG's size, so that no edge takes all the weight
+        )  # scaled to VGG's magnitude, so that no edge takes all the weight
 
 
 def _fusion(num_feat: int) -> nn.Sequential:
-    """Two feature maps, concatenated, into one."""
+    """Merge two concatenated feature maps into one."""
     return nn.Sequential(
         nn.Conv2d(2 * num_feat, num_feat, 3, padding=1),
         nn.ReLU(inplace=True),

@@ -17,7 +17,7 @@ from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 
 TOLERANCE = 0.05
-CLOSE = 0.01  # a shape like the variant's own is taken at once if it is this near
+CLOSE = 0.01  # a shape near the variant's proportions is taken at once if its cost is this near
 MEASURES = ("params", "macs")
 ROLES = ("width", "depth")
 
@@ -25,7 +25,7 @@ ROLES = ("width", "depth")
 def match(
     name: str, task: str, budget: Mapping[str, str | int], given: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The variant's arguments, with width and depth changed so that it costs what `budget` says.
+    """The variant's arguments, with width and depth changed so that it costs as much as `budget` states.
 
     Width and depth grow or shrink together, as nearly as whole numbers allow: of all depths from a third to three times
     the one that keeps the variant's proportions, the first within 1 % is taken, beginning with the best proportions,
@@ -33,16 +33,16 @@ def match(
 
     Args:
         name: a trained baseline.
-        task: what it restores; the other network is counted for the same task.
-        budget: one of `params` and `macs`, with the name of a variant of either package, or a number. For a class of the
-            user's, `width` and `depth` may name its arguments where their names are unusual.
-        given: arguments in place of the variant's own.
+        task: the task of both networks.
+        budget: one of `params` and `macs`, with the name of a variant of either package, or a number. For a user's class, `width`
+            and `depth` may name its arguments if their names are unusual.
+        given: arguments that replace the variant's own.
 
     Returns:
         Arguments for `build(name, task, **arguments)`.
 
     Raises:
-        ValueError: for an unknown name or measure, or where no width and depth come within 5 %.
+        ValueError: for an unknown name or measure, or if no width and depth come within 5 %.
     """
     if not isinstance(budget, Mapping):
         raise ValueError(f"match={budget!r}: expected for example {{params: ipt_small}} or {{macs: ipt_small}}")
@@ -64,7 +64,7 @@ def match(
 
 
 def sizing_of(name: str, budget: Mapping[str, Any]) -> Sizing:
-    """Which arguments `match` changes: those of the registry, or those that the budget names as `width` and `depth`.
+    """Which arguments `match` changes: those in the registry, or those that the budget names as `width` and `depth`.
 
     Raises:
         ValueError: for a network without any.
@@ -85,7 +85,7 @@ def _match(name: str, task: str, measure: str, target: str | int, sizing: Sizing
     target = cost(target, task, measure) if isinstance(target, str) else target
     arguments = json.loads(given)
     width, depth = arguments[sizing.width], sizing.depth_of(arguments)
-    power = 2 if sizing.depth is None else 3  # a network costs about width² · depth
+    power = 2 if sizing.depth is None else 3  # cost grows about as width² · depth
     factor = (target / cost(name, task, measure, **arguments)) ** (1 / power)
 
     @cache

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SCALES = ("scale", "upscale")
-# What authors call the width and the depth of their networks, most usual first.
+# Common names for the width and the depth of a network, most common first.
 WIDTHS = ("num_feat", "n_feats", "num_features", "embed_dim", "num_filters", "channels", "features", "dim", "width")
 DEPTHS = ("num_block", "num_blocks", "n_resblocks", "num_layers", "depth", "depths", "blocks")
 
@@ -31,7 +31,7 @@ def source_file(variant: str) -> Path:
     """The file of a network's class, found without running any of it.
 
     Raises:
-        ValueError: there is none.
+        ValueError: if there is none.
     """
     place, _, name = variant.rpartition(":")
     if not place or not name.isidentifier():
@@ -67,7 +67,7 @@ def load_class(variant: str) -> type[nn.Module]:
     """Import a network's class.
 
     Raises:
-        ValueError: in one message, where the import fails, the class is missing, or it is no `torch.nn.Module`.
+        ValueError: in one message, where the import fails, the class is missing, or it is not a `torch.nn.Module`.
     """
     import baselines.basicsr_alias  # noqa: F401, I001  (it may import basicsr)
     from torch import nn
@@ -105,10 +105,10 @@ def parameters_of(network_class: type[nn.Module]) -> tuple[dict[str, Any], bool]
 
 
 def complete(network_class: type[nn.Module], variant: str, scale: int, given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments to call a class with: those given, and the scale where it has a parameter for it.
+    """The arguments to call a class with: those given, and the scale if it has a parameter for it.
 
     Raises:
-        ValueError: for an argument that it does not take, or one that it needs and nobody gave.
+        ValueError: for an argument that it does not take, or a missing one that it needs.
     """
     named, takes_any = parameters_of(network_class)
     if not takes_any:

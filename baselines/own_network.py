@@ -23,10 +23,10 @@ class OwnNetwork(SingleTask):
         **arguments: of the class; the task's scale is added where it has a parameter for it.
 
     Raises:
-        ValueError: in one message, for everything that keeps the class from being built.
+        ValueError: in one message, if the class cannot be built.
     """
 
-    tile_alignment = 64  # of networks that halve their input up to six times, or have windows of such sides
+    tile_alignment = 64  # for networks that halve their input up to six times, or have windows of such sides
 
     def __init__(self, task: str, variant: str, /, **arguments: Any) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class OwnNetwork(SingleTask):
         x = torch.full((1, 3, height, width), 0.5, device=parameter.device, dtype=parameter.dtype)
         x[..., height // 2, width // 2] = torch.nan
         training = self.training
-        # oneDNN's fast convolutions mix neighbouring pixels, and so would spread NaN further than the network does
+        # oneDNN's fast convolutions mix neighbouring pixels, which would spread NaN further than the network does
         with torch.no_grad(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="TF32 acceleration")
             with torch.backends.mkldnn.flags(enabled=False):
@@ -84,7 +84,7 @@ def check(task: str, variant: str, **arguments: Any) -> None:
     """Build a network as a shape and run it once, on a patch of 48×48.
 
     Raises:
-        ValueError: in one message, for everything that would stop a training with it.
+        ValueError: in one message, if a training with it would fail.
     """
     try:
         with torch.device("meta"), torch.no_grad():
@@ -92,7 +92,7 @@ def check(task: str, variant: str, **arguments: Any) -> None:
         return
     except ValueError:
         raise
-    except Exception:  # it may need numbers to be built or run
+    except Exception:  # building or running it may need values
         model = OwnNetwork(task, variant, **arguments)
     try:
         with torch.no_grad():

@@ -1,8 +1,8 @@
 """IGNN's graph (Zhou et al., NeurIPS 2020, section 3.2): each patch of an image and its nearest ones at a coarser scale.
 
 Patches are 3×3 with stride 2, so neighbours share one row or column. "Queries" are patches of the image, on a grid of
-`query_rows` × `query_columns`; "keys" are patches of the same image reduced by `scale`. A key's place in the reduced
-image stands for a `scale` times larger place in the image itself, whose features are what the graph hands on.
+`query_rows` × `query_columns`; "keys" are patches of the same image reduced by `scale`. A key's place in the reduced image
+corresponds to a `scale` times larger place in the image itself, whose features the graph passes on.
 """
 
 import torch
@@ -39,7 +39,7 @@ def extract_patches(x: Tensor) -> Tensor:
 
 
 def find_neighbors(queries: Tensor, keys: Tensor, scale: int, num_neighbors: int, window: int) -> Tensor:
-    """For each query the nearest keys by Euclidean distance, among the window × window ones around the same place.
+    """For each query the nearest keys by Euclidean distance, among the window × window keys around the same place.
 
     Near an edge the window moves inwards and keeps its size. Blocks of queries bound the memory: a block's distances
     to all the keys that any of its windows has come from one matrix product.
@@ -88,7 +88,7 @@ def edge_differences(queries: Tensor, keys: Tensor, neighbors: Tensor, num_group
         queries: (B, query_rows, query_columns, C * 9).
         keys: (B, key_rows, key_columns, C * 9).
         neighbors: (B, query_rows, query_columns, K), from `find_neighbors`.
-        num_groups: C for one sum a channel; fewer where channels are taken together.
+        num_groups: C for one sum per channel; fewer to sum groups of channels.
 
     Returns:
         (B, K, num_groups, query_rows, query_columns).
@@ -107,7 +107,7 @@ def edge_differences(queries: Tensor, keys: Tensor, neighbors: Tensor, num_group
 
 
 def average_patches(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Lay a value of each query over the pixels of its patch, averaged where patches overlap.
+    """Spread each query's value over the pixels of its patch, averaged where patches overlap.
 
     Args:
         values: (B, C, query_rows, query_columns).
@@ -126,7 +126,7 @@ class NeighborFeatures:
     """Features of the image at the places of the neighbours, `scale` times as large as the queries.
 
     Each enlarged patch is brought to the mean and standard deviation of the query's own features, channel by channel,
-    and laid down in the enlarged image at the query's place, averaged where patches overlap.
+    and placed in the enlarged image at the query's position, averaged where patches overlap.
 
     Args:
         features: (B, C, H, W) of the image.

@@ -46,10 +46,10 @@ class ResidualDenseBlock(nn.Module):
 
 
 def keeping_parts(layer: nn.Module, joined: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """The layer's result for `joined`, the concatenation of `parts`, of which autograd keeps only the parts.
+    """The layer's result for `joined`, the concatenation of `parts`; autograd keeps only the parts.
 
-    In a dense block the layers' inputs hold the same features over and over; the features themselves are kept by the
-    layers that made them anyway. The backward pass joins them again; no layer is computed twice, and no bit changes.
+    In a dense block the layers' inputs repeat the same features, which autograd already keeps as outputs of earlier layers. The
+    backward pass concatenates them again; no layer is computed twice, and no bit changes.
     """
     kept = tuple(part.detach() for part in parts)
     place, shape = joined.data_ptr(), joined.shape  # autograd keeps the hooks, which must not keep `joined`
@@ -73,11 +73,11 @@ class RDN(SingleTask):
         growth: features of each dense convolution (G).
         num_block: residual dense blocks (D).
         num_conv: dense convolutions a block (C).
-        gradient_checkpointing: join the dense blocks' concatenations again in the backward pass instead of keeping them;
-            no convolution is computed twice. An attribute, free to change.
+        gradient_checkpointing: repeat the dense blocks' concatenations in the backward pass instead of keeping them; no
+            convolution is computed twice. An attribute that may be changed at any time.
         subtract_mean: subtract the mean colour from the input and add it to the output, as the other networks do. False
-            for the EDSR authors' checkpoints, which were trained on 0-255 without it. Training so starts from a loss
-            twice as large and a gradient three times as large, and loses about 0.8 dB on Set5 in short runs.
+            for the EDSR authors' checkpoints, which were trained on 0-255 without it. Training without the mean shift starts from
+            twice the loss and three times the gradient, and loses about 0.8 dB on Set5 in short runs.
     """
 
     mean: Tensor
@@ -140,8 +140,8 @@ def _upsampler(num_feat: int, growth: int, scale: int) -> nn.Sequential:
 def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) -> RDN:
     """Make an RDN from a checkpoint with the names of the EDSR authors' PyTorch code; its sizes follow from the shapes.
 
-    Loading runs no code from the file: only tensors are read. The network takes and gives [0, 1] like all others here;
-    the checkpoint's 0-255 is inside, and no mean is subtracted.
+    Loading runs no code from the file: only tensors are read. The network's input and output are in [0, 1], like all others here;
+    it converts to the checkpoint's 0-255 inside, and subtracts no mean.
 
     Args:
         state_dict: a file that `torch.load` reads, or a state dict.

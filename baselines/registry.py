@@ -36,7 +36,7 @@ NETWORKS = (
         sizing=Sizing("growth", "num_block", follows="num_feat"),
     ),
     Network(
-        name="ignn",  # the paper's graph needs VGG19's weights; the tiny one learns its graph's features
+        name="ignn",  # the paper's graph needs VGG19's weights; the tiny variant learns the features of its graph
         class_path="baselines.ignn:IGNN",
         arguments=(
             *("num_feat", "num_block", "res_scale", "num_neighbors", "window", "graph_features", "vgg_weights"),
@@ -74,12 +74,12 @@ UNTRAINED = frozenset(variant for variant, network in NETWORK_OF.items() if netw
 
 
 def is_own(variant: str) -> bool:
-    """Whether a variant names a class of the user's: `path/to/net.py:Class` or `package.module:Class`."""
+    """Whether a variant names a user's class: `path/to/net.py:Class` or `package.module:Class`."""
     return ":" in variant
 
 
 def network_of(variant: str) -> Network:
-    """The entry of a variant; one made on the spot for a class of the user's.
+    """The entry of a variant; for a user's class it is made here.
 
     Raises:
         ValueError: for an unknown name.

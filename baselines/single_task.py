@@ -13,9 +13,9 @@ class SingleTask(nn.Module):
     Attributes:
         tasks: the one task the network was built for, as a tuple, since IPT has several.
         scale: output side over input side.
-        receptive_field: side in input pixels of the square, centred, that an output pixel can depend on; None: all pixels.
+        receptive_field: side in input pixels of the centred square that an output pixel can depend on; None: all pixels.
         config: the arguments that build it again, set by `baselines.build`.
-        tile_alignment: tiles that begin at its multiples see the same grid of windows or patches as the whole image.
+        tile_alignment: tiles that begin at multiples of it have the same grid of windows or patches as the whole image.
     """
 
     tasks: tuple[str, ...]

@@ -19,7 +19,7 @@ MOST_BLOCKS = 100
 
 
 class _RatesOnCpu(TorchFunctionMode):
-    """Basicsr reads the drop-path rates while it builds the network, which the meta device cannot give."""
+    """basicsr reads the drop-path rates while it builds the network, which fails on the meta device."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return func(*args, **(kwargs or {}) | ({"device": "cpu"} if func is torch.linspace else {}))
@@ -90,7 +90,7 @@ class SwinIR(SingleTask, BasicsrSwinIR):
 
 
 def _receptive_field(depths: tuple[int, ...], window_size: int, last_convs: int) -> int:
-    """Side of the input square that an output pixel can depend on: an interval grown from the output backwards."""
+    """Side of the input square that an output pixel can depend on: an interval that grows from the output backwards."""
     radius = 0
     for position in range(window_size):
         first, last = position - last_convs, position + last_convs

@@ -24,20 +24,20 @@ def restore(
 ) -> Tensor:
     """Restore an image of any size.
 
-    Tiles are cut with a margin of half the network's receptive field or more on each side, of which nothing is kept: an
-    output pixel sees in its tile all that it sees in the whole image. For EDSR, RDN and SwinIR the result is that of
-    the whole image up to rounding; for IGNN too, whose receptive field contains the whole search window of its graph
-    (tiles begin on the grid of its patches), except where two neighbours are equally near up to rounding.
+    Tiles are cut with a margin of half the network's receptive field or more on each side, of which nothing is kept: an output
+    pixel depends on the same input in its tile as in the whole image. For EDSR, RDN and SwinIR the result is that of the whole
+    image up to rounding; for IGNN too, whose receptive field contains the whole search window of its graph (tiles begin on the
+    grid of its patches), except where two neighbours are equally near up to rounding.
 
     Args:
-        model: a baseline; it stays in the mode (train or eval) in which it is.
+        model: a baseline; its mode (train or eval) does not change.
         x: RGB in [0, 1], (B, 3, H, W).
-        task: may be left out.
+        task: optional.
         tile: side in input pixels of what each tile contributes; 0 for one piece whatever the size. None is one piece up
             to a megapixel and tiles of 512 above, where the network's receptive field allows tiles.
         progress: show a bar if several tiles take longer than two seconds.
-        overlap: allow tiles for a network that sees the whole image, with a margin of so many input pixels. The result is
-            then not that of the whole image.
+        overlap: margin in input pixels, which allows tiles for a network whose output pixels depend on the whole image. The
+            result then differs from that of the whole image.
 
     Returns:
         RGB on the [0, 1] scale, not clipped, (B, 3, s*H, s*W).
