@@ -41,22 +41,22 @@ class Run(Section):
 
     @property
     def finetuned(self) -> bool:
-        """Whether this is the second stage, or, at fraction 0, the second stage alone."""
+        """Whether this is a run of the second stage; at fraction 0 it has no first one."""
         return self.pretrained is not None or self.fraction == 0
 
     @property
     def source(self) -> str:
-        """Folder, in the experiment's, of the tables of its images."""
+        """Folder of the tables of its images, relative to the experiment's folder."""
         return "data/finetune" if self.finetuned else "data"
 
     @property
     def subset_fraction(self) -> float:
-        """The fraction of its own stage's images: fine-tuning takes all of them, `fraction` is that of pre-training."""
+        """The fraction of images that its own stage uses: fine-tuning uses all; `fraction` is that of pre-training."""
         return 1.0 if self.finetuned else self.fraction
 
     @property
     def subset(self) -> str:
-        """Table, in the experiment's folder, of its training images."""
+        """Table of its training images, relative to the experiment's folder."""
         return f"{self.source}/fraction-{fraction_label(self.subset_fraction)}-seed-{self.seed}.csv"
 
     @property
@@ -66,18 +66,18 @@ class Run(Section):
 
     @property
     def group_size(self) -> int | None:
-        """Images whose features meet in the contrastive loss; None without it."""
+        """Number of images that the contrastive loss compares with each other; None without it."""
         if self.contrastive is None or self.contrastive.weight == 0:
             return None
         return self.contrastive.group_size or self.training.batch_size
 
     @property
     def digest(self) -> str:
-        """Changes exactly when something changes that the weights depend on by more than the order of sums.
+        """Changes exactly when a setting changes that affects the weights by more than the order of sums.
 
         The images' location is not included: the tables given to a run identify the images.
         `threads` is included, because it changes the order of sums and so the bits;
-        `DIVIDING` is not, because a run of weeks has to go on where there are devices.
+        `DIVIDING` is not, because a long run must be able to continue on other devices.
         """
         spec = self.model_dump(mode="json", exclude={"experiment", "name", "model", "pretrained"})
         if self.pretrained is not None:

@@ -47,7 +47,7 @@ def _variant(value: str) -> str:
     return value
 
 
-# What a fine-tuned network's name ends in.
+# Suffix of a fine-tuned network's name.
 FINETUNED = "-ft"
 
 
@@ -56,7 +56,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where training images come from and how they are fed."""
+    """Where training images come from and how they are loaded."""
 
     source: Literal["dead_leaves", "image_folder", "paired_folders"] = Field(
         "dead_leaves",
@@ -108,7 +108,7 @@ class Data(Section):
 
     @property
     def epoch_crops(self) -> int:
-        """Crops that an image gives in an epoch."""
+        """Crops taken from an image per epoch."""
         return self.fixed_crops or self.crops_per_image
 
     @model_validator(mode="after")
@@ -162,7 +162,7 @@ class Budget(Section):
         return self
 
     def resolve_steps(self, images: int, batch_size: int, epoch_crops: int) -> int:
-        """Optimizer steps for a fraction of `images` images, each of which gives `epoch_crops` crops in an epoch."""
+        """Optimizer steps for a fraction of `images` images, with `epoch_crops` crops per image and epoch."""
         if self.steps is not None:
             return self.steps
         patches = self.patches if self.patches is not None else self.epochs * images * epoch_crops
@@ -261,16 +261,16 @@ class Training(Section):
         return self.model_dump(include=set(DIVIDING))
 
 
-# These do not touch the weights, so changing them trains nothing again.
+# These do not affect the weights, so changing them retrains nothing.
 WATCHING = (
     *("log_every", "validate_every", "checkpoint_minutes", "checkpoint_steps", "loggers", "reuse"),
     *("memory_mb", "runtime_minutes"),
 )
-# These divide the same computation otherwise. Sums are rounded in another order, nothing else differs: a run may go on, and
-# its results stay, on other devices than it began on. The provenance tells what a run was computed on.
+# These divide the same computation differently, which only changes the order of sums: a run may continue on other devices,
+# and its results stay valid. The provenance says which devices computed it.
 DIVIDING = ("devices", "num_nodes", "micro_batch_size", "gradient_checkpointing")
 FEEDING = ("cache_mb", "workers")
-# Where images lie and when their listing stops; what they are is in the tables of images.
+# Where images are stored and when listing stops; the tables of images identify them.
 PLACING = ("root", "max_undecodable")
 
 
@@ -297,13 +297,13 @@ class Model(Section):
 
     @property
     def weighs_contrast(self) -> bool:
-        """Whether it is trained with the contrastive loss."""
+        """Whether the model trains with the contrastive loss."""
         return self.contrastive is not None and self.contrastive.weight > 0
 
     @model_validator(mode="after")
     def _network_takes_arguments(self):
         if is_own(self.variant):
-            return self  # what its class takes is known once it is imported, in `workflows.preflight`
+            return self  # the class's arguments are only known once it is imported, in `workflows.preflight`
         known = arguments_of(self.variant) + (() if self.variant in IPTS else ("match",))
         for key in self.kwargs:
             if key not in known:
@@ -338,7 +338,7 @@ class Finetune(Section):
 
 
 class Method(Section):
-    """A method from outside of the grid: a checkpoint, or images that another program restored. Exactly one of the two."""
+    """A method from outside the grid: a checkpoint, or images that another program restored. Exactly one of the two."""
 
     name: FileName = Field(description="name in tables and folders, unique")
     label: Line | None = Field(None, description="name in figures; empty: `name`")
@@ -468,7 +468,7 @@ class Report(Section):
 
     @property
     def pictures(self) -> list[tuple[str, Picture]]:
-        """All images that are asked for, with the key that asks."""
+        """All requested images, each with the key that requests it."""
         maps = [] if self.similarity is None else [("similarity", self.similarity)]
         return [*(("comparisons", shown) for shown in self.comparisons), *maps]
 
@@ -497,7 +497,7 @@ class Presets(Section):
 
 
 def arguments_of(variant: str) -> tuple[str, ...]:
-    """What a variant's network takes beside its tasks."""
+    """The arguments that a variant's network takes besides its tasks."""
     return IPT_ARGUMENTS if variant in IPTS else NETWORK_OF[variant].arguments
 
 

@@ -16,7 +16,7 @@ SMALLEST_FRACTION = 1e-6
 
 
 def distinct(values: list) -> list:
-    """Each value once, also as it is printed in names of files."""
+    """Refuse values that are equal or are printed alike in file names."""
     printed = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
     if repeated := sorted({text for text in printed if printed.count(text) > 1}):
         raise ValueError(f"{', '.join(repeated)} is given more than once")
@@ -73,7 +73,7 @@ def whole(at_least: int, at_most: int) -> Any:
     return Annotated[int, Field(strict=True, ge=at_least, le=at_most)]
 
 
-# YAML reads 5e-5 as text, which is taken as the number that it is; infinity and nan are refused by the sections.
+# YAML reads 5e-5 as text, which is converted to a number here; the sections refuse infinity and NaN.
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Positive = Annotated[Number, Field(gt=0, le=1e9)]
 NotNegative = Annotated[Number, Field(ge=0, le=1e9)]

@@ -24,11 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
 def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None = None) -> None:
     """Draw `count` dead-leaves images as out/train/<class>/<index>.png.
 
-    The folder appears when it is complete. One made by an earlier call is replaced; any other that holds something
-    is left alone.
+    The folder appears when it is complete. A folder that an earlier call made is replaced; any other non-empty folder is
+    refused.
 
     Raises:
-        ValueError: if `out` holds something else.
+        ValueError: if `out` holds other files.
     """
     import cv2
     from tqdm import tqdm
@@ -73,7 +73,7 @@ def _manifest(options: argparse.Namespace) -> None:
 
     out, rejected_path = options.out_manifest, options.out_rejected or options.out_manifest.with_name("rejected.csv")
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Not an output of the workflow's rule: what it holds survives an interrupted or failed job.
+    # Not an output of the workflow's rule, so its content survives an interrupted or failed job.
     journal = out.with_name(f"{out.name}.partial")
     started = time.perf_counter()
     if (options.inputs is None) != (options.targets is None):

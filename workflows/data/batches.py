@@ -20,13 +20,13 @@ class Batch:
 
     Attributes:
         step: number of the global batch.
-        task: the task its crops are meant for.
+        task: the task that its crops train.
         hr: uint8 (B, 3, h, w), high-resolution crops with the margin that the bicubic kernel reaches into (see `crops.cut`).
         image_ids: int64 (B,), index of each crop's image in the table of training images.
         transforms: int64 (B,) in 0..7, the flip or rotation of each crop, not yet applied; all 0 without augmentation.
-        first_row: which row of the global batch the first one is.
-        global_size: how many rows the global batch has.
-        paired: the crops hold inputs beside targets, see `crops.cut_pair`.
+        first_row: index of the first row in the global batch.
+        global_size: number of rows of the global batch.
+        paired: the crops hold inputs and targets, see `crops.cut_pair`.
     """
 
     step: int
@@ -53,18 +53,18 @@ class Batches:
         patch_size: side of the network's input in pixels.
         batch_size: crops in a global batch.
         seed: of the run.
-        crops_per_image: crops cut from an image each time it is decoded; they never share a batch. Worth more than 1
-            where decoding costs, that is where the images do not fit into `cache_bytes`.
-        buffer_images: how many images are in use at a time, see `schedule`.
-        workers: processes that decode and cut; 0 does it in this process, when the batch is asked for.
+        crops_per_image: crops cut from an image each time it is decoded; they never share a batch. More than 1 saves decoding
+            when the images do not fit into `cache_bytes`.
+        buffer_images: number of images in use at a time, see `schedule`.
+        workers: processes that decode and cut; with 0 this process does it when it needs the batch.
         cache_bytes: memory for decoded images, or for fixed crops, over all workers.
         rows: which rows of each global batch to make, for one rank of several; the step of the slice must be 1.
         prefetch: batches that each worker makes ahead.
-        pin_memory: put crops into page-locked memory, for copies to a CUDA device that do not wait.
-        fixed_crops: crops that each image has, the same for the whole run and for all runs of an experiment; None: a new
-            crop each time.
+        pin_memory: put crops into page-locked memory, for asynchronous copies to a CUDA device.
+        fixed_crops: number of crops per image, the same for the whole run and for all runs of an experiment; None: a new crop
+            each time.
         data_seed: places the fixed crops, together with each image's sha256.
-        augment: whether crops are flipped and turned, anew each time.
+        augment: whether crops are flipped and rotated at random each time.
 
     Raises:
         ValueError: if there is no image, or one is too small for a crop, or a setting is out of range.
@@ -119,9 +119,9 @@ class Batches:
 
     @property
     def bytes_per_worker(self) -> int:
-        """Upper bound of what a worker keeps: crops cut ahead, decoded images, and batches that are ready.
+        """Upper bound of a worker's memory: crops cut ahead, decoded images, and finished batches.
 
-        Beside it a worker holds the image it is decoding and the interpreter, most of whose pages all share."""
+        The image being decoded and the interpreter, most of which workers share, come on top."""
         return max(
             reader.crop_bytes + reader.cache_bytes + self._prefetch * reader.batch_bytes for reader in self._readers
         )

@@ -19,17 +19,17 @@ Decoded = np.ndarray | tuple[np.ndarray, np.ndarray]  # an image, or a target an
 def cut(image: np.ndarray, task: Task, patch_size: int, position: Sequence[float]) -> np.ndarray:
     """Cut the high-resolution pixels that one low-resolution patch depends on.
 
-    The image counts as cropped to a multiple of the scale, and continues symmetrically beyond its borders, as it
-    does for the bicubic kernel that reduces the whole image.
+    The image is treated as cropped to a multiple of the scale and mirrored beyond its borders, as for the bicubic kernel that
+    reduces the whole image.
 
     Args:
         image: uint8 (height, width, 3), at least patch_size * scale high and wide.
         task: gives the scale; with scale 1 there is no margin.
         patch_size: side p of the low-resolution patch.
-        position: two numbers in [0, 1), the fraction of the valid positions (down, right) that lie before this one.
+        position: two numbers in [0, 1): the fraction of the valid positions (down, right) before this one.
 
     Returns:
-        uint8 (side, side, 3), side = scale * (p + 2 * REACH), or p where the scale is 1. A view where it can be one.
+        uint8 (side, side, 3), side = scale * (p + 2 * REACH), or p if the scale is 1. A view if possible.
     """
     scale = task.scale
     margin = 0 if scale == 1 else REACH * scale
@@ -47,7 +47,7 @@ def cut(image: np.ndarray, task: Task, patch_size: int, position: Sequence[float
 def cut_pair(
     target: np.ndarray, given: np.ndarray, task: Task, patch_size: int, position: Sequence[float]
 ) -> np.ndarray:
-    """Cut the same place out of a target and out of the input that belongs to it.
+    """Cut the same region from a target and from its input.
 
     Args:
         target: uint8 (scale * height, scale * width, 3).
@@ -55,7 +55,7 @@ def cut_pair(
         task, patch_size, position: as in `cut`.
 
     Returns:
-        uint8 (scale * p + p, scale * p, 3): the target's patch and, below it on the left, the input's.
+        uint8 (scale * p + p, scale * p, 3): the target's patch, and the input's below it on the left.
     """
     scale, side = task.scale, task.scale * patch_size
     top, left = (int(at * (size - patch_size + 1)) for at, size in zip(position, given.shape, strict=False))
@@ -87,18 +87,17 @@ def _symmetric(index: np.ndarray, size: int) -> np.ndarray:
 class CropReader:
     """Produces some rows of every global batch.
 
-    When an image is decoded, all the crops that its block will need are cut at once and the image is let go. What is
-    kept is bounded whatever the images' sizes: at most two blocks' crops (`crop_bytes` gives the number), plus, while
-    they fit into `cache_bytes`, decoded images, or with fixed crops all crops of an image in its place. The cache keeps
-    what came first: images come up once a pass, and under such an order throwing out the oldest would lose every image
-    just before its next use.
+    When an image is decoded, all crops that its block needs are cut at once and the image is released. Memory is bounded
+    whatever the images' sizes: at most two blocks' crops (see `crop_bytes`), plus a cache of up to `cache_bytes` for decoded
+    images or, with fixed crops, for all crops of an image. The cache never evicts: each image is used once per pass, so
+    evicting the oldest would always remove an image just before its next use.
 
     Args:
-        images: what the schedule's indices mean.
+        images: the images that the schedule's indices refer to.
         schedule: which crops make which batch.
         patch_size: side of the low-resolution patch.
         rows: which rows of each global batch are produced.
-        cache_bytes: how much memory decoded images, or fixed crops, may take for good.
+        cache_bytes: memory for the cache of decoded images or fixed crops.
         data_seed: places fixed crops.
 
     Raises:
@@ -147,7 +146,7 @@ class CropReader:
 
     @property
     def crop_bytes(self) -> int:
-        """Upper bound in bytes of the crops kept ahead: those of two blocks, or none with one crop an image."""
+        """Upper bound in bytes of the crops cut ahead: those of two blocks, or none with one crop per image."""
         if self.schedule.crops_per_image == 1:
             return 0
         return 2 * self.schedule.longest_round * self.schedule.crops_per_image * self.batch_bytes
@@ -157,7 +156,7 @@ class CropReader:
 
         Args:
             step: the batch's number.
-            out: memory to put them into, a flat uint8 array of at least `batch_bytes`; new memory if None.
+            out: a flat uint8 array of at least `batch_bytes` to write to; None: new memory.
 
         Raises:
             OSError: naming an image that cannot be read or decoded, or has changed since the manifest was made.
@@ -178,7 +177,7 @@ class CropReader:
     def prepare(self, step: int) -> None:
         """Decode this step's share of the next block's images, so that every step costs about the same.
 
-        Without it, the first round of a block would decode everything and the later rounds nothing."""
+        Without it, the first round of a block would decode every image, and later rounds none."""
         block = self.schedule.block(step)
         if self.schedule.crops_per_image == 1 or len(block.images) == 1:
             return
@@ -192,7 +191,7 @@ class CropReader:
                 self._cut_ahead(at, row)
 
     def _cut_ahead(self, step: int, row: int) -> None:
-        """Cut the crop of (step, row), and with it those that the same image gives to later batches of its block."""
+        """Cut the crop of (step, row), and the same image's crops for later batches of its block."""
         block = self.schedule.block(step)
         lane = block.images[step - block.first_step :, row]
         index = int(lane[0])
@@ -210,7 +209,7 @@ class CropReader:
             self._crops[contents.step, row] = crop if index in self._cache else crop.copy()
 
     def _open(self, index: int) -> Decoded | dict[tuple[int, int], np.ndarray]:
-        """An image, or, where its fixed crops are kept, these."""
+        """An image, or its fixed crops if they are cached."""
         if index in self._cache:
             return self._cache[index]
         image = self._images.decode(index)

@@ -1,12 +1,11 @@
 """Synthetic training images: the dead leaves model.
 
-Shapes fall onto each other like leaves, their radii following a power law, and what remains visible has the statistics
-of natural images: edges at all scales, occlusion, smooth and textured regions (Lee, Mumford, Huang, "Occlusion Models
-for Natural Images", IJCV 2001). Networks that restore images learn from such images nearly what they learn from
-photographs (Achddou, Gousseau, Ladjal, "Synthetic Images as a Regularity Prior for Image Restoration Neural
-Networks", 2021), without a download or a licence.
+Shapes with power-law radii fall onto each other like leaves. The visible parts have the statistics of natural images: edges
+at all scales, occlusion, smooth and textured regions (Lee, Mumford, Huang, "Occlusion Models for Natural Images", IJCV 2001).
+Restoration networks learn nearly as well from such images as from photographs (Achddou, Gousseau, Ladjal,
+"Synthetic Images as a Regularity Prior for Image Restoration Neural Networks", 2021), without a download or a licence.
 
-Here every shape is a polygon around its centre; what kinds of shapes prevail in an image is its class.
+Every shape is a polygon around its centre; the prevailing kind of shape is the image's class.
 """
 
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import numpy as np
 
 SUPERSAMPLING = 2  # shapes are drawn on a grid this much finer, then averaged, so that edges are smooth
 SHAPES_PER_PIXEL = 1 / 24  # 2,730 shapes on 256 x 256 pixels
-SMALLEST_RADIUS = (1.2, 6.0)  # in pixels of the result; each image has one of its own: some are busy, some calm
+SMALLEST_RADIUS = (1.2, 6.0)  # in pixels of the result; drawn per image: some are busy, some calm
 LARGEST_RADIUS = 0.45  # as a share of the image's side
-REGIONS = 5  # an image has this many places of a colour of their own along each side
+REGIONS = 5  # number of local colours along each side of an image
 OPPONENT = np.array([[1, 1, 1], [0.7, -0.1, -0.6], [0.3, -0.6, 0.3]])  # light, warm against cold, purple against green
 SUBPIXEL_BITS = 4  # OpenCV takes vertices in sixteenths of a pixel
 
@@ -48,11 +47,11 @@ KINDS = {
     "polygons": Kind((3, 7), wobble=0.25, slimness=0.5),
     "stars": Kind((8, 16), notch=0.3, slimness=0.6),
 }
-PREVAILING = 0.6  # share of an image's shapes that are of its class; the others are of any kind
+PREVAILING = 0.6  # fraction of an image's shapes that belong to its class; the others are of any kind
 
 
 def class_of(seed: int, index: int) -> str:
-    """The kind of shapes that prevails in an image: one of `KINDS`."""
+    """The prevailing kind of shape in an image: one of `KINDS`."""
     return list(KINDS)[int(_stream(seed, index, 0).integers(len(KINDS)))]
 
 
@@ -94,7 +93,9 @@ def _draw_shapes(rng: np.random.Generator, prevailing: str, count: int, side: in
     smallest = np.exp(rng.uniform(*np.log(SMALLEST_RADIUS))) * SUPERSAMPLING
     largest = LARGEST_RADIUS * side
     radius = 1 / np.sqrt(rng.uniform(1 / largest**2, 1 / smallest**2, count))
-    radius[: count // 200] = rng.uniform(0.2, 1, count // 200) * largest  # the ground, so that little stays bare
+    radius[: count // 200] = (
+        rng.uniform(0.2, 1, count // 200) * largest
+    )  # the ground, so that little of it stays visible
     centre = rng.uniform(-0.05 * side, 1.05 * side, (count, 2))
     names = list(KINDS)
     kinds = np.where(rng.random(count) < PREVAILING, names.index(prevailing), rng.integers(len(names), size=count))
@@ -126,8 +127,7 @@ def _paint(rng: np.random.Generator, shapes: np.ndarray, centre: np.ndarray) -> 
     across = np.linspace(-1, 1, side, dtype=np.float32)
     down, right = across[:, None], across[None, :]
 
-    # Neighbours resemble each other: a shape's colour is mixed from one of its own and the one of its place. Light
-    # varies more than tint does.
+    # Neighbours resemble each other: a shape's colour mixes a random one and a local one. Lightness varies more than tint.
     place = np.clip(centre * (REGIONS / side), 0, REGIONS - 1).astype(int)
     share = rng.random((size, 1)) ** 1.5
     own, local = (
@@ -154,10 +154,10 @@ def _paint(rng: np.random.Generator, shapes: np.ndarray, centre: np.ndarray) -> 
 
 
 def _grain(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Noise with as much of each octave: float32 (side, side), deviation 1."""
+    """Noise with equal power in each octave: float32 (side, side), standard deviation 1."""
     cells = 4
     grain = rng.standard_normal((cells, cells), dtype=np.float32)
-    while cells < side / 2:  # the finest grid would be averaged away with the supersampling
+    while cells < side / 2:  # supersampling would average the finest grid away
         cells *= 2
         grain = cv2.resize(grain, (cells, cells), interpolation=cv2.INTER_CUBIC)
         grain += rng.standard_normal((cells, cells), dtype=np.float32)

@@ -1,8 +1,8 @@
 """From an image file's bytes to pixels, by OpenCV.
 
 Gray images become three equal channels, CMYK and palettes become RGB, alpha is dropped, 16 bits become 8, and the
-format is read from the content, whatever the file's name says. An orientation in EXIF is not applied: the pixels are
-taken as they are stored, which is what the width and height in the manifest describe.
+format is read from the content, whatever the file's name says. An EXIF orientation is not applied: pixels are used as stored,
+and width and height in the manifest describe the stored image.
 
 OpenCV decodes an ImageNet JPEG in 1.6 ms of one core, as torchvision.io and simplejpeg do (all three use
 libjpeg-turbo and give the same pixels); PIL takes 2.1 ms (`benchmarks/input_pipeline.py`).
@@ -11,7 +11,7 @@ libjpeg-turbo and give the same pixels); PIL takes 2.1 ms (`benchmarks/input_pip
 import cv2
 import numpy as np
 
-# What cannot be decoded is reported once, by the error raised here, which knows the file's name.
+# OpenCV's own messages are off: the error raised here names the file.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
@@ -22,13 +22,13 @@ def decode(data: bytes, name: str) -> np.ndarray:
 
     Args:
         data: the file's content.
-        name: how an error calls the file.
+        name: the file's name in error messages.
 
     Returns:
         uint8 RGB, shape (height, width, 3).
 
     Raises:
-        ValueError: if it is no image that OpenCV can read.
+        ValueError: if it is not an image that OpenCV can read.
     """
     image = _decode(data, _FLAGS)
     if image is None:
@@ -37,12 +37,12 @@ def decode(data: bytes, name: str) -> np.ndarray:
 
 
 def check_decodes(data: bytes) -> None:
-    """Decode an image file for its errors alone: JPEG at an eighth of its size, which takes half the time.
+    """Decode an image file only to find errors: JPEG at an eighth of its size, which takes half the time.
 
-    What the libraries behind OpenCV complain of, on the process's standard error, is for the caller to read.
+    Warnings of OpenCV's libraries go to standard error, which the caller reads.
 
     Raises:
-        ValueError: if it is truncated, corrupt or no image.
+        ValueError: if it is truncated, corrupt or not an image.
     """
     is_jpeg = data[:2] == b"\xff\xd8"
     if is_jpeg and (length := zero_filled(data)):
@@ -55,7 +55,7 @@ def check_decodes(data: bytes) -> None:
 def zero_filled(data: bytes, least: int = 64) -> int:
     """Length of a stretch of zero bytes, `least` or more, among a JPEG's coefficients; 0 if there is none.
 
-    Decoders take zeros for codes, so libjpeg may not complain. In a sequential JPEG with all components in one scan a row
+    Decoders read zeros as codes, so libjpeg may not complain. In a sequential JPEG with all components in one scan a row
     of zero bits can only be an image's own where the shortest AC code (all zeros) ends the blocks of every component, as
     in optimised tables of flat images: such files, and progressive ones, pass.
     """

@@ -1,7 +1,7 @@
 """How clean images become the network's input: reduced (`sr`), noisy (`dn`) or rainy (`dr`).
 
-Super-resolution reduces uint8 images by MATLAB's bicubic with its rounding, which is what made the files that the field
-shares. Noise and rain are added on the 0-255 scale and clipped to it, and not rounded.
+Super-resolution reduces uint8 images by MATLAB's bicubic with its rounding, like the files that the field shares. Noise and
+rain are added on the 0-255 scale and clipped to it, but not rounded.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ def make_pairs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Degrade and augment a batch of crops on the training device; crops of pairs bring their own inputs.
 
-    The low-resolution patch of a crop equals, bit for bit, the same cut from the whole image reduced. Noise and rain
-    are a function of (seed, step): they are drawn for the global batch, whichever of its rows are asked for.
+    The low-resolution patch of a crop equals, bit for bit, the same cut from the whole image reduced. Noise and rain are a
+    function of (seed, step): they are drawn for the whole global batch, whichever rows are requested.
 
     Args:
         batch: of the crops, in host memory or already on the device.
@@ -57,7 +57,9 @@ def make_pairs(
         return dihedral(low, transforms).float().div_(255), clean.float().div_(255)
 
     clean = dihedral(crops, transforms).float().div_(255)
-    own_rows = slice(batch.first_row, batch.first_row + len(batch.hr))  # where the batch's rows lie in the global batch
+    own_rows = slice(
+        batch.first_row, batch.first_row + len(batch.hr)
+    )  # position of the batch's rows in the global batch
     generator = torch.Generator(device)
     if task.kind == "dn":
         generator.manual_seed(integer_seed(seed, NOISE, batch.step))
@@ -83,7 +85,7 @@ def dihedral(images: torch.Tensor, transforms: torch.Tensor) -> torch.Tensor:
         Same shape and type.
     """
     count, channels, side, _ = images.shape
-    sources = _dihedral_sources(side, images.device)[transforms]  # one look-up a pixel costs less than masked flips
+    sources = _dihedral_sources(side, images.device)[transforms]  # one look-up per pixel costs less than masked flips
     sources = sources[:, None].expand(count, channels, side * side)
     return images.reshape(count, channels, side * side).gather(2, sources).view(images.shape)
 

@@ -1,9 +1,9 @@
 """Nested, class-balanced fractions of the training images: exact counts, the same on every machine.
 
-All images are put in one order, and a fraction is the beginning of it, so that a smaller fraction is part of every
-larger one. Within its class an image has a rank, by a hash of its path; the order is by (rank + u) / size of the class,
-where u in [0, 1) is hashed from the class. Of a class of n images, a share f of the order therefore holds f * n
-images, give or take less than one image, and which classes are rounded up is not decided by their names.
+All images are put in one order, and a fraction is its beginning, so a smaller fraction is part of every larger one. Within
+its class an image has a rank, by a hash of its path. The order is by (rank + u) / size of the class, where u in [0, 1) is a
+hash of the class. A fraction f of the order therefore holds f * n images of a class of n, to within one image, and the
+classes' names do not decide which are rounded up.
 """
 
 from decimal import ROUND_HALF_UP, Decimal
@@ -14,12 +14,12 @@ import pandas as pd
 
 
 def split_validation(manifest: pd.DataFrame, count: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Take validation images out, spread over the classes as the fractions are.
+    """Set validation images apart, balanced over the classes like the fractions.
 
     Args:
         manifest: all images; columns path and class.
         count: of validation images, at least 0.
-        seed: of the choice; an experiment has one for all its runs.
+        seed: of the choice; one per experiment.
 
     Returns:
         (training images, validation images), both in the manifest's order.
@@ -40,7 +40,7 @@ def select(train: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
     Args:
         train: all training images; columns path and class. Their order does not matter.
         fraction: in (0, 1].
-        seed: of the run; other seeds choose other images.
+        seed: of the run; each seed chooses other images.
 
     Returns:
         The first fraction * len(train) images of the seed's order (rounded half up, at least 1), in that order.
@@ -57,14 +57,14 @@ def select(train: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
 
 def count_of(fraction: float, images: int) -> int:
     """How many images a fraction of `images` training images is: rounded half up, at least 1."""
-    # By decimals: 57 % of 50 is 28.5, which binary floating point takes for 28.499…
+    # In decimals: 57 % of 50 is 28.5, which binary floating point rounds to 28.499…
     return max(1, int((Decimal(str(fraction)) * images).quantize(Decimal(1), ROUND_HALF_UP)))
 
 
 def _order(table: pd.DataFrame, key: str) -> np.ndarray:
-    """Positions of the rows of `table` in the order that fractions are beginnings of."""
+    """Positions of the rows of `table` in the order from which fractions are cut."""
     paths = table["path"].to_numpy(dtype=object)
-    # From here on rows are numbered by path, which also decides between equal hashes: their order plays no part.
+    # Rows are numbered by path, which also breaks ties between hashes, so the table's order does not matter.
     by_path = np.arange(len(paths)) if (paths[1:] > paths[:-1]).all() else np.argsort(paths, kind="stable")
     codes, classes = pd.factorize(table["class"].to_numpy(dtype=object)[by_path])
     order = np.lexsort((_hashes(paths[by_path], f"{key}:image"), codes))

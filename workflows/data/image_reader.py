@@ -1,4 +1,4 @@
-"""The images that a table lists, read from a folder or out of containers."""
+"""The images that a table lists, read from a folder or from containers."""
 
 import hashlib
 from pathlib import Path
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class ImageReader:
     """Random access to the images of a table (a manifest or a fraction of one).
 
-    Everything is held in flat arrays: worker processes share their pages, where Python objects would be copied into
-    each of them by reference counting.
+    Everything is held in flat arrays, whose pages worker processes share. Reference counting would copy Python objects into
+    each worker.
 
     Args:
-        table: columns path, width, height; sha256, which each content is checked against and `identity` gives; where images
-            lie in containers also archive, offset and bytes; where they come in pairs also input and input_sha256.
+        table: columns path, width, height; sha256, against which content is checked; for images in containers also archive,
+            offset and bytes; for pairs also input and input_sha256.
         root: the folder that all paths are relative to.
     """
 
@@ -43,12 +43,12 @@ class ImageReader:
         return len(self._paths)
 
     def name(self, index: int) -> str:
-        """How messages call an image: its path, with its container where it lies in one."""
+        """An image's name in messages: its path, with its container if it has one."""
         path, archive = self._path(index)
         return f"{self._root / archive}:{path}" if archive else str(self._root / path)
 
     def identity(self, index: int) -> str:
-        """What an image is, wherever it lies: the sha256 of its file."""
+        """The sha256 of an image's file, which identifies it in any location."""
         return self._hashes[index].decode("ascii")
 
     def read(self, index: int) -> bytes:
@@ -64,10 +64,8 @@ class ImageReader:
         return self._checked(data, self._hashes, index, self.name(index))
 
     def decode(self, index: int) -> np.ndarray:
-        """An image's pixels, uint8 RGB (height, width, 3).
-
-        Raises:
-            OSError: if it cannot be read or decoded, or is not the one that the table lists.
+        """An image's pixels, uint8 RGB (height, width, 3). Raises: OSError: if it cannot be read or decoded, or is not the
+        image that the table lists.
         """
         image = _decoded(self.read(index), self.name(index))
         if image.shape[:2] != tuple(self.sizes[index]):

@@ -1,4 +1,4 @@
-"""What reading an image file finds: its size and hash, or why it cannot be used."""
+"""Inspection of image files: size and hash, or why a file cannot be used."""
 
 import ctypes
 import hashlib
@@ -23,12 +23,12 @@ from workflows.data.containers import Entry
 from workflows.data.decoding import check_decodes
 
 _CHUNK = 32  # consecutive images that a process reads at a time
-# What libjpeg says of a few stray bytes before a marker, as some encoders leave them, is no damage.
+# libjpeg warns of a few stray bytes before a marker, as some encoders leave them. That is not damage.
 _HARMLESS = re.compile(r"Corrupt JPEG data: \d{1,2} extraneous bytes before marker")
 
 
 class Finding(NamedTuple):
-    """What reading one file found: its size and hash, or why it cannot be used; likewise of the input of a pair."""
+    """The result for one file: its size and hash, or why it cannot be used; the same for the input of a pair."""
 
     width: int
     height: int
@@ -43,7 +43,7 @@ class Finding(NamedTuple):
 def inspect_all(root: Path, entries: list[Entry], processes: int) -> Iterator[tuple[list[Entry], list[Finding]]]:
     """Findings of chunks of entries, in order.
 
-    By processes, since what libjpeg and its like complain of goes to a process's standard error and names no file."""
+    In processes, because libjpeg and similar libraries write warnings without a file name to the process's standard error."""
     chunks = [entries[start : start + _CHUNK] for start in range(0, len(entries), _CHUNK)]
     if not chunks:
         return
@@ -61,7 +61,7 @@ def inspect_all(root: Path, entries: list[Entry], processes: int) -> Iterator[tu
 
 
 def _start_inspecting(parent: int) -> None:
-    """Prepare a process: it ends with its parent, and its standard error is a file that can be read."""
+    """Prepare a process: it ends with its parent, and its standard error goes to a file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError, AttributeError):  # Linux has it
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -76,7 +76,7 @@ def _inspect_chunk(root: Path, chunk: list[Entry]) -> list[Finding]:
 
 
 def _inspect(root: Path, entry: Entry) -> Finding:
-    """Read one image's file, or both of a pair. A file that cannot be read at all is no finding but an error."""
+    """Read one image's file, or both of a pair. A file that cannot be read at all raises an error."""
     if entry.archive:
         finding = _examine(containers.read(root / entry.archive, entry.archive, entry.path, entry.offset, entry.bytes))
     else:

@@ -1,7 +1,7 @@
-"""Whether a source's files are still those that its manifest lists, at the cost of listing them.
+"""Whether a source's files are still those in its manifest, at the cost of a listing.
 
-Paths and sizes say that files were added, removed or replaced by others; they do not change when a folder is moved or
-copied. Only files whose modification time has changed are read, and compared with the manifest by their hash.
+Paths and sizes show added, removed and replaced files, and stay the same when a folder is moved or copied. Only files with a
+new modification time are read, and their hashes compared with the manifest.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ TABLES = ("manifest.csv", "rejected.csv")
 
 
 def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: bool = False) -> str:
-    """A name for what a source holds: it stays until a file is added, removed or replaced by another content.
+    """A name for a source's content: it changes when a file is added, removed or gets other content.
 
     Args:
         root: of the source.
-        manifest: its manifest.csv, beside rejected.csv, where they have been made.
-        record: a file for what was seen last, which this function keeps up to date.
-        walk: False gives the name that was found last, without looking.
-        paired: whether its images come in pairs, which may lie in any of its folders.
+        manifest: its manifest.csv, in one folder with rejected.csv, if they exist.
+        record: a file with the last listing, which this function keeps up to date.
+        walk: False returns the last name without listing.
+        paired: whether its images come in pairs, which may be in any of its folders.
     """
     names, times, name = _read(record)
     if not walk:
@@ -70,7 +70,7 @@ def _files(root: Path, everything: bool) -> tuple[list[str], list[os.stat_result
 
 
 def _same_contents(root: Path, manifest: Path, paths: Iterable[str]) -> bool:
-    """Whether files, and the images in containers, have the hashes that the manifest and its rejections give."""
+    """Whether files, and the images in containers, have the hashes in the manifest and in the list of rejections."""
     try:
         tables = [pd.read_csv(manifest.with_name(name), dtype=str, keep_default_na=False) for name in TABLES]
     except (OSError, ValueError):

@@ -32,7 +32,7 @@ class UndecodableError(ValueError):
     """More undecodable images than are allowed.
 
     Attributes:
-        rejected: those found so far; `REJECTED_COLUMNS`.
+        rejected: the images rejected so far; `REJECTED_COLUMNS`.
     """
 
     def __init__(self, message: str, rejected: pd.DataFrame) -> None:
@@ -52,7 +52,7 @@ class Scan(NamedTuple):
     """What a source holds.
 
     Attributes:
-        images: the usable images, sorted by path; `COLUMNS`, and `ARCHIVE_COLUMNS` where they apply.
+        images: the usable images, sorted by path; `COLUMNS`, and `ARCHIVE_COLUMNS` if they apply.
         rejected: all others, sorted by path; `REJECTED_COLUMNS`.
         notes: see `sources.Listing`.
     """
@@ -75,16 +75,16 @@ def scan(
     Args:
         root: of the source, see `sources.list_images`.
         min_side: images with a shorter side are rejected: scale times patch size of the experiment's largest task.
-        max_undecodable: the share of images that may be undecodable (too small ones do not count).
-        journal: a file that findings are noted in as they come up, and read again after an interruption. It is left
-            in place; whoever has written the result removes it.
-        threads: how many processes to read with; all processors if None.
-        pairs: the source's images come in pairs, found so.
+        max_undecodable: the fraction of images that may be undecodable (too small ones do not count).
+        journal: a file that records findings as they are made and is read again after an interruption. The caller removes it
+            once the result is written.
+        threads: number of reading processes; None: one per processor.
+        pairs: how to find the pairs of a source of pairs.
 
     Raises:
         FileNotFoundError: if there are no images.
         UndecodableError: if too many images are undecodable.
-        ValueError: if none is usable, or naming pairs that do not fit.
+        ValueError: if no image is usable, or naming pairs whose sizes do not fit.
     """
     listing = list_pairs(root, pairs.inputs, pairs.targets) if pairs else list_images(root)
     findings = _findings(Path(root), listing.entries, max_undecodable, journal, threads)
@@ -97,7 +97,8 @@ def scan(
         reason = finding.reason
         if not reason and min(finding.width, finding.height) < min_side:
             reason = f"{TOO_SMALL}: {finding.width}x{finding.height}, needs {min_side} pixels a side"
-        # One of them, so that no image is trained on and held out. Pairs may share their target; the fractions see to it.
+        # Only one of equal images is kept, so that none is both trained on and held out. Pairs may share a target; the
+        # fractions keep those together.
         content = (finding.sha256, finding.input_sha256)
         if not reason and (other := first.setdefault(content, entry.path)) != entry.path:
             reason = f"{DUPLICATE} {other}"
@@ -135,7 +136,7 @@ def _check_sizes(entries: list[Entry], findings: dict[str, Finding], scale: int)
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a manifest, or a fraction or the validation part of one.
+    """Read a manifest, a fraction of one, or its validation part.
 
     Raises:
         ValueError: if it lacks a column.
@@ -148,7 +149,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, all of it or nothing."""
+    """Write a table as CSV, atomically."""
     columns = [_quoted(table[column].astype(str).tolist()) for column in table]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         file.write(",".join(table.columns) + "\n")
@@ -156,7 +157,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _quoted(texts: list[str]) -> list[str]:
-    """Quote what CSV needs quoted. Asking once for a whole column makes writing ImageNet's table four times faster."""
+    """Quote values where CSV requires it. Testing a whole column at once makes writing ImageNet's table four times faster."""
     if not _SPECIAL.search("".join(texts)):
         return texts
     return ['"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text for text in texts]
@@ -194,7 +195,7 @@ def _findings(
                     pd.DataFrame(bad, columns=REJECTED_COLUMNS),
                 )
             tenths = 10 * len(findings) // len(entries)
-            if reported < tenths < 10:  # where no bar is seen, as below a workflow that keeps it in a log
+            if reported < tenths < 10:  # where no progress bar is visible, for example in a workflow's log
                 rate = done / (time.perf_counter() - started)
                 left = (len(unread) - done) / rate / 60
                 print(f"{10 * tenths} %  {rate:,.0f} images/s  {left:.0f} min left", flush=True)
@@ -208,13 +209,13 @@ def _write_journal(log: io.TextIOBase, entry: Entry, finding: Finding) -> None:
 
 
 def _read_journal(journal: Path, entries: list[Entry]) -> dict[str, Finding]:
-    """Findings that still hold: a file whose place, length or time has changed is read again."""
+    """Findings that still hold: a file whose path, length or time has changed is read again."""
     if not journal.exists():
         return {}
     known = {entry.path: [entry.archive, str(entry.offset), str(entry.bytes), str(entry.modified)] for entry in entries}
     findings, kinds = {}, [Finding.__annotations__[field] for field in Finding._fields]
     with open(journal, newline="", encoding="utf-8", errors="replace") as file:
-        for row in csv.reader(line for line in file if line.endswith(".\n")):  # a broken last line is left out
+        for row in csv.reader(line for line in file if line.endswith(".\n")):  # a broken last line is skipped
             if len(row) == 6 + len(Finding._fields) and known.get(row[0]) == row[1:5]:
                 values = [kind(text) for kind, text in zip(kinds, row[5:-1], strict=True)]
                 findings[row[0]] = Finding(*values)

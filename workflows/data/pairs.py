@@ -1,4 +1,4 @@
-"""Pairs of files, degraded inputs and clean targets, for training on what a degradation really looks like."""
+"""Pairs of files, degraded inputs and clean targets, for training on real degradations."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from workflows.files import is_image
 
 
 def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
-    """List pairs of images by what `*` stands for in their paths, or by their path in two folders, suffix left out.
+    """List pairs of images, matched by the text that `*` stands for, or by their path in two folders without the suffix.
 
     Args:
         root: folder that both are relative to.
@@ -17,7 +17,7 @@ def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
         targets: likewise, for example `norain-*.png`.
 
     Raises:
-        FileNotFoundError: if one of the two has no image.
+        FileNotFoundError: if inputs or targets have no image.
         ValueError: naming files without a partner, or two files of one name.
     """
     matched = {what: _find(Path(root), what, place) for what, place in (("inputs", inputs), ("targets", targets))}
@@ -42,7 +42,7 @@ def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
 
 
 def _find(root: Path, what: str, place: str) -> dict[str, str]:
-    """Paths relative to root, by the text that pairs them."""
+    """Paths relative to root, keyed by the text that matches them."""
     if place.count("*") > 1:
         raise ValueError(f"{what} {place!r}: a pattern needs exactly one `*`, which matches the name of a pair")
     if "*" in place:

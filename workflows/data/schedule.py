@@ -1,13 +1,13 @@
-"""What every training batch holds, as a pure function of the seed and the batch's number.
+"""The content of every training batch, as a pure function of the seed and the batch's number.
 
-Nothing here has a state: batch 70,000 is the same batch after a restart, with any number of worker processes, and cut
-into any number of slices. Whatever is not an argument (the model, the loss, the device) cannot change it.
+Nothing here has state: batch 70,000 is the same after a restart, with any number of worker processes, and cut into any number
+of slices. Nothing else (model, loss, device) can change it.
 
 How images are ordered. Images go by *passes*, each a new permutation of all of them. A pass is cut into *blocks* of at
-most `buffer_images`, and a block is used up in `crops_per_image` *rounds*, so that an image is decoded once for all
-its crops and two crops of one image are never in the same batch. A row of the batch is a *lane*: within a block,
-row 17 draws from images of its own, in a new order each round. Therefore whoever produces row 17 (a process, a rank) decodes
-its images alone, and nothing is decoded twice however the rows are divided.
+most `buffer_images`, and a block is used up in `crops_per_image` *rounds*, so an image is decoded once for all its crops, and
+two crops of one image are never in the same batch. A row of the batch is a *lane*: within a block, row 17 has its own images,
+in a new order each round. Therefore the process that produces row 17 decodes only these images, and nothing is decoded twice
+however the rows are divided.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ import numpy as np
 
 from ipt_models.tasks import parse_task
 
-# One key a purpose, so that no two draws share a random stream.
+# One key per purpose, so that no two draws share a random stream.
 PASS, ROUND, FILL, TASK, SAMPLE, NOISE, RAIN, CROP = range(8)
 
 
 def stream(seed: int, purpose: int, *counters: int) -> np.random.Generator:
-    """A random stream of its own for these integers (all >= 0): Philox, keyed through numpy's SeedSequence."""
+    """The random stream of these integers (all >= 0): Philox, keyed through numpy's SeedSequence."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(purpose, *counters))))
 
 
 def integer_seed(seed: int, purpose: int, *counters: int) -> int:
-    """One integer in [0, 2^63) for these integers, to seed another library's generator with."""
+    """One integer in [0, 2^63) from these integers, to seed another library's generator."""
     return int(np.random.SeedSequence(seed, spawn_key=(purpose, *counters)).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -42,25 +42,24 @@ def _permutation(seed: int, purpose: int, index: int, count: int) -> np.ndarray:
 
 
 def fixed_position(seed: int, identity: str, crop: int) -> tuple[float, float]:
-    """Where a fixed crop lies in its image (down, right), in [0, 1) as in `Contents.positions`.
+    """Position of a fixed crop in its image (down, right), in [0, 1) as in `Contents.positions`.
 
     Args:
-        seed: of the data, one for all runs of an experiment.
+        seed: of the data, one per experiment.
         identity: of the image: the sha256 of its file.
-        crop: its number; how many there are plays no part, nor do the other images.
+        crop: its number. The number of crops and the other images do not matter.
     """
     digest = sha256(f"crop:{seed}:{identity}:{crop}".encode()).digest()
     return tuple((int.from_bytes(digest[at : at + 8], "big") >> 11) / 2**53 for at in (0, 8))
 
 
 class DistinctPatches(NamedTuple):
-    """How much a run has to learn from, where its crops are fixed.
+    """The amount of training data of a run with fixed crops.
 
     Attributes:
         distinct_patches: N x K.
-        patch_epochs: how often each of them was seen, on average.
-        target_values: values of the clean patches: 3 x (scale x patch size)² for each patch, summed over the scales
-            where tasks have several.
+        patch_epochs: how often each patch was seen, on average.
+        target_values: values of the clean patches: 3 x (scale x patch size)² per patch, summed over the scales of the tasks.
     """
 
     distinct_patches: int
@@ -71,7 +70,7 @@ class DistinctPatches(NamedTuple):
 def count_distinct(
     images: int, fixed_crops: int | None, patches: int, patch_size: int, tasks: Sequence[str]
 ) -> DistinctPatches | None:
-    """Count the distinct patches of a run of `patches` patches; None where crops are drawn freely."""
+    """Count the distinct patches of a run of `patches` patches; None if crops are drawn freely."""
     if fixed_crops is None:
         return None
     distinct = images * fixed_crops
@@ -82,15 +81,15 @@ def count_distinct(
 
 @dataclass(frozen=True)
 class Contents:
-    """What one global batch of B crops holds.
+    """The content of one global batch of B crops.
 
     Attributes:
         step: the batch's number.
         task: the task all its crops are degraded for.
-        images: (B,) int64, indices of the images; all different where there are at least B images and crops are free.
+        images: (B,) int64, indices of the images; all different if there are at least B images and crops are free.
         crops: (B,) int64, which of its image's fixed crops each one is; None where crops are free.
-        positions: (B, 2) float64 in [0, 1): where in its image each free crop lies (down, right), as the fraction of the
-            valid positions that lie before it.
+        positions: (B, 2) float64 in [0, 1): position of each free crop in its image (down, right), as the fraction of the
+            valid positions before it.
         transforms: (B,) int64 in 0..7, the flip or rotation of each crop (see `degradations.dihedral`).
     """
 
@@ -104,7 +103,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Block:
-    """A run of consecutive batches that share their images.
+    """Consecutive batches that share their images.
 
     Attributes:
         first_step: the number of the first of these batches.
@@ -123,13 +122,13 @@ class Schedule:
 
     Attributes:
         seed: of the run.
-        image_count: N, how many images there are.
+        image_count: N, number of images.
         batch_size: B, crops in a global batch.
         tasks: the tasks drawn from, uniformly.
-        crops_per_image: how many crops are cut from an image each time it comes up.
-        buffer_images: how many images a block may hold: a larger one mixes an image's crops further apart.
-        fixed_crops: K, how many crops each image has; None: a new one each time.
-        augment: whether crops are flipped and turned.
+        crops_per_image: number of crops cut from an image each time it is used.
+        buffer_images: maximum number of images in a block; larger blocks spread an image's crops further apart.
+        fixed_crops: K, number of crops per image; None: a new one each time.
+        augment: whether crops are flipped and rotated.
 
     Raises:
         ValueError: if a count is not positive.
@@ -154,17 +153,20 @@ class Schedule:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches after which (almost) every image has given `crops_per_image` free crops; at most batch_size - 1 images
-        sit a pass out, other ones each time. With fewer images than a batch holds, batches are not aligned to passes."""
+        """Batches after which (almost) every image has given `crops_per_image` free crops.
+
+        At most batch_size - 1 images, different ones each time, miss a pass. With fewer images than rows, batches are not aligned
+        to passes.
+        """
         return max(1, self.image_count // self.batch_size) * self.crops_per_image
 
     @property
     def longest_round(self) -> int:
-        """The most batches of a block before an image's second crop."""
+        """The largest number of batches of a block before an image's second crop."""
         return max(1, min(self.buffer_images, self.image_count) // self.batch_size)
 
     def contents(self, step: int) -> Contents:
-        """What batch `step` (from 0) holds."""
+        """The content of batch `step` (from 0)."""
         return _contents(self, step)
 
     def block(self, step: int) -> Block:
@@ -183,11 +185,11 @@ class Schedule:
 
     @property
     def _blocks(self) -> int:
-        """Blocks in a pass, which share its batches as evenly as whole batches can be shared."""
+        """Number of blocks in a pass, which share its batches as evenly as possible."""
         return -(-(self.image_count // self.batch_size) // self.longest_round)
 
     def _filled(self, step: int) -> np.ndarray:
-        """Fewer images than rows: rows are filled from one endless row of permutations, so all come up equally often."""
+        """Fewer images than rows: rows come from an endless sequence of permutations, so all images are used equally often."""
         start, count = step * self.batch_size, self.image_count
         passes = range(start // count, (start + self.batch_size - 1) // count + 1)
         order = np.concatenate([stream(self.seed, FILL, index).permutation(count) for index in passes])
@@ -224,7 +226,7 @@ def _block(schedule: Schedule, index: int, block: int) -> Block:
 
 @lru_cache(maxsize=4)
 def _fixed_block(schedule: Schedule, index: int, batches: int) -> Block:
-    """Block `index` of an endless row of passes: `crops_per_image` rounds of `batches` batches of the same images."""
+    """Block `index` of an endless sequence of passes: `crops_per_image` rounds of `batches` batches of the same images."""
     count, rounds = schedule.image_count, schedule.crops_per_image
     places = np.arange(index * batches * schedule.batch_size, (index + 1) * batches * schedule.batch_size)
     passes, within = np.divmod(places, count)
@@ -248,6 +250,6 @@ def _fixed_block(schedule: Schedule, index: int, batches: int) -> Block:
 
 @lru_cache(maxsize=2)
 def _crop_order(seed: int, epoch: int, images: int, crops: int) -> np.ndarray:
-    """In which order each image gives its crops in an epoch: (images, crops), a permutation a row."""
+    """The order of each image's crops in an epoch: (images, crops), one permutation per row."""
     numbers = np.arange(crops, dtype=np.min_scalar_type(crops - 1))
     return stream(seed, CROP, epoch).permuted(np.broadcast_to(numbers, (images, crops)), axis=1)

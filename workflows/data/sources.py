@@ -1,7 +1,7 @@
-"""Which images a training source holds, in whichever form it is stored.
+"""The images of a training source, in whichever form it is stored.
 
-An image's path is its name in every table and decides which fractions it belongs to. It does not depend on the form:
-ImageNet as a folder, as the official tar of tars and as one tar a class gives the same paths and so the same fractions.
+An image's path is its name in every table and decides which fractions it belongs to. It does not depend on the form: ImageNet
+as a folder, as the official tar of tars and as one tar per class gives the same paths and so the same fractions.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from workflows.data import containers
 from workflows.data.containers import Entry
 from workflows.files import IMAGE_SUFFIXES, is_image
 
-# Where a dataset brings several parts, these alone are for training.
+# If a dataset has several parts, only these are for training.
 TRAINING_FOLDERS = ("train", "DIV2K_train_HR")
 
 _TRAINING = re.compile(r"(?<![a-z])train", re.I)
@@ -31,12 +31,12 @@ _HIGH = re.compile(r"(?:^|[\W_\d])(?:hr|gt)(?=$|[\W_\d])", re.I)
 
 
 class Listing(NamedTuple):
-    """What a source holds.
+    """The images of a source.
 
     Attributes:
         entries: the image files, sorted by path, each path once.
         rejected: (path, bytes, reason) of files that cannot be images.
-        notes: a sentence for each thing that was left out, and for what may surprise.
+        notes: a sentence for everything that was left out or may surprise.
     """
 
     entries: list[Entry]
@@ -45,12 +45,13 @@ class Listing(NamedTuple):
 
 
 def list_images(root: Path) -> Listing:
-    """List a source's images, whatever order the file system lists them in.
+    """List a source's images, in an order that does not depend on the file system.
 
     Where there is a folder `train/` (classes are the folders in it) or `DIV2K_train_HR/` that holds images, it alone is
-    read, otherwise the whole folder (classes are its folders). Read are image files and what lies in tar archives (the
-    official ImageNet archive of archives, one archive per class, webdataset shards with the class in `.cls`), in Hugging
-    Face's parquet files and in BasicSR's LMDB folders. Of several such containers those with `train` in their path count.
+    read, otherwise the whole folder (classes are its folders). It reads image files, tar archives (the
+    official ImageNet archive of archives, one archive per class, webdataset shards with the class in `.cls`), Hugging Face's
+    parquet files and BasicSR's LMDB folders. If there are several such containers, only those with `train` in their path are
+    read.
 
     Raises:
         FileNotFoundError: if root is missing or holds no image.
@@ -79,11 +80,11 @@ def source_files(root: Path, everything: bool = False) -> tuple[str | None, list
 
     Args:
         root: of the source.
-        everything: whether all folders count beside those for training.
+        everything: whether to read all folders, not only those for training.
 
     Returns:
-        The one of `TRAINING_FOLDERS` that alone counts, if there is one; and (path relative to root, status) of each file,
-        the status None for a link that leads nowhere. A container that is the root itself has the path `.`.
+        The only folder of `TRAINING_FOLDERS` that is read, if there is one; and (path relative to root, status) of each file.
+        The status of a broken link is None. If the root itself is a container, its path is `.`.
     """
     for folder in TRAINING_FOLDERS:
         if not everything and (root / folder).is_dir() and (files := _counted(_walk(root, root / folder))):
@@ -145,8 +146,8 @@ def _list(root: Path, folder: str | None, files: list[tuple[str, os.stat_result 
 def _walk(root: Path, start: Path) -> Iterator[tuple[str, os.stat_result | None]]:
     """Images, archives and LMDB folders as (path relative to root, status), each real folder once.
 
-    Links are followed after all real folders have been listed, and never to a folder that holds the source itself. The
-    status is None for a link that leads nowhere."""
+    Links are followed after all real folders have been listed, and never to a folder that holds the source itself. The status
+    of a broken link is None."""
     seen = {_identity(parent) for parent in start.resolve().parents}
     folders, links = [os.fspath(start)], []
     while folders or links:
@@ -185,7 +186,7 @@ def _category(path: str, folder: str | None) -> str:
 
 
 def _without_reduced(entries: list[Entry], siblings: dict[str, set[str]], notes: list[str]) -> list[Entry]:
-    """Leave out folders of low-resolution versions that lie beside a folder of high-resolution ones."""
+    """Leave out folders of low-resolution versions next to a folder of high-resolution ones."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     kept = []
     for entry in entries:
@@ -226,6 +227,6 @@ def _few(names: Iterable[str], most: int = 3) -> str:
 
 
 def _counted(items: Iterable) -> list:
-    """A list of them, with their number shown as it grows: listing a million files may take minutes."""
+    """The items as a list. Their number is shown as it grows: listing a million files may take minutes."""
     interval = 0.5 if sys.stderr.isatty() else 30
     return list(tqdm(items, unit="file", desc="list", mininterval=interval, leave=False, delay=2))

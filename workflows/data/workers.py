@@ -1,10 +1,10 @@
-"""Worker processes that cut crops ahead of the training, each its own rows of every batch.
+"""Worker processes that cut crops ahead of training, each for its own rows of every batch.
 
-Why not torch's DataLoader: it deals out whole batches or samples, so an image's crops in later batches would be cut by
-another process, which decodes it again; it reports a dead worker from a signal handler, inside whatever code happens to
-run then, a checkpoint being written for example; and its workers die of the signals by which a cluster announces
-preemption, before the training could save. Here workers hold nothing that cannot be made again, write into memory that
-is set aside once, leave those signals to their parent, and end with it.
+Why not torch's DataLoader: it distributes whole batches or samples, so another process would cut an image's crops for later
+batches and decode the image again. It reports a dead worker from a signal handler, which may interrupt the writing of a
+checkpoint. And its workers die of the signals by which a cluster announces preemption, before the training can save. Here
+workers have no state of their own, write into memory that is allocated once, leave those signals to their parent, and end
+with it.
 """
 
 import atexit
@@ -22,19 +22,19 @@ from workflows.data.crops import CropReader
 
 
 class WorkerPool:
-    """One process a reader, up to `prefetch` batches ahead of the one asked for.
+    """One process per reader, up to `prefetch` batches ahead of the requested one.
 
     Args:
-        readers: process w makes the rows of reader w.
+        readers: process w produces the rows of reader w.
         start: number of the first batch.
-        prefetch: batches each process may have ready.
+        prefetch: batches that each process may prepare ahead.
     """
 
     def __init__(self, readers: Sequence[CropReader], start: int, prefetch: int) -> None:
         self._step = start
         self._readers = readers
         self._workers: list[tuple[multiprocessing.Process, Connection]] = []
-        # Anonymous memory, shared by forking, needs no room in /dev/shm (64 MB in many containers).
+        # Anonymous memory, shared by forking, needs no space in /dev/shm (64 MB in many containers).
         context = multiprocessing.get_context("fork")
         self._rings = [
             np.frombuffer(mmap(-1, prefetch * reader.batch_bytes), np.uint8).reshape(prefetch, -1) for reader in readers
@@ -57,7 +57,7 @@ class WorkerPool:
         """Put the next batch's crops into `out`, uint8 (rows, side, side, 3).
 
         Raises:
-            OSError: what a worker met while it read an image, which it names.
+            OSError: naming an image that a worker could not read.
             ChildProcessError: naming a worker that died.
         """
         first = 0
@@ -68,7 +68,7 @@ class WorkerPool:
             part = out[first : first + len(reader.rows)]
             part[...] = ring[self._step % len(ring), : part.nbytes].reshape(part.shape)
             first += len(part)
-            # Batches and the message of a worker that has ended may still wait to be read.
+            # A worker that has ended may have left batches and a message to read.
             with suppress(ConnectionError):
                 pipe.send("free")
         self._step += 1

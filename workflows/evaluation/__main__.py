@@ -136,7 +136,8 @@ def score_command(arguments: Sequence[str]) -> int:
         score_provenance.write(args.out, code, weights, jobs, **identity, **facts)
         print("\n".join(summary(result.rows)))
         return 0
-    # Under its own name: a mean over what is left must not pass for the set's, and Snakemake removes a failed job's output.
+    # Under another name: the mean over the remaining images must not be taken for the set's, and Snakemake removes a failed
+    # job's output.
     partial = args.out.with_name(f"{args.out.stem}.incomplete{args.out.suffix}")
     write_table(rows, partial)
     print(f"error: {len(result.failures)} of {len(rows) + len(result.failures)} images failed:", file=sys.stderr)
@@ -146,7 +147,7 @@ def score_command(arguments: Sequence[str]) -> int:
 
 
 def _identity(args: argparse.Namespace, source: "Restorer | RestoredFolder") -> dict[str, Any]:
-    """What the rows are called: by the options, or else by the checkpoint."""
+    """The run that the rows are labelled with: from the options, or else from the checkpoint."""
     header = getattr(source, "metadata", {})
     if args.method:
         return {"experiment": args.experiment, "model": args.method, "fraction": None, "seed": None}
@@ -159,7 +160,7 @@ def _identity(args: argparse.Namespace, source: "Restorer | RestoredFolder") -> 
 
 
 def _method(args: argparse.Namespace, source: "Restorer | RestoredFolder", jobs: Sequence[Job]) -> dict[str, Any]:
-    """What tables say of a method from outside of the grid; None where nothing is known."""
+    """What tables say about a method from outside the grid; None if nothing is known."""
     costs = {"parameters": args.parameters, "macs_per_output_pixel": None}
     if args.model:
         costs = source.costs(dict.fromkeys(job.task.name for job in jobs))
@@ -167,7 +168,7 @@ def _method(args: argparse.Namespace, source: "Restorer | RestoredFolder", jobs:
 
 
 def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, threads: int):
-    # Threads that wait for one another by spinning slow each other down many times over on a machine shared with others.
+    # On a shared machine, threads that spin while they wait slow each other down many times over.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
@@ -179,7 +180,7 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
     torch.set_num_threads(1 if source.parallel_images else threads)
     if not source.parallel_images and not args.method:
         for job in jobs:
-            source.head(job.task)  # refuses before anything is computed
+            source.head(job.task)  # raises before anything is computed
     mine = [job for job in jobs if source.can(job.task)]
     if not mine:
         raise SetError(f"{source.label} restores none of the tasks {', '.join(args.tasks)}")

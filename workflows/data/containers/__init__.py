@@ -9,13 +9,13 @@ class Entry(NamedTuple):
     """One image file of a source.
 
     Attributes:
-        path: its name, posix and relative; the last part of a name in the archive where it lies in one.
+        path: its name, POSIX and relative; for a member of an archive the name includes the archive's.
         category: its class, '' where there is none.
         archive: the container that holds it, relative to the root, or ''.
-        offset: where it is in the container: its first byte in a tar archive, its row in a parquet file, 0 elsewhere.
-        bytes: the content's length; -1 where only reading tells.
+        offset: position in the container: first byte in a tar archive, row in a parquet file, otherwise 0.
+        bytes: the content's length; -1 if it is unknown before reading.
         modified: modification time in nanoseconds, of the file or of the container.
-        input: the path of the degraded image that belongs to it, where images come in pairs.
+        input: for pairs, the path of the degraded image that belongs to it.
     """
 
     path: str
@@ -56,7 +56,7 @@ def read(container: Path, name: str, path: str, offset: int, length: int) -> byt
 
 
 def _module(name: str):
-    # Each needs a library of its own, which most sources do without.
+    # Each needs its own library, which most sources do not need.
     match kind(name):
         case "tar":
             from workflows.data.containers import tar as module

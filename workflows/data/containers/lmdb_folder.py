@@ -63,5 +63,5 @@ def _close() -> None:
     _opened.clear()
 
 
-# A forked process must not use what its parent has open, nor can it open that again.
+# A forked process can neither use nor reopen its parent's environment.
 os.register_at_fork(before=_close)

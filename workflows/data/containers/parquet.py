@@ -1,8 +1,8 @@
 """Hugging Face's parquet files: images as bytes in a struct column {bytes, path} or in a binary column.
 
-One image is read by decoding a few rows at a time of its row group up to its row, so that memory is bounded by a page of
-the file and a few images. Rows read in order cost one pass; a random row costs half a row group on average (of 100 rows in
-files that `datasets` wrote).
+One image is read by decoding its row group, a few rows at a time, up to its row: memory is bounded by a page of the file and
+a few images. Rows read in order cost one pass; a random row costs half a row group on average (of 100 rows in files that
+`datasets` wrote).
 """
 
 import os
@@ -56,7 +56,7 @@ def read(container: Path, name: str, path: str, offset: int, length: int) -> byt
 
 
 class _Rows:
-    """Reads rows of a file; those that follow each other are decoded once."""
+    """Reads rows of a file; consecutive rows are decoded once."""
 
     def __init__(self, path: Path) -> None:
         self.file = pq.ParquetFile(path, memory_map=True)
@@ -80,12 +80,12 @@ class _Rows:
         return self.images[row - self.first].as_py() or b""
 
 
-_opened: dict[tuple[int, Path], _Rows] = {}  # by process: a forked one opens its own
+_opened: dict[tuple[int, Path], _Rows] = {}  # per process: a forked one opens its own
 _last: list[_Rows] = []
 
 
 def _open(path: Path) -> _Rows:
-    """A file's reader. Only one at a time holds decoded rows."""
+    """A file's reader. Only one reader at a time holds decoded rows."""
     key = (os.getpid(), path)
     if key not in _opened:
         _opened[key] = _Rows(path)
@@ -98,7 +98,7 @@ def _open(path: Path) -> _Rows:
 
 
 def _image_column(file: pq.ParquetFile, path: Path) -> str:
-    """The column of image bytes, with dots."""
+    """The dotted name of the column of image bytes."""
     fields = list(file.schema_arrow)
     structs = [f"{f.name}.bytes" for f in fields if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
     plain = [f.name for f in fields if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type)]

@@ -18,7 +18,7 @@ def entries(root: Path, name: str) -> Iterator[Entry]:
         with tarfile.open(path, "r:", errors="backslashreplace") as archive:
             members = [member for member in archive if member.isfile() and not Path(member.name).name.startswith(".")]
             inner = [member for member in members if member.name.endswith(".tar")]
-            for member in inner:  # the archive of archives: one a class
+            for member in inner:  # the archive of archives: one per class
                 category = Path(member.name).stem
                 with tarfile.open(fileobj=archive.extractfile(member), mode="r:", errors="backslashreplace") as nested:
                     for image in nested:
