@@ -60,7 +60,7 @@ def features_command(arguments: Sequence[str]) -> int:
     from workflows import models
     from workflows.evaluation.features import export_features
 
-    torch.set_flush_denormal(True)  # before threads start: a CPU is slow with attention's smallest weights
+    torch.set_flush_denormal(True)  # before threads start: denormal attention weights are slow on a CPU
     torch.set_num_threads(args.threads or os.cpu_count() or 1)
     network, metadata = models.load(args.model)
     if not models.is_ipt(metadata["variant"]):

@@ -20,7 +20,7 @@ from workflows.files import is_image
 CHUNK = 1 << 20
 TRIES = 4
 TIMEOUT = 60  # seconds without an answer
-MAX_UNPACKED = 64 << 30  # bytes; no benchmark set comes near
+MAX_UNPACKED = 64 << 30  # bytes; every benchmark set is far smaller
 
 
 class DownloadError(OSError):
@@ -37,13 +37,13 @@ def fetch(
 ) -> None:
     """Download a zip or tar archive and unpack its images into new folders.
 
-    The archive is used only if it is the right one, and a folder appears when all of it is there.
+    The archive is used only if its hash is right, and a folder appears only when it is complete.
 
     Args:
         url: http, https or file.
         sha256: of the archive, in hexadecimal.
-        folders: where the images of each part of the archive go. A part is a folder in it, or '' for all of it without
-            the leading folders that its members share. What exists is left alone; nothing is fetched if all does.
+        folders: where the images of each part of the archive go. A part is a folder in it, or '' for all of it without the
+            leading folders that its members share. Existing folders stay as they are; if all exist, nothing is fetched.
         tries: attempts before giving up; an answer such as 404 is not tried again.
         pause: seconds before the second attempt, doubled for each further one.
 
@@ -99,7 +99,7 @@ def _digest(path: Path) -> str:
 
 
 def _unpack(archive: Path, folder: Path, parts: Collection[str], url: str) -> None:
-    """Write the images of an archive's parts, after all of its members have been looked at."""
+    """Write the images of an archive's parts, after all of its members have been checked."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:

@@ -20,7 +20,7 @@ def export_inputs(
     """Write `<task>/<set>/<image>_LR.png` and `<image>_HR.png` below a folder.
 
     Noise and synthetic rain are not whole numbers: their `<image>_LR.npy` holds float32 (H, W, 3) on the 0-255 scale,
-    bit for bit what models see before the division by 255.
+    bit for bit the models' input before the division by 255.
 
     Args:
         only: names of images; None writes all.

@@ -14,14 +14,14 @@ from workflows.evaluation.inputs import as_batch, decode, degraded_pixels
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import Job
 
-# A map stays readable, and its file small, up to so many patches a side.
+# More patches per side make a map hard to read and its file large.
 MOST_PATCHES = 32
 WINDOWS_AT_A_TIME = 16
 
 
 @torch.inference_mode()
 def patch_features(model: IPT, pixels: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """The features that the contrastive loss compares, of the middle of an image.
+    """The features that the contrastive loss compares, for the middle of an image.
 
     The network sees one window at a time; whole windows are placed side by side, as many as fit and `MOST_PATCHES` allows.
 
@@ -31,7 +31,7 @@ def patch_features(model: IPT, pixels: np.ndarray, task: str) -> tuple[np.ndarra
         task: which head and task embedding.
 
     Returns:
-        What was seen, uint8 (H, W, 3), and its features, float32 (H / patch_dim, W / patch_dim, D).
+        The part of the image, uint8 (H, W, 3), and its features, float32 (H / patch_dim, W / patch_dim, D).
 
     Raises:
         ImageError: the image is smaller than one window.
@@ -63,7 +63,7 @@ def export_features(
 ) -> list[str]:
     """Write `<task>/<set>/<image>.npz` below a folder, with the arrays `image` and `features` of `patch_features`.
 
-    Features are kept in half precision: enough for their angles.
+    Features are stored in half precision, which is enough for cosine similarities.
 
     Args:
         model: in evaluation mode, with a head for each job's task.

@@ -1,14 +1,14 @@
 """Image files as the protocol reads and writes them. Imports no torch.
 
-What is read, and how:
+Accepted files:
 
 - 8-bit RGB and gray files as they are; gray becomes three equal channels, and the caller learns that it was gray;
 - palette and 1-, 2- or 4-bit files by their exact colors;
 - an alpha channel is dropped where every pixel is opaque;
 - files with an EXIF orientation are turned upright.
 
-Everything that would need a choice is refused by name: transparency, 16 bits or floats a sample, CMYK, Lab, YCbCr,
-several frames.
+Formats without an unambiguous reading are refused with their name: transparency, 16 bits or floats per sample, CMYK, Lab,
+YCbCr, several frames.
 """
 
 import struct
@@ -38,7 +38,7 @@ class Picture(NamedTuple):
 
 
 def inspect(path: Path | str) -> tuple[int, int]:
-    """Height and width by the file's header, after turning upright.
+    """Height and width from the file's header, after turning upright.
 
     Raises:
         ImageError: the file is unreadable or of a refused kind.
@@ -75,7 +75,7 @@ def write(path: Path | str, pixels: np.ndarray) -> None:
 
 
 def _open(path: Path | str) -> Image.Image:
-    if not Path(path).is_file():  # opening a pipe would wait for ever
+    if not Path(path).is_file():  # opening a pipe would block forever
         reason = "it is not a regular file" if Path(path).exists() else "it does not exist"
         raise ImageError(f"{path}: cannot be read ({reason})")
     try:
@@ -97,7 +97,7 @@ def _open(path: Path | str) -> Image.Image:
 
 
 def _bits_a_sample(image: Image.Image) -> int:
-    """Bits as the file stores them: Pillow opens 16-bit RGB as mode RGB and drops the low bytes without a word."""
+    """Bits as the file stores them: Pillow opens 16-bit RGB as mode RGB and silently drops the low bytes."""
     if image.format == "PNG":
         with open(image.filename, "rb") as file:
             return file.read(25)[24]  # IHDR: signature 8, length 4, name 4, width 4, height 4, bit depth

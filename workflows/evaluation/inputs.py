@@ -33,13 +33,13 @@ def decode(sample: Sample, task: Task) -> Files:
 
 
 def target_pixels(files: Files, task: Task) -> np.ndarray:
-    """What the output is compared with: the target cut to a multiple of the scale, uint8 (H, W, 3)."""
+    """The pixels that the output is compared with: the target cut to a multiple of the scale, uint8 (H, W, 3)."""
     height, width = cropped(*files.target.pixels.shape[:2], task)
     return files.target.pixels[:height, :width]
 
 
 def degraded_pixels(files: Files, request: Request, sample: Sample, task: Task, protocol: Protocol) -> np.ndarray:
-    """What a model is given: the sample's own input, or its target degraded by the protocol.
+    """A model's input: the sample's own input, or its target degraded by the protocol.
 
     Noise and synthetic rain are seeded by set, image and task, so that every model on every machine sees the same
     pixels.
@@ -53,7 +53,7 @@ def degraded_pixels(files: Files, request: Request, sample: Sample, task: Task, 
     key = f"{request.name}/{sample.image}"
     low, _ = degrade_image(clean, task, key, protocol.bicubic, clip=protocol.noise == "clipped")
     if files.target.gray and protocol.gray == "matlab":
-        low = low[:1].expand(3, -1, -1)  # one channel, one noise
+        low = low[:1].expand(3, -1, -1)  # one channel, one noise map
     return low.permute(1, 2, 0).contiguous().numpy()
 
 

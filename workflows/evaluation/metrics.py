@@ -1,6 +1,6 @@
 """PSNR and SSIM of uint8 images, by the protocol. Imports no torch.
 
-Everything is computed in float64, in bands of rows, so that memory stays bounded whatever the image.
+Everything is computed in float64, in bands of rows, so that memory stays bounded for any image size.
 """
 
 import math
@@ -21,14 +21,14 @@ from workflows.evaluation.protocol import (
     SSIM_WINDOW,
 )
 
-cv2.setNumThreads(1)  # images are compared side by side, one a thread
+cv2.setNumThreads(1)  # images are compared in parallel, one per thread
 
 BAND = 512  # rows computed at a time
 REACH = SSIM_WINDOW // 2
 
 
 class Scores(NamedTuple):
-    """Values of one image. PSNR of equal images is inf; SSIM is nan where the image is smaller than its window."""
+    """Values of one image. PSNR of equal images is inf; SSIM is nan if the image is smaller than its window."""
 
     psnr_y: float
     ssim_y: float
@@ -44,7 +44,7 @@ def compare(output: np.ndarray, target: np.ndarray, border: int = 0, full_range:
         full_range: luma from 0 to 255 instead of 16 to 235 (gray files scored the MATLAB way).
 
     Raises:
-        ValueError: shapes or types do not fit, or nothing is left inside the border.
+        ValueError: if shapes or types do not fit, or nothing is left inside the border.
     """
     output, target = _inside(output, target, border)
     height, width = target.shape[:2]
@@ -107,7 +107,7 @@ def _inside(output: np.ndarray, target: np.ndarray, border: int) -> tuple[np.nda
 
 
 def _bands(height: int) -> Iterator[tuple[int, int, int]]:
-    """(first, last, reach): rows first to last are the band's own; up to `reach` its SSIM windows see the next ones."""
+    """(first, last, reach): the band has the rows first to last; its SSIM windows extend to `reach`."""
     for first in range(0, height, BAND):
         last = min(first + BAND, height)
         yield first, last, min(last + 2 * REACH, height)

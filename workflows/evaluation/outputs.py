@@ -1,8 +1,8 @@
-"""Scores for images that any other program restored: a folder in place of a model. Imports no torch.
+"""Scores for images that another program restored: a folder in place of a model. Imports no torch.
 
-The folder of a task and set is `DIR/<task>/<set>`, `DIR/<set>`, `DIR/<task>` or `DIR` itself. In it an image's output has the
-image's name, to which programs may append words: `baby.png`, `baby_x2_SR.png`, `babyx2.png`. A file belongs to the longest
-image name that it begins with; files for another scale and copies of targets or inputs belong to none.
+The folder of a task and set is `DIR/<task>/<set>`, `DIR/<set>`, `DIR/<task>` or `DIR` itself. There an image's output has the
+image's name, with or without appended words: `baby.png`, `baby_x2_SR.png`, `babyx2.png`. A file belongs to the longest image
+name that it begins with; files for another scale and copies of targets or inputs match no image.
 """
 
 import re
@@ -17,7 +17,7 @@ from workflows.evaluation.sets import Job, Sample
 from workflows.files import is_image
 
 SCALE = re.compile(r"(?<![a-z\d])(?:x(\d)|(\d)x|srf_?(\d))(?![a-z\d])", re.IGNORECASE)
-NO_OUTPUTS = ("hr", "gt", "lr", "target", "input")  # words that name what an output is made from or compared with
+NO_OUTPUTS = ("hr", "gt", "lr", "target", "input")  # words that mark inputs and targets
 
 
 class RestoredFolder:
@@ -25,7 +25,7 @@ class RestoredFolder:
 
     Attributes:
         label: the method's name in tables: the folder's.
-        setting: `plain`; how the other program ran is not known.
+        setting: `plain`; the other program's settings are not known.
         parallel_images: images are read and compared in parallel, one per thread.
     """
 
@@ -39,7 +39,7 @@ class RestoredFolder:
             jobs: what is scored; with several tasks or sets the folder needs a folder for each.
 
         Raises:
-            ImageError: no such folder, or no place in it for a task or set.
+            ImageError: no such folder, or no folder in it for a task or set.
         """
         self.folder = Path(folder)
         if not self.folder.is_dir():
@@ -64,14 +64,14 @@ class RestoredFolder:
             self._files[task, dataset] = matches(_images(place), names, job.task)
 
     def head(self, task: Task) -> str:
-        """No head is known: always empty."""
+        """Always empty: the other program's head is not known."""
         return ""
 
     def find(self, job: Job, sample: Sample) -> Path:
         """An image's file.
 
         Raises:
-            ImageError: there is none, or several fit.
+            ImageError: if there is none, or several fit.
         """
         where = job.task.name, job.request.label
         files = self._files[where].get(sample.image, [])
@@ -83,14 +83,14 @@ class RestoredFolder:
         return files[0]
 
     def _near(self, task: str, dataset: str, image: str) -> list[str]:
-        """Names of files that belong to no image, though they begin with this one's name and a word."""
+        """Names of files that match no image although they begin with this one's name and a word."""
         taken = {file for files in self._files[task, dataset].values() for file in files}
         pattern = re.compile(re.escape(image) + r"(?:[_.\- ]|x\d)")
         rest = (file for file in _images(self._places[task, dataset]) if file not in taken)
         return [file.name for file in rest if pattern.match(file.stem)]
 
     def lacking(self, jobs: list[Job]) -> list[str]:
-        """A line for each image that has no file or several."""
+        """A line for each image without a file or with several."""
         lines = []
         for job in jobs:
             for sample in job.samples:
@@ -107,7 +107,7 @@ class RestoredFolder:
             shape: height and width that it must have.
 
         Raises:
-            ImageError: missing, ambiguous, unreadable, of another size, or the target itself.
+            ImageError: if it is missing, ambiguous, unreadable, of another size, or the target itself.
         """
         path = self.find(job, sample)
         if path.samefile(sample.target):
@@ -120,7 +120,7 @@ class RestoredFolder:
 
 
 def matches(files: Collection[Path], images: Collection[str], task: Task) -> dict[str, list[Path]]:
-    """The files that may be each image's output: the one with exactly its name, or else all with words appended.
+    """For each image the files that may be its output: the one with exactly its name, or else all with words appended.
 
     No file is among the outputs of two images.
     """
@@ -135,11 +135,11 @@ def matches(files: Collection[Path], images: Collection[str], task: Task) -> dic
 
 
 def _beginnings(stem: str, scale: int) -> Iterator[str]:
-    """What a file's name may begin with, the longest first, if what follows names no other scale and no target."""
+    """Possible image names at the start of a file's name, longest first; none if the rest names another scale or a target."""
     for end in range(len(stem) - 1, 0, -1):
         rest = stem[end:]
         if not re.match(r"[_.\- ]|x\d(?![^_.\- ])", rest):
-            continue  # the image's name goes on
+            continue  # the image's name continues
         scales = {int("".join(groups)) for groups in SCALE.findall(rest)}
         if scales <= {scale} and not set(re.split(r"[_.\- ]", rest.lower())).intersection(NO_OUTPUTS):
             yield stem[:end]

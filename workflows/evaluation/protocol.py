@@ -1,6 +1,6 @@
 """The protocol as data: what is degraded, cropped, rounded and compared, per kind of task. Imports no torch.
 
-Change a number here and `VERSION` with it: every row of every table says which version made it.
+Whoever changes a number here changes `VERSION` too: every row of every table states the version that made it.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ class Rules:
     Attributes:
         border: width cut from each side before comparing, in multiples of the scale.
         crop_to_scale: whether the target is first cut to a multiple of the scale (right and bottom).
-        rounding: outputs are clipped to [0, 255] and rounded half up to this type before comparing.
-        channels: what is compared; SSIM is always on y.
+        rounding: outputs are clipped to [0, 255] and rounded half up to this type before they are compared.
+        channels: the channels compared; SSIM is always on y.
     """
 
     border: int
@@ -53,7 +53,7 @@ class Protocol:
 
     Attributes:
         gray: gray files are read as RGB (`rgb`), or scored on their one channel without the 16-235 scaling (`matlab`).
-        bicubic: LR images by MATLAB's rule for uint8 images, or by one for floats that rounds once at the end.
+        bicubic: LR images by MATLAB's rule for uint8 images, or by its rule for floats with one rounding at the end.
         noise: noisy inputs are clipped to [0, 255] (never rounded), or left as drawn.
     """
 
@@ -62,11 +62,11 @@ class Protocol:
     noise: Noise = "clipped"
 
     def with_gray(self, gray: Gray | None) -> "Protocol":
-        """The same with another convention for gray files; None changes nothing."""
+        """A copy with another convention for gray files; None changes nothing."""
         return self if gray is None else replace(self, gray=gray)
 
     def label(self, task: Task) -> str:
-        """The version and the choices that differ from the default, as far as they bear on the task."""
+        """The version and the choices that differ from the default, if they affect the task."""
         words = [VERSION]
         if self.gray != "rgb":
             words.append(f"gray={self.gray}")

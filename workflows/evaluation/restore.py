@@ -24,10 +24,10 @@ from workflows.files import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from workflows.evaluation.restorer import Restorer
 
-# How formats that can lose something are written. JPEG: `python -m benchmarks.jpeg` measures what a quality costs.
+# Options of lossy formats. `python -m benchmarks.jpeg` measures the loss of JPEG's qualities.
 LOSSLESS: dict[str, Any] = {".webp": {"lossless": True}, ".png": {"compress_level": 3}}
 JPEG_QUALITY = 100
-OVERLAP = 32  # input pixels around a tile of a network that sees the whole image
+OVERLAP = 32  # input pixels around a tile of a network whose outputs depend on the whole image
 
 
 class Pair(NamedTuple):
@@ -38,11 +38,11 @@ class Pair(NamedTuple):
 
 
 def restore_command(arguments: Sequence[str]) -> int:
-    """Restore; returns 0 if all images were, 1 if some failed."""
+    """Restore; returns 0 if all images were restored, 1 if some failed."""
     args = parser().parse_args(arguments)
     pairs, skipped = find(args.source, args.target)
 
-    # Threads that wait for one another by spinning slow each other down on a machine shared with others.
+    # On a shared machine, threads that spin while they wait slow each other down.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
@@ -72,7 +72,7 @@ def restore_command(arguments: Sequence[str]) -> int:
         except (ImageError, OSError) as error:
             failures.append(str(error))
             continue
-        except (RuntimeError, MemoryError) as error:  # torch: out of memory, or smaller than the network can take
+        except (RuntimeError, MemoryError) as error:  # torch: out of memory, or an image too small for the network
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             failures.append(f"{pair.source}: {reason}")
             continue
@@ -119,10 +119,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def find(source: Path, out: Path) -> tuple[list[Pair], list[Path]]:
-    """Which files to read and write, and the hidden images of a folder, which are left out.
+    """The files to read and write, and the hidden images of a folder, which are left out.
 
     Raises:
-        ValueError, OSError: nothing to restore, or nowhere to write.
+        ValueError, OSError: if there is nothing to restore, or nowhere to write.
     """
     if not source.exists():
         raise FileNotFoundError(f"no image or folder at {source}")
@@ -151,7 +151,7 @@ def restore_file(model: "Restorer", task: Task, pair: Pair, quality: int = JPEG_
     """Restore one file; returns the heights and widths before and after.
 
     Raises:
-        ImageError: the file is no 8-bit image, or the output is not finite.
+        ImageError: if the file is not an 8-bit image, or the output is not finite.
     """
     from workflows.evaluation.inputs import as_batch, as_pixels
 
@@ -165,7 +165,7 @@ def restore_file(model: "Restorer", task: Task, pair: Pair, quality: int = JPEG_
 
 
 def write(pixels: np.ndarray, path: Path, gray: bool, profile: bytes | None, quality: int = JPEG_QUALITY) -> None:
-    """Write uint8 RGB (H, W, 3), as one channel if `gray`, in the format that the name says."""
+    """Write uint8 RGB (H, W, 3), as one channel if `gray`, in the format of the name's suffix."""
     image = Image.fromarray(pixels)
     suffix = path.suffix.lower()
     options = {"quality": quality, "subsampling": 0} if suffix in (".jpg", ".jpeg") else LOSSLESS.get(suffix, {})

@@ -19,7 +19,7 @@ from workflows.evaluation.protocol import Protocol
 
 
 class RestorerError(ValueError):
-    """A model that cannot do what is asked of it, as one message for a person."""
+    """A model that cannot do what was requested, in one readable message."""
 
 
 class Restorer:
@@ -28,10 +28,10 @@ class Restorer:
     Attributes:
         label: the model's name by its checkpoint, or the reference's.
         metadata: the checkpoint's header; empty for references.
-        setting: `plain` for the protocol's defaults, or else what differs: the windows of IPT (`side-by-side`, `averaged`,
+        setting: `plain` for the protocol's defaults, or else the differences: the windows of IPT (`side-by-side`, `averaged`,
             `blended`), `x8` and `bf16`, joined by +.
-        parallel_images: whether images are better restored in parallel, one per thread, than one after the other with
-            all threads.
+        parallel_images: whether restoring images in parallel, one per thread, is faster than one after the other with all
+            threads.
     """
 
     def __init__(
@@ -56,15 +56,16 @@ class Restorer:
             self_ensemble: average over the eight flips and rotations.
             windows: how IPT's windows cover an image, see `ipt_models.windows`; None is `default_windows` for IPT.
             precision: `32-true` or `bf16-mixed`.
-            device: torch's name of it.
+            device: torch's name of the device.
             tile: side of the tiles of networks other than IPT, see `baselines.whole_image`.
             default_windows: by default the protocol's, `centre`.
-            tasks: what another project's network restores, where its weights do not tell.
+            tasks: the tasks of another project's network, if its weights do not show them.
             progress: show a bar for an image that takes longer than two seconds.
-            overlap: allow tiles, with such a margin, for networks that see the whole image: not exact.
+            overlap: margin in input pixels, which allows tiles for networks whose outputs depend on the whole image; not
+                exact.
 
         Raises:
-            RestorerError: an option that the model has no use for.
+            RestorerError: if an option does not apply to the model.
         """
         self.device = torch.device(device)
         self.metadata = {}
@@ -105,7 +106,7 @@ class Restorer:
         return self._network is not None and not ipt and self._network.receptive_field is None
 
     def can(self, task: Task) -> bool:
-        """Whether the model has a head for a task, or, of a reference, whether the task is scored for it."""
+        """Whether the model has a head for a task; for a reference, whether it is scored on the task."""
         if self._network is None:
             return reference_restores(self.label, task, self._protocol.noise)
         return can_restore(self._network.tasks, task)
@@ -114,12 +115,12 @@ class Restorer:
         """The head that restores a task: `nearest_head` of a network, empty for references.
 
         Raises:
-            HeadError: the network has none for it.
+            HeadError: if the network has none for it.
         """
         return nearest_head(task, self._network.tasks, self.label) if self._network is not None else ""
 
     def costs(self, tasks: Iterable[str]) -> dict[str, Any]:
-        """A network's parameters, and the multiply-adds that a pixel of each task's output costs (see `baselines.cost`)."""
+        """A network's parameters, and its multiply-adds per output pixel of each task (see `baselines.cost`)."""
         macs = {}
         for name in tasks:
             task = parse_task(name)
@@ -152,10 +153,10 @@ class Restorer:
 
 
 def usable_device(name: str) -> str:
-    """Torch's name of a device that this machine has; `auto` is a GPU if there is one.
+    """Torch's name of an available device; `auto` is a GPU if there is one.
 
     Raises:
-        RestorerError: an unknown name, or a device that is not there.
+        RestorerError: for an unknown name, or a missing device.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
