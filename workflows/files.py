@@ -25,6 +25,6 @@ def write_text(text: str, path: Path | str) -> None:
 
 
 def write_csv(table: "pd.DataFrame", path: Path | str, digits: int | None = 7) -> None:
-    """Write a table without its index; floats keep so many significant digits, or all."""
+    """Write a table without its index; floats with the given number of significant digits, or all."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, encoding="utf-8", float_format=digits and f"%.{digits}g")

@@ -1,7 +1,7 @@
 """Checkpoints of other projects, recognised by the names and shapes of their weights. Only tensors are read, never code.
 
-Read here: the IPT authors' files, EDSR and RDN of the EDSR authors' PyTorch code, EDSR of BasicSR, and every architecture of
-`spandrel` (RCAN, SwinIR, HAT, DAT, ATD, DRUNet, DnCNN, SCUNet, Uformer, NAFNet, …) that takes and gives RGB. IPT, EDSR and
+Supported: the IPT authors' files, EDSR and RDN of the EDSR authors' PyTorch code, EDSR of BasicSR, and every architecture of
+`spandrel` (RCAN, SwinIR, HAT, DAT, ATD, DRUNet, DnCNN, SCUNet, Uformer, NAFNet, …) with RGB input and output. IPT, EDSR and
 RDN become this project's networks; the others are called through spandrel.
 """
 
@@ -22,7 +22,7 @@ from ipt_models.tasks import parse_task
 from ipt_models.tensors import read_tensors
 
 SIX_TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")  # the order of the heads in the IPT authors' six-task files
-LARGE_EDSR = 256  # features from which the authors scale residuals by 0.1; the weights do not tell
+LARGE_EDSR = 256  # with this many features or more the authors scale residuals by 0.1, which the weights do not show
 
 # Names of the EDSR authors' PyTorch code -> those of BasicSR.
 EDSR_NAMES = [
@@ -36,11 +36,12 @@ EDSR_NAMES = [
 
 
 class SpandrelNetwork(SingleTask):
-    """A network that spandrel recognised, behind this project's call. Whole images: how far it sees is not known.
+    """A network that spandrel recognised, with this project's call. It restores whole images, because its receptive field is
+    not known.
 
     Args:
         descriptor: spandrel's.
-        tasks: what it is scored on; they have its scale.
+        tasks: the tasks that it is scored on, all of its scale.
     """
 
     receptive_field = None
@@ -71,20 +72,20 @@ class SpandrelNetwork(SingleTask):
 
 
 def load(path: Path | str, tasks: Sequence[str] | None = None) -> tuple[nn.Module, dict[str, Any]]:
-    """A network with the weights of another project's file, and what is known of it.
+    """A network with the weights of another project's file, and its description.
 
     Args:
         path: a file of PyTorch or a safetensors file.
-        tasks: what it restores. May be left out for super-resolution, which its scale tells; a network of scale 1 may
-            denoise or derain, and for a file of several heads the tasks come in the order of the heads.
+        tasks: the tasks that it restores. Optional for super-resolution, which the scale implies; a network of scale 1 may
+            denoise or derain. For a file of several heads, tasks are in the order of the heads.
 
     Returns:
-        The network in evaluation mode, and `variant`, `kwargs`, `tasks`, `model` (the file's name) and `format` (whose file
-        it is).
+        The network in evaluation mode, and `variant`, `kwargs`, `tasks`, `model` (the file's name) and `format` (the project
+        that wrote it).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: in one message: it is not recognised, it is damaged, or its tasks must be given.
+        ValueError: in one message, if it is not recognised or damaged, or its tasks must be given.
     """
     path = Path(path)
     state = read_tensors(path)
@@ -97,7 +98,7 @@ def load(path: Path | str, tasks: Sequence[str] | None = None) -> tuple[nn.Modul
 
 
 def _recognise(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tuple[Any, str, str]:
-    """The network, the name of its kind, and whose file it is."""
+    """The network, its architecture's name, and the project that wrote the file."""
     if "body.encoder.layers.0.linear1.weight" in state:
         return _load_ipt(state, tasks), "ipt_base", "IPT authors"
     if "SFENet1.weight" in state:
@@ -124,7 +125,7 @@ def _translate_edsr(state: dict[str, Tensor]) -> dict[str, Tensor]:
     translated = {}
     for name, tensor in state.items():
         if name.startswith(("sub_mean.", "add_mean.")):
-            continue  # the mean of DIV2K, which BasicSR's network holds as a constant
+            continue  # the mean of DIV2K, a constant in BasicSR's network
         for theirs, ours in EDSR_NAMES:
             if match := re.fullmatch(theirs, name):
                 translated[match.expand(ours)] = tensor
@@ -154,14 +155,14 @@ def _load_spandrel(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tup
     from spandrel import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # about the code of others
+        with warnings.catch_warnings(action="ignore"):  # from other projects' code
             descriptor = MAIN_REGISTRY.load(state)
     except UnsupportedModelError:
         raise ValueError(
             "its weights are of no architecture that is known here (this project's, IPT, EDSR, RDN and spandrel's); it "
             f"begins with {', '.join(list(state)[:3])}"
         ) from None
-    except Exception as error:  # whatever an architecture raises on weights that are not quite its own
+    except Exception as error:  # architectures raise many kinds of errors on weights that do not fit
         reason = str(error).partition("\n")[0]
         raise ValueError(f"its weights look like a known architecture, but do not fit it: {reason}") from None
     name = descriptor.architecture.name

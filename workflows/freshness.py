@@ -1,7 +1,7 @@
-"""Keeps copied results up to date, whatever modification times a copy or a `touch` gave their files.
+"""Keeps copied results up to date, whatever modification times a copy or `touch` gave their files.
 
-Snakemake makes a file again that is older than what it is made from. Where a finished run's provenance names the tables (and
-the weights to start from) that are there now, these are made older than the run, and what they were made from older still.
+Snakemake makes a file again if it is older than its inputs. If a finished run's provenance names the present tables (and the
+weights to start from), these get times before the run's, and their own inputs get earlier ones still.
 """
 
 import functools
@@ -19,14 +19,14 @@ OUTPUTS = ("model.safetensors", "train.csv", "provenance.json")
 
 
 def settle(folder: Path, runs: Mapping[str, Run]) -> None:
-    """Put the times of an experiment's files for training into the order in which they were made.
+    """Set the modification times of an experiment's training files to the order in which they were made.
 
     Args:
         folder: the experiment's.
         runs: its trainings by name.
     """
     hash_of = functools.cache(provenance.sha256)
-    # Fine-tuned runs first: what they start from must be older than they, and its tables older still.
+    # Fine-tuned runs first: the runs that they start from must be older, and their tables older still.
     for run in sorted(runs.values(), key=lambda run: run.pretrained is None):
         outputs, tables = folder / "runs" / run.name, folder / run.source
         made = [outputs / name for name in OUTPUTS]

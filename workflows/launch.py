@@ -1,11 +1,10 @@
 """Starts a job on GPUs that it claims: `python -m workflows.launch --gpus 1 -- COMMAND`.
 
-Snakemake's resource `gpu` says how many jobs compute on GPUs at a time, not on which one. Here a job claims its GPUs, one
-lock file each, and COMMAND sees these alone through CUDA_VISIBLE_DEVICES. A lock ends with its process, however that
-ends. Several jobs share a GPU where RUNS_PER_GPU, which the workflow sets, is larger than one.
+Snakemake's resource `gpu` limits how many jobs use GPUs at a time, but does not assign devices. Here a job claims its GPUs
+with one lock file each, and COMMAND sees only these through CUDA_VISIBLE_DEVICES. A lock is released when its process ends,
+however it ends. If RUNS_PER_GPU, which the workflow sets, is larger than one, several jobs share a GPU.
 
-In a Slurm job, GPUs are claimed among those that Slurm has given to it, and a COMMAND of several processes is started by
-`srun`, one process a device.
+In a Slurm job, GPUs are claimed among those of the job, and `srun` starts a COMMAND of several processes, one per device.
 """
 
 import argparse
@@ -35,7 +34,7 @@ def main() -> int:
     parser.add_argument("--cpus", type=int, default=1, help="cores per process (default 1)")
     parser.add_argument("command", nargs="+", help="the job, after --")
     options = parser.parse_args()
-    # Slurm's account of the job that this one is a part of: read by srun as options, and by Fabric as its own ranks.
+    # Variables of the enclosing Slurm job, which srun would read as options and Fabric as its own ranks.
     inherited = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_JOB_ID", "SLURM_CONF"}
     command, environment = options.command, {k: v for k, v in os.environ.items() if k not in inherited}
     try:
@@ -49,12 +48,12 @@ def main() -> int:
     except LaunchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    # In this process's place: signals reach the job itself, and the claims end with it.
+    # exec replaces this process: signals reach the job itself, and the claims end with it.
     os.execvpe(command[0], command, environment)
 
 
 def srun(nodes: int, processes: int, cpus: int) -> list[str]:
-    """What starts `processes` processes on each of the Slurm job's nodes, so that Lightning Fabric finds its ranks."""
+    """The command that starts `processes` processes per node of the Slurm job, so that Lightning Fabric finds its ranks."""
     return [
         *("srun", "--job-name=train", f"--nodes={nodes}", f"--ntasks={nodes * processes}"),
         *(f"--ntasks-per-node={processes}", f"--cpus-per-task={cpus}", "--kill-on-bad-exit=0"),
@@ -62,7 +61,7 @@ def srun(nodes: int, processes: int, cpus: int) -> list[str]:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that CUDA shows to this process, by UUID, or by number where no more is known."""
+    """The GPUs that CUDA shows to this process, by UUID, or by number if UUIDs are not known."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
@@ -76,21 +75,21 @@ def visible_gpus() -> list[str]:
 
 
 def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1, folder: Path | None = None) -> list[str]:
-    """Claim `count` different GPUs for this process and what it becomes by exec, waiting until they are free.
+    """Claim `count` different GPUs for this process and the command that replaces it, waiting until they are free.
 
-    The least used come first. Claims bind the jobs of one user on one machine; inside of a Slurm job, of that job.
+    The least used come first. Claims hold among the jobs of one user on one machine; inside a Slurm job, among its own.
 
     Args:
         gpus: the GPUs to choose from.
-        count: how many are needed.
-        runs_per_gpu: how many claims a GPU takes.
+        count: number of GPUs.
+        runs_per_gpu: claims per GPU.
         folder: where the lock files are.
 
     Returns:
         Names of the GPUs, in the order of `gpus`.
 
     Raises:
-        LaunchError: there are fewer than `count`.
+        LaunchError: if there are fewer than `count`.
     """
     if count > len(gpus):
         seen = f"only {', '.join(gpus)}" if gpus else "none"

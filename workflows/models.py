@@ -1,7 +1,7 @@
 """Trained models as files, for both model packages. Importing it imports no torch.
 
-A `model.safetensors` says in its header how to build the network again (`variant`, `kwargs`, `tasks`) and where it
-comes from (`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
+A `model.safetensors` says in its header how to build the network again (`variant`, `kwargs`, `tasks`) and its origin
+(`experiment`, `run`, `model`, `fraction`, `seed`, …), so that a checkpoint alone is enough to score it.
 """
 
 import json
@@ -31,12 +31,12 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     """A network with fresh weights, called as `model(x, task)` on float RGB in [0, 1], (B, 3, H, W).
 
     Args:
-        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`, or a class of the user's (`baselines.own`).
+        variant: a name in `ipt_models.VARIANTS` or `baselines.VARIANTS`, or a user's class (`baselines.own`).
         tasks: the tasks it restores; exactly one for the baselines.
         kwargs: arguments that override the variant's.
 
     Raises:
-        ValueError: unknown variant, or several tasks for a network that has one head.
+        ValueError: for an unknown variant, or several tasks for a network with one head.
     """
     if variant in IPTS:
         import ipt_models
@@ -58,10 +58,10 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
 
 
 def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
-    """Whether a network can be built and, if it is a class of the user's, run: on the meta device where that is possible.
+    """Check that a network can be built and, if it is a user's class, run: on the meta device if possible.
 
     Returns:
-        Its number of parameters; 0 for a class of the user's.
+        Its number of parameters; 0 for a user's class.
 
     Raises:
         ValueError: in one message.
@@ -79,13 +79,13 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
     try:
         with torch.device("meta"):
             network = build(variant, tasks, **{**kwargs, **from_weights})
-    except (RuntimeError, TypeError):  # a network of others may read numbers while it is built
+    except (RuntimeError, TypeError):  # other projects' networks may read values while they are built
         network = build(variant, tasks, **{**kwargs, **from_weights})
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def source(variant: str) -> dict[str, str]:
-    """`{"source_sha256": …}` of a user's class, found without running it; nothing for the networks of this project."""
+    """`{"source_sha256": …}` of a user's class, computed without running it; empty for this project's networks."""
     if not is_own(variant):
         return {}
     from baselines.own import source_sha256
@@ -94,16 +94,16 @@ def source(variant: str) -> dict[str, str]:
 
 
 def is_ipt(variant: str) -> bool:
-    """Whether a variant is an IPT, which has patch features and takes windows of one size."""
+    """Whether a variant is an IPT, which has patch features and restores windows of one size."""
     return variant in IPTS
 
 
 def code(stage: str, variant: str | None = None, kwargs: Mapping[str, Any] | None = None) -> str:
-    """Hash of the code that a stage's numbers depend on: of the stage, of this network and of no other.
+    """Hash of the code that a stage's numbers depend on: the stage and this network, but no other network.
 
     Args:
-        stage: name of the module that starts it, for example `workflows.training.loop`.
-        variant: the network; None where none computes. Of a class of the user's see `source`.
+        stage: name of its main module, for example `workflows.training.loop`.
+        variant: the network; None if no network computes. For a user's class see `source`.
         kwargs: its arguments; `match` makes it depend on another network as well.
     """
     homes = {name: network.class_path.partition(":")[0] for network in NETWORKS for name in network.variants}
@@ -115,7 +115,7 @@ def code(stage: str, variant: str | None = None, kwargs: Mapping[str, Any] | Non
 
 
 def matched(network: "torch.nn.Module", kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments that `match` chose for a network that `build` made with `kwargs`; None where it was not asked."""
+    """The arguments that `match` chose for a network that `build` made with `kwargs`; None without `match`."""
     if "match" not in kwargs:
         return None
     from baselines.matching import sizing_of
@@ -125,7 +125,7 @@ def matched(network: "torch.nn.Module", kwargs: Mapping[str, Any]) -> dict[str, 
 
 
 def macs_per_output_pixel(variant: str, tasks: Sequence[str], **kwargs: Any) -> dict[str, float]:
-    """Multiply-adds that a pixel of each task's output costs, counted on a 48×48 input (see `baselines.cost`)."""
+    """Multiply-adds per output pixel of each task, counted on a 48×48 input (see `baselines.cost`)."""
     from baselines.cost import INPUT_SIZE, cost
     from ipt_models.tasks import parse_task
 
@@ -170,7 +170,7 @@ def is_native(path: Path | str) -> bool:
     """Whether a file is one of this project: safetensors with a header that says how to build its network.
 
     Raises:
-        FileNotFoundError, ModelFileError: it is missing, or no whole safetensors file though its name says so.
+        FileNotFoundError, ModelFileError: if it is missing, or has a safetensors suffix but is not a whole safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -193,7 +193,7 @@ def load(
 
     Args:
         path: a file of this project, or another project's checkpoint (see `workflows.foreign`).
-        tasks: what another project's network restores, where its weights do not tell.
+        tasks: the tasks of another project's network, if its weights do not show them.
 
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
@@ -229,14 +229,14 @@ def load(
 
 
 def origin(path: Path | str) -> dict[str, str]:
-    """What provenance says of a checkpoint that a run starts from: `path`, `sha256`, `weights_sha256`."""
+    """The provenance entry of a checkpoint that a run starts from: `path`, `sha256`, `weights_sha256`."""
     return {"path": str(path), "sha256": sha256(path), "weights_sha256": weights_sha256(path)}
 
 
 def initialise(network: "torch.nn.Module", path: Path | str) -> None:
-    """Give a network that `build` made the weights of a checkpoint, to train on from there.
+    """Load a checkpoint's weights into a network that `build` made, to continue training from there.
 
-    The checkpoint may have more tasks: heads, tails and embeddings that the network lacks are left out.
+    The checkpoint may have more tasks: heads, tails and embeddings that the network lacks are ignored.
 
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.

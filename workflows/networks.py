@@ -1,8 +1,8 @@
 """Checks before the first job that every network of an experiment can be built.
 
-It is built on torch's meta device, as shapes without numbers. That costs seconds, most of them for imports. So a variant
-without overridden arguments is not built, since the tests build them all; and an experiment whose networks passed once is not
-checked again until they, the code or torch change.
+They are built on torch's meta device, as shapes without values. That takes seconds, most of them for imports. So variants
+without overridden arguments are not built, since the tests build them all, and networks that passed are not checked again
+until they, the code or torch change.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from workflows.files import write_text
 from workflows.provenance import ROOT
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and Adam's two moments in float32
-ENOUGH_MEMORY_MB = 3000  # for every variant as it is listed
-PASSED = ".networks"  # in the experiment's folder: what passed
+ENOUGH_MEMORY_MB = 3000  # for every listed variant
+PASSED = ".networks"  # in the experiment's folder: the networks that passed
 
 
 def check(experiment: Experiment) -> None:
@@ -42,7 +42,7 @@ def check(experiment: Experiment) -> None:
 
 
 def is_tested(run: Run) -> bool:
-    """Whether the tests build this very network, for a task of the same kind."""
+    """Whether the tests build exactly this network, for a task of the same kind."""
     listed = run.variant in IPTS or run.variant in NETWORK_OF
     enough = run.training.memory_mb >= ENOUGH_MEMORY_MB
     return listed and enough and not run.kwargs and all(task.startswith("sr") for task in run.tasks)
@@ -65,7 +65,7 @@ def _digest(specs: list[str]) -> str:
 def _problems(run: Run) -> Iterator[str]:
     try:
         parameters = models.check(run.variant, run.tasks, run.kwargs)
-    except Exception as error:  # whatever a network raises is what is wrong with its arguments
+    except Exception as error:  # any error of the network's constructor concerns its arguments
         yield f"models: kwargs of {run.model!r}: {' '.join(str(error).split()) or type(error).__name__}"
         return
     needed = BYTES_PER_PARAMETER * parameters / 1e6

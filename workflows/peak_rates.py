@@ -1,6 +1,6 @@
-"""Peak rates of GPUs as their makers state them, for MFU. The one table of them; it imports no torch.
+"""Peak rates of GPUs from their makers' data sheets, for MFU. Imports no torch.
 
-Dense rates in TFLOP/s without sparsity, of products that accumulate in float32. A card that is not listed has no MFU.
+Dense rates in TFLOP/s, without sparsity, of products that accumulate in float32. A card that is not listed gets no MFU.
 """
 
 import re
@@ -13,7 +13,7 @@ Arithmetic = Literal["bf16", "tf32", "float32"]
 
 
 class Peak(NamedTuple):
-    """One card's rates in TFLOP/s, and the data sheet that states them; figures with sparsity are halved here."""
+    """One card's rates in TFLOP/s, and the data sheet; its figures with sparsity are halved here."""
 
     bf16: float
     tf32: float
@@ -35,16 +35,16 @@ PEAKS: dict[str, Peak] = {
     "RTX 4090": Peak(165, 82.6, 82.6, "NVIDIA Ada GPU architecture, appendix A, 2022"),
     "RTX 3090": Peak(71, 35.6, 35.6, "NVIDIA Ampere GA102 GPU architecture, table 2, 2021"),
 }
-# A word of a name that makes another, slower card of it.
+# A word in the name that marks another, slower card.
 OTHER_CARDS = frozenset({"laptop", "d", "ti", "mig", "max"})
 
 
 def peak_flops(card: str, arithmetic: Arithmetic) -> float | None:
-    """A card's peak in FLOP/s; None where it is not listed.
+    """A card's peak in FLOP/s; None if it is not listed.
 
     Args:
-        card: its name as CUDA gives it, for example `NVIDIA H100 80GB HBM3`.
-        arithmetic: what products are computed in.
+        card: its name in CUDA, for example `NVIDIA H100 80GB HBM3`.
+        arithmetic: the format in which products are computed.
     """
     words = set(re.split(r"[^a-z0-9]+", card.lower()))
     fitting = [name for name in PEAKS if set(name.lower().split()) <= words]
@@ -54,10 +54,10 @@ def peak_flops(card: str, arithmetic: Arithmetic) -> float | None:
 
 
 def peak_of(device: "torch.device", precision: str, matmul_precision: str) -> float | None:
-    """The peak in FLOP/s of the card that a recipe computes on; None on a CPU and where none is listed.
+    """The peak in FLOP/s of the card that a recipe computes on; None on a CPU and for unlisted cards.
 
     Args:
-        device: a CUDA device, for anything to be known.
+        device: a device; only CUDA devices have a peak.
         precision: Fabric's, for example `bf16-mixed`.
         matmul_precision: torch's precision of float32 products.
     """

@@ -1,4 +1,4 @@
-"""Checks what a schema cannot: folders, weights, benchmark sets, images of the report, and networks.
+"""Checks beyond the schema's: folders, weights, benchmark sets, images of the report, and networks.
 
 Called once before the first job, by the Snakefile and by commands that take a config.
 """
@@ -20,7 +20,7 @@ from workflows.evaluation.outputs import RestoredFolder
 
 
 def check(experiment: Experiment) -> None:
-    """Whether everything that the experiment needs is there.
+    """Check that everything that the experiment needs exists.
 
     Raises:
         ConfigError: one message that names each key, its value and what would be right.
@@ -49,7 +49,7 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
 
 
 def _contrasts(experiment: Experiment) -> Iterator[str]:
-    """The contrastive loss needs two images at every fraction; how many there are is known of drawn ones."""
+    """The contrastive loss needs two images at every fraction; before listing, only drawn images have a known number."""
     for run in experiment.trainings().values():
         if run.contrastive and run.data.source == "dead_leaves":
             from workflows.data.fractions import count_of  # loads pandas
@@ -79,13 +79,13 @@ def _weights(experiment: Experiment) -> Iterator[str]:
 
 
 def vgg_file(weights: str | None) -> Path:
-    """Where IGNN looks for VGG19: the file that is named, or torchvision's own in torch's cache."""
+    """The file of IGNN's VGG19: the named one, or torchvision's in torch's cache."""
     cache = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"))
     return Path(weights or cache / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth").expanduser()
 
 
 def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
-    """A line for each checkpoint that is not there, and each folder that lacks outputs."""
+    """A line for each missing checkpoint, and each folder that lacks outputs."""
     scored = experiment.evaluation
     for method in scored.methods:
         key = f"evaluation.methods: {method.name!r}: "
@@ -108,7 +108,7 @@ def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
 
 
 def _pictures(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
-    """A line for each image that the report is to show and that its set, where it is on disk, does not have."""
+    """A line for each image of the report that is missing from its set, if the set is on disk."""
     for key, picture in experiment.report.pictures:
         asked = next(name for name in experiment.evaluation.sets if parse_set(name).label == picture.dataset)
         if parse_set(asked).name in absent:

@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, versions, hardware and hashes of files. Imports no torch."""
+"""The origin of a number: commit, versions, hardware and hashes of files. Imports no torch."""
 
 import ast
 import functools
@@ -35,15 +35,15 @@ def sha256(path: Path | str) -> str:
 
 @functools.cache
 def code(modules: tuple[str, ...], without: tuple[str, ...] = ()) -> str:
-    """One hash of the project's source files that these modules' work depends on, as they are when first asked.
+    """One hash of the project's source files that these modules depend on, as they are at the first call.
 
-    Imports are followed from file to file, those inside of functions too. `workflows.config` is left out: what it decides
-    is recorded as values.
+    Imports are followed from file to file, including those inside functions. `workflows.config` is left out: its values are
+    recorded themselves.
 
     Args:
-        modules: names with dots, for example `workflows.training.loop`; a network that is imported by its name at run
-            time is one of them. `workflows.models.code` knows which.
-        without: modules whose imports say nothing, such as the networks that were not built.
+        modules: names with dots, for example `workflows.training.loop`; they include a network that is imported by name at
+            run time, see `workflows.models.code`.
+        without: modules that are not followed, such as networks that were not built.
     """
     listed = "".join(f"{path.relative_to(ROOT).as_posix()} {sha256(path)}\n" for path in sources(modules, without))
     return hashlib.sha256(listed.encode()).hexdigest()
@@ -69,7 +69,7 @@ def _source(module: str) -> Path | None:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Names of modules that a file may import; a name that is a function in a module is one without a file."""
+    """Names of modules that a file may import; functions imported from a module are among them, but have no file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -79,7 +79,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def commit() -> dict[str, Any]:
-    """`{"commit": …, "dirty": …}` of this checkout; both None outside of git. A new file among the code makes it dirty."""
+    """`{"commit": …, "dirty": …}` of this checkout; both None outside git. A new source file makes it dirty."""
     try:
         head = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no")
@@ -107,7 +107,7 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """Machine and processor; where torch is loaded also how it was built, and the accelerators that it sees."""
+    """Machine and processor; if torch is loaded, also its build and its accelerators."""
     facts = {
         "host": socket.gethostname(),
         "system": platform.platform(),
@@ -126,7 +126,7 @@ def hardware() -> dict[str, Any]:
 
 
 class Processor(NamedTuple):
-    """A processor: its name with family and model, which say more than a cloud's `AMD EPYC`; its maker; its flags."""
+    """A processor: its name with family and model (clouds often give only `AMD EPYC`); its maker; its flags."""
 
     name: str
     vendor: str
@@ -162,9 +162,9 @@ def record(code: str, data: Iterable[Path | str] = (), **facts: Any) -> dict[str
     """Everything a reader needs to trace a result.
 
     Args:
-        code: hash of what computed it, see `workflows.models.code`.
-        data: files whose hashes are taken.
-        facts: what else is worth keeping; they come first.
+        code: hash of the code that computed it, see `workflows.models.code`.
+        data: files to hash.
+        facts: further entries, which come first.
     """
     return {
         **facts,

@@ -2,7 +2,7 @@
 
 A network restores one image at a time with all threads, while the next is prepared and the last is compared. Without a
 network, images are scored in parallel, one per thread. Either way only a few images are in memory at once. An image that
-cannot be read, does not fit or has an output that is not finite is listed as a failure and stops nothing.
+cannot be read, does not fit or whose output is not finite is listed as a failure; the others are still scored.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class Result:
 
 
 class Prepared(NamedTuple):
-    """An image before restoring: what the model is given (None for restored folders) and what it is compared with."""
+    """An image before restoring: the model's input (None for restored folders) and the target."""
 
     degraded: np.ndarray | None
     target: np.ndarray
@@ -59,9 +59,9 @@ def score(
 
     Args:
         jobs: as `sets.plan` gives them.
-        save_dir: where outputs are kept as `<task>/<set>/<image>.png`; None keeps none.
-        save_only: names of the images that are kept; None keeps all.
-        threads: images in work at once; the caller sets torch's own threads.
+        save_dir: folder for outputs, `<task>/<set>/<image>.png`; None saves none.
+        save_only: names of the images to save; None saves all.
+        threads: images processed at once; the caller sets torch's own threads.
         progress: show a bar.
 
     Returns:
@@ -140,7 +140,7 @@ def score(
                 prepared = future.result()
                 output = restore(job, sample, prepared)
             except ImageError as error:
-                while behind:  # rows and failures stay in order
+                while behind:  # this keeps rows and failures in order
                     collect(behind.popleft())
                 fail(error)
                 continue

@@ -15,11 +15,11 @@ def beside(metrics: Path) -> Path:
 
 
 def write(metrics: Path, code: str, weights: Path | None, jobs: Iterable[Job], **facts: Any) -> None:
-    """Write the provenance of a complete table beside it.
+    """Write the provenance of a complete table into the same folder.
 
     Args:
         metrics: the table.
-        code: hash of what scored it, see `workflows.models.code`.
+        code: hash of the code that scored it, see `workflows.models.code`.
         weights: the checkpoint that was scored; None for references and for other programs' images.
         jobs: what was scored.
         facts: further entries.
@@ -31,5 +31,5 @@ def write(metrics: Path, code: str, weights: Path | None, jobs: Iterable[Job], *
         weights_sha256=provenance.sha256(weights) if weights else None,
         sets={f"{job.request.label} {job.task.name}": sha256_of(job.samples) for job in jobs},
     )
-    del record["data"]  # images have hashes by set
+    del record["data"]  # images have one hash per set
     provenance.write_json(record, beside(metrics))

@@ -1,6 +1,6 @@
 """Hashes of the scored images, one per set and task, so that changed images are scored again.
 
-Hashes are of contents and image names. A moved or copied folder keeps them.
+Hashes cover contents and image names, so a moved or copied folder keeps them.
 """
 
 import functools
@@ -24,8 +24,8 @@ def set_digests(
     """The hash of each set for each of its tasks, by `<set> <task>`.
 
     Args:
-        fetched: names of sets that the workflow fetches. They have one hash before and after: the archive's, as long as
-            their folder is as it was unpacked.
+        fetched: names of sets that the workflow fetches. Their hash is the archive's, before the download and afterwards
+            while their folder is unchanged.
         receipts: folder of their receipts.
 
     Raises:
@@ -60,7 +60,7 @@ def sha256_of_folder(folder: Path) -> str:
 
 
 def _archive(name: str, data_root: Path, receipt: Path) -> str | None:
-    """The archive's hash while a fetched set is not there yet or is as it was unpacked; None once it was changed."""
+    """The archive's hash if a fetched set is missing or unchanged since it was unpacked; None if it has changed."""
     folder = fetched_folder(SETS[name], data_root)
     if folder.exists() and receipt.is_file():
         recorded = json.loads(receipt.read_text(encoding="utf-8")).get("images_sha256")

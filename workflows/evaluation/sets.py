@@ -1,6 +1,6 @@
 """Benchmark sets on disk: common locations, and whether a copy is complete. Imports no torch.
 
-`workflows/config/benchmark_sets.py` says what a set is and how to ask for it. Folders are relative to the data root.
+`workflows/config/benchmark_sets.py` defines sets and how to request them. Folders are relative to the data root.
 """
 
 import itertools
@@ -34,7 +34,7 @@ RAIN = re.compile(r"(?P<clean>no)?rain-(?P<key>.+?)(x2)?", re.IGNORECASE)
 
 
 class Sample(NamedTuple):
-    """One image of a set; `input` is given where the degraded image is a file too."""
+    """One image of a set; `input` is set if the degraded image is a file too."""
 
     image: str
     target: Path
@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 
 def fetchable(names: Iterable[str], tasks: Iterable[str], data_root: Path | str) -> list[str]:
-    """The sets among `names` that have a public address and that the data root lacks for every one of the tasks."""
+    """The sets among `names` that have a public address and are missing from the data root for all of the tasks."""
     parsed = [parse_task(name) for name in tasks]
     missing = {}
     for request in map(parse_set, names):
@@ -77,14 +77,14 @@ def _holds(request: Request, task: Task, data_root: Path | str) -> bool:
 def find_jobs(
     names: Iterable[str], tasks: Iterable[str], data_root: Path | str | None, absent: Collection[str] = ()
 ) -> list[Job]:
-    """Which tasks are scored on which sets, and the files of each: every set with those tasks that the field scores on it.
+    """The tasks scored on each set, and their files: every set with the tasks that the field scores on it.
 
     Args:
-        absent: names of sets that are fetched later; their files are not looked for.
+        absent: names of sets that are fetched later; their files are not needed yet.
 
     Raises:
-        SetError: one message with everything that is unknown, missing, too few or without a partner, and where it was
-            looked for.
+        SetError: one message with everything that is unknown, missing, too few or without a partner, and the folders
+            searched.
     """
     parsed = [parse_task(name) for name in tasks]
     jobs, problems = [], []
@@ -120,12 +120,12 @@ def find_jobs(
 def check(
     names: Sequence[str], data_root: Path | str | None, tasks: Sequence[str], absent: Collection[str] = ()
 ) -> None:
-    """Whether everything asked for can be scored: sets complete, headers readable, pairs of matching size, sides large enough.
+    """Check that every requested set can be scored: complete, headers readable, pairs of matching size, sides large enough.
 
-    Reads headers only, no pixels; nothing of the sets named in `absent`, which are fetched later.
+    It reads headers, no pixels, and nothing of the sets named in `absent`, which are fetched later.
 
     Raises:
-        SetError: one message with every problem and where it was looked for.
+        SetError: one message with every problem and the folders searched.
     """
     sizes: dict[Path, tuple[int, int]] = {}
     problems: dict[str, None] = {}  # in order, each once
@@ -144,7 +144,7 @@ def check(
 
 
 def check_sizes(sample: Sample, task: Task, target: tuple[int, int], given: tuple[int, int] | None) -> None:
-    """Whether an image can be scored: something is left inside the border, and a given input fits its target.
+    """Check that an image can be scored: pixels are left inside the border, and a given input fits its target.
 
     Args:
         target, given: height and width of the target and of the given input.
@@ -170,7 +170,7 @@ def find(request: Request, task: Task, data_root: Path | str | None) -> list[Sam
     """The files of a set, sorted by image name.
 
     Raises:
-        SetError: missing, too few, too many or unpaired, with the folders that were looked at.
+        SetError: if files are missing, too few, too many or unpaired, with the folders searched.
     """
     if request.benchmark is None:
         return _find_folder(request, task, Path(data_root or ".").expanduser())
@@ -185,7 +185,7 @@ def find(request: Request, task: Task, data_root: Path | str | None) -> list[Sam
 
 
 def _find_package(benchmark: BenchmarkSet) -> list[Sample]:
-    spec = find_spec(benchmark.package["name"])  # finds the folder without importing the package
+    spec = find_spec(benchmark.package["name"])  # locates the folder without importing the package
     if spec is None or not spec.submodule_search_locations:
         raise SetError(f"{benchmark.name}: the package {benchmark.package['name']} is not installed")
     folder = Path(spec.submodule_search_locations[0]) / benchmark.package["folder"]
@@ -196,7 +196,7 @@ def _find_package(benchmark: BenchmarkSet) -> list[Sample]:
 
 
 def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root: Path) -> list[Sample]:
-    """The first folder that holds the whole set; if none does, say which came nearest."""
+    """The first folder that holds the whole set; if there is none, the message names the most complete one."""
     names = (benchmark.name, *benchmark.aliases)
     layouts = [*benchmark.folders, *(layout.format(name=n, scale=task.scale) for n in names for layout in LAYOUTS)]
     best: tuple[list[Sample], Path] | None = None
@@ -259,7 +259,7 @@ def _find_folder(request: Request, task: Task, root: Path) -> list[Sample]:
 
 
 def _samples(folder: Path, task: Task) -> list[Sample]:
-    """The images of one folder by whatever layout it has; empty where it holds none for the task."""
+    """The images of one folder in any known layout; empty if it holds none for the task."""
     files = _images(folder)
     if task.kind == "dr":
         for clean, rainy in PAIR_FOLDERS:
@@ -322,7 +322,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _descend(root: Path, path: str) -> Path | None:
-    """A folder below root, whatever the case of its name; None where there is none."""
+    """A folder below root, ignoring case; None if there is none."""
     folder = root
     for part in path.split("/"):
         exact = folder / part

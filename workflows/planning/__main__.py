@@ -1,4 +1,4 @@
-"""Estimates what an experiment costs (hours, disk, operations) and what is finished already. Trains nothing."""
+"""Estimates what an experiment costs (hours, disk, operations) and shows which runs are finished. Trains nothing."""
 
 import argparse
 import sys
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.gpus < 1:
         print(f"error: --gpus {options.gpus}: expected at least 1", file=sys.stderr)
         return 1
-    # Pandas takes most of a second to import, and `--help` does without.
+    # Importing pandas takes most of a second, and `--help` does not need it.
     from workflows.planning.costs import own_images, plan
     from workflows.planning.text import to_markdown
     from workflows.planning.throughput import SpeedError, measure

@@ -1,8 +1,7 @@
-"""Estimates of an experiment's cost, and what is finished already.
+"""Estimates of an experiment's cost, and the state of its runs.
 
-Training only: scoring and reporting come on top. FLOPs are 2 × multiply-adds, three times the forward pass of
-every patch (the backward pass costs two), of convolutions and matrix products; the contrastive loss's own are not counted,
-its time is.
+Training only, without scoring and reporting. FLOPs are 2 × multiply-adds of convolutions and matrix products, times three for
+each patch (the backward pass costs twice the forward pass). The contrastive loss's FLOPs are not counted; its time is.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,8 +19,8 @@ from workflows.peak_rates import PEAKS, peak_of
 from workflows.planning.throughput import recipe_of
 from workflows.training import reuse
 
-COPIES = 3  # of the weights in a checkpoint: themselves and Adam's two moments; a moving average is one more
-KEPT = 2  # checkpoints of a run under way
+COPIES = 3  # copies of the weights in a checkpoint: the weights and Adam's two moments; a moving average adds one
+KEPT = 2  # checkpoints of a running training
 COLUMNS = [
     "run",
     "stage",
@@ -48,20 +47,20 @@ DONE, REUSED, TO_DO = "done", "to be copied", "to do"
 
 
 def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Run], float | None]) -> pd.DataFrame:
-    """One row a run, those that try learning rates last.
+    """One row per run; learning-rate trials come last.
 
     Columns: `run`, `stage` (`training`, `fine-tuning` or `trials` of learning rates), `model`, `fraction`, `seed`, `state`
-    (`done`, `to be copied` from another experiment, `to do`), `images`, `steps`, `patches` and `flops` (of the whole run, also
-    where it is done; missing where the number of images is unknown and decides them), `patches_per_second`, `measured` (or
-    given), `tflops_per_second`, `mfu` (their share of the peak that a GPU's maker states; of measured ones alone), `hours` (of
-    the run on this device), `weights_mb`, `checkpoints_mb` (while it trains), `threads` (of all its processes).
+    (`done`, `to be copied` from another experiment, `to do`), `images`, `steps`, `patches` and `flops` (of the whole run,
+    even if it is done; missing if they depend on an unknown number of images), `patches_per_second`, `measured` (or given),
+    `tflops_per_second`, `mfu` (the fraction of the GPU's stated peak; only for measured speeds), `hours` (of the
+    run on this device), `weights_mb`, `checkpoints_mb` (while it trains), `threads` (of all its processes).
 
     Args:
-        given: patches a second by model.
-        measured: gives those of a model that is not in `given`; asked once for runs of equal speed.
+        given: patches per second by model.
+        measured: called for models that are not in `given`, once for runs of equal speed.
 
     Raises:
-        ValueError: a given rate is beyond what any GPU can compute.
+        ValueError: if a given rate is beyond any GPU.
     """
     images = {source: training_images(experiment, source) for source in experiment.sources}
     shapes: dict[str, tuple[float, float]] = {}
@@ -114,7 +113,7 @@ def _pace(run: Run, rate: float | None, flops: float, measured: bool) -> dict[st
 
 
 def _peak(run: Run) -> float | None:
-    """FLOP/s of the GPUs that a run trains on, by their maker; None on a CPU and for an unknown GPU."""
+    """Peak FLOP/s of the GPUs that a run trains on; None on a CPU and for an unknown GPU."""
     import torch
 
     from workflows.training.devices import choose_precision
@@ -143,7 +142,7 @@ def weights_mb(run: Run) -> float:
 
 
 def training_images(experiment: Experiment, source: str = "data") -> int | None:
-    """All training images of a stage: from its manifest where there is one; of drawn images also before; else None."""
+    """Number of training images of a stage: from its manifest, or from the config if images are drawn; else None."""
     data, folder = experiment.sources[source], experiment.folder / source
     if (folder / "manifest.csv").is_file():
         return len(read_table(folder / "manifest.csv")) - len(read_table(folder / "validation.csv"))
@@ -153,7 +152,7 @@ def training_images(experiment: Experiment, source: str = "data") -> int | None:
 
 
 def own_images(experiment: Experiment, source: str = "data") -> tuple[Path, pd.DataFrame] | None:
-    """A stage's own images to measure on, where they are listed already."""
+    """A stage's own images to measure with, if they are listed already."""
     manifest = experiment.folder / source / "manifest.csv"
     root = experiment.sources[source].root or experiment.folder / source / "images"
     if not manifest.is_file() or not root.expanduser().is_dir():

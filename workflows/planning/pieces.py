@@ -1,10 +1,10 @@
-"""A grid without Snakemake, in pieces of some minutes: `python -m workflows.planning.pieces config/small.yaml --budget gpu`.
+"""A grid without Snakemake, in pieces of a few minutes: `python -m workflows.planning.pieces config/small.yaml --budget gpu`.
 
-Prints the grid's own commands, in the order in which they run. With `--run` it runs them: images are listed, then trainings run
-side by side, each on a GPU that it claims. After `--minutes` running trainings save and stop. No training is started that would
-not finish in time, except one that is longer than a whole piece. The same call continues where the last one stopped. `--pack`
-writes finished trainings into archives of limited size, to be unpacked and scored anywhere. Exit status: 0 all trained, 75
-something is left, 1 a command failed.
+It prints the grid's commands in the order in which they run. With `--run` it runs them: images are listed, then trainings run
+in parallel, each on a GPU that it claims. After `--minutes`, running trainings save and stop. A training that would not
+finish in time is not started, unless it is longer than a whole piece. The same call continues where the last one stopped.
+`--pack` writes finished trainings into archives of limited size, to be unpacked and scored anywhere. Exit status: 0 all
+trained, 75 trainings are left, 1 a command failed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from workflows.config.runs import Run
 from workflows.training import reuse
 
 EXIT_LEFT = 75
-ENDING = 30  # seconds that trainings have to save and end
+ENDING = 30  # seconds for trainings to save and end
 PACKED = ("model.safetensors", "train.csv", "provenance.json")
 
 
@@ -76,7 +76,7 @@ def read(path: Path, budget: str | None) -> Experiment:
 
 
 def preparation(experiment: Experiment) -> Iterator[list[str]]:
-    """Commands that list the images and choose the fractions, where that is not done yet."""
+    """Commands that list the images and choose the fractions, unless that is done."""
     python = [sys.executable, "-m", "workflows.data"]
     for source, data in experiment.sources.items():
         folder, root = experiment.folder / source, images(experiment, source)
@@ -107,7 +107,7 @@ def trainings(experiment: Experiment) -> dict[str, list[str]]:
 
 
 def command(experiment: Experiment, run: Run) -> list[str]:
-    """What trains a run on a GPU that it claims."""
+    """The command that trains a run on a GPU that it claims."""
     out, recipe = _out(experiment, run), run.training
     gpus = recipe.processes if recipe.accelerator == "cuda" else 0
     launch = ["--gpus", str(gpus), "--processes", str(recipe.devices), "--cpus", str(run.cores), "--"]
@@ -122,8 +122,8 @@ def command(experiment: Experiment, run: Run) -> list[str]:
 
 
 def run(experiment: Experiment, until: float, side_by_side: int) -> int:
-    """Run what is left until it is done or the time is up; the exit status."""
-    longest = until - ENDING - time.time()  # seconds of a training that a whole piece has room for
+    """Run the remaining trainings until all are done or the time is up; returns the exit status."""
+    longest = until - ENDING - time.time()  # seconds of training that fit into a whole piece
     grid.write(experiment, experiment.folder / "experiment.yaml")
     logs = experiment.folder / "logs" / "pieces"
     logs.mkdir(parents=True, exist_ok=True)
@@ -152,14 +152,14 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
             if len(under_way) >= side_by_side or waits:
                 continue
             takes = seconds(experiment, runs[name], took, side_by_side)
-            # One that is longer than any piece goes on from piece to piece, by its checkpoints.
+            # A training that is longer than a piece continues from its checkpoint in the next one.
             if time.time() + takes > until - ENDING and takes <= longest:
                 continue
             with open(logs / f"{name}.log", "a", encoding="utf-8") as log:
                 process = subprocess.Popen(left.pop(name), env=environment, stdout=log, stderr=log)
             under_way[name] = process, time.time()
         if not under_way:
-            break  # nothing that is left would end in time
+            break  # no remaining training would end in time
         time.sleep(0.2)
     for process, _ in under_way.values():
         process.send_signal(signal.SIGTERM)
@@ -174,7 +174,7 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
 
 
 def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side_by_side: int) -> float:
-    """How long a training takes beside others: as those of its model did, or by `plan.patches_per_second`; else unknown, 0."""
+    """Duration of a training in parallel with others: from finished ones of its model, or from `plan.patches_per_second`; 0 if unknown."""
     if run.model in took:
         return median(took[run.model])
     rate = experiment.plan.patches_per_second.get(run.model)
@@ -185,12 +185,12 @@ def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side
 
 
 def pack(experiment: Experiment, folder: Path, largest: float) -> Iterator[tuple[Path, list[str]]]:
-    """Write finished trainings that no archive in `folder` holds yet; each archive and what it holds.
+    """Archive the finished trainings that are in no archive of `folder` yet; returns each archive with its content.
 
     Args:
-        experiment: whose runs.
+        experiment: the experiment.
         folder: for `<experiment>-001.tar`, …; paths in them are relative to the results folder.
-        largest: bytes of an archive. A larger training gets a separate archive.
+        largest: bytes per archive. A larger training gets a separate archive.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = sorted(folder.glob(f"{experiment.name}-*.tar"))

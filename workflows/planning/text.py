@@ -9,10 +9,10 @@ from workflows.planning.costs import DONE, REUSED, TO_DO
 
 
 def to_markdown(experiment: Experiment, table: pd.DataFrame, gpus: int = 1) -> str:
-    """The plan for a reader: a line for each model and fraction, totals, and what the numbers mean.
+    """The plan as text: a line for each model and fraction, totals, and notes.
 
     Args:
-        gpus: devices among which runs are shared out.
+        gpus: number of devices that share the runs.
     """
     if table.empty:
         return f"# Plan of {experiment.name}\n\nNo run: nothing is trained.\n"
@@ -72,7 +72,7 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
 
 
 def _sum(numbers: pd.Series) -> Any:
-    """Unknown as soon as one is; 0 of none."""
+    """The sum, unknown if any value is."""
     return numbers.sum() if numbers.notna().all() else None
 
 

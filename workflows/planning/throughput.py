@@ -1,4 +1,4 @@
-"""Measures patches per second on this machine: real steps of the training command, on the same kind of images."""
+"""Measures patches per second on this machine: real steps of the training command, with the same kind of images."""
 
 import contextlib
 import json
@@ -15,18 +15,18 @@ from workflows.data import manifest
 from workflows.data.__main__ import synthesize
 from workflows.provenance import ROOT
 
-IMAGES = 256  # enough that no crop repeats while measuring, few enough to be drawn in seconds
+IMAGES = 256  # enough that no crop repeats during the measurement, few enough to draw in seconds
 FIRST_STEPS = 6
 STARTUP_SECONDS = 60  # imports and building, on a busy machine
-WINDOWS = 5  # rows of train.csv; the first holds warm-up and is left out
+WINDOWS = 5  # rows of train.csv; the first includes warm-up and is left out
 
 
 class SpeedError(RuntimeError):
-    """A measurement that failed; the message is the training's own."""
+    """A failed measurement, with the training's own message."""
 
 
 def recipe_of(run: Run) -> str:
-    """Equal for runs that train at the same speed: all but fraction, seed, learning rate and length."""
+    """A key that is equal for runs of the same speed: everything but fraction, seed, learning rate and length."""
     spec = run.model_dump(mode="json", include={"variant", "kwargs", "contrastive", "tasks", "data", "training"})
     for key in ("budget", "learning_rate", "betas", "warmup_steps", "schedule", "validate_every", "log_every", "reuse"):
         del spec["training"][key]
@@ -38,17 +38,17 @@ def recipe_of(run: Run) -> str:
 
 
 def measure(run: Run, seconds: float, images: tuple[Path, pd.DataFrame] | None = None) -> float:
-    """Patches a second of a run's training steps on this machine, loading included, validation not.
+    """Patches per second of a run's training steps on this machine, including loading, without validation.
 
-    The training command is called twice: for a few steps, and then for as many as take `seconds`.
+    The training command runs twice: for a few steps, then for about `seconds`.
 
     Args:
-        run: what is measured; its length and fraction do not matter.
+        run: the run to measure; its length and fraction do not matter.
         seconds: of training steps.
         images: folder and table of images to train on; None draws dead leaves of the run's size.
 
     Raises:
-        SpeedError: the training failed, or is so slow that it was stopped.
+        SpeedError: if the training failed, or was stopped because it is too slow.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -79,7 +79,7 @@ def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> floa
     command += ["--experiment", folder / "speed.yaml", "--run", "speed-100-seed-0"]
     command += ["--root", root, "--fraction", folder / "images.csv", "--validation", folder / "images.csv"]
     command += ["--out", folder / f"out-{steps}", "--resume", folder / "resume"]
-    # The command is found from any directory.
+    # so that the command works in any directory
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
