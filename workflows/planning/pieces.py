@@ -174,7 +174,7 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
 
 
 def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side_by_side: int) -> float:
-    """Duration of a training in parallel with others: from finished ones of its model, or from `plan.patches_per_second`; 0 if unknown."""
+    """Duration of a training: from finished ones of its model, or from `plan.patches_per_second`; 0 if unknown."""
     if run.model in took:
         return median(took[run.model])
     rate = experiment.plan.patches_per_second.get(run.model)

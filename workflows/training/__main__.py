@@ -55,10 +55,8 @@ def main() -> int:
 
 
 def _train(run: Run, arguments: argparse.Namespace) -> int:
-    models.code(
-        reuse.CODE, run.variant, run.kwargs
-    )  # hashed now: the code that trains is not the one on disk hours later
-    started_by_another = "LOCAL_RANK" in os.environ  # which has looked already, and trains
+    models.code(reuse.CODE, run.variant, run.kwargs)  # hashed now: the code on disk may change during the training
+    started_by_another = "LOCAL_RANK" in os.environ  # the first task has searched already, and trains
     if not started_by_another:
         tables = (arguments.fraction, arguments.validation)
         others = arguments.reuse if run.training.reuse else None
@@ -97,7 +95,7 @@ def _train(run: Run, arguments: argparse.Namespace) -> int:
 
 
 def _fail(message: object) -> int:
-    # Under Snakemake stderr is a log file, which may lie on the disk that is full; stdout is not.
+    # Under Snakemake stderr is a log file, perhaps on the disk that is full; stdout is not.
     for stream in (sys.stderr, sys.stdout):
         with contextlib.suppress(OSError):
             print(f"error: {message}", file=stream, flush=True)

@@ -1,9 +1,10 @@
 """The gradient of a global batch: each process computes its rows, one micro-batch at a time.
 
-However a batch is divided, its gradient is the same to rounding: L1 is a mean over rows, and the contrastive loss one
-over groups of rows whose size is the recipe's. A group that is larger than a micro-batch needs all its features before
-any gradient; they are computed once without a graph, the loss's gradient by them is kept, and a second pass carries it
-through the network (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup").
+However a batch is divided, its gradient is the same up to rounding: L1 is a mean over rows, and the contrastive loss is a
+mean over groups of rows, whose size the recipe sets. A group that is larger than a micro-batch needs all its features before
+any gradient. So a first pass computes the features without a graph and the loss's gradient with respect to them; a second
+pass propagates it through the network (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
+Setup").
 """
 
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from workflows.training.objective import Loss, compare, compute_loss, l1_loss
 
 @dataclass(frozen=True)
 class MicroBatches:
-    """How this process divides its `rows` rows of every batch.
+    """The division of this process's rows of every batch.
 
     Attributes:
         slices: the micro-batches.
-        group_size: rows whose features are compared with one another; None: those of the micro-batch.
+        group_size: number of rows whose features are compared with one another; None: the micro-batch.
         gather: the rows of all processes are compared.
         two_passes: a group is larger than a micro-batch.
     """
@@ -67,9 +68,9 @@ def backward(
         fabric: of the run.
         model: set up by it.
         x, y, task, image_ids: this process's rows, see `objective.compute_loss`.
-        run: says which loss.
+        run: defines the loss.
         micro_batches: from `divide`.
-        contrastive_gradient: gathers the gradients of the loss's two terms, where their ratio is logged.
+        contrastive_gradient: collects the gradients of the loss's two terms if their ratio is logged.
 
     Returns:
         The loss of this process's rows, without a graph.
@@ -108,7 +109,7 @@ def _times(loss: Loss, weight: float) -> Loss:
 def _first_pass(
     model: nn.Module, x: Tensor, task: str, image_ids: Tensor, run: Run, micro_batches: MicroBatches
 ) -> tuple[Tensor, Tensor]:
-    """The contrastive loss, and its gradient by this process's features, (rows, N, D)."""
+    """The contrastive loss, and its gradient with respect to this process's features, (rows, N, D)."""
     with torch.no_grad():
         features = torch.cat([model(x[rows], task, return_features=True)[1] for rows in micro_batches.slices])
     features.requires_grad_()
@@ -120,16 +121,16 @@ def _first_pass(
 def _second_pass(
     model: nn.Module, x: Tensor, y: Tensor, task: str, by_feature: Tensor, weight: float, run: Run
 ) -> Loss:
-    """A loss with the gradient of a micro-batch's part of the whole's; its contrastive term's value means nothing."""
+    """A loss with the micro-batch's part of the gradient; the value of its contrastive term has no meaning."""
     output, features = model(x, task, return_features=True)
     l1, term = l1_loss(output, y) * weight, (features * by_feature).sum()
     return Loss(l1 + run.contrastive.weight * term, l1, term, run.contrastive.weight)
 
 
 class ContrastiveGradient:
-    """How much of a batch's gradient is the contrastive loss's.
+    """The contrastive loss's part of a batch's gradient.
 
-    Leaves `.grad` and the graph as they are, and DDP, which acts when gradients reach `.grad`, unaware.
+    Leaves `.grad` and the graph unchanged, and does not trigger DDP, which acts when gradients reach `.grad`.
     """
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:

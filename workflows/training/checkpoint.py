@@ -1,10 +1,9 @@
 """Checkpoints that a killed run resumes from.
 
-A checkpoint is whole or absent: it is written under a temporary name, flushed to disk and renamed. Its name ends in the
-first 16 digits of its SHA-256, so that a changed byte is noticed, which torch does not do: of 60 checkpoints with one
-flipped byte it loaded 59. The last two are kept, so that one survives whatever happens to the other. One process writes
-them, all processes of a run read them. They lie outside of the run's declared outputs, which Snakemake deletes when a job
-fails.
+A checkpoint is whole or absent: it is written under a temporary name, flushed to disk and renamed. Its name ends in the first
+16 digits of its SHA-256, so that a changed byte is noticed. torch does not notice: it loaded 59 of 60 checkpoints with one
+flipped byte. The last two are kept, so that one survives if the other is damaged. One process writes them, all processes of a
+run read them. They are not among the run's declared outputs, which Snakemake deletes when a job fails.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO
 import torch
 
 KEEP = 2
-FORMAT = 3  # of what the loop puts into a checkpoint
+FORMAT = 3  # version of a checkpoint's content
 HASH_DIGITS = 16
 NAME = re.compile(rf"step-(\d{{9}})-([0-9a-f]{{{HASH_DIGITS}}})\.pt")
 
@@ -27,9 +26,9 @@ class CheckpointError(RuntimeError):
 
 
 class _Hashing:
-    """A file to write into that keeps the hash of what it got, and the error that stopped it.
+    """A file for writing that hashes its content and keeps the error that stopped it.
 
-    torch's writer replaces the error of a full disk by one of its own, "unexpected pos 64 vs 0".
+    torch's writer replaces a full disk's error by its own, "unexpected pos 64 vs 0".
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -39,7 +38,7 @@ class _Hashing:
         rest = memoryview(data).cast("B")
         self._hash.update(rest)
         size = len(rest)
-        while rest:  # the system may take less at a time: 2 GB at most, and what is left of a disk
+        while rest:  # the system may write less at a time: at most 2 GB, or what is free on the disk
             try:
                 rest = rest[self._file.write(rest) :]
             except OSError as error:
@@ -59,15 +58,15 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write `state` as the checkpoint after `step` steps and drop all but the last two.
 
     Raises:
-        CheckpointError: when the disk does not take it; earlier checkpoints stay as they are.
+        CheckpointError: if it cannot be written; earlier checkpoints stay as they are.
     """
     temporary = folder / f".step-{step:09d}.{os.getpid()}"
     hashing = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for abandoned in folder.glob(".step-*"):  # by a process that was killed while it wrote
+        for abandoned in folder.glob(".step-*"):  # left by a process that was killed while writing
             abandoned.unlink()
-        # Unbuffered: bytes that wait in a buffer fail again when the file is closed.
+        # Unbuffered: buffered bytes would fail again when the file is closed.
         with open(temporary, "wb", buffering=0) as file:
             hashing = _Hashing(file)
             torch.save({"format": FORMAT, "step": step, **state}, hashing)
@@ -80,7 +79,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
         raise CheckpointError(
             f"could not write the checkpoint after step {step:,}: {cause}; earlier checkpoints in {folder} are intact"
         ) from error
-    # A checkpoint of a later step is one that was passed over because it is damaged.
+    # A checkpoint of a later step was skipped because it is damaged.
     others = [other for other in _checkpoints(folder) if other != path]
     before = [other for other in others if other.name < f"step-{step + 1:09d}"]
     for old in {*others} - {*before[-(KEEP - 1) :]}:
@@ -94,7 +93,7 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
     Only tensors and plain values are loaded; no code of the file is run.
 
     Raises:
-        CheckpointError: when the checkpoint belongs to another config, or none of several can be read.
+        CheckpointError: if the checkpoint belongs to another config, or none can be read.
     """
     damaged = []
     for path in reversed(_checkpoints(folder)):
@@ -103,7 +102,7 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
             continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch.load raises whatever the file provokes
+        except Exception as error:  # damaged files make torch.load raise many kinds of errors
             damaged.append(f"{path} ({type(error).__name__})")
             continue
         if not isinstance(state, dict) or "digest" not in state:
@@ -133,14 +132,14 @@ def remove(folder: Path) -> None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """By step, the newest last; whatever an earlier format was called, so that it is refused and not overlooked."""
+    """By step, newest last; including earlier formats' names, so that they are refused and not overlooked."""
     return sorted(folder.glob("step-*.pt"))
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a file's bytes, if anything."""
+    """A description of the damage, or None."""
     if not (named := NAME.fullmatch(path.name)):
-        return None  # an earlier format's, which is told by what it holds
+        return None  # an earlier format's, recognised by its content
     try:
         with open(path, "rb") as file:
             digits = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]

@@ -1,4 +1,4 @@
-"""Where a run computes and in which arithmetic: Lightning Fabric, set up from the recipe."""
+"""A run's devices and precision: Lightning Fabric, set up from the recipe."""
 
 import os
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from workflows.config.schema import Training
 
 
 class PrecisionChoice(NamedTuple):
-    """Fabric's name of a precision, and why it was chosen."""
+    """Fabric's name of a precision, and the reason for the choice."""
 
     precision: str
     reason: str
 
 
-# Flag in /proc/cpuinfo, vendor (empty: any), precision, reason. The first row that fits decides.
+# Flag in /proc/cpuinfo, vendor (empty: any), precision, reason. The first matching row decides.
 CPUS = (
     (
         *("amx_bf16", "", "bf16-mixed"),
@@ -45,14 +45,14 @@ WITHOUT_BF16 = (
 
 
 class DeviceError(RuntimeError):
-    """Devices that are asked for and do not exist."""
+    """Requested devices that do not exist."""
 
 
 class BFloat16Mixed(Precision):
-    """bfloat16 autocast that leaves the network's input alone.
+    """bfloat16 autocast that does not round the network's input.
 
-    Fabric's own rounds inputs to bfloat16, whose 8 significant bits put a bright pixel off by up to half a grey level
-    before the network has subtracted the mean. Scoring in bfloat16 does not do that either.
+    Fabric's own rounds inputs to bfloat16, whose 8 significant bits shift a bright pixel by up to half a grey level before
+    the network subtracts the mean. Scoring in bfloat16 does not round inputs either.
     """
 
     precision = "bf16-mixed"
@@ -68,7 +68,7 @@ class BFloat16Mixed(Precision):
 
 
 class Float64(Precision):
-    """float64 from the input to the loss. Fabric's own hands outputs on in float32."""
+    """float64 from the input to the loss. Fabric's own returns outputs in float32."""
 
     precision = "64-true"
 
@@ -80,7 +80,7 @@ class Float64(Precision):
 
 
 class Unwrapped(nn.Module):
-    """A network outside of DDP, in the run's precision: one process may use it while the others do something else."""
+    """A network outside DDP, in the run's precision: one process may use it independently of the others."""
 
     def __init__(self, fabric: Fabric, network: nn.Module) -> None:
         super().__init__()
@@ -94,11 +94,10 @@ class Unwrapped(nn.Module):
 
 
 def start(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, PrecisionChoice]:
-    """Fabric on the recipe's devices, its other processes started, and the precision that it computes in.
+    """Fabric on the recipe's devices, with its other processes started, and the precision.
 
-    Several processes are DDP's. A batch has one task, so that a network of several tasks has parameters without a
-    gradient in every step, other ones each time: DDP then looks for them. They keep no gradient, and Adam leaves them
-    alone, as with one process.
+    Several processes use DDP. A batch has one task, so a network of several tasks has parameters without a gradient in every
+    step, and DDP must search for them. They get no gradient, and Adam skips them, as with one process.
 
     Raises:
         DeviceError: for more CUDA devices than there are.
@@ -119,14 +118,14 @@ def start(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, PrecisionChoi
             broadcast_buffers=False,  # they are constants
             gradient_as_bucket_view=True,
         )
-    # First of all, because threads inherit it when they start. Attention's small weights become denormal numbers, with which
-    # a CPU computes many times slower: an IPT's training step in float32 took 1.4 to 2.4 times as long.
+    # Set first, because threads inherit it when they start. Attention's small weights become denormal numbers, which are many
+    # times slower on a CPU: an IPT's training step in float32 took 1.4 to 2.4 times as long.
     torch.set_flush_denormal(True)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's matrix products are deterministic only with it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # needed for deterministic matrix products on CUDA
     fabric = Fabric(plugins=[plugin], **options)
     fabric.launch()
 
-    # After the launch, which sets the number of threads by the machine's cores.
+    # After the launch, which sets the number of threads from the machine's cores.
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     torch.set_float32_matmul_precision(recipe.matmul_precision)
@@ -135,10 +134,10 @@ def start(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, PrecisionChoi
 
 
 def choose_precision(precision: str, accelerator: str) -> PrecisionChoice:
-    """`auto` becomes `bf16-mixed` where that is known to be faster, else `32-true`; anything else stays as it is.
+    """`auto` becomes `bf16-mixed` if that is known to be faster, else `32-true`; other values stay.
 
-    On a CPU this is read from a table of measured processors and not measured anew: a measurement could choose otherwise
-    on a busy day, and a run would not repeat bit for bit.
+    On a CPU a table of measured processors decides. A measurement could turn out differently on a busy machine, and a run
+    would not repeat bit for bit.
     """
     if precision != "auto":
         return PrecisionChoice(precision, "set by training.precision")

@@ -1,4 +1,4 @@
-"""A run's progress and speed: kept in checkpoints, and columns of train.csv."""
+"""A run's progress and speed: part of its checkpoints, and columns of train.csv."""
 
 import resource
 import time
@@ -14,7 +14,7 @@ from workflows.config.schema import Training
 
 
 def training_flops(macs_per_output_pixel: dict[str, float], patch_size: int) -> dict[str, float]:
-    """FLOPs that training on one patch of each task takes: of the network's products, once forward and twice backward.
+    """FLOPs of training on one patch of each task: those of the network's products, once forward and twice backward.
 
     Activations that are computed again and the contrastive loss do not count, as is the custom of MFU.
 
@@ -27,17 +27,16 @@ def training_flops(macs_per_output_pixel: dict[str, float], patch_size: int) -> 
 
 @dataclass
 class History:
-    """What a run has done so far.
+    """A run's progress.
 
     Attributes:
         step: optimizer steps.
         log: rows of train.csv.
         patches: patches trained on, by task.
         gradient_norms: of the steps since the last row of train.csv, before clipping; a float or a scalar tensor each.
-        negatives: rows of other images that an anchor of the contrastive loss was held against, mean over its batch,
-            summed over the steps.
-        computed_on: the ways in which its batches were divided, in the order in which they were used.
-        seconds, cpu_seconds: wall and processor time of the processes that went before this one.
+        negatives: negatives of an anchor of the contrastive loss: mean over the batch, summed over the steps.
+        computed_on: the divisions of its batches, in the order in which they were used.
+        seconds, cpu_seconds: wall and processor time of earlier processes.
     """
 
     step: int = 0
@@ -53,12 +52,12 @@ class History:
         self._started = time.perf_counter()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from the values of `state`."""
         for key, value in state.items():
             setattr(self, key, Counter(value) if key == "patches" else value)
 
     def state(self, cpu_seconds: float) -> dict[str, Any]:
-        """Plain values, for a checkpoint; `cpu_seconds` are those of the processes that run now."""
+        """Plain values, for a checkpoint; `cpu_seconds` is the time of the current processes."""
         return {
             "step": self.step,
             "log": self.log,
@@ -82,7 +81,7 @@ class History:
         return {"clipped_share": clipped, "gradient_norm": median(norms)}
 
     def note_division(self, recipe: Training) -> bool:
-        """Remember how batches are divided from here on; True if they were divided otherwise before."""
+        """Record the division of batches from here on; True if it differs from the one before."""
         division = recipe.division
         changed = bool(self.computed_on) and self.computed_on[-1] != division
         if changed or not self.computed_on:
@@ -91,7 +90,7 @@ class History:
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds of this process and of those before it."""
+        """Seconds of this process and earlier ones."""
         return self.seconds + time.perf_counter() - self._started
 
 
@@ -99,8 +98,8 @@ class Window:
     """Pace since the last row of train.csv.
 
     Args:
-        device: what is computed on.
-        peak: largest rate of all devices together in FLOP/s, if known.
+        device: the device that computes.
+        peak: peak rate of all devices together in FLOP/s, if known.
     """
 
     def __init__(self, device: torch.device, peak: float | None) -> None:

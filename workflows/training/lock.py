@@ -1,4 +1,4 @@
-"""Only one training at a time in a run's folder.
+"""A lock: only one training at a time in a run's folder.
 
 After `kill -9` of Snakemake its trainings keep running, and the same call would start a second one that deletes the first one's
 checkpoints. The lock is the kernel's (flock), so it is released when the process ends, however it ends. Imports no torch.
@@ -23,8 +23,8 @@ class FolderLocked(RuntimeError):
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a run's folder, which is made if it is missing.
 
-    The processes of one run share it: the first one holds it, and those that Fabric, `torchrun` or Slurm starts beside
-    it do not ask.
+    The processes of one run share it: the first one holds it, and those that Fabric, `torchrun` or Slurm starts with it do
+    not lock.
 
     Raises:
         FolderLocked: when another process holds it.
@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
         os.pwrite(file, f"{os.getpid()}\t{socket.gethostname()}\t{time.strftime('%F %T')}".encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held, so that nobody else's is removed
+        path.unlink(missing_ok=True)  # while it is held, so that no other process's lock is removed
         os.close(file)
 
 
@@ -53,7 +53,7 @@ def _acquire(path: Path) -> int:
             holder = os.pread(file, 1000, 0).decode(errors="replace")
             os.close(file)
             raise FolderLocked(_advice(path.parent, *[*holder.split("\t"), "", "", ""][:3])) from None
-        # Whoever held it before may have removed the file after it was opened here.
+        # The previous holder may have removed the file after it was opened here.
         with suppress(FileNotFoundError):
             if os.stat(path).st_ino == os.fstat(file).st_ino:
                 return file

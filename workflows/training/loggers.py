@@ -16,7 +16,7 @@ class Logger(Protocol):
         """Take a row; empty cells are left out."""
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write buffered rows."""
 
 
 class TensorBoard:
@@ -36,7 +36,7 @@ class TensorBoard:
 
 
 class WandB:
-    """A run of Weights & Biases, which goes on when the training does. `WANDB_PROJECT`, `WANDB_MODE=offline` and its other
+    """A run of Weights & Biases, which is resumed with the training. `WANDB_PROJECT`, `WANDB_MODE=offline` and its other
     variables work as usual; its files are in `runs/<run>/wandb`."""
 
     def __init__(self, run: Run, output: Path) -> None:
@@ -68,7 +68,7 @@ LOGGERS = {"tensorboard": TensorBoard, "wandb": WandB}
 
 
 class Loggers:
-    """All loggers of a run; without one, nothing happens."""
+    """All loggers of a run; may be none."""
 
     def __init__(self, names: Sequence[str], run: Run, output: Path) -> None:
         self._loggers: list[Logger] = [LOGGERS[name](run, output) for name in names]

@@ -1,7 +1,7 @@
 """The training loop, from a run of the grid to its weights.
 
-Everything that decides the weights is a function of the run's seed and of the step: initial weights, subset, batches,
-augmentation, noise. So a run repeats bit for bit, also when it was killed and resumed in between.
+Initial weights, subset, batches, augmentation and noise are functions of the run's seed and of the step. So a run repeats bit
+for bit, even if it was killed and resumed.
 """
 
 import math
@@ -55,15 +55,16 @@ def train(
 ) -> None:
     """Train one run of the grid; writes `model.safetensors`, `train.csv` and `provenance.json` into `output`.
 
-    On several devices every process calls this. The first one writes and prints, and raises where all would alike.
+    On several devices every process calls this. The first one writes and prints, and alone raises the errors that all
+    processes have in common.
 
     Args:
         run: the run.
-        root: folder that the paths in the two tables are relative to.
+        root: folder to which the paths in the two tables are relative.
         fraction_csv: the run's training images.
-        validation_csv: held-out images, for the learning curve alone.
+        validation_csv: held-out images, only for the learning curve.
         output: folder for the results.
-        resume: folder for checkpoints; an interrupted run goes on from there. When the run is complete it keeps a second
+        resume: folder for checkpoints; an interrupted run continues from there. When the run is complete, it holds a second
             link to the results, see `reuse.keep`.
         init: a `model.safetensors` whose weights the run starts from; it may have more tasks. None: fresh weights.
 
@@ -82,7 +83,7 @@ def train(
 
         # Counted first: it draws from the generator that is seeded next, and a failure costs no training.
         macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
-        torch.manual_seed(run.seed)  # the network's initial weights: nothing else draws from the global generator
+        torch.manual_seed(run.seed)  # only the network's initial weights draw from the global generator
         network = models.build(run.variant, run.tasks, **run.kwargs)
         initial = None
         if init is not None:
@@ -121,7 +122,7 @@ def train(
         learning = Learning(run, images, held_out, root, fabric.device) if fabric.is_global_zero else None
 
         digest = run.digest if initial is None else f"{run.digest}-{initial['weights_sha256'][:16]}"
-        # Data may lie elsewhere than before, but must be the same.
+        # The data may have moved, but must be the same.
         tables = "".join(provenance.sha256(path)[:16] for path in (fraction_csv, validation_csv))
         state = State(f"{digest}-{tables}", precision.precision, network, optimizer, average, history)
         if state.load(resume):
@@ -168,7 +169,8 @@ def train(
             optimizer.zero_grad()
             contrastive = accumulation.ContrastiveGradient(trainable) if logged else None
             loss = accumulation.backward(fabric, model, x, y, batch.task, image_ids, run, micro_batches, contrastive)
-            # A norm that is not finite makes weights that are not, which are looked for below; looking here would wait.
+            # A norm that is not finite makes weights that are not, which are detected below; testing here would wait for the
+            # device.
             largest = math.inf if recipe.gradient_clip is None else recipe.gradient_clip
             norm = fabric.clip_gradients(model, optimizer, max_norm=largest, error_if_nonfinite=False)
             history.gradient_norms.append(norm.detach())
@@ -216,7 +218,7 @@ def train(
                     )
             if (save_now or stop_signal) and step < steps:
                 if stop_signal:
-                    stream.close()  # so that its workers' time counts
+                    stream.close()  # so that its workers' time is included
                 save()
                 saved_at = time.perf_counter()
                 if stop_signal:
@@ -258,14 +260,16 @@ def train(
 
 
 def _mean(fabric: Fabric, value: Tensor) -> float:
-    """Over the processes."""
+    """The mean over the processes."""
     return fabric.all_reduce(value.detach(), reduce_op="mean").item()
 
 
 def _not_finite(network: nn.Module) -> str | None:
     """The name of a weight that holds NaN or infinity, if any does."""
     tensors = network.state_dict()
-    finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()])  # read once, to wait once
+    finite = torch.stack(
+        [tensor.isfinite().all() for tensor in tensors.values()]
+    )  # one read, so that the device is waited for once
     return None if finite.all() else list(tensors)[int(finite.logical_not().nonzero()[0])]
 
 
@@ -280,14 +284,14 @@ def _fail(fabric: Fabric, run: Run, what: str, resume: Path) -> NoReturn:
 
 
 def _end(fabric: Fabric, error: Exception) -> NoReturn:
-    """End all processes alike: the first one raises, and Fabric does not kill it because another one has failed."""
+    """End all processes alike: the first one raises, and Fabric does not kill it because of another's failure."""
     if fabric.is_global_zero:
         raise error
     raise SystemExit(0)
 
 
 def _timed(batches: Iterator, count: int) -> Iterator[tuple[Any, float]]:
-    """`count` batches, each with the seconds that it took to come."""
+    """`count` batches, each with the seconds spent waiting for it."""
     for _ in range(count):
         begun = time.perf_counter()
         batch = next(batches)

@@ -1,6 +1,6 @@
 """The training loss: L1 on the 0-255 scale, plus λ × IPT's contrastive loss.
 
-The scale decides what λ = 0.1 means: on it a fresh network's supcon loss (about 9) weighs against an L1 of about 6.
+The scale matters for λ = 0.1: on the 0-255 scale an untrained network has a supcon loss of about 9 and an L1 of about 6.
 """
 
 from dataclasses import dataclass
@@ -63,14 +63,14 @@ def compute_loss(
 def compare(
     features: Tensor, image_ids: Tensor, contrastive: Contrastive, group_size: int | None = None, gather: bool = False
 ) -> Tensor:
-    """The contrastive loss, a scalar: its mean over groups of consecutive rows, of which each is compared with itself.
+    """The contrastive loss, a scalar: the mean over groups of consecutive rows; rows are compared within their group.
 
     Args:
         features: (B, N, D).
         image_ids: (B,), the image that each row was cut from.
         contrastive: the loss's settings.
         group_size: rows of a group, a divisor of B; None: all are one group.
-        gather: instead, the rows of all processes are one group.
+        gather: the rows of all processes form one group instead.
     """
     options = {} if contrastive.temperature is None else {"temperature": contrastive.temperature}
     options |= {"formulation": contrastive.formulation, "gather": gather}
@@ -81,10 +81,10 @@ def compare(
 
 
 def count_negatives(image_ids: np.ndarray, group_size: int) -> float:
-    """Rows of other images that a row of a batch is held against, mean over the rows.
+    """Negatives of a row of a batch, mean over the rows.
 
-    With few images a batch has several crops of one, which are no negatives of one another: 12.75 in place of 15 where
-    16 rows come from five images.
+    With few images a batch holds several crops of one image, which are not negatives of one another: 16 rows from five images
+    have 12.75 negatives, not 15.
 
     Args:
         image_ids: (B,), the image of each row of the global batch.

@@ -1,4 +1,4 @@
-"""Optimizer, learning-rate schedule and average of the weights: Adam and timm's parts, counted in steps."""
+"""Adam, timm's learning-rate schedule and timm's moving average of the weights, counted in steps."""
 
 import torch
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
@@ -10,7 +10,7 @@ from workflows.config.schema import Training
 
 
 def build_optimizer(parameters: list[nn.Parameter], recipe: Training) -> torch.optim.Adam:
-    """Adam as the recipe says, one fused kernel per step."""
+    """Adam with the recipe's settings, one fused kernel per step."""
     return torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
 
 
@@ -32,9 +32,9 @@ def build_scheduler(optimizer: torch.optim.Optimizer, recipe: Training, steps: i
 def build_average(network: nn.Module, recipe: Training) -> ModelEmaV3 | None:
     """The exponential moving average of the weights, or None without one; updated as `average.update(network, step)`.
 
-    After step t its decay is min(`ema`, (t - 1) / (9 + t)): the average covers about the last tenth of a run that is
-    short beside 1 / (1 - `ema`), and the initial weights, which it forgets at the first step, never count. Without this
-    warm-up 0.999 over 300 steps scored 14.6 dB where the weights themselves scored 33.1.
+    After step t its decay is min(`ema`, (t - 1) / (9 + t)): in a run shorter than 1 / (1 - `ema`) the average covers about
+    the last tenth, and the initial weights are dropped at the first step. Without this warm-up, the average with 0.999 over
+    300 steps scored 14.6 dB; the weights themselves scored 33.1.
     """
     if recipe.ema is None:
         return None

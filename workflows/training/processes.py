@@ -11,19 +11,19 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # SIGUSR1 is Slu
 
 
 class LostProcess(RuntimeError):
-    """Another process of the run has ended too early; what it printed says why."""
+    """Another process of the run has ended too early; its own message says why."""
 
 
 class Processes:
     """The processes of a run, one for each device, in step with one another.
 
-    As a context manager it records the signals that ask a run to stop, instead of ending at once.
+    As a context manager it records signals that ask a run to stop, so that the run can save first.
     """
 
     def __init__(self, fabric: Fabric) -> None:
         self.rank, self.count = fabric.global_rank, fabric.world_size
         self._received = 0  # number of the last signal that asked to stop
-        # Agreeing goes through the processors' memory, so that no device is waited for.
+        # Agreement uses host memory, so that no process waits for a device.
         self._group = dist.new_group(backend="gloo") if self.count > 1 else None
 
     def __enter__(self) -> "Processes":

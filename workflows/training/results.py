@@ -36,15 +36,15 @@ def write_results(
     Args:
         run: the run that is complete.
         digest: of the run and of the weights that it started from.
-        network: the weights to score: of the last step, or their average.
-        history: what was done.
-        tables: the files that say which images were used.
+        network: the network to score: with the last step's weights, or their average.
+        history: the run's progress.
+        tables: the files that list the images used.
         output: folder to write into.
         images: number of training images.
-        precision: what was computed in, and why.
+        precision: the precision, and the reason for the choice.
         cpu_seconds: processor time of all its processes, in core-seconds.
         macs: multiply-adds per pixel of each task's output.
-        learning: what measured the learning curve.
+        learning: the measurements of the learning curve.
         initial: path and hash of the weights that the run started from, if not from fresh ones.
     """
     output.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,11 @@
 Two runs are the same training when a repeat would give the same weights: equal digests (everything in the config that
 weights depend on; a length in epochs or patches is the same as that many steps), equal tables of training and validation
 images, equal weights to start from, equal code, equal versions of the packages, batches divided alike. Machines may differ,
-as they may within one experiment; the copy's provenance keeps its origin's hardware, commit and hours, and names the origin
-under `reused_from`.
+as they may within one experiment; the copy's provenance keeps the original's hardware, commit and hours, and names the
+original under `reused_from`.
 
-A run's own results have a second link beside its checkpoints: when Snakemake is interrupted, it deletes the outputs of a
-training that has just finished.
+A run's own results have a second link in the folder of its checkpoints, because an interrupted Snakemake deletes the outputs
+of a training that has just finished.
 """
 
 import csv
@@ -29,10 +29,10 @@ from workflows.files import write_text
 
 SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
 CODE = "workflows.training.loop"  # what trains
-RESULTS = ("model.safetensors", "train.csv", "provenance.json")  # provenance last: with it a run is finished
+RESULTS = ("model.safetensors", "train.csv", "provenance.json")  # provenance last: it marks a run as finished
 KEPT = "finished"
 ANSWER = ".answer-"  # to `agreed`, with the name of the Slurm step
-PATIENCE = 600  # seconds that other tasks wait for it
+PATIENCE = 600  # seconds that other tasks wait for the answer
 
 
 def find(
@@ -45,12 +45,12 @@ def find(
 ) -> Path | None:
     """The folder of a finished run of the same training, or None.
 
-    Prints a line for each run of equal config that cannot be taken, with the reason.
+    Prints a line, with the reason, for each run of equal config that cannot be reused.
 
     Args:
-        run: the run that is wanted.
+        run: the run to train.
         tables: its tables of training and validation images.
-        results: folder of experiments, searched as `<experiment>/runs/<run>/`; None: other runs are not looked at.
+        results: folder of experiments, searched as `<experiment>/runs/<run>/`; None: do not search other runs.
         output: the run's own folder, which is not searched.
         init: the checkpoint that the run starts from.
         resume: folder of its checkpoints, where `keep` may have left its own results.
@@ -80,21 +80,21 @@ def find(
 
 
 def is_first_task() -> bool:
-    """Whether this process is the only task of its Slurm step, or the first; True outside of Slurm."""
+    """Whether this process is the only or first task of its Slurm step; True outside Slurm."""
     return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 def agreed(search: Callable[[], Path | None], resume: Path) -> Path | None:
-    """What the first task of a Slurm step finds, for all of its tasks.
+    """The search's result in the first task of a Slurm step, for all tasks.
 
-    If each task searched, a run that finishes elsewhere meanwhile would be copied by one while the others wait for it to train.
+    If each task searched, one might find a run that has just finished and copy it, while the others wait for it to train.
 
     Args:
-        search: finds a finished run; called by the first task alone.
-        resume: a folder that all tasks see; the answer is left there, under the name of the step.
+        search: finds a finished run; only the first task calls it.
+        resume: a folder that all tasks see; the answer is written there, under the name of the step.
 
     Raises:
-        OSError: when the first task gives no answer.
+        OSError: if the first task gives no answer.
     """
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) <= 1:
         return search()
@@ -140,7 +140,7 @@ def keep(output: Path, resume: Path) -> None:
 
 
 def take(source: Path, run: Run, output: Path, init: Path | None = None) -> None:
-    """Give a run the results of a finished one: weights, train.csv and, last, provenance.json.
+    """Copy a finished run's results to another run: weights, train.csv and, last, provenance.json.
 
     The weights' header and the provenance get the run's own names, so that the files equal those of a training here.
     """
@@ -150,7 +150,7 @@ def take(source: Path, run: Run, output: Path, init: Path | None = None) -> None
         for name in RESULTS:
             _link(source / name, output / name)
         return
-    # What follows the digest names the weights that it started from.
+    # The text after the digest names the weights that it started from.
     digest = run.digest + "".join(record["digest"].partition("-")[1:])
     names = {
         **run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}),
@@ -172,7 +172,7 @@ def take(source: Path, run: Run, output: Path, init: Path | None = None) -> None
 
 
 def _link(source: Path, path: Path) -> None:
-    """A second name of a file, or a copy where the disk has no links."""
+    """A hard link to a file, or a copy if the disk has no links."""
     with replacing(path) as temporary:
         try:
             os.link(source, temporary)
@@ -189,7 +189,7 @@ def _finished(results: Path | None, output: Path, resume: Path | None) -> Iterat
         try:
             yield path.parent, json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError):
-            continue  # removed or replaced in the meantime
+            continue  # removed or replaced meanwhile
 
 
 def _is_whole(folder: Path, record: dict[str, Any]) -> bool:
@@ -206,7 +206,7 @@ def _is_of(record: dict[str, Any], run: Run) -> bool:
 
 
 def _is_as_long(record: dict[str, Any], run: Run, steps: int) -> bool:
-    """Whether it is the same training, its length given in another unit."""
+    """Whether it is the same training with its length in another unit."""
     if record.get("training", {}).get("steps") != steps:
         return False
     try:

@@ -13,11 +13,11 @@ from workflows.training.history import History
 
 @dataclass
 class State:
-    """Everything of a run that changes from step to step. The schedule and the sampler are functions of the step alone.
+    """Everything in a run that changes from step to step. The schedule and the sampler are functions of the step only.
 
     Attributes:
         digest: of the run and of the weights that it started from.
-        precision: what is computed in.
+        precision: of the computation.
         network, optimizer, average, history: see `loop.train`.
     """
 
@@ -29,7 +29,7 @@ class State:
     history: History
 
     def load(self, folder: Path) -> bool:
-        """Go on from the newest intact checkpoint; False where there is none.
+        """Continue from the newest intact checkpoint; False if there is none.
 
         Raises:
             CheckpointError: for checkpoints that cannot be used.
@@ -50,7 +50,7 @@ class State:
         return True
 
     def save(self, folder: Path, cpu_seconds: float) -> None:
-        """Write a checkpoint; `cpu_seconds` are those of the processes that run now.
+        """Write a checkpoint; `cpu_seconds` is the time of the current processes.
 
         Raises:
             CheckpointError: when it cannot be written.

@@ -16,7 +16,7 @@ from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 
 CROPS = 128  # at least, of each kind
-HELD_OUT_SEED = 2**31 - 1  # of no run, so that all runs are measured on the same held-out crops
+HELD_OUT_SEED = 2**31 - 1  # independent of the run, so that all runs are measured on the same held-out crops
 
 
 class Crops(NamedTuple):
@@ -28,7 +28,7 @@ class Crops(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Of each crop: L1 on the 0-255 scale, and mean squared error over RGB on [0, 1]."""
+    """Per crop: L1 on the 0-255 scale, and mean squared error over RGB on [0, 1]."""
 
     l1: np.ndarray
     mse: np.ndarray
@@ -43,7 +43,7 @@ class FixedCrops:
     """Crops of some images, degraded and augmented the same way each time.
 
     Args:
-        batches: the crops are its first batches, `CROPS` crops at least.
+        batches: the crops are its first batches, at least `CROPS` crops.
         patch_size: side p of the network's input in pixels.
         seed: of noise and rain.
         device: where the crops stay.
@@ -56,7 +56,7 @@ class FixedCrops:
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> Progress:
-        """A network's progress; it is left in evaluation mode."""
+        """A network's progress. The network is in evaluation mode afterwards."""
         model.eval()
         l1, mse = [], []
         for task, x, y in self.batches:
@@ -66,7 +66,7 @@ class FixedCrops:
         return Progress(np.array(l1), np.array(mse))
 
     def measure_interpolation(self) -> Progress:
-        """What bicubic interpolation reaches, or the input itself for tasks of scale 1."""
+        """The progress of bicubic interpolation, or of the input itself for tasks of scale 1."""
         return self.measure(_Interpolation())
 
 
@@ -78,8 +78,8 @@ class _Interpolation(nn.Module):
 class Learning:
     """A run's progress on patches that it trains on and on held-out ones, as columns of train.csv.
 
-    The training patches are the first of the run's own: with `data.fixed_crops` patches that it sees again and again,
-    else crops that it has seen once. The held-out crops are the same for all runs of an experiment.
+    The training patches are the first of the run's own: with `data.fixed_crops` patches that it sees repeatedly, else crops
+    that it has seen once. The held-out crops are the same for all runs of an experiment.
 
     Args:
         run: the run.
@@ -118,7 +118,7 @@ class Learning:
         return {kind: l1.mean() for kind, l1 in zip(("training", "validation"), self._interpolated, strict=True)}
 
     def measure(self, model: nn.Module) -> dict[str, float]:
-        """The columns of a row; the network is left in evaluation mode."""
+        """The columns of a row. The network is in evaluation mode afterwards."""
         training, held_out = self._training.measure(model), self._held_out.measure(model)
         gap = generalization_gap(training.l1, held_out.l1, *self._interpolated)
         values = (training.l1.mean(), training.psnr, held_out.l1.mean(), held_out.psnr, gap)
