@@ -1,8 +1,8 @@
 """The grid's cells (models × fractions), and unpaired comparisons between them.
 
-Networks of different architecture share nothing by having the same seed, so they are compared unpaired. Three seeds say little
-about a cell's spread: the models of one fraction share theirs, unless they evidently differ. Spread is not shared between
-fractions, because it falls with data, in the reference experiment by a factor of ten.
+Equal seeds do not make networks of different architectures comparable, so they are compared unpaired. Three seeds say little
+about a cell's spread, so the models of one fraction share one estimate, unless their spreads differ significantly. Spread is
+not pooled over fractions, because it falls with data, in the reference experiment by up to a factor of ten.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from workflows.analysis.means import per_seed, seen_by
 from workflows.analysis.records import SCORED_ON, WINDOWS
 from workflows.analysis.statistics import CONFIDENCE
 
-# Bartlett's test at this level decides whether the models of a fraction share their spread.
+# Level of Bartlett's test, which decides whether the spreads of a fraction's models are pooled.
 POOLING = 0.1
 
 Cell = tuple[str, float]
@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
     Attributes:
         estimate, low, high: the statement's value and the ends of its interval.
         p: two-sided, for the value 0.
-        seeds: of the cell with the fewest.
+        seeds: number of seeds in the cell with the fewest.
     """
 
     estimate: float
@@ -74,7 +74,7 @@ class Cells:
 
         for fraction in np.unique(fractions):
             repeated = np.flatnonzero((fractions == fraction) & (freedom > 0))
-            # A single seed has the spread of its fraction's other models, or else that of all cells.
+            # A cell with a single seed gets the spread of its fraction's other models, or else that of all cells.
             single = np.flatnonzero((fractions == fraction) & (freedom == 0))
             if len(repeated) and _alike(squares[repeated], freedom[repeated]):
                 share_spread(np.concatenate([repeated, single]), repeated)
@@ -145,7 +145,7 @@ class Cells:
 
 
 def _alike(squares: np.ndarray, freedom: np.ndarray) -> bool:
-    """Whether the spread of some cells may be one: Bartlett's test (1937) on their sums of squares."""
+    """Whether some cells may have equal spread: Bartlett's test (1937) on their sums of squares."""
     if len(squares) < 2 or not squares.any():
         return True
     if not squares.all():
@@ -171,9 +171,9 @@ class Grid(NamedTuple):
 
 
 def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:
-    """The scores for each task, dataset and way of cutting windows.
+    """The scores for each task, dataset and kind of windows.
 
-    Fraction 0, trained without the first stage, is no point of a curve against its data; neither are methods outside the grid.
+    Fraction 0, trained without the first stage, is not a point of a curve against data; neither are methods outside the grid.
     """
     collected = []
     for windows in WINDOWS:

@@ -15,7 +15,7 @@ from workflows.analysis.statistics import holm
 
 YES, NO, UNRESOLVED, NOT_TESTED = "yes", "no", "unresolved", "not tested"
 
-# Less than this, in dB, is no gain worth the name.
+# Smaller gains, in dB, are not noticeable.
 NOTICEABLE = 0.05
 SIGNIFICANT = 0.05
 
@@ -24,11 +24,11 @@ COLUMNS += ["estimate", "low", "high", "unit", "p", "p_holm", "seeds"]
 
 
 def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) -> str:
-    """Whether something is larger than 0: `no` means that it is smaller than what would be noticed.
+    """Whether something is larger than 0: `no` means that it is smaller than `noticeable`.
 
     Args:
         low, high: ends of its 95 % interval.
-        p: for the value 0; of comparisons between models corrected for their number.
+        p: for the value 0; corrected for the number of comparisons between models.
         noticeable: in the same unit.
     """
     if np.isnan(low) or np.isnan(high):
@@ -52,7 +52,7 @@ def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, An
     for slope in slopes.to_dict("records"):
         if slope["windows"] == AVERAGED and slope["model"] not in transformers(runs):
             continue  # the same scores as in `centre`
-        # A statement about one network, which is not corrected for how many others there are.
+        # A statement about one network: not corrected for the number of networks.
         row = {"claim": "data_limited", **slope, "p_holm": np.nan, "estimate": slope["gain"], "unit": "dB"}
         noticeable = NOTICEABLE
         if slope["dataset"] == HELD_OUT:
@@ -63,7 +63,7 @@ def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, An
 
 
 def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """One answer from both ways of cutting windows: yes, or no, only where they agree."""
+    """One answer from both kinds of windows: yes or no only if they agree."""
     if table.empty:
         return []
     key = [*SCORED_ON, "model", "rival", "span"]
@@ -84,7 +84,7 @@ def _joint(answers: pd.Series) -> str:
 
 
 def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Yes where the crossing's interval lies within the range: significantly behind at its start, and ahead at its end."""
+    """Yes if the crossing's interval lies within the range: significantly behind at its start, and ahead at its end."""
     rows = []
     for row in table.to_dict("records"):
         inside = row["smallest"] < row["low"] and row["high"] < row["largest"]

@@ -12,7 +12,7 @@ from workflows.analysis.factors import pair_key, settings
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.config.schema import FINETUNED
 
-# Of train.csv: what was last measured, and what is a mean over the log.
+# Columns of train.csv: those with the last measurement, and those with the mean over the log.
 LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")
 MEANS = ("contrastive_share", "clipped_share")
 
@@ -20,11 +20,11 @@ METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setti
 
 
 def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
-    """All scores of the runs that have them, as text, so that no digit changes on the way.
+    """All scores of the scored runs, as text, so that no digit changes.
 
     Args:
         experiment_dir: folder with `runs/<run>/metrics.csv` and, of ensembled scores, `metrics-<setting>.csv`.
-        names: the grid's runs, references among them; those without scores are left out here and named by `collect_runs`.
+        names: the grid's runs, references among them; those without scores are left out; `collect_runs` names them.
 
     Raises:
         ReportError: a file lacks columns or holds another run's rows, or files were scored by different versions of the protocol.
@@ -37,7 +37,7 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
 
 
 def _check_protocols(tables: Iterable[pd.DataFrame]) -> None:
-    """Refuse scores of several versions of the protocol: their differences are not the models'."""
+    """Refuse scores of several versions of the protocol, which cannot be compared."""
     scored: dict[str, dict[str, None]] = {}
     for table in tables:
         for version in (table["protocol"] if "protocol" in table else pd.Series("")).str.split(" ").str[0].unique():
@@ -116,7 +116,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
             row |= _facts(folder / "provenance.json") | _last_losses(folder / "train.csv")
         rows.append(row)
     table = pd.DataFrame(rows)
-    # Whole numbers stay whole where some runs lack them.
+    # Integers stay integers even if some runs lack them.
     whole = ["seed", "images", "steps", "batch_size", "patch_size", "patches", "parameters", "distinct_patches"]
     whole += ["target_values", *(column for column in table if column.startswith("patches_"))]
     return table.astype({column: "Int64" for column in whole if column in table})
@@ -127,7 +127,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _labels(config: dict[str, Any]) -> dict[str, str]:
-    """Labels on one line each: they stand in tables."""
+    """Labels, one line each, for tables."""
     named = [*config.get("models", []), *((config.get("evaluation") or {}).get("methods") or [])]
     given = {one["name"]: " ".join(str(one.get("label") or one["name"]).split()) for one in named}
     tuned = (
@@ -137,7 +137,7 @@ def _labels(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _method_facts(path: Path) -> dict[str, Any]:
-    """What is known of a method from outside the grid, from its metrics.json."""
+    """Facts about a method outside the grid, from its metrics.json."""
     if not path.is_file():
         return {}
     method = json.loads(path.read_text(encoding="utf-8"))["method"]
@@ -146,7 +146,7 @@ def _method_facts(path: Path) -> dict[str, Any]:
 
 
 def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:
-    """What each model is to be trained on, where the config says so: known of missing runs too."""
+    """Each model's tasks according to the config, which also covers missing runs."""
     tasks = {model["name"]: model.get("tasks") or config.get("tasks") for model in config.get("models", [])}
     return {model: "+".join(given) for model, given in tasks.items() if given}
 
@@ -170,7 +170,7 @@ def _facts(path: Path) -> dict[str, Any]:
             **{key: training[key] for key in ("images", "steps", "batch_size", "patch_size", "patches")},
             **{f"patches_{task}": count for task, count in training["patches_by_task"].items()},
             "crops_per_image": training["patches"] / training["images"],
-            # Runs of before these were recorded lack them.
+            # Runs of earlier versions lack these.
             **{key: training.get(key) for key in ("distinct_patches", "patch_epochs", "target_values")},
             "target_values_per_parameter": training.get("target_values_per_parameter"),
             "matched": " ".join(f"{key}={value}" for key, value in (training.get("matched") or {}).items()) or None,
@@ -183,7 +183,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "twin": pair_key(provenance["config"]),
             "pretrained": pretrained.get("name"),
             "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
-            # Runs of before this was measured have no gap.
+            # Runs of earlier versions have no gap.
             **{f"interpolation_{of}_l1": l1 for of, l1 in training.get("interpolation_l1", {}).items()},
             "train_hours": training["wall_seconds"] / 3600,
             "commit": provenance["commit"],
@@ -195,7 +195,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _last_losses(path: Path) -> dict[str, float | None]:
-    """Final losses, and means over the log, from a run's train.csv; nothing where it is absent."""
+    """Final losses, and means over the log, from a run's train.csv; empty without the file."""
     if not path.is_file():
         return {}
     log = pd.read_csv(path)

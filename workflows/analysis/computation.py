@@ -25,7 +25,7 @@ from workflows.files import write_csv
 
 
 class Tables(dict):
-    """All tables of an experiment by name, each computed when it is first asked for.
+    """All tables of an experiment by name, each computed when it is first requested.
 
     Args:
         results, runs: as `read_results` and `read_runs` give them.
@@ -71,7 +71,7 @@ COMPUTED: dict[str, Callable[[Tables], pd.DataFrame]] = {
 
 
 def write_tables(results: pd.DataFrame, runs: pd.DataFrame, folder: Path, train_logs: Sequence[Path] = ()) -> None:
-    """Write `<folder>/<name>.csv` for every table, the empty ones too."""
+    """Write `<folder>/<name>.csv` for every table, including empty ones."""
     tables = Tables(results, runs, train_logs)
     for name in TABLES:
         write_csv(tables[name], folder / f"{name}.csv", digits=None)

@@ -13,7 +13,7 @@ from workflows.analysis.statistics import holm, paired_difference, t_interval
 
 
 class Pair(NamedTuple):
-    """A model trained without the contrastive loss, and one that differs in having it, at weight `weight` (λ)."""
+    """A model trained without the contrastive loss, and one that differs only in it, with weight `weight` (λ)."""
 
     without: str
     with_: str
@@ -41,7 +41,7 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
 
 
 def check_groups(runs: pd.DataFrame) -> None:
-    """Refuse a model whose runs compared groups of different size: their losses are not the same loss.
+    """Refuse a model whose runs compared groups of different size: their losses differ.
 
     Raises:
         ReportError: naming the model, the sizes and the runs.
@@ -83,7 +83,7 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _levels(both: pd.DataFrame) -> pd.DataFrame:
-    """The differences of one cell: a row an image, a row a seed, and their mean."""
+    """The differences of one cell: one row per image, one per seed, and their mean."""
     seeds = both.groupby("seed", as_index=False)["gain"].mean().assign(level="seed")
     if len(seeds) > 1:
         estimate = paired_difference(seeds["gain"], np.zeros(len(seeds)))

@@ -25,9 +25,9 @@ class Crossover(NamedTuple):
         status: `overtakes` (behind, then ahead up to the largest fraction), `already at the smallest`, `none in the range`;
             `unresolved` where the interval reaches both ends of the range.
         fraction: from here on the mean curve is ahead; NaN unless `overtakes`.
-        low, high: the fractions at which the methods do not differ significantly, and the crossing of the means; an end
-            at the smallest or largest fraction means that the interval may go on beyond it; NaN without two seeds, or where
-            the methods differ significantly everywhere.
+        low, high: the fractions at which the methods do not differ significantly, and the crossing of the means; an end at
+            the smallest or largest fraction means that the interval may extend beyond it; NaN without two seeds, or where the
+            methods differ significantly everywhere.
         seeds: of the cell with the fewest.
     """
 
@@ -43,21 +43,21 @@ def crossover(
 ) -> Crossover:
     """The fraction at which `model` overtakes `other`.
 
-    Means are interpolated linearly on the logarithm of the fraction. The interval reaches over all fractions at which a t test
-    finds no difference (the test inverted, as Fieller did for ratios): it has its nominal coverage even where some seeds' curves
-    do not cross at all.
+    Means are interpolated linearly on the logarithm of the fraction. The interval contains all fractions at which a t test
+    finds no difference (the inverted test, as in Fieller's for ratios). It has its nominal coverage even if some seeds'
+    curves do not cross.
 
     Args:
         cells: the scores.
         model, other: the methods.
-        fractions: at which both are scored, increasing, above 0, two or more.
+        fractions: two or more at which both are scored, increasing, above 0.
         confidence: nominal coverage of the interval.
     """
     seeds = int(min(cells.seeds[name, fraction] for name in (model, other) for fraction in fractions))
     position = np.log(np.asarray(fractions))
     grid = np.union1d(np.linspace(position[0], position[-1], 801), position)
     at = np.exp(grid)
-    at[[0, -1]] = fractions[0], fractions[-1]  # exactly, so that an end is known as one
+    at[[0, -1]] = fractions[0], fractions[-1]  # exact values, so that ends are recognised
     mean, variance, freedom = cells.leads(model, other, fractions, at)
     low = high = np.nan
     if np.isfinite(variance).all():
@@ -68,7 +68,7 @@ def crossover(
             return Crossover(UNRESOLVED, np.nan, fractions[0], fractions[-1], seeds)
         if undecided.any():
             low, high = at[np.flatnonzero(undecided)[[0, -1]]]
-    # Where the means do not cross, the interval is that of all fractions without a significant difference.
+    # If the means do not cross, the interval contains all fractions without a significant difference.
     if mean[-1] <= 0:
         return Crossover(NONE, np.nan, low, high, seeds)
     behind = np.flatnonzero(mean <= 0)

@@ -12,7 +12,7 @@ from workflows.analysis.statistics import t_interval, within_image_interval
 
 SEEDS, IMAGES = "seeds", "images"
 
-# A single batch's loss is mostly noise: a centred mean over this share of the rows shows its course.
+# A single batch's loss is mostly noise, so the curve is a centred mean over this fraction of the rows.
 SMOOTHING = 0.05
 
 
@@ -46,7 +46,7 @@ def quality_data(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _over_images(table: pd.DataFrame, scores: pd.DataFrame) -> None:
-    """Where no model has two seeds: intervals over images, the images' own levels removed."""
+    """If no model has two seeds: intervals over images, with the images' own levels removed."""
     scores = common_images(scores)
     for (task, dataset), here in scores[scores["fraction"].notna()].groupby(SCORED_ON):
         by_image = here.pivot_table(index=["model", "fraction"], columns="image", values="psnr_y")
@@ -59,7 +59,7 @@ def _over_images(table: pd.DataFrame, scores: pd.DataFrame) -> None:
 
 
 def quality_cost(data: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Each model's PSNR-Y at its largest fraction beside its costs, from the table `quality_data`; columns in `tables.py`."""
+    """Each model's PSNR-Y at its largest fraction and its costs, from the table `quality_data`; columns in `tables.py`."""
     data = data[(data["windows"] == CENTRE) & data["fraction"].notna()]
     top = data.sort_values("fraction", kind="stable").drop_duplicates([*SCORED_ON, "model"], keep="last")
     top = top[[*SCORED_ON, "model", "fraction", "seeds", "psnr_y", "low", "high", "over"]].copy()
@@ -97,7 +97,7 @@ def learning_curves(runs: pd.DataFrame, train_logs: Sequence[Path]) -> pd.DataFr
 
 
 def gradient_shares(runs: pd.DataFrame) -> pd.DataFrame:
-    """How much of the gradient's norm is λ · contrastive's; columns in `tables.py`."""
+    """The fraction of the gradient's norm that comes from λ · contrastive; columns in `tables.py`."""
     columns = ["model", "weight", "fraction", "share", "seeds"]
     if "contrastive_share" not in runs:
         return pd.DataFrame(columns=columns)

@@ -1,4 +1,4 @@
-"""Each model's gain from more data, whether data limited it, and what still more would give: one row per model and set."""
+"""Each model's gain from more data, whether data limited it, and the expected gain from even more: one row per model and set."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from workflows.analysis.statistics import t_interval
 def data_needs(tables: Mapping[str, pd.DataFrame], laws: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The table `data`, from the tables `gains` and `claims` and the power laws; columns in `tables.py`."""
     bought = tables["gains"]
-    bought = bought[bought["windows"] == CENTRE].drop_duplicates([*SCORED_ON, "model"])  # the widest span is the first
+    bought = bought[bought["windows"] == CENTRE].drop_duplicates([*SCORED_ON, "model"])  # the first span is the widest
     bought = bought.drop(columns=["windows", "span", "p_holm"])
     for end in ("smallest", "largest"):
         for name, column in (("crops", "crops_per_image"), ("gap", "gap")):
@@ -30,7 +30,7 @@ def _mean(runs: pd.DataFrame, model: str, fraction: float, column: str) -> float
 
 
 def loss_gaps(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table `gaps`: how far the loss on held-out images lies above that on a run's own; columns in `tables.py`."""
+    """The table `gaps`: held-out loss minus the loss on a run's own images; columns in `tables.py`."""
     means = ["images", "crops_per_image", "training_l1", "validation_l1"]
     columns = ["model", "fraction", "seeds", *means, "gap", "gap_low", "gap_high"]
     if not {"gap", *means} <= set(runs):

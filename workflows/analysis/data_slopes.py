@@ -16,8 +16,8 @@ HELD_OUT = "held-out"
 def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """Least-squares slope per decade of data through each model's means at its fractions; columns in `tables.py`.
 
-    The uncertainty is that of the means, over seeds. It supposes no straight line: where the curve saturates, this is the slope
-    of the line nearest to it.
+    The uncertainty is that of the means, over seeds. It does not assume a straight line: for a saturating curve it is the
+    slope of the best-fitting line.
     """
     counted, sizes = data_size(runs)
     rows = []
@@ -48,5 +48,5 @@ def _measured(grids: Sequence[Grid], runs: pd.DataFrame) -> Iterator[tuple[dict[
         yield on, "psnr_y", cells
     if "validation_l1" in runs and runs["validation_l1"].notna().any():
         held_out = runs[runs["fraction"] > 0].rename(columns={"validation_l1": "value"})
-        # Trained tasks together, and no windows: held-out crops are of the size that networks are trained on.
+        # For all trained tasks together and without windows: held-out crops have the size of training patches.
         yield {"task": "", "dataset": HELD_OUT, "windows": ""}, "validation_l1", Cells(held_out)

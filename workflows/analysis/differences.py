@@ -22,7 +22,7 @@ def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
 def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """`model` minus `other` in dB for all pairs of models; columns in `tables.py`.
 
-    Contrastive pairs, which share everything else for each seed, are paired by seed, all others are not.
+    Contrastive pairs, which share everything else, are paired by seed; all others are not.
     """
     contrastive = {frozenset(pair[:2]) for pair in find_pairs(runs)}
     tables = []
@@ -49,7 +49,7 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def corrected(rows: list[dict], family: list[str], columns: list[str]) -> pd.DataFrame:
-    """Rows as a table with `p_holm`, corrected among the rows that share the columns of `family`."""
+    """The rows as a table with `p_holm`, corrected within rows that agree in the columns of `family`."""
     table = pd.DataFrame(rows, columns=[column for column in columns if column != "p_holm"])
     table["p_holm"] = np.nan
     for _, members in table.groupby(family, dropna=False):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from workflows.config.schema import DIVIDING, FEEDING, WATCHING
 
-# These say which run it is; the rest of its config says how it trains.
+# These identify a run; the rest of its config describes the training.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
 
 CONTRASTIVE = "contrastive."
@@ -17,15 +17,15 @@ DEFAULT = "default"
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides a run's weights besides its fraction and seed, with dots in the names: `contrastive.weight`.
+    """The settings that affect a run's weights besides fraction and seed, with dotted names: `contrastive.weight`.
 
-    Of a fine-tuned run these are its own settings, and, as `pretrained.…`, those of the first stage that are others. The
-    contrastive loss, which only the first stage has, keeps its name.
+    For a fine-tuned run: its own settings and, as `pretrained.…`, those of the first stage that differ. The contrastive loss,
+    which only the first stage has, keeps its name.
     """
     kept = {key: value for key, value in config.items() if key not in (*IDENTITY, PRETRAINED)}
     for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", FEEDING)):
         kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
-    if kept.get("contrastive"):  # by default it follows the batch: then two settings differ, and not one alone
+    if kept.get("contrastive"):  # by default it follows the batch size, so that two settings would differ
         group_size = kept["contrastive"].get("group_size") or kept["training"].get("batch_size")
         kept["contrastive"] = {**kept["contrastive"], "group_size": group_size}
     own = dict(_flatten(kept, ""))
@@ -62,12 +62,12 @@ class Group(NamedTuple):
 def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
     """Groups of two models or more that differ in one factor alone.
 
-    A model without the contrastive loss has λ = 0 and belongs to every group over λ that shares the rest with it. The
-    baseline is λ = 0, else the model that leaves the factor at its default, else the experiment's first. Networks of
-    different kinds are no ablation of one another.
+    A model without the contrastive loss has λ = 0 and belongs to every group over λ with equal other settings. The
+    baseline is λ = 0, else the model that leaves the factor at its default, else the experiment's first. Different
+    architectures are not ablations of one another.
 
     Args:
-        known: each model's settings (see `settings`), in the experiment's order.
+        known: each model's `settings`, in the experiment's order.
     """
     names = [key for key in dict.fromkeys(key for one in known.values() for key in one) if key != "variant"]
     grouped = []
@@ -87,7 +87,7 @@ def _value(settings: dict[str, Any], factor: str) -> Any:
 
 
 def _rests(settings: dict[str, Any], factor: str, known: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Everything but the factor, as a key; for a model without the contrastive loss one for each kind of it, asked for λ."""
+    """All other settings, as keys. For the factor λ, a model without the contrastive loss has one key per kind of loss."""
     rest = {key: value for key, value in settings.items() if key != factor}
     if factor == "variant":
         rest["family"] = settings["variant"].split("_")[0]
@@ -108,5 +108,5 @@ def _baseline_first(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _within(group: Group, other: Group) -> bool:
-    """Whether a larger group over the same factor says it all."""
+    """Whether a larger group over the same factor contains it."""
     return group.factor == other.factor and group.members.keys() < other.members.keys()

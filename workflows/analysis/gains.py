@@ -13,7 +13,7 @@ PAPERS_ENDS = (0.2, 1.0)
 
 
 def spans(fractions: list[float]) -> list[tuple[float, float]]:
-    """From the smallest to the largest fraction; and from 20 to 100 %, where both are others of these."""
+    """From the smallest to the largest fraction; and from 20 to 100 % if both exist and differ from that."""
     if len(fractions) < 2:
         return []
     ends = (fractions[0], fractions[-1])

@@ -11,7 +11,7 @@ COSTS = ["steps", "patches", "task_patches", "parameters"]
 
 
 def seen_by(results: pd.DataFrame, runs: pd.DataFrame, windows: str) -> pd.DataFrame:
-    """Scores with IPT's windows cut one way; networks without windows have the same scores in both."""
+    """Scores with one kind of IPT's windows; networks without windows have the same scores for both."""
     plain = results["setting"] == PLAIN
     if windows == CENTRE:
         return results[plain]
@@ -21,9 +21,9 @@ def seen_by(results: pd.DataFrame, runs: pd.DataFrame, windows: str) -> pd.DataF
 
 
 def identical_images(results: pd.DataFrame) -> pd.DataFrame:
-    """The images that some model restored without any error; columns in `tables.py`.
+    """The images that some model restored exactly; columns in `tables.py`.
 
-    Their PSNR is infinite, and so would be the mean of all images.
+    Their PSNR is infinite, which would make the mean infinite.
     """
     infinite = results[np.isinf(results[["psnr_y", "psnr_rgb"]]).any(axis=1)]
     by_image = infinite.groupby([*SCORED_ON, "image"], sort=False)["model"]
@@ -33,8 +33,8 @@ def identical_images(results: pd.DataFrame) -> pd.DataFrame:
 def common_images(results: pd.DataFrame) -> pd.DataFrame:
     """Only the images that every scored run has, for each task, dataset and setting, and that no model restored exactly.
 
-    Nothing is averaged over different sets of images. `images` is added, the number kept, and `images_known`, the
-    number that any run has; where the two differ, tables say so.
+    So all means are over the same images. It adds `images`, the number kept, and `images_known`, the number that any run has;
+    tables say if the two differ.
     """
     exact = results[[*SCORED_ON, "image"]].merge(identical_images(results), how="left")["models"].notna()
     results = results[~exact.to_numpy()]
@@ -52,7 +52,7 @@ def per_seed(results: pd.DataFrame, setting: str | None = PLAIN) -> pd.DataFrame
 
     Args:
         results: as `read_results` gives it.
-        setting: keep only this one; None keeps all.
+        setting: the setting to keep; None keeps all.
     """
     kept = common_images(results if setting is None else results[results["setting"] == setting])
     group = [*SCORED_ON, "setting", *RUN, "images", "images_known"]
@@ -67,7 +67,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
     seeds = per_seed(results, setting)
     key = ["model", "fraction"]
     cells = seeds.groupby([*SCORED_ON, *key], dropna=False, sort=False)
-    # One NaN does not equal another: what has no fraction is found by None.
+    # NaN is not equal to NaN, so None marks a missing fraction.
     scored = {(*on, None if pd.isna(fraction) else fraction): values for (*on, fraction), values in cells}
     planned = list(runs.groupby(key, dropna=False, sort=False))
     tasks = _tasks(runs)
@@ -78,7 +78,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
         for (model, fraction), cell in planned:
             values = scored.get((task, dataset, model, None if pd.isna(fraction) else fraction), seeds[:0])
             if values.empty and not (model in tasks and can_restore(tasks[model], parse_task(task))):
-                continue  # bicubic does not denoise, nor does a network that was trained to enlarge: nothing is missing
+                continue  # bicubic does not denoise, nor does a super-resolution network, so nothing is missing
             row = {"task": task, "dataset": dataset, "model": model, "fraction": fraction}
             row |= {"seeds": len(values), "seeds_planned": len(cell), "images": images, "images_known": known}
             for metric in METRICS:
@@ -93,7 +93,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
 
 
 def _tasks(runs: pd.DataFrame) -> dict[str, list[str]]:
-    """What each model of the grid was trained on, or was to be."""
+    """The tasks that each model of the grid trains on."""
     trained = runs[runs["fraction"].notna()]
     known = trained.dropna(subset="tasks").drop_duplicates("model") if "tasks" in runs else trained[:0]
     return {row.model: row.tasks.split("+") for row in known.itertuples()}
@@ -102,7 +102,7 @@ def _tasks(runs: pd.DataFrame) -> dict[str, list[str]]:
 def ensembled(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The summary of scores by averaged windows or the ×8 self-ensemble, one `setting` after the other.
 
-    Only of the models and fractions that some run was scored for: nothing is missing where nothing was asked for.
+    Only models and fractions with such scores have rows; others were not requested.
     """
     tables = [summarise(results, runs, "none").assign(setting="")]
     for setting in (setting for setting in dict.fromkeys(results["setting"]) if setting != PLAIN):

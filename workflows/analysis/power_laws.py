@@ -1,4 +1,4 @@
-"""A saturating power law of PSNR in the number of images, where the points support one."""
+"""A saturating power law of PSNR in the number of images, if the points support one."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ COLUMNS = ["limit", "limit_low", "limit_high", "loss", "exponent", "exponent_low
 
 
 def power_laws(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
-    """A power law for each model, or why there is none; columns in `tables.py`."""
+    """A power law for each model, or the reason why there is none; columns in `tables.py`."""
     _, sizes = data_size(runs)
     rows = []
     for on, scores, _ in grids:

@@ -1,4 +1,4 @@
-"""Published scores beside this experiment's."""
+"""Published scores and this experiment's, side by side."""
 
 from importlib import resources
 
@@ -6,12 +6,12 @@ import pandas as pd
 
 from workflows.analysis.records import SCORED_ON, variant
 
-# The published name of each kind of network; what has none is compared with nothing.
+# The published name of each kind of network; other networks are not compared.
 PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}
 
 
 def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The published PSNR-Y for every task and dataset that was scored, and ours of the same kind of network beside it.
+    """The published PSNR-Y for every scored task and dataset, and ours for the same kind of network.
 
     Columns: task, dataset, method, published, source, channel, gray (how they score gray files), our_gray, model, fraction
     (our largest), seeds, ours, low, high, difference (ours minus published). Kinds without a run of ours, and ours without a
@@ -23,7 +23,7 @@ def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) 
     ours = summary[(summary["fraction"] == largest) | summary["fraction"].isna()]
     ours = ours.rename(columns={"psnr_y": "ours", "psnr_y_low": "low", "psnr_y_high": "high"})
     ours = ours[[*SCORED_ON, "model", "fraction", "seeds", "ours", "low", "high"]]
-    # A set scored in part (`Set14@3`) is another set.
+    # Part of a set (`Set14@3`) counts as another set.
     kinds = {model: PUBLISHED_NAMES.get(variant(runs, model).split("_")[0]) for model in set(ours["model"])}
     ours = ours.assign(method=ours["model"].map(kinds))
     scored = ours[SCORED_ON].drop_duplicates()
@@ -31,7 +31,7 @@ def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) 
     ours = ours.dropna(subset="method").astype({"method": theirs["method"].dtype})
     both = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
     both = both.assign(difference=both["ours"] - both["published"])
-    # The protocol's label names the convention where it is not the default one.
+    # The protocol's label names the convention if it is not the default.
     matlab = (
         results[results["protocol"].str.contains("gray=matlab", na=False)] if "protocol" in results else results[:0]
     )

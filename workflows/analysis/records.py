@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-# What identifies a trained network, and what it was scored on.
+# The columns that identify a trained network and its benchmark set.
 RUN = ["model", "fraction", "seed"]
 SCORED_ON = ["task", "dataset"]
 METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
@@ -16,10 +16,10 @@ RUN_COLUMNS = ["run", "status", *RUN]
 TEXT_OF_RUNS = ["run", "status", "kind", "model", "label", "variant", "tasks", "matched", "formulation", "twin"]
 TEXT_OF_RUNS += ["pretrained", "settings", "commit"]
 
-# Columns of runs.csv: multiply-adds that a pixel of a task's output costs, one column a task.
+# Columns of runs.csv: multiply-adds per output pixel, one column per task.
 MACS = "macs_per_output_pixel_"
 
-# The setting of the main tables. Averaged and self-ensemble scores have tables of their own.
+# The setting of the main tables. Averaged and self-ensemble scores have separate tables.
 PLAIN = "plain"
 
 # IPT's windows: each pixel from one prediction, or from the mean of four, as its authors' code does. Both are compared.
@@ -31,12 +31,12 @@ _RUN_NAME = re.compile(r"(?P<model>.+)-(?P<percent>\d+(\.\d+)?(e-\d+)?)-seed-(?P
 
 
 class ReportError(ValueError):
-    """What is wrong with an input of the report, as one message for a person."""
+    """A problem with an input of the report, in one readable message."""
 
 
 @dataclass(frozen=True)
 class RunName:
-    """A run's name taken apart: `ipt-20-seed-0` is model `ipt`, fraction 0.2, seed 0; `bicubic` has neither of the last."""
+    """The parts of a run's name: `ipt-20-seed-0` is model `ipt`, fraction 0.2, seed 0; `bicubic` has no fraction and seed."""
 
     name: str
     model: str
@@ -45,18 +45,18 @@ class RunName:
 
 
 def parse_run(name: str) -> RunName:
-    """Read a run's name; a name without percent and seed is an untrained reference."""
+    """Read a run's name; a name without fraction and seed is an untrained reference."""
     if match := _RUN_NAME.fullmatch(name):
         return RunName(name, match["model"], float(match["percent"]) / 100, int(match["seed"]))
     return RunName(name, name, None, None)
 
 
 def read_results(path: Path | str) -> pd.DataFrame:
-    """Scores, one row an image.
+    """Scores, one row per image.
 
     Returns:
-        The columns of `RESULT_COLUMNS` and whatever else the file has; PSNR in dB; `fraction` and `seed` are missing
-        for untrained references; `setting` is `plain` where the file has no such column.
+        The columns of `RESULT_COLUMNS` and any others of the file; PSNR in dB; `fraction` and `seed` are missing for
+        untrained references; `setting` is `plain` if the file has no such column.
 
     Raises:
         ReportError: naming the file and what it lacks.
@@ -78,12 +78,12 @@ def read_results(path: Path | str) -> pd.DataFrame:
     return table
 
 
-# Words of a setting that keep scores in the main tables, which then show them with the protocol.
+# Parts of a setting whose scores stay in the main tables, which show these parts with the protocol.
 PROTOCOL_WORDS = ("side-by-side", "bf16")
 
 
 def _named_with_protocol(table: pd.DataFrame) -> None:
-    """Move the words of `setting` that do not make a table of their own to `protocol`."""
+    """Move the parts of `setting` that have no separate table to `protocol`."""
     for word in PROTOCOL_WORDS:
         words = table["setting"].str.split("+")
         has = words.map(lambda found, word=word: word in found)
@@ -109,23 +109,23 @@ def read_runs(path: Path | str) -> pd.DataFrame:
 
 def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame:
     try:
-        # Only an empty field is a missing one: a model or an image may be called "none" or "001".
+        # Only empty fields are missing: a model or an image may be called "none" or "001".
         table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=[""])
     except pd.errors.EmptyDataError:
         raise ReportError(f"{path}: is empty; expected a header with {', '.join(columns)}") from None
     if lacking := [column for column in columns if column not in table]:
         raise ReportError(f"{path}: lacks the columns {', '.join(lacking)}")
-    # Rounded, so that 12.3 % in a run's name and 0.123 in its scores are one number.
+    # Rounded, so that 12.3 % in a run's name equals 0.123 in its scores.
     table["fraction"] = table["fraction"].astype("float64").round(9)
     table["seed"] = table["seed"].astype("Int64")
     return table
 
 
 def data_size(runs: pd.DataFrame) -> tuple[str, pd.Series]:
-    """How much data a fraction is: the column of runs.csv that counts it, and its values by fraction.
+    """The amount of data at each fraction: the column of runs.csv that counts it, and its values by fraction.
 
-    Distinct patches where all runs drew a fixed set of them, else training images, else the fraction itself. Of fine-tuned
-    networks it is the first stage's.
+    Distinct patches if all runs have fixed crops, else training images, else the fraction itself. For fine-tuned networks it
+    is the first stage's.
     """
     first = runs[(runs["fraction"] > 0) & (runs["pretrained"].isna() if "pretrained" in runs else True)]
     for column in ("distinct_patches", "images"):
@@ -137,7 +137,7 @@ def data_size(runs: pd.DataFrame) -> tuple[str, pd.Series]:
 
 
 def images_at(runs: pd.DataFrame) -> pd.Series:
-    """Training images by fraction; those of the first stage where networks are fine-tuned. Empty where not known."""
+    """Training images by fraction; for fine-tuned networks those of the first stage. Empty if not known."""
     if "images" not in runs:
         return pd.Series(dtype="float64")
     first = runs[(runs["fraction"] > 0) & (runs["pretrained"].isna() if "pretrained" in runs else True)]
@@ -150,7 +150,7 @@ def models(runs: pd.DataFrame) -> list[str]:
 
 
 def variant(runs: pd.DataFrame, model: str) -> str:
-    """A model's variant, or its name where no run has one yet."""
+    """A model's variant, or its name if no run states one yet."""
     known = runs.loc[runs["model"] == model, "variant"].dropna() if "variant" in runs else []
     return known.iloc[0] if len(known) else model
 
@@ -161,7 +161,7 @@ def transformers(runs: pd.DataFrame) -> list[str]:
 
 
 def rivals(runs: pd.DataFrame) -> list[str]:
-    """The trained models that are no IPTs, in the experiment's order."""
+    """The trained models that are not IPTs, in the experiment's order."""
     return [model for model in models(runs) if not variant(runs, model).startswith("ipt")]
 
 
@@ -171,7 +171,7 @@ def references(runs: pd.DataFrame) -> list[str]:
 
 
 def labels(runs: pd.DataFrame) -> dict[str, str]:
-    """Name in figures and tables of every model; its own name where the experiment gives none."""
+    """Each model's label in figures and tables; its name if the experiment gives no label."""
     given = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
     return dict(zip(runs["model"], given.fillna(runs["model"]), strict=True))
 

@@ -1,4 +1,4 @@
-"""`python -m workflows.analysis.reference`: write what every table holds into docs/results.md."""
+"""`python -m workflows.analysis.reference`: write the tables' columns into docs/results.md."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean with the ends of its confidence interval; the ends are NaN where one value gives none."""
+    """A mean with the ends of its confidence interval; the ends are NaN for a single value."""
 
     mean: float
     low: float
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
 
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """Mean and t interval of independent values, one a seed.
+    """Mean and t interval of independent values, one per seed.
 
     Args:
         values: (n,); with n = 1 there is a mean and no interval.
@@ -33,19 +33,19 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     if values.size == 1:
         return Interval(float(values[0]), np.nan, np.nan, 1)
     if np.ptp(values) == 0:
-        # scipy gives NaN for no spread at all.
+        # scipy returns NaN if all values are equal.
         return Interval(float(values[0]), float(values[0]), float(values[0]), values.size)
     low, high = stats.t.interval(confidence, values.size - 1, loc=values.mean(), scale=stats.sem(values))
     return Interval(float(values.mean()), float(low), float(high), values.size)
 
 
 def within_image_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of the means of several networks over the same images, the images' own levels removed.
+    """Intervals of the means of several networks over the same images, with the images' own levels removed.
 
     Photographs differ by many dB, networks by tenths, so intervals over raw scores say nothing about networks.
     Each image is centred on its mean over the networks (Cousineau 2005) and the spread is corrected for that by
-    √(k / (k − 1)) (Morey 2008). The intervals say how much the images decide; with one training each they say nothing
-    about what another seed would have given.
+    √(k / (k − 1)) (Morey 2008). The intervals show the variation over images. With one training per network they say nothing
+    about the variation over seeds.
 
     Args:
         values: (networks, images), no gaps.
@@ -64,7 +64,7 @@ def within_image_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> 
 
 
 class Difference(NamedTuple):
-    """A paired difference with its t interval and the p-value of the paired t test; NaN where one pair gives none."""
+    """A paired difference with its t interval and the p-value of the paired t test; NaN for a single pair."""
 
     mean: float
     low: float
@@ -88,7 +88,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """P-values corrected for their number (Holm 1979); those that are NaN were no test and stay NaN."""
+    """P-values corrected for their number (Holm 1979); NaN marks a missing test and stays NaN."""
     p_values = np.asarray(p_values, dtype="float64")
     corrected = np.full_like(p_values, np.nan)
     tested = np.flatnonzero(~np.isnan(p_values))
@@ -99,14 +99,14 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 
 class PowerLaw(NamedTuple):
-    """PSNR = `limit` − `loss` · (n / n_max)^(−`exponent`): what more data still buys. Intervals are (low, high).
+    """PSNR = `limit` − `loss` · (n / n_max)^(−`exponent`): the expected gain from more data. Intervals are (low, high).
 
     Attributes:
         limit: PSNR at unlimited data, in dB.
-        loss: how far the largest data set stays below it, in dB.
-        exponent: how fast the rest shrinks with data.
-        r2: share of the points' variance that the curve explains.
-        refused: why there is no fit; empty where there is one. Numbers are NaN then.
+        loss: distance of the largest data set from it, in dB.
+        exponent: how fast this distance falls with data.
+        r2: fraction of the points' variance that the curve explains.
+        refused: the reason why there is no fit, with all numbers NaN; empty if there is one.
     """
 
     limit: float
@@ -121,11 +121,11 @@ class PowerLaw(NamedTuple):
 def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE) -> PowerLaw:
     """A saturating power law of PSNR in the number of images.
 
-    It is refused where the points do not carry it: fewer than four sizes or five points, no gain with data, a poor fit, an
-    exponent whose interval reaches 0, or a limit whose interval is wider than the curve is high.
+    It is refused if the points do not support it: fewer than four sizes or five points, no gain with data, a poor fit, an
+    exponent whose interval contains 0, or a limit whose interval is wider than the curve's range.
 
     Args:
-        images: (points,) number of training images; one point a seed and size.
+        images: (points,) number of training images; one point per seed and size.
         psnr: (points,) in dB.
         confidence: nominal coverage of the t intervals.
     """

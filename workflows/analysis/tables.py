@@ -1,8 +1,8 @@
 """Every table of the analysis, with its columns: the contract with `workflows.reporting`. `computation.py` fills them.
 
-Tables are tidy CSV with unrounded numbers. Scores are PSNR-Y in dB where nothing else is said; `low` and `high` are the ends of a
-95 % interval, over seeds where nothing else is said, and empty where there are no two seeds; `p` is two-sided. An empty field
-means that there is no such number. docs/statistics.md says how intervals are computed.
+Tables are tidy CSV with unrounded numbers. Scores are PSNR-Y in dB unless stated otherwise; `low` and `high` are the ends of
+a 95 % interval, over seeds unless stated otherwise, and empty with fewer than two seeds; `p` is two-sided. An empty field
+means that the number does not exist. docs/statistics.md says how intervals are computed.
 """
 
 from typing import NamedTuple

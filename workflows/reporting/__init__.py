@@ -1,1 +1,1 @@
-"""Tables, figures and captions from what the runs wrote. Imports no torch."""
+"""Tables, figures and captions from the runs' files. Imports no torch."""

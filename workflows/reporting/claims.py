@@ -1,4 +1,4 @@
-"""The table of claims: one short fixed sentence per claim, its answer, and the numbers beside it."""
+"""The table of claims: one short fixed sentence per claim, with its answer and numbers."""
 
 from typing import NamedTuple
 
@@ -29,12 +29,12 @@ class Claims(NamedTuple):
 
 
 def sentence(claim: str, model: str, rival: str = "") -> str:
-    """The claim in words; whether it holds is the answer's column."""
+    """The claim in words, without its answer."""
     return _SENTENCES[claim].format(model=model, rival=rival)
 
 
 def blocks(study: Study) -> list[Block]:
-    """One table per task and set, with the claims that were not tested last."""
+    """One table per task and set; claims that were not tested come last."""
     shown = []
     for title, rows in _by_set(study):
         untested = rows["answer"] == NOT_TESTED

@@ -14,9 +14,9 @@ from workflows.reporting.study import Study
 from workflows.reporting.style import model_colors, page, small, titles
 
 MARK = "#ffd000"
-# Inches: between panels, below a crop for its name and score, above all for the title; the widest that a crop is shown.
+# Inches: between panels, below a crop for its name and score, above all panels for the title; the largest width of a crop.
 GAP, WORDS, HEAD, LARGEST = 0.06, 0.32, 0.2, 1.7
-# The largest part of the width that the whole image takes.
+# The largest fraction of the width for the whole image.
 WHOLE = 0.56
 
 
@@ -33,20 +33,20 @@ def draw(
     Args:
         study: its folder has `inputs/<task>/<dataset>/<image>_{LR,HR}.png` and the restored
             `runs/<run>/images/<task>/<dataset>/<image>.png`.
-        task, dataset, image: what to show.
+        task, dataset, image: the image to show.
         crop: x, y, width, height in HR pixels; None picks one (see `pick_crop`).
-        with_whole: show the whole image beside the crops; without it a figure holds no more of the image than its crops.
+        with_whole: show the whole image next to the crops; otherwise the figure holds only crops of the image.
 
     Returns:
-        The figure, and a table of what is under the crops.
+        The figure, and a table of the names and scores below the crops.
 
     Raises:
-        ReportError: an input is missing or the crop lies outside.
+        ReportError: if an input is missing or the crop lies outside the image.
     """
     versions, fraction, seed = load(study, task, dataset, image)
     whole = versions[-1].pixels
     x, y, width, height = pick_crop(versions) if crop is None else checked_crop(crop, whole)
-    # Bicubic interpolation shows what the input holds; the input itself is in the page's slider.
+    # Bicubic interpolation stands for the input, which the page's slider shows itself.
     tiles = [tile for tile in versions if tile.model or tile is versions[-1]]
     tiles = tiles if tiles[0].model and tiles[0].pixels is not None else versions
 
@@ -58,7 +58,7 @@ def draw(
     figure = plt.figure(figsize=(page(), tall), layout="none")
 
     def place(x: float, y: float, width: float, height: float) -> Axes:
-        """A panel by its upper left corner, in inches."""
+        """A panel at the given upper left corner, in inches."""
         return figure.add_axes(
             (x / page(), 1 - (y + height) / tall, width / page(), height / tall), xticks=[], yticks=[]
         )
@@ -79,7 +79,7 @@ def draw(
     best = max((tile.psnr for tile in tiles if tile.psnr is not None), default=None)
     for number, tile in enumerate(tiles):
         i, j = divmod(number, across)
-        short = across - min(across, len(tiles) - i * across)  # a last row with fewer is centred
+        short = across - min(across, len(tiles) - i * across)  # a shorter last row is centred
         ax = place(left + GAP / 2 + (j + short / 2) * (side + GAP), head + i * row, side, side * height / width)
         if tile.pixels is None:
             ax.set(xlim=(0, width), ylim=(height, 0), facecolor="0.93")
@@ -96,7 +96,7 @@ def draw(
 
 
 def arrange(count: int, with_whole: bool = False) -> tuple[int, int]:
-    """Rows and columns for some panels: full rows where their number allows, else the last row one panel short.
+    """Rows and columns for the panels: full rows if possible, else a last row that is one panel short.
 
     Args:
         count: of the panels.
@@ -119,7 +119,7 @@ def _sizes(down: int, across: int, ratio: float, whole: float) -> tuple[float, f
         whole: the whole image's width over its height; 0 where it is not shown.
     """
     room = page() - across * GAP
-    # As tall as all rows of crops, the words below the last left out.
+    # As tall as all rows of crops, without the text below the last row.
     side = (room - whole * (down - 1) * WORDS - GAP) / (across + whole * down * ratio) if whole else room / across
     left = whole * (down * (side * ratio + WORDS) - WORDS)
     if left > WHOLE * page():
