@@ -12,7 +12,7 @@ from workflows.config.runs import fraction_label
 
 
 def compare(experiment_dir: Path) -> pd.DataFrame:
-    """All trials, a row for each model and learning rate.
+    """All trials, one row per model and learning rate.
 
     Args:
         experiment_dir: folder with `experiment.yaml` and `runs/<trial>/train.csv`.
@@ -20,12 +20,12 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
     Returns:
         Columns model, label, learning_rate, steps, seeds (trial seeds), one `validation_l1_<percent>` per fraction (mean
         over the seeds), `validation_l1` (mean over fractions and seeds) with `low` and `high`, `spread` (standard deviation
-        of that mean over the seeds), `behind` (the L1 above that of
-        the model's best rate) with `behind_low` and `behind_high`, `best` (lowest mean of its model), `edge` (the best rate
-        is the smallest or largest tried) and `used`. Ends of intervals are NaN with one seed.
+        of that mean over the seeds), `behind` (L1 minus that of the model's best rate) with `behind_low` and `behind_high`,
+        `best` (lowest mean of its model), `edge` (the best rate is the smallest or largest tried) and `used`. Ends of
+        intervals are NaN with one seed.
 
     Raises:
-        ReportError: naming a trial that is not finished, or if the experiment has none.
+        ReportError: naming an unfinished trial, or if the experiment has no trials.
     """
     spec = grid.read(experiment_dir / "experiment.yaml")
     trials = spec.trials()

@@ -28,15 +28,15 @@ from workflows.reporting.tables import blocks
 
 HERE = Path(__file__).parent
 
-# The slider shows a window around the crop: large enough to look around in, small enough to mail.
+# The slider shows a window around the crop: large enough to look around, small enough to send by mail.
 WINDOW = 240
-# A figure at least this many times as wide as high has its caption below and not beside it.
+# A figure at least this many times as wide as high has its caption below, others to the side.
 WIDE = 1.6
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure of the page: picture and data as `data:` addresses, the caption as HTML."""
+    """A figure of the page: picture and data as `data:` URLs, the caption as HTML."""
 
     title: str
     picture: str
@@ -47,7 +47,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Slider:
-    """One image in all its versions, each with name, score and picture, and which two are shown at first."""
+    """One image in all its versions, each with name, score and picture, and the two shown first."""
 
     title: str
     versions: list[dict[str, str]]
@@ -63,7 +63,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
         out: the HTML file.
 
     Raises:
-        ReportError: results.csv, runs.csv or a table is not what it should be.
+        ReportError: if results.csv, runs.csv or a table is missing or invalid.
     """
     study = Study(experiment_dir)
     runs, results = study.runs, study.results
@@ -87,7 +87,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
 
 
 def tables(study: Study) -> list[dict[str, str]]:
-    """The tables that have something in them, as HTML, with the CSV that each is rendered from."""
+    """The tables that are not empty, as HTML, each with its CSV."""
     shown = []
     for name, title in TABLES.items():
         if name != claims.NAME and (page := to_html(blocks(name, study))):
@@ -97,7 +97,7 @@ def tables(study: Study) -> list[dict[str, str]]:
 
 
 def figures(study: Study) -> list[Shown]:
-    """All figures that are drawn, in reading order."""
+    """All existing figures, in reading order."""
     folder, shown = study.folder / "figures", []
     pictures = slugs((study.config.get("report") or {}).get("comparisons") or [])
     maps = slugs([asked]) if (asked := (study.config.get("report") or {}).get("similarity")) else {}
@@ -130,7 +130,7 @@ def caption(name: str, config: dict[str, Any]) -> str:
 
 
 def sliders(study: Study) -> list[Slider]:
-    """The images that the config wants compared, as far as they are saved."""
+    """The images of `report.comparisons` that are saved."""
     shown = []
     for wanted in (study.config.get("report") or {}).get("comparisons") or []:
         task, dataset, image = wanted["task"], wanted["dataset"], wanted["image"]
@@ -139,7 +139,7 @@ def sliders(study: Study) -> list[Slider]:
         tiles, fraction, seed = load(study, task, dataset, image)
         whole = tiles[-1].pixels
         crop = checked_crop(wanted["crop"], whole) if wanted.get("crop") else pick_crop(tiles)
-        # Of an image that must not be passed on, the page holds no more than the figure does.
+        # With `whole: false` the page holds no more of an image than the figure does.
         window = crop if wanted.get("whole") is False else _window(crop, whole.shape)
         tiles = [tile for tile in tiles if tile.pixels is not None]
         of = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
@@ -175,14 +175,14 @@ def _version(tile: Tile, window: Crop) -> dict[str, str]:
 
 
 def provenance(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
-    """Where each run's numbers come from, as its provenance.json and metrics.json say; runs without either are left out."""
+    """The origin of each run's numbers, from its provenance.json and metrics.json; runs without both are left out."""
     rows = []
     for name in names:
         folder = experiment_dir / "runs" / name
         trained, scored = (_json(folder / file) for file in ("provenance.json", "metrics.json"))
         if not trained and not scored:
             continue
-        # References are not trained: what is known is how they were scored.
+        # References are not trained; only their scoring is known.
         known = trained or scored
         hardware, training = known.get("hardware") or {}, known.get("training") or {}
         commit = (known.get("commit") or "unknown")[:12] + (" (changed)" if known.get("dirty") else "")

@@ -16,7 +16,7 @@ Crop = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Tile:
-    """One version of the image: uint8 (H, W, 3), or None where its run is missing, and its PSNR-Y in dB and SSIM-Y."""
+    """A version of the image: uint8 (H, W, 3), or None if its run is missing, with its PSNR-Y in dB and SSIM-Y."""
 
     name: str
     model: str | None
@@ -58,7 +58,7 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
         path = study.folder / "runs" / model / where
         if path.is_file():
             tiles.append(Tile(names[model], model, _read(path), *_score(rows[rows["model"] == model])))
-    # The unchanged input has its own score; with it among the references there is nothing to show twice.
+    # The unchanged input has its own score; if it is among the references, it is not shown twice.
     if not any(tile.model == "identity" for tile in tiles):
         tiles.insert(0, Tile("LR input" if task.startswith("sr") else "input", None, enlarged))
     for model in models(runs):
@@ -77,10 +77,10 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
 
 
 def pick_crop(tiles: Sequence[Tile]) -> Crop:
-    """The window, a fifth of the image's shorter side wide, that shows detail which the models restore differently.
+    """The window with detail that the models restore differently; its width is a fifth of the image's shorter side.
 
     It has the largest product of two means over the window: the spread between the models' outputs, and the slope of the
-    original. The choice does not look at which model is better. Without two models it is the spread between all versions.
+    original. The choice does not depend on which model is better. Without two models it is the spread between all versions.
     """
     outputs = [tile.pixels for tile in tiles if tile.pixels is not None and tile.psnr is not None and tile.model]
     outputs = outputs if len(outputs) > 1 else [tile.pixels for tile in tiles if tile.pixels is not None]
@@ -95,7 +95,7 @@ def pick_crop(tiles: Sequence[Tile]) -> Crop:
 
 
 def _window_sums(values: np.ndarray, side: int) -> np.ndarray:
-    """Sums over all windows of side x side that lie inside, by their upper left corner."""
+    """Sums over all windows of side x side inside the image, by their upper left corner."""
     total = np.pad(values.astype("float64"), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     return total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
 
@@ -134,5 +134,5 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _enlarge(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest-neighbour enlargement to (height, width), so that every input pixel is seen as it is."""
+    """Nearest-neighbour enlargement to (height, width), so that every input pixel stays visible."""
     return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.NEAREST))

@@ -10,7 +10,7 @@ BEST, SECOND = "best", "second"
 
 @dataclass(frozen=True)
 class Span:
-    """A row's one value, which holds for all of its columns."""
+    """A single value for all columns of a row."""
 
     text: str
 
@@ -21,11 +21,11 @@ Cell = str | list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Block:
-    """One table, nothing of it escaped yet.
+    """One table, not yet escaped.
 
     Attributes:
         title: its heading or caption.
-        notes: what a reader must know, a sentence or two each.
+        notes: what a reader must know, one or two sentences each.
         header: of the columns.
         rows: cells; the first is the row's name. A second cell that is a `Span` is the row's last.
     """
@@ -38,7 +38,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of file marks text."""
+    """The markup of a file format."""
 
     escape: Callable[[str], str]
     best: str
@@ -87,12 +87,12 @@ HTML = Format(lambda text: html.escape(_one_line(text)), best="<b>{}</b>", secon
 
 
 def plain(cell: Cell | Span) -> str:
-    """A cell's text alone."""
+    """A cell's text without marks."""
     return cell if isinstance(cell, str) else cell.text if isinstance(cell, Span) else "".join(text for text, _ in cell)
 
 
 def to_markdown(blocks: Iterable[Block], nothing: str = "No run is scored yet.") -> str:
-    """Tables for a page; `nothing` is said where there is none."""
+    """Tables for a page; the text `nothing` if there are none."""
     texts = []
     for block in blocks:
         rows = [[MARKDOWN.escape(name) for name in block.header]]
@@ -110,11 +110,11 @@ def to_markdown(blocks: Iterable[Block], nothing: str = "No run is scored yet.")
     return "\n".join(texts) or f"{nothing}\n"
 
 
-# Points: a column and the full width of a two-column page, with a little to spare.
+# Points: a column and the full width of a two-column page, slightly reduced.
 COLUMN_POINTS, PAGE_POINTS = 240, 500
-# At \footnotesize, of a ten-point document: a character's width, and the space between columns.
+# At \footnotesize in a ten-point document: a character's width, and the space between columns.
 CHARACTER_POINTS, GAP_POINTS = 4.25, 6
-# The first column's largest part of the page: longer text is set as a paragraph, so that numbers keep their room.
+# The first column's largest fraction of the page: longer text becomes a paragraph, which leaves room for numbers.
 FIRST = 0.4
 
 
@@ -133,7 +133,7 @@ def _widths(block: Block) -> list[float]:
 
 
 def _slices(widths: list[float]) -> list[range]:
-    """Runs of columns that fit the page beside the first one, of about equal length."""
+    """Groups of columns of about equal size that fit the page together with the first column."""
     if len(widths) == 1:
         return [range(1, 1)]
     room = PAGE_POINTS - widths[0]
@@ -166,14 +166,14 @@ def _numeric(block: Block, column: int) -> bool:
 
 
 def to_latex(blocks: Iterable[Block], nothing: str = "No run is scored yet.", name: str = "") -> str:
-    r"""Tables for a paper, to be read with `\input`: a column wide where they fit one, else as wide as the page.
+    r"""Tables for a paper, for `\input`: one column wide if they fit, else as wide as the page.
 
-    A table wider than the page is set in parts below one another.
+    A table wider than the page is split into parts below one another.
 
     Args:
         blocks: the tables.
-        nothing: said where there is none.
-        name: begins the labels, `tab:<name>-<title>`.
+        nothing: the text if there are none.
+        name: prefix of the labels, `tab:<name>-<title>`.
     """
     texts = [r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}"]
     for block in blocks:
@@ -192,7 +192,7 @@ def to_latex(blocks: Iterable[Block], nothing: str = "No run is scored yet.", na
 
 
 def to_html(blocks: Iterable[Block]) -> str:
-    """Tables for the report's page, each in a box that scrolls by itself where it is too wide; empty without any."""
+    """Tables for the report's page, each in a box that scrolls if it is too wide; empty if there are none."""
     texts = []
     for block in blocks:
         head = "".join(f"<th scope='col'>{HTML.escape(cell)}</th>" for cell in block.header)

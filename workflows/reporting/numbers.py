@@ -1,4 +1,4 @@
-"""Numbers as text: rounded, with a minus sign, and a dash where there is none."""
+"""Numbers as text: rounded, with a minus sign; a dash for a missing number."""
 
 import pandas as pd
 
@@ -7,17 +7,17 @@ NONE = "–"
 
 def number(value: float, digits: int = 2, sign: str = "") -> str:
     """Rounded to some digits after the point; `sign` is `+` for differences."""
-    # Adding 0 after rounding turns −0.0 into 0.0.
+    # Adding 0 turns −0.0 into 0.0.
     return NONE if pd.isna(value) else f"{round(float(value), digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
 
 
 def probability(value: float) -> str:
-    """A p-value to three digits, or that it is smaller."""
+    """A p-value to three digits, or `< 0.001`."""
     return "< 0.001" if value < 0.001 else number(value, 3)
 
 
 def count(value: float) -> str:
-    """A large number to three digits, one below a hundred to one decimal."""
+    """A large number to three digits; below a hundred, one decimal."""
     return NONE if pd.isna(value) else f"{value:.1f}" if value < 100 else f"{float(f'{value:.3g}'):,.0f}"
 
 

@@ -26,7 +26,7 @@ TABLES = {
     "learning_rates": "How the learning rates were chosen",
 }
 
-# Drawn from tables and training logs alone.
+# Drawn only from tables and training logs.
 FIGURES = {
     "psnr_fraction": "PSNR against the fraction of the training images",
     "psnr_patches": "PSNR against the number of distinct patches",
@@ -38,12 +38,12 @@ FIGURES = {
 }
 # Drawn from images and features, one for each image.
 PICTURES = {"similarity": "Similarity of patch features", "comparison": "Image comparison"}
-# Figures of what more data did: with one fraction there is nothing to compare.
+# Figures of the effect of more data: they need two fractions.
 _OF_DATA = ("psnr_fraction", "psnr_patches", "gains")
 
 
 def slugs(pictures: Iterable[Mapping[str, Any] | Picture]) -> dict[str, Any]:
-    """Pictures by a name that is safe in paths, wildcards and commands: `sr2-Set5-butterfly`.
+    """Pictures by names that are safe in paths, wildcards and commands: `sr2-Set5-butterfly`.
 
     Other characters than letters, digits, `.`, `@` and `_` become `_`; a name that another picture has gets a number.
     """
@@ -61,30 +61,30 @@ def slugs(pictures: Iterable[Mapping[str, Any] | Picture]) -> dict[str, Any]:
 
 
 class Maps(NamedTuple):
-    """Of which image, and by which models, IPT's patch features are mapped."""
+    """The image and the models of a similarity map of IPT's patch features."""
 
     picture: Picture
     models: list[str]
 
 
 def figures(experiment: Experiment) -> list[str]:
-    """Those of `FIGURES` that show something in this experiment."""
+    """The `FIGURES` that apply to this experiment."""
     runs = experiment.runs()
     if not runs:
         return []
     known = {run.model: settings(run.model_dump(mode="json")) for run in runs.values()}
-    # The contrastive loss on and off is the other figure's.
+    # Switching the contrastive loss on is shown by its own figure.
     ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
     drawn = {"contrastive_gain": bool(_contrastive_pairs(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
     if len({run.fraction for run in runs.values()}) == 1:
         drawn |= dict.fromkeys(_OF_DATA, False)
     elif not any(getattr(run.data, "fixed_crops", None) for run in runs.values()):
-        drawn["psnr_patches"] = False  # new crops each time: their number is the training's, not the data's
+        drawn["psnr_patches"] = False  # new crops each time: their number depends on the training, not on the data
     return [name for name in FIGURES if drawn.get(name, True)]
 
 
 def maps(experiment: Experiment) -> Maps | None:
-    """The similarity maps that the experiment asks for, or else those of a contrastive pair on its first compared image."""
+    """The similarity maps in the config, or else those of a contrastive pair on the first compared image."""
     runs, report = experiment.runs(), experiment.report
     ipts = dict.fromkeys(run.model for run in runs.values() if run.variant.startswith("ipt"))
     pairs = _contrastive_pairs(runs)

@@ -1,4 +1,4 @@
-"""The report of an unfinished grid: what is scored so far; the rest is marked as missing.
+"""The report of an unfinished grid: scores so far; the rest is marked as missing.
 
 It is written to a separate folder, `partial/`, so that it is not mistaken for the full report.
 """
@@ -20,16 +20,16 @@ from workflows.reporting.tables import write_tables
 
 
 def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
-    """Write `partial/report.html` with the tables and figures that it shows.
+    """Write `partial/report.html` with its tables and figures.
 
     Args:
-        experiment_dir: results/<name>, with `experiment.yaml` and whatever runs are scored.
+        experiment_dir: results/<name>, with `experiment.yaml` and the scored runs.
 
     Returns:
-        The page, how many runs are scored, and how many are planned.
+        The page, the number of scored runs, and the number of planned ones.
 
     Raises:
-        ReportError: no trained run is scored yet.
+        ReportError: if no trained run is scored yet.
     """
     spec = grid.read(experiment_dir / "experiment.yaml")
     names = [*spec.references, *spec.runs()]
@@ -44,7 +44,7 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
         shutil.rmtree(out)
         raise ReportError(f"{experiment_dir}: no trained run is scored yet, so there is nothing to report")
     shutil.copyfile(experiment_dir / "experiment.yaml", out / "experiment.yaml")
-    for name in ("runs", "inputs"):  # the page reads provenance and pictures there
+    for name in ("runs", "inputs"):  # the page reads provenance and pictures from there
         (out / name).symlink_to(Path("..") / name)
     logs = [log for name in spec.runs() if (log := experiment_dir / "runs" / name / "train.csv").is_file()]
     analyse(results, runs, out / "tables", logs)

@@ -1,4 +1,4 @@
-"""Effects of single settings (λ, position encoding, …) in which models of the experiment differ."""
+"""Effects of single settings (λ, position encoding, …) that differ between models of the experiment."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ TITLES = {
 
 
 def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
-    """The figure, one panel a factor, task and dataset, and its data, `tables/ablations.csv`."""
+    """The figure, one panel per factor, task and dataset, and its data, `tables/ablations.csv`."""
     data = study.table("ablations")
     if data["over"].notna().sum() == 0:
         return empty("No two scored models differ in one setting alone."), data

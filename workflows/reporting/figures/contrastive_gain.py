@@ -1,4 +1,4 @@
-"""Gain from the contrastive loss: PSNR with it minus without, paired by seed, at every fraction; and its part of the
+"""Gain from the contrastive loss: PSNR with it minus PSNR without, paired by seed, at every fraction; and its part of the
 gradient.
 """
 
@@ -67,7 +67,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
 
 
 def gradient_ratios(data: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Rows of level `ratio`: with, weight, fraction, seed, ratio (0 to 1); nothing where the logs have none."""
+    """Rows of level `ratio`: with, weight, fraction, seed, ratio (0 to 1); empty if the logs have none."""
     if "contrastive_share" not in runs:
         return pd.DataFrame()
     rows = runs[runs["model"].isin(data["with"]) & runs["contrastive_share"].notna()]
@@ -76,7 +76,7 @@ def gradient_ratios(data: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _places(rows: pd.DataFrame, pairs: list[str], fractions: list[float]) -> pd.Series:
-    """Where rows are on the axis of fractions, pairs side by side."""
+    """Positions of rows on the axis of fractions, pairs side by side."""
     shift = {name: 0.6 * ((number + 0.5) / len(pairs) - 0.5) for number, name in enumerate(pairs)}
     places = [fractions.index(f) + shift[name] for f, name in zip(rows["fraction"], rows["with"], strict=True)]
     return pd.Series(places, rows.index, dtype="float64")
@@ -95,7 +95,7 @@ def _draw_gains(ax: Axes, rows: pd.DataFrame, study: Study, fractions: list[floa
         spread = _places(single, pairs, fractions) + np.resize([-0.14, 0.08, -0.08, 0.14], len(single)) / len(pairs)
         ax.plot(spread, single["gain"], ".", color=color, alpha=0.5, markersize=5, markeredgewidth=0)
         mean = line[line["level"] == "mean"]
-        # Among means over seeds, one seed's has no bar: an interval over images would look like one over seeds.
+        # Next to means over seeds, a single seed has no bar: an interval over images would look like one over seeds.
         sure = mean[mean["over"] == "seeds"] if over_seeds else mean
         half = [sure["gain"] - sure["low"], sure["high"] - sure["gain"]]
         style = {"color": color, "fmt": markers[name]}

@@ -21,7 +21,7 @@ from workflows.reporting.style import (
     title,
 )
 
-# Where points of a model are drawn: their data, the model's number and how many there are.
+# Positions of a model's points, from their data, the model's number and the number of models.
 Places = Callable[[pd.DataFrame, int, int], np.ndarray]
 
 
@@ -32,7 +32,7 @@ def points(study: Study) -> pd.DataFrame:
 
 
 def draw_panels(data: pd.DataFrame, study: Study, places: Places) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """The curves of all sets, the axis of the amount of data left to the caller; returns panels by (dataset, task)."""
+    """The curves of all sets; the caller draws the axis of the amount of data. Returns panels by (dataset, task)."""
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
     figure, axes = panels(keys)
     handles: dict = {}
@@ -70,7 +70,7 @@ def _panel(ax: Axes, data: pd.DataFrame, study: Study, places: Places) -> dict:
 
 
 def remarks(data: pd.DataFrame, study: Study) -> list[str]:
-    """What intervals are over, and what is missing."""
+    """The note: what the intervals are over, and what is missing."""
     lines = []
     sure = data.loc[data["over"] == "seeds", "seeds"]
     trained = data[data["fraction"].notna()]

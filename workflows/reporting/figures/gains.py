@@ -1,5 +1,5 @@
-"""Gain from more data: each model's gain from the smallest to the largest fraction, and IPT's gain minus each rival's, both ways
-of cutting IPT's windows side by side.
+"""Gain from more data: each model's gain from the smallest to the largest fraction, and IPT's gain minus each rival's, for
+both kinds of IPT's windows.
 """
 
 import numpy as np

@@ -9,14 +9,14 @@ from workflows.reporting.figures.curves import draw_panels, points, remarks
 from workflows.reporting.study import Study
 from workflows.reporting.style import FractionAxis, empty, lowest, model_colors, note, small
 
-# More crossovers than these would hide the curves; the table of crossovers has them all.
+# More crossovers would hide the curves; the table of crossovers has them all.
 MOST_MARKS = 4
 
 
 def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, and its points: mean PSNR-Y and its interval.
 
-    On an IPT's rows also where it overtakes the best other network of the largest fraction: `overtakes`, `at`, `at_low`,
+    An IPT's rows also say where it overtakes the best other network of the largest fraction: `overtakes`, `at`, `at_low`,
     `at_high` (fractions).
     """
     data = points(study)
@@ -39,9 +39,9 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
 
 
 def mark_crossovers(data: pd.DataFrame, crossovers: pd.DataFrame) -> pd.DataFrame:
-    """The points with what each IPT overtakes: the one rival that matters, the best at the largest fraction.
+    """The points with each IPT's crossover with one rival, the best at the largest fraction.
 
-    With one seed nothing is marked: a crossover without an interval invites belief that it has not earned.
+    With one seed nothing is marked: a crossover without an interval would look more certain than it is.
     """
     marks = crossovers[(crossovers["status"] == "overtakes") & crossovers["tested"] & crossovers["best_rival"]]
     names = {"other": "overtakes", "fraction": "at", "low": "at_low", "high": "at_high"}
@@ -51,7 +51,7 @@ def mark_crossovers(data: pd.DataFrame, crossovers: pd.DataFrame) -> pd.DataFram
 
 
 def _mark(ax: Axes, data: pd.DataFrame, study: Study) -> None:
-    """Crossovers in a strip below the curves, where bands and lines do not hide them."""
+    """Crossovers in a strip below the curves, not hidden by bands and lines."""
     marked = data.dropna(subset="at").drop_duplicates("model")
     if marked.empty or len(marked) > MOST_MARKS:
         return
@@ -64,7 +64,7 @@ def _mark(ax: Axes, data: pd.DataFrame, study: Study) -> None:
         height = step * (number + 0.6)
         ax.plot([crossover.at_low, crossover.at_high], [height] * 2, linewidth=1.4, solid_capstyle="butt", **style)
         ax.plot(crossover.at, height, marker="d", markersize=5, markeredgecolor="white", mew=0.5, zorder=4, **style)
-    # The words are on the side without marks.
+    # The text is on the side without marks.
     right = marked["at_high"].max() < data["fraction"].max() * 0.7
     place = {"x": 0.99, "ha": "right"} if right else {"x": 0.01, "ha": "left"}
     words = f"overtakes {study.labels[marked['overtakes'].iloc[0]]}"

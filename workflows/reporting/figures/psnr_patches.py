@@ -1,4 +1,4 @@
-"""PSNR against the number of distinct training patches, where each image gives a fixed number of crops."""
+"""PSNR against the number of distinct training patches, if each image has a fixed number of crops."""
 
 import numpy as np
 import pandas as pd

@@ -28,7 +28,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     data = study.table("quality_cost").dropna(subset="psnr_y")
     if data.empty:
         return empty("No trained model is scored yet."), data
-    # Multiply-adds say more than hours, which depend on the machine.
+    # Multiply-adds are preferred to hours, which depend on the machine.
     wanted = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
     wanted = [cost for cost in wanted if data[cost].notna().any()]
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
@@ -59,9 +59,9 @@ def _panel(ax: Axes, data: pd.DataFrame, cost: str, study: Study) -> dict:
     colors, markers, names = model_colors(study.runs), model_markers(study.runs), study.labels
     values = data[cost]
     log = len(values) > 0 and values.min() > 0 and values.max() > LOG * values.min()
-    # An axis spans a fifth of its values at least: networks of matched cost stand together.
+    # An axis spans at least a fifth of its values, so that networks of matched cost appear close together.
     span = np.log(values.max() / values.min()) if log else max(np.ptp(values), 0.2 * values.max(), 1e-9)
-    # Models of equal cost are moved apart a little, so that both are seen.
+    # Models of equal cost are moved apart a little, so that both are visible.
     shift = 0.04 * span * data.groupby(cost).cumcount()
     places = values * np.exp(shift) if log else values + shift
     handles = {}
@@ -88,7 +88,7 @@ def _panel(ax: Axes, data: pd.DataFrame, cost: str, study: Study) -> dict:
 
 
 def _log_ticks(low: float, high: float) -> np.ndarray:
-    """Round values within an axis, at least three: powers of ten, with others between where these are few."""
+    """Round values within an axis, at least three: powers of ten, with others between if these are few."""
     for subs in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = np.array(LogLocator(subs=subs, numticks=50).tick_values(low, high))
         ticks = ticks[(ticks >= low) & (ticks <= high)]
@@ -98,7 +98,7 @@ def _log_ticks(low: float, high: float) -> np.ndarray:
 
 
 def _equal_spans(axes: np.ndarray) -> None:
-    """A decibel is as long in all panels; those of one set share their scale."""
+    """A decibel has the same length in all panels; those of one set share their scale."""
     for ax in axes[0]:
         ax.autoscale_view(scalex=False)
     span = max(np.ptp(ax.get_ylim()) for ax in axes[0])

@@ -12,7 +12,7 @@ from workflows.analysis.records import models, percent
 from workflows.reporting.study import Study
 from workflows.reporting.style import column, empty, legend, note, page, thousands
 
-# Before this part of the steps curves fall from far outside; what comes after is compared.
+# In this first part of the steps curves fall from far outside the axis; the rest is compared.
 SETTLED = 0.2
 LINES = [":", "--", "-"]
 ACROSS = 4
@@ -21,7 +21,7 @@ ACROSS = 4
 def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, and its data, `tables/learning_curves.csv` of the fractions shown: the smallest, the middle, the largest.
 
-    Behind the smoothed loss is that of each run's batches, as its `train.csv` has it.
+    Behind the smoothed loss is the loss of each run's batches, from its `train.csv`.
     """
     data = study.table("learning_curves")
     if data.empty:
@@ -88,7 +88,7 @@ def chosen_fractions(fractions: pd.Series) -> list[float]:
 
 
 def _limits(axes: list[Axes], data: pd.DataFrame, values: str) -> None:
-    """One scale for all models that holds everything after the first steps."""
+    """One scale for all models that contains everything after the first steps."""
     settled = data.loc[data["step"] > SETTLED * data["step"].max(), values].dropna()
     if settled.empty:
         return
