@@ -13,12 +13,12 @@ METRICS = {"psnr_y": ("PSNR-Y in dB", 2), "psnr_rgb": ("PSNR-RGB in dB", 2), "ss
 def summary_blocks(study: Study, apart: bool = False) -> list[Block]:
     """Mean PSNR-Y / SSIM-Y of every model and fraction, for denoising PSNR-RGB too; one table a task and dataset.
 
-    Best and second are marked in every column and for every metric; equal printed numbers share their mark. References are
+    Best and second are marked in every column and for every metric; equal printed numbers get the same mark. References are
     not trained and have one row each.
 
     Args:
         study: with the table `summary`.
-        apart: one table a metric.
+        apart: one table per metric.
     """
     return _blocks(study, study.table("summary"), PLAIN, apart)
 
@@ -26,7 +26,7 @@ def summary_blocks(study: Study, apart: bool = False) -> list[Block]:
 def ensembled_blocks(study: Study, apart: bool = False) -> list[Block]:
     """As `summary_blocks`, for every other setting: averaged windows, self-ensemble."""
     table = study.table("ensembled")
-    # Nothing is missing where nobody scored.
+    # Unrequested scores are not missing.
     table = table[table["seeds"] > 0]
     return [
         block
@@ -83,7 +83,7 @@ def _span(cell: Cell) -> Span:
 
 
 def _column(cells: pd.DataFrame, metrics: list[str], usual_seeds: int, ranked: bool = True) -> dict[str, Cell]:
-    """The cells of one column by model; one with fewer seeds than is usual in it says so."""
+    """The cells of one column by model; a cell with fewer seeds than most of the column says so."""
     parts: dict[str, list[tuple[str, str]]] = {model: [] for model in cells.index}
     for metric in metrics:
         digits = METRICS[metric][1]
@@ -112,7 +112,7 @@ def _column(cells: pd.DataFrame, metrics: list[str], usual_seeds: int, ranked: b
 
 
 def _exact(study: Study, task: str, dataset: str) -> list[str]:
-    """Which images are left out of the means, since a model restored them exactly."""
+    """The images that are left out of the means because a model restored them exactly."""
     table = study.table("identical")
     images = table.loc[(table["task"] == task) & (table["dataset"] == dataset), "image"]
     return [f"Restored exactly by a model and left out of all means ({len(images)}): {', '.join(images)}."] * bool(
@@ -121,7 +121,7 @@ def _exact(study: Study, task: str, dataset: str) -> list[str]:
 
 
 def _heads(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
-    """Which models restored a task that they were not trained on, and by the head for which task."""
+    """The models that restored a task that they were not trained on, and the task of the head that they used."""
     if "head" not in rows:
         return []
     used = rows[["model", "task", "head"]].dropna().drop_duplicates()

@@ -17,7 +17,7 @@ from workflows.analysis.records import ReportError, parse_run, percent
 from workflows.reporting.study import Study
 from workflows.reporting.style import column, model_colors, note, small, title
 
-# The chosen patches, from the one whose surroundings are plainest to the richest, and the colours of their frames.
+# The chosen patches, from the plainest to the richest surroundings, and the colours of their frames.
 ANCHORS = {"low contrast": "#ffd000", "medium": "#00e5ff", "high contrast": "#ff4fd8"}
 
 
@@ -26,8 +26,8 @@ class Features:
     """A window's patch features.
 
     Attributes:
-        image: the window as the network got it, uint8 (H, W, 3).
-        features: (rows, columns, D), one a patch, before folding.
+        image: the network's input, uint8 (H, W, 3).
+        features: (rows, columns, D), one per patch, before folding.
     """
 
     image: np.ndarray
@@ -38,7 +38,7 @@ def read_features(path: Path) -> Features:
     """Read an `.npz` with `image` and `features`.
 
     Raises:
-        ReportError: naming the file and what is wrong with it.
+        ReportError: naming the file and the problem.
     """
     if not path.is_file():
         raise ReportError(f"{path}: is missing")
@@ -65,11 +65,11 @@ def similarity(features: np.ndarray, anchor: tuple[int, int]) -> np.ndarray:
 def pick_anchors(image: np.ndarray, rows: int, columns: int) -> list[tuple[int, int]]:
     """Three patches of low, medium and high contrast, by the standard deviation of the pixels in and around them.
 
-    The choice looks at the image alone, never at features. The outermost patches are left out.
+    The choice depends only on the image, not on features. The outermost patches are left out.
     """
     height, width = image.shape[0] // rows, image.shape[1] // columns
     gray = image[: rows * height, : columns * width].mean(axis=2)
-    # A patch is a few pixels: its neighbourhood of three by three patches says more about what it shows.
+    # A patch is a few pixels; its neighbourhood of three by three patches describes its content better.
     spread = np.full((rows, columns), np.nan)
     for i in range(1, rows - 1):
         for j in range(1, columns - 1):
@@ -81,13 +81,13 @@ def pick_anchors(image: np.ndarray, rows: int, columns: int) -> list[tuple[int, 
 def draw(
     study: Study, task: str, dataset: str, image: str, names: Sequence[str], with_whole: bool = True
 ) -> tuple[Figure, pd.DataFrame]:
-    """The maps of some runs, a row each, and what they show as a table.
+    """The maps of some runs, one row each, and their data as a table.
 
     Args:
         study: its folder has `runs/<run>/features/<task>/<dataset>/<image>.npz` (see `read_features`).
-        task, dataset, image: whose features.
+        task, dataset, image: the image of the features.
         names: runs.
-        with_whole: show the image beside its maps; without it a figure holds nothing of the image.
+        with_whole: show the image next to its maps; otherwise the figure shows nothing of the image.
     """
     files = {
         name: read_features(study.folder / "runs" / name / "features" / task / dataset / f"{image}.npz")
@@ -123,8 +123,8 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
     Args:
         data: similarities to each anchor by run.
         study: for the models' names and colours.
-        of: what the maps are of.
-        image: shown beside its maps.
+        of: the image's name.
+        image: shown next to its maps.
     """
     names = list(dict.fromkeys(data["run"]))
     anchors = list(dict.fromkeys(zip(data["anchor_row"], data["anchor_column"], strict=True)))
@@ -136,7 +136,7 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
     figure, axes = plt.subplots(len(names), across, figsize=size, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # ty: ignore[unknown-argument]
     colors = model_colors(study.runs)
-    # One scale for all, so that maps can be compared.
+    # One scale for all maps, so that they can be compared.
     lowest = data["similarity"].min()
     for row, name in zip(axes, names, strict=True):
         model = parse_run(name).model
@@ -163,7 +163,7 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
 
 
 def _frame(ax: Axes, anchor: tuple[int, int], height: float, width: float, color: str) -> None:
-    """A frame around a patch, outlined so that it is seen on any colour."""
+    """A frame around a patch, with an outline that is visible on any colour."""
     corner = (anchor[1] * width - 0.5, anchor[0] * height - 0.5)
     for edge, line in (("black", 2.2), (color, 1.1)):
         ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=edge, linewidth=line))

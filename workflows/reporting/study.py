@@ -1,4 +1,4 @@
-"""An experiment's folder as reporting reads it: its config, `results.csv`, `runs.csv` and the tables of the analysis."""
+"""Reads an experiment's folder: its config, `results.csv`, `runs.csv` and the tables of the analysis."""
 
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ import yaml
 from workflows.analysis.records import ReportError, labels, read_results, read_runs
 from workflows.config.schema import Style
 
-# Columns that are text, whatever their values look like.
+# Columns that are always text.
 _TEXT = (
     "task",
     "dataset",
@@ -29,7 +29,7 @@ _TEXT = (
 
 
 class Study:
-    """Reads each file once, when it is asked for."""
+    """Reads each file once, when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,12 +48,12 @@ class Study:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """A row an image: see `workflows.analysis.records`."""
+        """One row per image: see `workflows.analysis.records`."""
         return read_results(self.folder / "results.csv")
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row a run: see `workflows.analysis.records`."""
+        """One row per run: see `workflows.analysis.records`."""
         return read_runs(self.folder / "runs.csv")
 
     @cached_property
@@ -65,7 +65,7 @@ class Study:
         """`tables/<name>.csv`: see `workflows.analysis.tables`.
 
         Raises:
-            ReportError: it is missing or empty.
+            ReportError: if it is missing or empty.
         """
         if name not in self._tables:
             path = self.folder / "tables" / f"{name}.csv"

@@ -1,4 +1,4 @@
-"""Tables beyond the scores: gains from data, crossovers, differences, costs, and the published numbers beside ours."""
+"""Tables besides the scores: gains from data, crossovers, differences, costs, and published numbers next to ours."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ def _each(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _block(title: str, notes: list[str], columns: dict[str, Callable[[pd.Series], Cell]], table: pd.DataFrame) -> Block:
-    """A table from one function a column."""
+    """A table from one function per column."""
     rows = [[cell(row) for cell in columns.values()] for _, row in table.iterrows()]
     return Block(title, notes, list(columns), rows)
 
@@ -39,7 +39,7 @@ def _inference(digits: int = 2, holm: bool = True) -> dict[str, Callable[[pd.Ser
 
 
 def _windows(table: pd.DataFrame) -> dict[str, Callable[[pd.Series], Cell]]:
-    """The column of windows, where IPT's were cut in two ways."""
+    """The column of windows, if IPT was scored with both kinds."""
     return {"windows": lambda row: row["windows"]} if len(set(table["windows"])) > 1 else {}
 
 
@@ -72,7 +72,7 @@ def gain_blocks(study: Study) -> list[Block]:
 
 
 def data_blocks(study: Study) -> list[Block]:
-    """Whether data limited each model, and the power law where the points carry one."""
+    """Whether data limited each model, and the power law if the points support one."""
     blocks = []
     for title, rows in _each(study.table("data")):
         columns = {
@@ -107,7 +107,7 @@ def data_blocks(study: Study) -> list[Block]:
 
 
 def crossover_blocks(study: Study) -> list[Block]:
-    """Where each IPT overtakes each other network."""
+    """The fraction at which each IPT overtakes each other network."""
     blocks = []
     for title, rows in _each(study.table("crossovers")):
         columns = {
@@ -150,7 +150,7 @@ def difference_blocks(study: Study) -> list[Block]:
 
 
 def contrastive_blocks(study: Study) -> list[Block]:
-    """What the contrastive loss gained."""
+    """The gain from the contrastive loss."""
     blocks, table = [], study.table("contrastive")
     for title, rows in _each(table[table["level"] == "mean"]):
         columns = {
@@ -171,7 +171,7 @@ def contrastive_blocks(study: Study) -> list[Block]:
 
 
 def ablation_blocks(study: Study) -> list[Block]:
-    """What single settings did."""
+    """The effects of single settings."""
     blocks = []
     for title, rows in _each(study.table("ablations")):
         columns = {
@@ -216,7 +216,7 @@ def gap_blocks(study: Study) -> list[Block]:
 
 
 def cost_blocks(study: Study) -> list[Block]:
-    """What each model cost, and what its data were."""
+    """Each model's cost, and its data."""
     table, runs = study.table("costs"), study.runs
     if table.empty:
         return []
@@ -248,7 +248,7 @@ def cost_blocks(study: Study) -> list[Block]:
 
 
 def _patch_blocks(study: Study) -> list[Block]:
-    """How much data the runs of each fraction had, where it was a fixed set of patches."""
+    """The amount of data at each fraction, if crops are fixed."""
     runs, facts = study.runs, ("distinct_patches", "patch_epochs", "target_values_per_parameter")
     if not set(facts) <= set(runs) or runs["distinct_patches"].isna().all():
         return []
@@ -264,7 +264,7 @@ def _patch_blocks(study: Study) -> list[Block]:
 
 
 def published_blocks(study: Study) -> list[Block]:
-    """Ours beside the published numbers."""
+    """Our numbers next to the published ones."""
     blocks = []
     for title, rows in _each(study.table("published")):
 
@@ -300,7 +300,7 @@ def published_blocks(study: Study) -> list[Block]:
 
 
 def learning_rate_blocks(study: Study) -> list[Block]:
-    """How the learning rates were chosen; nothing where none were tried."""
+    """The choice of the learning rates; empty without trials."""
     path = study.folder / "learning_rates.csv"
     if not path.is_file():
         return []

@@ -25,17 +25,18 @@ from workflows.files import write_csv
 # Inches: the gap between a paper's two columns.
 GUTTER = 0.16
 
-# seaborn's colour-blind-safe palette, its gray kept for untrained references, its yellow left out: too pale on white.
+# seaborn's colour-blind-safe palette, with gray reserved for untrained references and without yellow, which is too pale on
+# white.
 _SAFE = sns.color_palette("colorblind")
 COLORS = [_SAFE[i] for i in (0, 1, 2, 4, 9, 3, 5, 6)]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 REFERENCE = "0.35"
 REFERENCE_DASHES = [(4, 2), (1, 1.5), (4, 1.5, 1, 1.5), (8, 2), (2, 3), (6, 1.5, 1, 1.5, 1, 1.5)]
 
-# The fonts come with matplotlib, so that figures are the same everywhere.
+# matplotlib's own fonts, so that figures are the same everywhere.
 _FONTS = {"sans-serif": "DejaVu Sans", "serif": "STIXGeneral"}
 
-# Timestamps and program names would make equal figures differ.
+# Left out, because timestamps and program names make equal figures differ.
 _METADATA = {
     ".png": {"Software": None},
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
@@ -49,12 +50,12 @@ def house_style(style: Style | None = None) -> Iterator[None]:
     """seaborn's `ticks` style at sizes that stay readable in a column of a paper.
 
     Args:
-        style: `report.style` of the config; its defaults without one.
+        style: `report.style` of the config; defaults if missing.
     """
     global _style
     before, _style = _style, style or Style()
     serif = _style.font == "serif"
-    # STIX is a narrow face.
+    # STIX is a narrow typeface.
     large, middle, small = (9, 8.5, 7.5) if serif else (8, 7, 6.5)
     fonts = {"font.family": _style.font, f"font.{_style.font}": [_FONTS[_style.font]], "font.size": large}
     fonts |= {"mathtext.fontset": "stix" if serif else "dejavusans"}
@@ -74,17 +75,17 @@ def house_style(style: Style | None = None) -> Iterator[None]:
 
 
 def column() -> float:
-    """Inches of a paper's column."""
+    """Width of a paper's column in inches."""
     return _style.width
 
 
 def page() -> float:
-    """Inches of both columns with the gap between them."""
+    """Width of both columns with the gap, in inches."""
     return 2 * _style.width + GUTTER
 
 
 def small() -> float:
-    """Points of the smallest text: notes, and the words in a panel."""
+    """Size in points of the smallest text: notes, and text in a panel."""
     return mpl.rcParams["figure.labelsize"]
 
 
@@ -94,18 +95,19 @@ def titles() -> bool:
 
 
 def model_colors(runs: pd.DataFrame) -> dict[str, tuple]:
-    """Colour of every model: by its place in the experiment, so the same in every figure; references are gray."""
+    """Colour of every model, by its position in the experiment and so the same in every figure; references are gray."""
     colors = {model: COLORS[i % len(COLORS)] for i, model in enumerate(models(runs))}
     return colors | dict.fromkeys(references(runs), REFERENCE)
 
 
 def model_markers(runs: pd.DataFrame) -> dict[str, str]:
-    """Marker of every trained model, so that colour is never the only sign; where colours repeat, markers differ."""
+    """Marker of every trained model, so that colour is never the only distinction; if colours repeat, markers differ."""
     return {model: MARKERS[(i + i // len(COLORS)) % len(MARKERS)] for i, model in enumerate(models(runs))}
 
 
 def panels(keys: list, height: float = 2.1, most: int = 4) -> tuple[Figure, dict]:
-    """A figure with one panel a key: one fills a column, two to `most` share a row of the page's width, more take full rows.
+    """A figure with one panel per key: one fills a column, two to `most` share a row of the page's width, more take full
+    rows.
 
     Args:
         keys: of the panels.
@@ -122,7 +124,7 @@ def panels(keys: list, height: float = 2.1, most: int = 4) -> tuple[Figure, dict
 
 
 def lowest(axes: Iterable[Axes]) -> list[Axes]:
-    """The panels with none below them, which name the axis that all of a column share."""
+    """The lowest panel of each column, which labels the column's shared axis."""
     axes = list(axes)
     rows = {(ax.get_subplotspec().rowspan.start, ax.get_subplotspec().colspan.start) for ax in axes}
     return [
@@ -136,7 +138,7 @@ def leftmost(axes: Iterable[Axes]) -> list[Axes]:
 
 
 def equal_spans(axes: Iterable[Axes]) -> None:
-    """Give all panels a scale of one length, each about its own values, so that a decibel is as long in all."""
+    """Give the axes of all panels the same span, each around its own values, so that a decibel has the same length in all."""
     axes = list(axes)
     span = max(np.ptp(ax.get_ylim()) for ax in axes)
     for ax in axes:
@@ -145,7 +147,7 @@ def equal_spans(axes: Iterable[Axes]) -> None:
 
 
 class FractionAxis:
-    """An axis of fractions: logarithmic where they span more than a decade; no data at all then stands a step before the
+    """An axis of fractions: logarithmic where they span more than a decade; fraction 0 is then drawn one step before the
     smallest.
     """
 
@@ -158,11 +160,11 @@ class FractionAxis:
         self.span = ends[1] - ends[0]
 
     def places(self, fractions: ArrayLike, number: int = 0, of: int = 1) -> np.ndarray:
-        """Where points are drawn; those of several models a little apart, so that all their bars are seen.
+        """Positions of points; those of several models are a little apart, so that all their bars are visible.
 
         Args:
             fractions: of the points.
-            number, of: which model it is, and of how many.
+            number, of: the model's number, and the number of models.
         """
         places = np.where(np.asarray(fractions) > 0, fractions, self.none)
         shift = 0.012 * self.span * (number - (of - 1) / 2) if of > 1 else 0.0
@@ -176,9 +178,9 @@ class FractionAxis:
 
         Args:
             ax: the panel.
-            images: training images by fraction, as far as they are known.
+            images: training images by fraction, if known.
             named: whether the axis has a label.
-            across: panels in a row; in narrow ones fewer ticks have a name.
+            across: panels in a row; narrow panels label fewer ticks.
         """
         if self.log:
             ax.set_xscale("log")
@@ -197,11 +199,11 @@ class FractionAxis:
 
 
 def spaced(places: ArrayLike, room: float) -> list[bool]:
-    """Which ticks have a name: the two ends, and from the right on all that are not too close to a name.
+    """The ticks to label: both ends, and from the right all that are not too close to a label.
 
     Args:
         places: of the ticks, ascending, in even units.
-        room: that a name takes.
+        room: width of a label.
     """
     places = np.asarray(places)
     shown = [False] * len(places)
@@ -215,7 +217,7 @@ def spaced(places: ArrayLike, room: float) -> list[bool]:
 
 
 def thousands(count: float) -> str:
-    """1281167 → `1.28M`: counts short enough for a tick."""
+    """1281167 → `1.28M`: a count short enough for a tick."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= 10 * size or (count >= size and letter != "k"):
             return f"{count / size:.3g}{letter}"
@@ -223,7 +225,7 @@ def thousands(count: float) -> str:
 
 
 def title(ax: Axes, text: str, needed: bool = True) -> None:
-    """A panel's title; where titles are off, only one that a reader needs to know the panels by."""
+    """A panel's title; with titles off, only if the panels need one to be distinguished."""
     if _style.titles or needed:
         ax.set_title(text, loc="left")
 
@@ -237,7 +239,7 @@ def legend(figure: Figure, handles: list, names: list[str], columns: int | None 
 
 
 def note(figure: Figure, lines: Iterable[str]) -> None:
-    """What the reader must know to read the figure, below the panels; left to the caption where titles are off."""
+    """A note for the reader below the panels; with titles off it belongs into the caption."""
     if not _style.titles:
         return
     apart = "\n" if figure.get_figwidth() <= column() else " "
@@ -245,7 +247,7 @@ def note(figure: Figure, lines: Iterable[str]) -> None:
 
 
 def empty(text: str) -> Figure:
-    """A figure that says why there is nothing to see."""
+    """A figure that says why it is empty."""
     figure, ax = plt.subplots(figsize=(column(), 1.2))
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
@@ -253,12 +255,12 @@ def empty(text: str) -> Figure:
 
 
 def save(figure: Figure, data: pd.DataFrame, paths: Iterable[Path]) -> None:
-    """Write the figure to every .png and .pdf, and what it shows to every .csv, in `paths`."""
-    figure.draw_without_rendering()  # ticks are placed, and the layout knows their size
+    """Write the figure to every .png and .pdf, and its data to every .csv, in `paths`."""
+    figure.draw_without_rendering()  # this places the ticks, so that the layout knows their size
     for path in map(Path, paths):
         if path.suffix == ".csv":
             write_csv(data, path)
             continue
-        # `savefig` sets the figure's layout engine again, and one of None would become the engine of rcParams.
+        # `savefig` resets the figure's layout engine, and None would become the engine of rcParams.
         with replacing(path) as temporary, plt.rc_context({"figure.constrained_layout.use": False}):
             figure.savefig(temporary, metadata=_METADATA[path.suffix])

@@ -10,7 +10,7 @@ from workflows.reporting.outline import TABLES
 from workflows.reporting.study import Study
 
 _BLOCKS: dict[str, tuple[Callable[[Study], list[Block]], str]] = {
-    # How each is rendered, and what is said where it is empty.
+    # The renderer of each table, and the text if it is empty.
     "claims": (claims.blocks, "Nothing is claimed: no trained model is scored yet."),
     "summary": (score_tables.summary_blocks, "No run is scored yet."),
     "gains": (study_tables.gain_blocks, "No model is scored at two fractions."),
@@ -28,22 +28,22 @@ _BLOCKS: dict[str, tuple[Callable[[Study], list[Block]], str]] = {
 
 
 def blocks(name: str, study: Study, apart: bool = False) -> list[Block]:
-    """A table's blocks, none where it is empty.
+    """A table's blocks; none if it is empty.
 
     Args:
         name: one of `TABLES`.
         study: the experiment.
-        apart: scores in one table a metric, as a paper needs them.
+        apart: scores in one table per metric, as papers show them.
     """
     render = _BLOCKS[name][0]
     return render(study, apart) if apart and name in ("summary", "ensembled") else render(study)  # ty: ignore[too-many-positional-arguments]
 
 
 def write_tables(study: Study, folder: Path) -> None:
-    """Write `<name>.md` and `<name>.tex` for every table, the empty ones too.
+    """Write `<name>.md` and `<name>.tex` for every table, including empty ones.
 
     Raises:
-        ReportError: a table of the analysis is missing.
+        ReportError: if a table of the analysis is missing.
     """
     for name in TABLES:
         nothing = _BLOCKS[name][1]
