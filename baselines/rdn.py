@@ -122,7 +122,7 @@ class RDN(SingleTask):
         joined, fusion = torch.cat(outputs, dim=1), self.GFF[0]
         fused = keeping_parts(fusion, joined, outputs) if join_again else fusion(joined)
         features = self.UPNet[:-1](self.GFF[1](fused) + shallow)
-        with without_autocast(x.device.type):  # bfloat16 has steps of a whole grey level at 255
+        with without_autocast(x.device.type):  # bfloat16's step at 255 is a whole grey level
             return (self.UPNet[-1](features.to(x.dtype)) + self.mean) / RGB_RANGE
 
 

@@ -1,14 +1,14 @@
-"""Speed and memory of IPT beside the same network from torch.nn.MultiheadAttention.
+"""Speed and memory of IPT against the same network built from torch.nn.MultiheadAttention.
 
-Run as `python -m benchmarks.attention`. Both have the same weights and stand in one process; forward passes and training
-steps (forward, backward, one fused Adam step) alternate, and medians are compared. In bf16 the reference takes part twice:
-in bf16 and in float32, as a user would have it without autocast. Peak memory of a training step is measured in a process of
-its own for each network: `step_gb` beyond weights and optimizer state, `peak_gb` with them. On a CUDA device it also prints
-MFU: the step's floating-point operations by torch's counter, a second, over the card's bf16 peak. `--limits` makes the exit
-status 1 where ours is not as much faster and smaller as it is meant to be.
+Run as `python -m benchmarks.attention`. Both have the same weights and run in one process; forward passes and training steps
+(forward, backward, one fused Adam step) alternate, and medians are compared. With bf16 the reference runs twice: in bf16, and
+in float32, which is what a user gets without autocast. Peak memory of a training step is measured in a separate process per
+network: `step_gb` without weights and optimizer state, `peak_gb` with them. On a CUDA device it also prints MFU: the step's
+floating-point operations per second by torch's counter, over the card's bf16 peak. With `--limits` the exit status is 1 if
+ours misses its limits of speed or memory.
 
-On a CPU, attention meets denormal numbers, which cost most processors many cycles each, and the reference more than ours;
-`--flush-denormal` compares without them.
+On a CPU, attention produces denormal numbers, which cost most processors many cycles each and slow the reference more than
+ours; `--flush-denormal` compares without them.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 class Contestant:
-    """One of the two networks with its optimizer, and what is timed: `forward` and `training step`."""
+    """One of the two networks with its optimizer and the timed functions, `forward` and `training step`."""
 
     def __init__(self, name: str, options: argparse.Namespace, precision: str):
         torch.manual_seed(0)
@@ -128,7 +128,7 @@ class Contestant:
 
 
 def measure(options: argparse.Namespace, precision: str) -> list[dict[str, object]]:
-    """A row for each network and what is timed, with ours compared in its own."""
+    """One row per network and timed function; our rows have the ratios."""
     contestants = [Contestant("ours", options, precision), Contestant("reference", options, precision)]
     if precision != "fp32":
         contestants.append(Contestant("reference", options, "fp32"))
@@ -173,7 +173,7 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
 
 
 def flops(options: argparse.Namespace, what: str) -> int:
-    """Floating-point operations that the mathematics asks for: of the plain network, without recomputation."""
+    """Floating-point operations of the plain network, without recomputation."""
     with torch.device("meta"):
         model = build(options.variant, ("sr2",))
         x = torch.empty(options.batch_size, 3, model.patch_size, model.patch_size)
@@ -195,7 +195,7 @@ def operators(contestant: Contestant, warm_up: int) -> str:
 
 
 def measure_memory(contestant: Contestant, warm_up: int) -> dict[str, float]:
-    """Peak of a later training step: `step_gb` beyond what is held between steps, `peak_gb` in all."""
+    """Peak of a later training step: `step_gb` above the memory held between steps, `peak_gb` in total."""
     for _ in range(warm_up):
         contestant.training_step()
     if contestant.device.type == "cuda":

@@ -1,10 +1,10 @@
-"""EDSR and RDN beside plain implementations of the same networks: `python -m benchmarks.baselines`.
+"""EDSR and RDN against plain implementations of the same networks: `python -m benchmarks.baselines`.
 
 A training step (forward, L1, backward, Adam) and inference of an image, at the same precision and with the same weights;
-the two take turns and medians count. Then RDN's training step with and without gradient checkpointing. Peak memory is
-that of a process of its own for each (resident memory on a CPU, under Linux; allocated memory on a GPU), less what it had
-before the network was made. Exit status 1: more than 1.05 times the plain network's time, or more than its memory; or
-more than half the memory, or 1.35 times the time, with gradient checkpointing.
+the two alternate and medians are compared. Then RDN's training step with and without gradient checkpointing. Peak memory is
+measured in a separate process for each (resident memory on a CPU, under Linux; allocated memory on a GPU), minus the memory
+before the network was made. Exit status 1: more than 1.05 times the plain network's time, or more than its memory; or more
+than half the memory, or 1.35 times the time, with gradient checkpointing.
 """
 
 import argparse
@@ -30,7 +30,7 @@ NOISE = 0.02  # resident memory comes in pages and arenas
 
 
 class PlainEDSR(nn.Module):
-    """EDSR at x2 as its paper draws it."""
+    """EDSR at x2 as in its paper."""
 
     def __init__(self, num_feat: int, num_block: int, res_scale: float = 1.0) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class PlainEDSR(nn.Module):
 
 
 class PlainRDN(nn.Module):
-    """RDN at x2 as its paper draws it."""
+    """RDN at x2 as in its paper."""
 
     def __init__(self, num_feat: int, growth: int, num_block: int, num_conv: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ PLAIN = {"edsr": PlainEDSR, "rdn": PlainRDN}
 
 
 def make(variant: str, side: str) -> nn.Module:
-    """`suite`, `checkpointing` or `plain`; parameters come in the same order, so that weights can be shared."""
+    """`suite`, `checkpointing` or `plain`; parameters have the same order, so that weights can be shared."""
     torch.manual_seed(0)
     if side != "plain":
         kwargs = {"gradient_checkpointing": True} if side == "checkpointing" else {}
@@ -97,7 +97,7 @@ def make(variant: str, side: str) -> nn.Module:
 
 
 class Work:
-    """A network with its training step and its inference, on the device and at the precision asked for."""
+    """A network with its training step and its inference, on the given device and at the given precision."""
 
     def __init__(self, variant: str, side: str, options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
@@ -139,7 +139,7 @@ class Work:
 
 
 def share_weights(suite: nn.Module, plain: nn.Module, names: list[str]) -> None:
-    """Give the plain network the suite's weights; `names` are the suite's parameters in the plain network's order."""
+    """Copy the suite's weights to the plain network; `names` are the suite's parameters in the plain network's order."""
     weights = dict(suite.named_parameters())
     for name, parameter in zip(names, plain.parameters(), strict=True):
         parameter.data.copy_(weights[name])
@@ -148,7 +148,7 @@ def share_weights(suite: nn.Module, plain: nn.Module, names: list[str]) -> None:
 def plain_order(variant: str, suite: nn.Module) -> list[str]:
     """The suite's names of parameters in the order in which the plain network registers them."""
     names = [name for name, _ in suite.named_parameters()]
-    if variant.startswith("rdn"):  # there, local fusions come after all dense convolutions
+    if variant.startswith("rdn"):  # in the plain network, local fusions come after all dense convolutions
         fusions = [name for name in names if ".LFF." in name]
         end = names.index(fusions[-1]) + 1
         names = [name for name in names[:end] if name not in fusions] + fusions + names[end:]
@@ -156,7 +156,7 @@ def plain_order(variant: str, suite: nn.Module) -> list[str]:
 
 
 def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.Namespace) -> list[dict[str, object]]:
-    """A row for each of two forms of a network: times in turn, peak memories, and the first over the second."""
+    """One row for each of two forms of a network, with times and peak memories, and a row with their ratio."""
     first, second = (Work(variant, side, options) for side in sides)
     order = (
         plain_order(variant, first.model) if "plain" in sides else [name for name, _ in first.model.named_parameters()]
@@ -166,7 +166,7 @@ def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.N
     times: tuple[list[float], list[float]] = ([], [])
     for turn in trange(options.rounds + 1, desc=f"{variant}, {what}, {' and '.join(sides)}", unit="round", leave=False):
         measured = [work.timed(what) for work in (first, second)]
-        if turn:  # the first is for warming up
+        if turn:  # the first round warms up
             for seconds, value in zip(times, measured, strict=True):
                 seconds.append(value)
     rows = [
@@ -195,7 +195,7 @@ def peak_memory(variant: str, side: str, what: str, options: argparse.Namespace)
 
 
 def _peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
-    importlib.import_module("baselines.edsr")  # what importing takes is not the network's
+    importlib.import_module("baselines.edsr")  # memory of imports is not counted
     before = reset_peak_memory() if options.device == "cpu" else 0
     work = Work(variant, side, options)
     for _ in range(2):
@@ -219,7 +219,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/baselines.csv"))
     options = parser.parse_args()
     options.tolerance = 1e-4 if options.precision == "fp32" else 0.05
-    os.environ |= EXACT_MEMORY  # of the processes that measure memory
+    os.environ |= EXACT_MEMORY  # for the processes that measure memory
     rows, passed = [], False
     for variant in options.networks:
         for what in ("training", "inference"):

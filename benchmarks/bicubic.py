@@ -1,8 +1,8 @@
-"""How fast bicubic reduction is, beside basicsr's `imresize`: `python -m benchmarks.bicubic`, on an idle machine.
+"""Speed of bicubic reduction against basicsr's `imresize`: `python -m benchmarks.bicubic`, on an idle machine.
 
-64 crops of 192 x 192 to half their size, which is what a batch of x2 training pairs takes. Both sides run in one process
-and in turn; the best round of each counts. basicsr's takes one image at a time and floats; ours the whole batch, as
-floats and, with MATLAB's two roundings, as uint8.
+64 crops of 192 x 192 to half their size, as for a batch of x2 training pairs. Both run alternately in one process, and the
+best round of each counts. basicsr's takes one image of floats at a time; ours takes the whole batch, as floats and, with
+MATLAB's two roundings, as uint8.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TIMES_FASTER = 50
 
 
 def main() -> int:
-    """Measure, write the table, and fail below the aim."""
+    """Measure, write the table, and fail if the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crops", type=int, default=64)
     parser.add_argument("--size", type=int, default=192)
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of one call, by the clock and on all processors."""
+    """Wall-clock and processor seconds of one call."""
     started = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started[0], time.process_time() - started[1]

@@ -1,8 +1,8 @@
-"""Memory and time of the contrastive loss in blocks, beside the dense computation.
+"""Memory and time of the contrastive loss in blocks, against the dense computation.
 
-Run as `python -m benchmarks.contrastive`. It measures what forward and backward need beyond features and gradient at the
-paper's batch (256 images, 256 patches, 576 features; a process of its own for each figure), and the time of both at sizes
-that dense can do, alternating, on the same features. Exit status 1: more than 1.5 GB, or more than 1.3 times dense.
+Run as `python -m benchmarks.contrastive`. It measures the memory of forward and backward beyond features and gradient at the
+paper's batch (256 images, 256 patches, 576 features; one process per number), and the time of both at sizes that fit the
+dense computation, alternating, on the same features. Exit status 1: more than 1.5 GB, or more than 1.3 times dense.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def measure_times(
     shape: tuple[int, ...],
     options: argparse.Namespace,
 ) -> dict[str, list[float]]:
-    """Seconds of forward and backward, alternating so that both meet the same disturbances."""
+    """Seconds of forward and backward, alternating, so that noise affects both alike."""
     x, times, clock = features(shape), {method: [] for method in loss}, CLOCKS[options.clock]
     for repeat in range(options.repeats + 1):
         for method, function in loss.items():
@@ -102,7 +102,7 @@ def measure_memory(
     loss: Callable[[Tensor, str], Tensor], formulation: str, clock: str, *shape: int
 ) -> dict[str, float]:
     """Gigabytes beyond features and gradient, and seconds, of one forward and backward."""
-    loss(features((2, 4, 8)), formulation).backward()  # whatever is loaded at first use
+    loss(features((2, 4, 8)), formulation).backward()  # libraries that are loaded at first use
     x = features(shape)
     before = reset_peak_memory()
     started = CLOCKS[clock]()

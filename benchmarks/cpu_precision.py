@@ -1,7 +1,7 @@
-"""What bf16 and channels-last memory make of a training step on this CPU, in processor time, as ratios to plain float32.
+"""The effect of bf16 and channels-last memory on a training step on this CPU: processor time, as ratios to plain float32.
 
-Run as `python -m benchmarks.cpu_precision`. The four ways take turns, `--rounds` times, on one batch of 16 patches of 24×24 for
-x2 with one thread; medians are reported. `training.precision: auto` decides by a table of such numbers, see
+Run as `python -m benchmarks.cpu_precision`. The four variants alternate, `--rounds` times, on one batch of 16 patches of
+24×24 for x2 with one thread; medians are reported. `training.precision: auto` uses a table of such numbers, see
 `workflows/training/devices.py`.
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
             for step, taken in zip(steps, seconds, strict=True):
                 begun = time.process_time()
                 step()
-                if number:  # the first one allocates
+                if number:  # the first one allocates memory
                     taken.append(time.process_time() - begun)
         plain = median(seconds[0])
         for (precision, layout), taken in zip(WAYS, seconds, strict=True):

@@ -1,6 +1,6 @@
-"""What the demo costs and reaches: `python -m benchmarks.demo`, on a machine that does nothing else.
+"""Cost and scores of the demo: `python -m benchmarks.demo`, on an idle machine.
 
-Runs the default experiment from nothing in a folder of its own and prints wall time, core-seconds by stage (imports included),
+Runs the default experiment from scratch in a new folder and prints wall time, core-seconds by stage (imports included),
 and each network's gain over bicubic at 100 % of the data.
 """
 
@@ -29,9 +29,9 @@ def run(folder: Path, cores: int) -> dict[str, float]:
 
 
 def by_stage(results: Path) -> pd.Series:
-    """Core-seconds of each stage's jobs: of trainings as they count themselves, of the others as Snakemake samples them.
+    """Core-seconds of each stage's jobs: trainings count their own, Snakemake samples the others.
 
-    Sampling misses the ends of processes; what it misses stands with Snakemake's own.
+    Sampling misses the ends of processes; that time is listed with Snakemake's own.
     """
     rows = []
     for path in sorted((results / "benchmarks").glob("*/*.tsv")):
@@ -43,7 +43,7 @@ def by_stage(results: Path) -> pd.Series:
 
 
 def gains(results: Path) -> pd.Series:
-    """Each model's mean PSNR-Y at the largest fraction, less bicubic's, in dB."""
+    """Each model's mean PSNR-Y at the largest fraction minus bicubic's, in dB."""
     table = pd.read_csv(results / "results.csv")
     mean = (
         table[(table.fraction == table.fraction.max()) | table.fraction.isna()]

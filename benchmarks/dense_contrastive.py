@@ -1,6 +1,6 @@
-"""The contrastive loss with every similarity at once, straight from its two formulas.
+"""The contrastive loss with all similarities at once, directly from its two formulas.
 
-What a user would have otherwise: `ipt_models.contrastive_loss` is tested and timed against it.
+`ipt_models.contrastive_loss` is tested and timed against it.
 """
 
 import torch

@@ -1,11 +1,11 @@
-"""What the training loop costs beside the network, on real JPEGs.
+"""Overhead of the training loop over the network alone, on real JPEGs.
 
-Run as `python -m benchmarks.engine --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as ImageNet has it. Two measurements
-take turns, `--rounds` times, and medians are reported: training steps of the loop as a run takes them (decoding,
-degradation, schedule, clipping, signals, logging, checkpoint every 5 minutes), from its own train.csv; and, in the same
-process, forward, backward and optimizer step alone on one batch that is there already. `overhead` is the loop's time for
-a step over the other's, less 1, once by the clock and once by this process's processor time (`_cpu`), which hardly depends
-on who else uses the machine; `data_wait` the share of the loop's time until a step had its input, degradation included.
+Run as `python -m benchmarks.engine --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as in ImageNet. Two measurements
+alternate, `--rounds` times, and medians are reported: training steps of the real loop (decoding, degradation, schedule,
+clipping, signals, logging, checkpoint every 5 minutes), from its train.csv; and, in the same process, only forward, backward
+and optimizer step on one batch in memory. `overhead` is the ratio of their times per step, minus 1, in wall-clock time and in
+this process's processor time (`_cpu`), which other users of the machine hardly affect; `data_wait` is the fraction of the
+loop's time spent waiting for input, including degradation.
 
 On CUDA (`--device cuda`, with `--variant ipt_base --batch-size 256 --precision bf16-mixed --compile --workers 14`) it also
 gives MFU: FLOPs from torch's counter over the card's peak.
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def make_run(options: argparse.Namespace) -> Run:
-    """The run that is measured: `steps` to warm up, then as many that are counted."""
+    """The measured run: `steps` steps of warm-up, then as many that count."""
     patch_size = IPTS.get(options.variant, {}).get("patch_size", 48)
     config = {
         "name": "engine",
@@ -103,7 +103,7 @@ def make_run(options: argparse.Namespace) -> Run:
 
 
 class CpuWindow(Window):
-    """Also takes the processor time of this process, its threads included and the loader's processes not."""
+    """Also measures the processor time of this process with its threads, without the loader's processes."""
 
     last = 0.0
 
@@ -117,7 +117,7 @@ class CpuWindow(Window):
 
 
 def time_loop(run: Run, root: Path, folder: Path, number: int, steps: int) -> dict[str, float]:
-    """Seconds of a step of the training loop, with what train.csv says beside, after as many steps to warm up."""
+    """Seconds per step of the training loop after warm-up, with train.csv's other columns."""
     out = folder / f"round-{number}"
     loop.Window = CpuWindow
     loop.train(run, root, folder / "fraction.csv", folder / "validation.csv", out, folder / "resume")
@@ -133,7 +133,7 @@ def time_loop(run: Run, root: Path, folder: Path, number: int, steps: int) -> di
 
 
 def time_bare(run: Run, images: pd.DataFrame, root: Path, steps: int) -> dict[str, float]:
-    """Seconds of forward, backward and optimizer step, by torch alone."""
+    """Seconds of forward, backward and optimizer step in plain torch."""
     recipe, device = run.training, run.training.accelerator
     network = models.build(run.variant, run.tasks).to(device, memory_format=torch.channels_last)
     model = torch.compile(network) if recipe.compile else network

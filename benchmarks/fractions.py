@@ -1,6 +1,6 @@
-"""How long the choice of a fraction of ImageNet takes, and how much memory: 1.28 million synthetic rows.
+"""Time and memory of choosing a fraction of ImageNet: 1.28 million synthetic rows.
 
-Run as `python -m benchmarks.fractions`. It calls the same command as the workflow, reading and writing included.
+Run as `python -m benchmarks.fractions`. It calls the workflow's command, including reading and writing.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def write_manifest(manifest: Path, validation: Path, images: int, classes: int) -> None:
-    """Rows as ImageNet has them, sorted by path; every 10,000th is for validation."""
+    """Rows like ImageNet's, sorted by path; every 10,000th is for validation."""
     header = "path,class,width,height,bytes,sha256\n"
     each = -(-images // classes)
     with open(manifest, "w", encoding="utf-8") as all_rows, open(validation, "w", encoding="utf-8") as held_out:

@@ -1,4 +1,4 @@
-"""What a measurement was made on, and tables of measurements as text and CSV."""
+"""The hardware of a measurement, and tables of measurements as text and CSV."""
 
 import time
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ import torch
 from ipt_models.files import replacing
 from workflows import provenance
 
-# Processor time says on a shared machine what wall time would be on an idle one; with one thread alone, because waiting
-# threads spin.
+# On a shared machine, processor time equals the wall time of an idle one, but only with one thread, because waiting threads
+# spin.
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
-    """Columns that every measurement has."""
+    """Columns of every measurement."""
     hardware = provenance.hardware()
     return {
         "processor": hardware["processor"],
@@ -33,7 +33,7 @@ def facts(threads: int, device: str = "cpu") -> dict[str, Any]:
 def report(rows: Sequence[dict[str, Any]], out: Path, threads: int, device: str = "cpu", append: bool = False) -> None:
     """Print the rows and write them to a CSV file, with hardware, threads and versions in further columns.
 
-    With `append` the rows that the file has are kept.
+    With `append` the file's rows are kept.
     """
     table = pd.DataFrame(rows)
     beside = facts(threads, device)
@@ -54,11 +54,11 @@ def peak_memory() -> float:
 
 
 def reset_peak_memory() -> float:
-    """Start over, and say how large the process is now, in bytes (Linux)."""
+    """Reset the peak, and return the present size of the process, in bytes (Linux)."""
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return peak_memory()
 
 
-# Freed memory goes back to the system at once, so that a process is as large as what it holds. For child processes:
-# the C library reads these when it starts.
+# Return freed memory to the system at once, so that a process's size is the memory in use. For child processes, because the C
+# library reads these variables at its start.
 EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}

@@ -1,9 +1,9 @@
-"""How fast training pairs are made from real JPEGs, beside the straightforward pipeline a user would write instead.
+"""Speed of making training pairs from real JPEGs, against the straightforward pipeline that a user would write.
 
-Run as `python -m benchmarks.input_pipeline --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as ImageNet has it. Every
-pipeline makes pairs of 48 x 48 and 96 x 96 pixels for x2, with its degradation on the CPU. They take turns, `--rounds`
-times, and medians are reported. Pairs per second depend on who else uses the machine, pairs per core-second (over all
-processes) hardly. Nothing decoded is kept from one block of images to the next, as is the case with a large data set.
+Run as `python -m benchmarks.input_pipeline --root FOLDER`, FOLDER with `train/<class>/*.JPEG` as in ImageNet. Every pipeline
+makes pairs of 48 x 48 and 96 x 96 pixels for x2, with its degradation on the CPU. They alternate, `--rounds` times, and
+medians are reported. Other users of the machine affect pairs per second, but hardly pairs per core-second (over all
+processes). Decoded images are not cached between blocks of images, as with a large data set.
 
 The same images are also read from every other kind of source: a tar archive, Hugging Face's parquet files and BasicSR's LMDB
 hold the JPEG files as they are; pairs bring inputs reduced beforehand (PNG), so that nothing is degraded in training.
@@ -39,11 +39,11 @@ from workflows.data.degradations import bicubic_resize, make_pairs
 from workflows.data.manifest import Pairs, scan
 
 PATCH, SCALE, BATCH = 48, 2, 256
-PAIRS_PER_SECOND, TIMES_PER_ITEM = 1000, 8  # the aims on two cores
+PAIRS_PER_SECOND, TIMES_PER_ITEM = 1000, 8  # goals on two cores
 
 
 class PerItem(Dataset):
-    """The straightforward pipeline: an item is a file decoded by PIL, one crop of it, and basicsr's `imresize`."""
+    """The straightforward pipeline: for each item, PIL decodes a file, one crop is cut and reduced by basicsr's `imresize`."""
 
     def __init__(self, root: Path, table: pd.DataFrame) -> None:
         self._paths = [root / path for path in table["path"]]
@@ -92,7 +92,7 @@ def ours(root: Path, table: pd.DataFrame, workers: int, crops_per_image: int) ->
 
 
 def sources(root: Path, table: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, pd.DataFrame]]:
-    """The images of `table` as every kind of source below `folder`: its root and its own table."""
+    """The images of `table` as every kind of source below `folder`; returns each one's root and table."""
     files = {f"{number:05d}": (root / path).read_bytes() for number, path in enumerate(table["path"])}
     places = {name: folder / name for name in ("tar", "parquet", "lmdb", "pairs")}
     for place in places.values():
@@ -125,7 +125,7 @@ def sources(root: Path, table: pd.DataFrame, folder: Path) -> dict[str, tuple[Pa
 
 
 def measure(make: Callable[[], Iterator[int]], seconds: float, warm_up: int) -> dict[str, float]:
-    """Pairs a second and a core-second, after `warm_up` batches have been thrown away, and the largest worker."""
+    """Pairs per second and per core-second after `warm_up` batches, and the size of the largest worker."""
     stream = make()
     for _ in range(warm_up):
         next(stream)
@@ -147,19 +147,19 @@ def children() -> list[str]:
 
 
 def core_seconds() -> float:
-    """Processor time of this process and the workers it has now."""
+    """Processor time of this process and its present workers."""
     stats = [Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split() for child in children()]
     return time.process_time() + sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def private_megabytes(process: str) -> float:
-    """What a process has in memory for itself alone, beyond what it shares with its parent."""
+    """A process's private memory, without pages shared with its parent."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1000
 
 
 def decoders() -> dict[str, Callable[[bytes], object]]:
-    """Libraries that decode JPEG to RGB, those that are installed."""
+    """The installed libraries that decode JPEG to RGB."""
     found: dict[str, Callable[[bytes], object]] = {
         "PIL": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
         "OpenCV": lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB),
@@ -183,8 +183,10 @@ def decoders() -> dict[str, Callable[[bytes], object]]:
 
 
 def compare_decoders(files: list[Path], rounds: int) -> list[dict[str, object]]:
-    """A row a library: milliseconds of one core for an image, the least of the rounds. Files that one of them cannot
-    decode are left out."""
+    """One row per library: milliseconds of one core per image, the minimum over rounds.
+
+    Files that any of them cannot decode are left out.
+    """
     contents, found = [file.read_bytes() for file in files], decoders()
 
     def decodes(data: bytes) -> bool:
@@ -229,7 +231,7 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> int:
-    """Measure all pipelines; the exit status."""
+    """Measure all pipelines; returns the exit status."""
     table = scan(options.root, min_side=PATCH * SCALE).images
     pipelines: dict[str, tuple[Callable[[], Iterator[int]], int]] = {
         "ours": (lambda: ours(options.root, table, options.workers, options.crops_per_image), 16),

@@ -1,4 +1,4 @@
-"""Whether the instrument can see what it is built for: too few patches, and small differences between networks.
+"""Whether the experiment can detect its effects: too few patches, and small differences between networks.
 
 Run as `python -m benchmarks.instrument --root IMAGENET --data-root SETS`: IMAGENET has `train/<class>/*.JPEG`, of which 32
 images are held out, SETS has `benchmark/Set5/HR`. 1,200 steps; everything else is as in `config/small.yaml`.
@@ -8,8 +8,8 @@ images are held out, SETS has `benchmark/Set5/HR`. 1,200 steps; everything else 
 - RDN of IPT's multiply-adds on freely drawn crops of all images with seeds 0, 1, 2: PSNR-Y on Set5 x2 and half of its
   95 % t interval over the seeds. Expected: below 0.25 dB.
 
-Beside each run stand the median and the 99 % quantile of its gradients' norms after warm-up, and the share of steps that were
-clipped. A few minutes per run on one core.
+Each run's row also has the median and the 99 % quantile of its gradients' norms after warm-up, and the fraction of clipped
+steps. A few minutes per run on one core.
 """
 
 import argparse
@@ -67,9 +67,9 @@ def main() -> int:
 
 
 def make_runs(changes: dict[str, Any]) -> dict[str, Run]:
-    """The runs of `config/small.yaml` with some keys changed, every step logged."""
+    """Runs of `config/small.yaml` with some keys changed and every step logged."""
     config = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
-    config["budget"] = "cpu-ends"  # has both IPT and RDN
+    config["budget"] = "cpu-ends"  # it has both IPT and RDN
     for key, value in changes.items():
         config[key] = {**config[key], **value} if isinstance(value, dict) and value else value
     config["training"] |= {"log_every": 1, "accelerator": "cpu"}
@@ -77,7 +77,7 @@ def make_runs(changes: dict[str, Any]) -> dict[str, Run]:
 
 
 def measure(run: Run, images: pd.DataFrame, held_out: pd.DataFrame, root: Path, data_root: Path) -> dict[str, Any]:
-    """Train a run and say what it was and where it ended."""
+    """Train a run; returns its description and final measurements."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         images.to_csv(out / "fraction.csv", index=False)

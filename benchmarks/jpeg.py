@@ -1,4 +1,4 @@
-"""What a JPEG quality costs: PSNR-Y lost by restored images of a set that are written as JPEG instead of PNG.
+"""The loss of JPEG's qualities: PSNR-Y lost by restored images of a set when they are written as JPEG instead of PNG.
 
 Run as `python -m benchmarks.jpeg --sets Set5 --data-root DIR --checkpoint tests/fixtures/ipt_trained_x2.safetensors`. Exit
 status 1: the default of `python -m workflows.evaluation restore` costs 0.1 dB or more on some image.

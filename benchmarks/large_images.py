@@ -1,6 +1,6 @@
-"""Peak memory of scoring one large image, by size and model: the whole process, imports and all.
+"""Peak memory of scoring one large image, by size and model: the whole process, including imports.
 
-Run as `python -m benchmarks.large_images`. Networks are freshly initialised: memory does not depend on what they learned.
+Run as `python -m benchmarks.large_images`. Networks are untrained: memory does not depend on the weights.
 """
 
 import argparse
@@ -50,14 +50,14 @@ def main() -> int:
 
 
 def write_image(folder: Path, height: int, width: int) -> None:
-    """A smooth random image, alone in a folder."""
+    """Write a smooth random image into a new folder."""
     folder.mkdir()
     coarse = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     cv2.imwrite(str(folder / "image.png"), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Peak resident memory in GB, as the system counts it, and seconds of a process."""
+    """A process's peak resident memory in GB, as counted by the system, and its seconds."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -1,7 +1,7 @@
-"""IPT from torch.nn.MultiheadAttention: the slow, obvious network that ours is tested and timed against.
+"""IPT from torch.nn.MultiheadAttention: the slow, obvious network against which ours is tested and timed.
 
-Sequence first and with attention weights, which is how `nn.MultiheadAttention` works unless told otherwise, and with the
-names of the authors' checkpoints, so that their state dicts load as they are.
+Sequence first and with attention weights, the defaults of `nn.MultiheadAttention`, and with the names of the authors'
+checkpoints, so that their state dicts load unchanged.
 """
 
 import torch
@@ -120,7 +120,7 @@ class Body(nn.Module):
 
 
 class ReferenceIPT(nn.Module):
-    """Called with RGB on the 0-255 scale, (B, 3, H, W), and a task's index; gives its restoration and the features."""
+    """Called with RGB on the 0-255 scale, (B, 3, H, W), and a task's index; returns the restoration and the features."""
 
     def __init__(
         self,

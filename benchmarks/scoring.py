@@ -1,9 +1,9 @@
-"""How long scoring takes over whole benchmark sets, beside what a user would have otherwise.
+"""Time of scoring whole benchmark sets, against the pipeline that a user would write.
 
 `python -m benchmarks.scoring --data-root DIR` runs bicubic and a straightforward basicsr pipeline on the same files. With
-`--checkpoint IPT.safetensors` it runs an IPT by the windows of protocol v2 (`centre`) and by those of v1 (`side-by-side`).
-Computation alone is timed: reading files, degrading, restoring, PSNR and SSIM; not the start of the process and its imports.
-All sides are run in turn, and the best round of each counts. Memory is the peak of the process above what it holds before.
+`--checkpoint IPT.safetensors` it runs an IPT with the windows of protocol v2 (`centre`) and of v1 (`side-by-side`). Timed are
+reading files, degrading, restoring, PSNR and SSIM, without the start of the process and its imports. All pipelines alternate,
+and the best round of each counts. Memory is the peak of the process above its size before.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from workflows.evaluation.score import score
 from workflows.evaluation.sets import Job, find_jobs
 
 LIMIT_SECONDS = 8
-LIMIT_RATIO = 4.5  # time of centre windows over that of windows side by side
+LIMIT_RATIO = 4.5  # time of centre windows over time of side-by-side windows
 
 
 def main() -> int:
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def compare_windows(options: argparse.Namespace, jobs: list[Job]) -> int:
-    """Time and memory of an IPT by `centre` and by `side-by-side` windows; fails if the ratio or the memory is too large."""
+    """Time and memory of an IPT with `centre` and with `side-by-side` windows; fails if the ratio or the memory is too large."""
     torch.set_flush_denormal(True)
     torch.set_num_threads(options.threads)
     settings = ("side-by-side", "centre")
@@ -102,19 +102,21 @@ def compare_windows(options: argparse.Namespace, jobs: list[Job]) -> int:
         for windows in settings
     ]
     report(rows, options.out.with_name("scoring_windows.csv"), options.threads)
-    more_memory = memory["centre"] > 1.05 * memory["side-by-side"] + 5  # what the system's allocator keeps varies
+    more_memory = (
+        memory["centre"] > 1.05 * memory["side-by-side"] + 5
+    )  # the memory that the system's allocator keeps varies
     return int(rows[-1]["ratio"] > LIMIT_RATIO or more_memory)
 
 
 def timed(run: Callable[[], float], means: dict[str, float], name: str) -> tuple[float, float]:
-    """Wall-clock and processor seconds; the latter say what the former would be on a machine that nobody shares."""
+    """Wall-clock and processor seconds; the latter approximate the wall-clock time on an idle machine."""
     wall, processor = time.perf_counter(), time.process_time()
     means[name] = run()
     return time.perf_counter() - wall, time.process_time() - processor
 
 
 def with_basicsr(jobs: list[Job]) -> float:
-    """What a user would write with basicsr: an image after the other, its `imresize`, its metrics. Mean PSNR-Y."""
+    """The pipeline that a user would write with basicsr: one image after the other, its `imresize`, its metrics. Mean PSNR-Y."""
     from basicsr.metrics.psnr_ssim import calculate_psnr, calculate_ssim
     from basicsr.utils.matlab_functions import imresize
 

@@ -1,9 +1,9 @@
-"""What the settings of IPT's windows bring and cost: PSNR-Y, windows and seconds on whole benchmark sets at x2.
+"""Quality and cost of IPT's kinds of windows: PSNR-Y, windows and seconds on whole benchmark sets at x2.
 
 Run as `python -m benchmarks.stride --checkpoints tests/fixtures/ipt_trained_x2.safetensors --sets Set5 --data-root DIR` (any
-checkpoints of IPT for x2). Beside the named settings it measures `centre` at other distances; three quarters of a window is
-the setting of the authors' MindSpore release. Seconds include everything but reading files; the settings run in turn, image
-by image. It writes a table and a figure.
+checkpoints of IPT for x2). Besides the named kinds it measures `centre` at other strides; three quarters of a window is the
+stride of the authors' MindSpore release. Seconds include everything but reading files; the kinds alternate, image by image.
+It writes a table and a figure.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from workflows.evaluation.metrics import psnr_y
 from workflows.evaluation.protocol import Protocol, border
 from workflows.evaluation.sets import Job, find_jobs
 
-FURTHER = (3 / 4, 1 / 4)  # strides of `centre`, of a window
+FURTHER = (3 / 4, 1 / 4)  # strides of `centre`, as fractions of a window
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def measure(model: IPT, job: Job, brief: bool = False) -> pd.DataFrame:
-    """Mean PSNR-Y by the protocol, windows and seconds of each setting, over the images of a set."""
+    """Mean PSNR-Y by the protocol, windows and seconds of each kind, over the images of a set."""
     size = model.patch_size
     named = ("side-by-side", "centre") if brief else WINDOWS
     settings = [(windows, default_stride(model, windows)) for windows in named]
@@ -81,7 +81,7 @@ def measure(model: IPT, job: Job, brief: bool = False) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """PSNR against the number of windows, relative to side-by-side windows, a panel per network and set."""
+    """PSNR against the number of windows, relative to side-by-side windows; one panel per network and set."""
     relative = table.astype({"count": "float64"})
     for _, rows in relative.groupby(["network", "dataset"], sort=False):
         base = rows[rows["windows"] == "side-by-side"].iloc[0]

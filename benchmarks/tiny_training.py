@@ -1,7 +1,7 @@
-"""A small IPT for x2, trained in a minute or two on synthetic images: enough for what an untrained network cannot show.
+"""A small IPT for x2, trained for a minute or two on synthetic images, for tests that an untrained network cannot serve.
 
-`python -m benchmarks.tiny_training --num-feat 4 --num-heads 4 --depth 1 --steps 2000 OUT` makes the checkpoint that the
-tests of whole-image inference use. Experiments train with `python -m workflows.training` instead.
+`python -m benchmarks.tiny_training --num-feat 4 --num-heads 4 --depth 1 --steps 2000 OUT` makes the checkpoint for the tests
+of whole-image inference. Experiments train with `python -m workflows.training` instead.
 """
 
 import argparse

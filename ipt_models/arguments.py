@@ -13,7 +13,7 @@ MOST = {"depth": 1000, "num_block": 1000, "num_conv": 100, "patch_size": 1024, "
 
 
 def check_whole(at_least: int = 1, **values: Any) -> None:
-    """Whole numbers; True, 2.5 and "6" are none."""
+    """Whole numbers; True, 2.5 and "6" are refused."""
     for name, value in values.items():
         at_most = MOST.get(name, 2**16)
         if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
@@ -35,14 +35,14 @@ def check_flags(**values: Any) -> None:
 
 
 def check_choice(allowed: Sequence[str], **values: Any) -> None:
-    """One of some names."""
+    """One of the allowed names."""
     for name, value in values.items():
         if value not in allowed:
             raise ValueError(f"{name}={value!r}{nearest(value, allowed)}: expected one of {', '.join(allowed)}")
 
 
 def check_names(known: Sequence[str], kwargs: Sequence[str], network: str) -> None:
-    """Whether a network takes arguments of these names."""
+    """Check that a network takes arguments of these names."""
     for name in kwargs:
         if name not in known:
             raise ValueError(

@@ -19,7 +19,7 @@ def save(model: IPT, path: str | PathLike[str], metadata: Mapping[str, Any] | No
     """Write an IPT; the file appears whole or not at all.
 
     Args:
-        metadata: more entries of the header; what is not text becomes JSON.
+        metadata: further header entries; values that are not text become JSON.
     """
     sizes = {name: kwargs for name, kwargs in VARIANTS.items() if kwargs.items() <= model.config.items()}
     built_from = {

@@ -1,11 +1,11 @@
 """The contrastive loss between patch features, computed in blocks.
 
-Chen et al., "Pre-Trained Image Processing Transformer", CVPR 2021, section 3.3: features of patches of one image are to be
-near each other, those of different images far. B images with N patches each make M = B·N rows; a similarity matrix of
-M × M numbers (17 GB at 256 × 256 patches, and several of them in autograd) is never held. Both formulations need from it
-only sums of exponentials: these are gathered block by block, each block is made again in the backward pass, and since
-similarity is symmetric only one of each pair of mirrored blocks is made at all. The terms of positive pairs are linear in
-the similarities, so that sums of features give them without any matrix.
+Chen et al., "Pre-Trained Image Processing Transformer", CVPR 2021, section 3.3: features of patches of one image should be
+similar, those of different images dissimilar. B images with N patches each make M = B·N rows; the similarity matrix of M × M
+numbers (17 GB at 256 × 256 patches, several times in autograd) is never stored. Both formulations need only sums of its
+exponentials, which are computed block by block. The backward pass computes each block again, and since similarity is
+symmetric, only one of each pair of mirrored blocks is computed at all. The terms of positive pairs are linear in the
+similarities, so sums of features give them without a matrix.
 """
 
 from collections.abc import Iterator
@@ -41,26 +41,26 @@ def contrastive_loss(
     - `paper`, as in the paper's section 3.3: the mean over i, j1, j2 (j1 = j2 included) of
       -log(exp(d(f_i^j1, f_i^j2)/T) / Σ_{k≠i} exp(d(f_i^j1, f_k^j2)/T)), which can be negative.
 
-    Similarities and sums of exponentials are in float32 whatever the features' type and autocast (in float64 for float64
-    features, and for temperatures that would leave float32's range). A feature shorter than 1e-12 has similarity 0 to
-    everything and gets no gradient. NaN or infinity in a feature makes the loss NaN.
+    Similarities and sums of exponentials are in float32 for any type of features and with autocast (in float64 for float64
+    features, and for temperatures beyond float32's range). A feature shorter than 1e-12 has similarity 0 to everything and
+    gets no gradient. NaN or infinity in a feature makes the loss NaN.
 
     Args:
         features: (B, N, D).
         temperature: T; by default 0.07 for `supcon` and 1 for `paper`.
         formulation: see above.
         image_ids: (B,) integers: rows with the same id are crops of one image. They are then positives of each other in
-            `supcon`, and no negatives of each other in `paper`. By default all rows are different images.
-        block_size: rows of the similarity matrix held at a time, rounded to whole images. It decides memory and speed,
+            `supcon`, and not negatives of each other in `paper`. By default all rows are different images.
+        block_size: rows of the similarity matrix in memory at a time, rounded to whole images. It affects memory and speed,
             not the value.
-        gather: under `torch.distributed`, compare with the rows of all ranks (of equal shape), gradients included; DDP's
-            mean over the ranks then is the loss of the whole batch. By default each rank compares its own rows alone.
+        gather: under `torch.distributed`, compare with the rows of all ranks (of equal shape), gradients included; DDP's mean
+            over the ranks is then the loss of the whole batch. By default each rank compares only its own rows.
 
     Returns:
         The loss, a scalar, float32 (float64 for float64 features).
 
     Raises:
-        ValueError: for a wrong shape, fewer than two different images, `supcon` with one patch an image, a temperature
+        ValueError: for a wrong shape, fewer than two different images, `supcon` with one patch per image, a temperature
             under 0.003, or an unknown formulation.
     """
     if formulation not in TEMPERATURES:
@@ -105,7 +105,7 @@ def contrastive_loss(
 
 
 def normalize(features: Tensor) -> Tensor:
-    """Rows of length 1; rows without length become 0, with zero gradient."""
+    """Rows of length 1; rows of zero length become 0, with zero gradient."""
     norm = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
     short = norm < MIN_NORM
     return (features / norm.masked_fill(short, 1.0)).masked_fill(short, 0.0)
@@ -121,7 +121,7 @@ def supcon_positive(anchors: Tensor, anchor_ids: Tensor, rows: Tensor, ids: Tens
 
 
 def gather_rows(rows: Tensor, image_ids: Tensor | None) -> tuple[Tensor, Tensor | None, int]:
-    """The rows and ids of all ranks, and where this rank's begin. Gradients find their way back to each rank."""
+    """The rows and ids of all ranks, and the index of this rank's first row. Gradients flow back to each rank."""
     from torch.distributed.nn.functional import all_gather
 
     if image_ids is not None:
@@ -135,10 +135,10 @@ def gather_rows(rows: Tensor, image_ids: Tensor | None) -> tuple[Tensor, Tensor 
 class LogSum(torch.autograd.Function):
     """The mean over a formulation's denominators of their logarithms.
 
-    Images `start` to `stop` are anchors: the others (of other ranks) appear in denominators alone.
-    With s the similarity over T, `supcon` has one denominator a row, Σ_{b≠a} exp(s_ab), and `paper` one for each row and
-    patch position, Σ_k exp(s_(i,j1),(k,j2)) over the images k of another id. In both the gradient by s_ab is
-    exp(s_ab) (1/denominator_a + 1/denominator_b), where b counts only if it is an anchor: symmetric, too.
+    Images `start` to `stop` are anchors; the others (of other ranks) appear only in denominators.
+    With s the similarity over T, `supcon` has one denominator per row, Σ_{b≠a} exp(s_ab), and `paper` one for each row and
+    patch position, Σ_k exp(s_(i,j1),(k,j2)) over the images k of another id. In both, the gradient with respect to s_ab is
+    exp(s_ab) (1/denominator_a + 1/denominator_b), where b counts only if it is an anchor; it is symmetric, too.
     """
 
     @staticmethod
@@ -171,7 +171,7 @@ class LogSum(torch.autograd.Function):
         rows, ids, sums = ctx.saved_tensors
         temperature, paper, images_per_block, start, stop = ctx.arguments
         images, _, dim = rows.shape
-        weights = torch.zeros_like(sums)  # 0 for rows that are no anchors
+        weights = torch.zeros_like(sums)  # 0 for rows that are not anchors
         weights[start:stop] = grad / (temperature * sums[start:stop].numel()) / sums[start:stop]
         grad_rows = torch.zeros_like(rows)
         for a, b in block_pairs(images, images_per_block, start, stop):
@@ -199,7 +199,7 @@ def block_pairs(images: int, size: int, start: int, stop: int) -> Iterator[tuple
 
 
 def exponentials(rows: Tensor, ids: Tensor, a: slice, b: slice, temperature: float, paper: bool) -> Tensor:
-    """exp((d - 1) / T) of two blocks of images, (I, N, K, N), 0 where a pair does not count."""
+    """exp((d - 1) / T) of two blocks of images, (I, N, K, N), 0 for pairs that do not count."""
     patches, dim = rows.shape[1:]
     left, right = rows[a].view(-1, dim), rows[b].view(-1, dim)
     offset = rows.new_full((1,), -1 / temperature)

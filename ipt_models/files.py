@@ -10,7 +10,7 @@ from pathlib import Path
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary name beside `path`, with its suffix; it becomes `path` when the block ends without an error.
 
-    The folder is made if it is missing. The name begins with a dot, so that no listing takes what a killed process left for
+    The folder is made if it is missing. The name begins with a dot, so that no listing takes a killed process's leftover for
     an image or a checkpoint.
 
     Raises:
@@ -27,11 +27,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def target(path: Path | str) -> Path:
-    """The file that writing to `path` creates or replaces: the one that a link points to.
+    """The file that a write to `path` creates or replaces; for a link, its target.
 
     Raises:
-        FileExistsError: there is a folder, a device or a pipe, which must not be replaced by a file.
-        NotADirectoryError: one of the folders above it is a file.
+        FileExistsError: if it is a folder, a device or a pipe, which must not be replaced by a file.
+        NotADirectoryError: if one of the folders above it is a file.
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path

@@ -1,10 +1,10 @@
-"""The mean colour that networks of this field subtract from their input and add back to their output."""
+"""The mean colour that networks subtract from their input and add to their output."""
 
 import torch
 from torch import Tensor, nn
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, on the [0, 1] scale
-RGB_RANGE = 255.0  # the networks' own scale: it decides what a loss weight means
+RGB_RANGE = 255.0  # the networks' internal scale
 
 
 class MeanShift(nn.Conv2d):
@@ -16,14 +16,14 @@ class MeanShift(nn.Conv2d):
     def __init__(self, sign: int):
         super().__init__(3, 3, 1)
         self.requires_grad_(False)
-        # named devices: a network that is built on the meta device has shapes alone
+        # named devices: a network on the meta device has only shapes
         self.weight.copy_(torch.eye(3, device="cpu").view(3, 3, 1, 1))
         self.get_parameter("bias").copy_(sign * RGB_RANGE * torch.tensor(RGB_MEAN, device="cpu"))
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, 3, H, W) on the 0-255 scale -> the same."""
         device = input.device.type
-        if not torch.amp.is_autocast_available(device):  # of the meta device, where shapes alone are computed
+        if not torch.amp.is_autocast_available(device):  # on the meta device, which computes only shapes
             return super().forward(input)
-        with torch.autocast(device, enabled=False):  # bfloat16 has steps of a whole grey level at 255
+        with torch.autocast(device, enabled=False):  # bfloat16's step at 255 is a whole grey level
             return super().forward(input.to(self.weight.dtype))

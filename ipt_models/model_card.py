@@ -1,4 +1,4 @@
-"""The model card of a shared IPT, made from what its run left: `provenance.json` and `metrics.csv`. Imports no torch."""
+"""The model card of a shared IPT, from its run's `provenance.json` and `metrics.csv`. Imports no torch."""
 
 import csv
 import json
@@ -44,8 +44,8 @@ def model_card(
         tasks: of the network.
         config: its arguments.
         parameters: their number.
-        name: of the model; None: its run's, or `ipt`.
-        provenance: a run's `provenance.json`, or what it holds.
+        name: of the model; None: its run's name, or `ipt`.
+        provenance: a run's `provenance.json`, or its content.
         scores: a run's `metrics.csv`.
     """
     if provenance is not None and not isinstance(provenance, Mapping):
@@ -67,7 +67,7 @@ def model_card(
 
 
 def _score_table(path: Path) -> str:
-    """Means over images, without exactly restored ones, whose PSNR is infinite."""
+    """Means over images without exactly restored ones, whose PSNR is infinite."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}

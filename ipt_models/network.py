@@ -1,7 +1,7 @@
 """The Image Processing Transformer: heads, encoder, decoder with a task embedding, tails.
 
 Chen et al., "Pre-Trained Image Processing Transformer", CVPR 2021, section 3.1, in the form of the authors' released
-inference code, with which it agrees to rounding (`official.py` loads their checkpoints). Read from top to bottom:
+inference code, with which it agrees up to rounding (`official.py` loads their checkpoints). Read from top to bottom:
 convolutions, attention, the two kinds of layer, position encodings, the network.
 
 Shapes: B images, C = num_feat, P = patch_dim, N = (patch_size / P)² tokens, D = embed_dim = C·P².
@@ -69,13 +69,13 @@ class Attention(nn.Module):
         return self.mix(*self.project(query, key, value), bias)
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        """What follows the projections of query, key and value."""
+        """Attention and output projection of projected query, key and value."""
         q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, key, value))
         x = attend(q, k, v, bias)  # (B, heads, N, D/heads)
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
     def project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-        """One matrix product for all inputs that are the same tensor."""
+        """The projections, with one matrix product for inputs that are the same tensor."""
         if query is key and key is value:
             return self.in_proj(query).chunk(3, dim=-1)
         if query is key:
@@ -88,7 +88,7 @@ class Attention(nn.Module):
         return F.linear(query, self.in_proj.weight[: query.shape[-1]])
 
     def project_memory(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Key and value, by one matrix product where they are the same tensor."""
+        """Key and value, with one matrix product if they are the same tensor."""
         dim = key.shape[-1]
         both = self.in_proj.weight[dim:]
         if key is value:
@@ -98,7 +98,7 @@ class Attention(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """torch's fused attention; on a CPU in float32, where its bfloat16 kernel is slow backward."""
+    """torch's fused attention; on a CPU in float32, because the backward pass of its bfloat16 kernel is slow."""
     if q.dtype != torch.bfloat16 or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     bias = None if bias is None else bias.float()
@@ -121,17 +121,17 @@ class MLP(nn.Module):
 
 
 def norm_and_project(norm: nn.Module, project: Callable[[Tensor], Any], x: Tensor) -> Any:
-    """`project(norm(x))`; the backward pass computes the norm again, which costs next to nothing, and keeps only `x`.
+    """`project(norm(x))`; only `x` is kept, and the backward pass computes the norm again, which costs almost nothing.
 
-    `project` is one matrix product: recomputation ends where the product's input is back, before the product.
+    `project` is one matrix product; recomputation stops before it, when its input is restored.
     """
     if isinstance(norm, nn.Identity) or not torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return project(norm(x))  # torch.compile finds by itself what to compute again
+        return project(norm(x))  # torch.compile chooses what to recompute itself
     return checkpoint(lambda x: project(norm(x)), x, use_reentrant=False, preserve_rng_state=False)
 
 
 def add(x: Tensor, embedding: Tensor | None) -> Tensor:
-    """`x` itself where there is nothing to add, so that `Attention.project` sees one tensor."""
+    """`x` itself if there is nothing to add, so that `Attention.project` gets the same tensor."""
     return x if embedding is None else x + embedding
 
 
@@ -151,7 +151,7 @@ class EncoderLayer(nn.Module):
         bias = get_bias(self.attn_bias)
         if pos is None:
             projected = norm_and_project(self.norm1, lambda y: self.attn.project(y, y, y), x)
-        else:  # two products, of which the first would be computed again
+        else:  # two products, of which the first would be recomputed
             y = self.norm1(x)
             query = y + pos
             projected = self.attn.project(query, query, y)
@@ -177,7 +177,7 @@ class DecoderLayer(nn.Module):
         """x and memory (B, N, D).
 
         `task_embed` (N, D) is added to query and key of the self-attention and to the query of the cross-attention,
-        `pos` (N, D) to the key of the cross-attention alone; the values stay as they are.
+        `pos` (N, D) only to the key of the cross-attention; values stay unchanged.
         """
         y = self.norm1(x)
         query = add(y, task_embed)
@@ -205,27 +205,28 @@ class IPT(nn.Module, PyTorchModelHubMixin):
     """The Image Processing Transformer.
 
     Args:
-        tasks: names of the tasks (`sr2`, `dn30`, `dr`, …); each has a head, a task embedding and a tail of its own.
+        tasks: names of the tasks (`sr2`, `dn30`, `dr`, …); each has its own head, task embedding and tail.
         num_feat: C, channels of heads and tails.
         patch_dim: P, side of the patch of features that makes one token.
         patch_size: height and width of the input; a multiple of `patch_dim`.
         num_heads: attention heads; a divisor of C·P².
         depth: layers of the encoder, and of the decoder.
-        position: how tokens know where they are. `none`; `learned`, added once before the encoder (the authors'
+        position: the position encoding. `none`; `learned`, added once before the encoder (the authors'
             default); `learned_every_layer`, added to query and key of each encoder layer and to the key of each
             cross-attention (the authors' other switch); `sincos2d`, fixed sines and cosines added once; `relative`,
-            a learned bias for each offset, head and attention (Swin's, from timm), for which CPU kernels
-            materialise the attention map in training.
+            a learned bias for each offset, head and attention (Swin's, from timm), with which CPU kernels store the attention
+            map in training.
         norm: whether the layers have LayerNorms.
-        mlp: False leaves out the first Linear, the last MLP and the task embedding (not the layers' own MLPs).
-        gradient_checkpointing: recompute the layers' activations in the backward pass; an attribute, free to change.
+        mlp: False omits the first Linear, the last MLP and the task embedding (but not the layers' own MLPs).
+        gradient_checkpointing: recompute the layers' activations in the backward pass; an attribute that may be changed at
+            any time.
 
-    Initialisation is that of the authors' code: layers of the encoder start as copies of one another, and so do those
-    of the decoder; joint projections are Kaiming-uniform (a = √5) in the encoder and Xavier-uniform in the decoder;
-    position and task embeddings are N(0, 1); without norms the weights of Linear layers, joint projections aside, are
-    drawn for each layer from a normal distribution of standard deviation 1/fan_in; everything else is torch's default.
-    How the published checkpoints were initialised is not known: their training code was not released in PyTorch.
-    The `relative` bias (N(0, 0.02²), timm's) is no part of the authors' code.
+    Initialisation follows the authors' code: layers of the encoder start as copies of one another, as do those of the
+    decoder; joint projections are Kaiming-uniform (a = √5) in the encoder and Xavier-uniform in the decoder; position and
+    task embeddings are N(0, 1); without norms the weights of Linear layers, joint projections aside, are drawn for each layer
+    from a normal distribution of standard deviation 1/fan_in; everything else is torch's default. How the published
+    checkpoints were initialised is not known: their training code was not released in PyTorch. The `relative` bias (N(0,
+    0.02²), timm's) is not part of the authors' code.
 
     Raises:
         ValueError: for sizes that do not fit together or an unknown task or position.
@@ -306,8 +307,8 @@ class IPT(nn.Module, PyTorchModelHubMixin):
 
         Args:
             x: RGB in [0, 1], (B, 3, patch_size, patch_size). For whole images see `ipt_models.restore`.
-            task: which head, task embedding and tail; may be left out where the network has only one.
-            return_features: also give the features that the contrastive loss compares.
+            task: selects head, task embedding and tail; optional if the network has only one.
+            return_features: also return the features that the contrastive loss compares.
 
         Returns:
             RGB on the [0, 1] scale, not clipped, (B, 3, s·patch_size, s·patch_size) with the task's scale s; with
@@ -359,7 +360,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
         return x.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
 
     def resolve(self, task: str | None) -> str:
-        """The name of a task that this network has; None stands for its only one."""
+        """The name of one of this network's tasks; None means its only one."""
         if task is None and len(self.tasks) == 1:
             return self.tasks[0]
         if task not in self.tasks:
@@ -367,7 +368,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
         return task
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """What `save_pretrained` writes beside the model card: this project's `model.safetensors`, and `config.json`."""
+        """The files of `save_pretrained` besides the model card: this project's `model.safetensors`, and `config.json`."""
         built_from = {"variant": "ipt_base", "kwargs": self.config, "tasks": list(self.tasks)}
         weights_file.write(self.state_dict(), save_directory / "model.safetensors", built_from)
         config = json.dumps({"tasks": self.tasks, **self.config}, indent=2)
@@ -375,7 +376,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(cls, *, strict: bool = True, **kwargs: Any) -> "IPT":
-        return super()._from_pretrained(strict=strict, **kwargs)  # the library's default ignores missing weights
+        return super()._from_pretrained(strict=strict, **kwargs)  # the library's default would ignore missing weights
 
     def generate_model_card(self, **kwargs: Any) -> ModelCard:
         """The README of `save_pretrained(folder, model_card_kwargs={"provenance": FILE, "scores": FILE})`."""
@@ -387,7 +388,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
     def compile_layers(self, **kwargs: object) -> None:
         """Compile each layer of encoder and decoder in place with `torch.compile`.
 
-        Layers share one graph, so this costs one compilation an input shape, and names of parameters stay as they are.
+        Layers share one graph, so there is one compilation per input shape, and names of parameters do not change.
 
         Args:
             **kwargs: passed on to `torch.compile`.
@@ -399,7 +400,7 @@ class IPT(nn.Module, PyTorchModelHubMixin):
 def check_sizes(
     tasks: Sequence[str], num_feat: int, patch_dim: int, patch_size: int, num_heads: int, position: str
 ) -> None:
-    """Whether sizes that are whole numbers fit together."""
+    """Check that the sizes, all whole numbers, fit together."""
     if isinstance(tasks, str) or not tasks or len(set(tasks)) != len(tasks):
         raise ValueError(f"tasks={tasks!r}: expected a sequence of different names, at least one")
     for task in tasks:
@@ -414,6 +415,6 @@ def check_sizes(
 
 
 def _normal(*shape: int) -> Tensor:
-    """Standard normal values. On the meta device nothing is drawn: torch would import sympy for it, which takes a second."""
+    """Standard normal values. Nothing is drawn on the meta device, for which torch would import sympy, which takes a second."""
     values = torch.empty(*shape)
     return values if values.is_meta else values.normal_()

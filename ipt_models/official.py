@@ -1,6 +1,6 @@
-"""The IPT authors' PyTorch checkpoints, both ways.
+"""Converts the IPT authors' PyTorch checkpoints, in both directions.
 
-Their files hold a plain state dict. Names are translated here and nowhere else; sizes follow from names and shapes.
+Their files hold a plain state dict. Only this module translates names; sizes follow from names and shapes.
 """
 
 import math
@@ -16,10 +16,10 @@ from ipt_models.network import IPT, Position
 from ipt_models.tasks import parse_task
 from ipt_models.tensors import read_tensors, unwrap
 
-TASK_EMBED = "body.query_embed.weight"  # one row of N·D numbers a task
-POSITION_IDS = "body.position_encoding.position_ids"  # 0 … N-1, a constant that our network does without
+TASK_EMBED = "body.query_embed.weight"  # one row of N·D numbers per task
+POSITION_IDS = "body.position_encoding.position_ids"  # 0 … N-1, a constant that our network does not need
 
-# Our names -> theirs, heads and tails aside.
+# Our names -> theirs, without heads and tails.
 NAMES = [
     (r"pos_embed", r"body.position_encoding.pe.weight"),
     (r"embed\.(weight|bias)", r"body.linear_encoding.\1"),
@@ -42,18 +42,17 @@ def load_official(
     num_heads: int = 12,
     patch_size: int | None = None,
 ) -> IPT:
-    """Make an IPT from one of the authors' checkpoints, or of one with their names and shapes.
+    """Make an IPT from one of the authors' checkpoints, or from one with their names and shapes.
 
     Loading runs no code from the file: only tensors are read (`weights_only`).
 
     Args:
         checkpoint: a file of PyTorch or a safetensors file, or a state dict; names may begin with `module.`.
-        tasks: names of the tasks in the order of the heads. May be left out where the shapes tell: a head with a scale of
-            2, 3 or 4 is super-resolution; one with scale 1 denoises or derains, and only the user knows which.
-        position: `learned` (the default where there is an embedding) or `learned_every_layer`, which shapes cannot tell
-            apart.
-        num_heads: attention heads, which shapes cannot tell either; 12 in the authors' code.
-        patch_size: needed only where no embedding tells it; 48 then if left out, as in the authors' code.
+        tasks: names of the tasks in the order of the heads. Optional if the shapes determine them: a head with a scale of 2,
+            3 or 4 is super-resolution; one with scale 1 denoises or derains, and only the user knows which.
+        position: `learned` (the default if there is an embedding) or `learned_every_layer`, which have the same shapes.
+        num_heads: attention heads, which shapes do not show either; 12 in the authors' code.
+        patch_size: needed only without an embedding; default 48, as in the authors' code.
 
     Raises:
         FileNotFoundError: no such file.
@@ -94,7 +93,7 @@ def to_official(model: IPT) -> dict[str, Tensor]:
     """The state dict that the authors' code would load, with their names and shapes.
 
     Raises:
-        ValueError: for a position encoding that their code does not have.
+        ValueError: for a position encoding that their code lacks.
     """
     if model.position not in ("none", "learned", "learned_every_layer"):
         raise ValueError(f"the authors' network has no position encoding {model.position!r}")
@@ -115,7 +114,7 @@ def official_name(name: str, tasks: Sequence[str]) -> str:
         return f"head.{tasks.index(task)}.{layer}{body}.{kind}"
     if match := re.fullmatch(r"tails\.(\w+)\.(\d)\.(weight|bias)", name):
         task, layer, kind = match.groups()
-        last = int(layer) == {1: 0, 2: 2, 3: 2, 4: 4}[parse_task(task).scale]  # after convs and shuffles in turn
+        last = int(layer) == {1: 0, 2: 2, 3: 2, 4: 4}[parse_task(task).scale]  # after alternating convs and shuffles
         return f"tail.{tasks.index(task)}.{'1' if last else f'0.{layer}'}.{kind}"
     for ours, theirs in NAMES:
         if match := re.fullmatch(ours, name):
@@ -124,7 +123,7 @@ def official_name(name: str, tasks: Sequence[str]) -> str:
 
 
 def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The arguments of `IPT` that names and shapes tell."""
+    """The arguments of `IPT` that follow from names and shapes."""
     needed = {"head.0.0.weight": 4, "body.encoder.layers.0.linear1.weight": 2}
     for key, ndim in needed.items():
         if key not in state or state[key].ndim != ndim:
@@ -136,7 +135,7 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if num_feat * patch_dim**2 != embed_dim:
         raise ValueError(f"not an IPT checkpoint: {embed_dim} numbers a token are no squares of {num_feat} features")
 
-    tokens = (48 // patch_dim) ** 2  # without any embedding the same weights fit all patch sizes
+    tokens = (48 // patch_dim) ** 2  # without an embedding the weights fit all patch sizes
     for key, axis, divisor in ((POSITION_IDS, -1, 1), (TASK_EMBED, -1, embed_dim)):
         if key in state:
             tokens = state[key].shape[axis] // divisor

@@ -1,4 +1,4 @@
-"""The restoration tasks and how their names are read: `sr2`, `sr3`, `sr4`, `dn30`, `dn50`, `dr`, …"""
+"""The restoration tasks and their names: `sr2`, `sr3`, `sr4`, `dn30`, `dn50`, `dr`, …"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ class Task:
     sigma: int = 0
 
     def fits(self, other: "Task") -> bool:
-        """Whether one's head can restore the other: of one kind and scale; noise levels may differ."""
+        """Whether one task's head can restore the other: both have the same kind and scale; noise levels may differ."""
         return (self.kind, self.scale) == (other.kind, other.scale)
 
 
@@ -46,22 +46,22 @@ def parse_task(name: str) -> Task:
 
 
 class HeadError(ValueError):
-    """A task that no trained head can restore."""
+    """No trained head can restore a task."""
 
 
 def can_restore(trained: Iterable[str], task: Task) -> bool:
-    """Whether a network of these trained tasks has a head that fits a task."""
+    """Whether a network trained on these tasks has a head that fits a task."""
     return any(parse_task(name).fits(task) for name in trained)
 
 
 def nearest_head(task: Task, trained: Sequence[str], label: str = "the model") -> str:
-    """The trained task whose head restores a task: itself, or else that of its kind with the nearest noise level.
+    """The trained task whose head restores a task: the task itself, or else the one of its kind with the nearest noise level.
 
-    Between two equally near levels the stronger one is taken, which leaves no noise behind. Scales have no
-    neighbours: a head for another scale gives an image of another size.
+    Of two equally near levels the stronger one is taken, which leaves no noise behind. Scales must match: a head for another
+    scale gives an image of another size.
 
     Raises:
-        HeadError: no head of that kind or scale.
+        HeadError: if there is no head of that kind or scale.
     """
     heads = [parse_task(name) for name in trained]
     fitting = [head for head in heads if head.fits(task)]

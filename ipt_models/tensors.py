@@ -1,4 +1,4 @@
-"""State dicts from files: tensors are read, code is never run."""
+"""Reads state dicts from files: only tensors, never code."""
 
 import pickle
 import re
@@ -12,20 +12,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-# Where training programs put a state dict inside of what they save; averaged weights first.
+# Keys under which training programs save a state dict; averaged weights first.
 WRAPPERS = ("params_ema", "params-ema", "model_state_dict", "state_dict", "params", "model", "net", "netG")
 PREFIXES = ("module.", "_orig_mod.", "netG.")  # of DataParallel, torch.compile and BasicSR's discriminators
 
 
 def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
-    """A checkpoint's state dict, taken out of what training programs wrap around it and without their prefixes.
+    """A checkpoint's state dict, without the wrapping and the prefixes of training programs.
 
     Args:
         path: a file of PyTorch or a safetensors file.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: for a file that is damaged, that holds objects other than tensors, or no tensors at all.
+        ValueError: for a file that is damaged, holds objects other than tensors, or no tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -39,22 +39,22 @@ def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
 def _load_pickle(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's message goes on to advise loading the file unsafely
+    except pickle.UnpicklingError as error:  # torch's message advises loading the file unsafely
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f" ({named[1]})" if named else ""
         raise ValueError(
             f"{path} is no plain PyTorch state dict: it holds objects other than tensors{what}, which could run code when they "
             "are loaded, or it is damaged. Save the state dict alone where the file was made"
         ) from None
-    except Exception as error:  # what else is raised on bytes that are no pickle depends on the bytes
+    except Exception as error:  # other bytes that are not a pickle raise many kinds of errors
         raise ValueError(f"{path} is no plain PyTorch state dict, or it is damaged ({type(error).__name__})") from None
 
 
 def unwrap(state: Any, name: str = "the checkpoint") -> dict[str, Tensor]:
-    """The state dict inside of what was saved; `name` is what messages call it.
+    """The state dict inside a saved object; `name` is its name in messages.
 
     Raises:
-        ValueError: where something other than tensors is left.
+        ValueError: if anything but tensors is left.
     """
     if not isinstance(state, Mapping):
         raise ValueError(f"{name} holds a {type(state).__name__}, not a state dict")

@@ -1,4 +1,4 @@
-"""Sizes of IPT by name, as data. Importing this module loads no torch."""
+"""IPT's sizes by name. Importing this module loads no torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from ipt_models.network import IPT
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    # A demo on two CPU cores: passes bicubic within a minute or two of training.
+    # For a demo on two CPU cores: it beats bicubic after a minute or two of training.
     "ipt_tiny": {"num_feat": 8, "patch_dim": 3, "patch_size": 24, "num_heads": 6, "depth": 2},
-    # A study of hours on a CPU or of minutes on one GPU.
+    # For a study of hours on a CPU or minutes on a GPU.
     "ipt_small": {"num_feat": 16, "patch_dim": 3, "patch_size": 48, "num_heads": 6, "depth": 6},
     # The paper's: 115,460,443 parameters with x2 alone.
     "ipt_base": {"num_feat": 64, "patch_dim": 3, "patch_size": 48, "num_heads": 12, "depth": 12},
 }
 
-# What `build` takes beside the tasks: a config is checked against it before torch is loaded.
+# The arguments of `build` besides the tasks: configs are checked against them before torch is loaded.
 ARGUMENTS = (
     "num_feat",
     "patch_dim",
@@ -39,8 +39,8 @@ def build(variant: str, tasks: Sequence[str], **overrides: Any) -> IPT:
 
     Args:
         variant: a key of `VARIANTS`.
-        tasks: names of the tasks, one head and tail each.
-        **overrides: any other argument of `IPT`, in place of the variant's.
+        tasks: names of the tasks, each with its own head and tail.
+        **overrides: any other argument of `IPT`, which replaces the variant's.
 
     Raises:
         ValueError: for an unknown variant, or an argument that IPT refuses.

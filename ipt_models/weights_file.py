@@ -1,9 +1,10 @@
-"""The one format of trained networks here: safetensors files whose header says how to build the network again.
+"""The format of trained networks: safetensors files whose header says how to build the network again.
 
 Header entries, all of them text: `format`, `variant`, `kwargs` (JSON, every argument of the network except its tasks),
-`tasks` (JSON) and `weights_sha256`; there may be more. Equal weights and entries give equal bytes. Only `write` imports torch.
+`tasks` (JSON) and `weights_sha256`; others are allowed. Equal weights and entries give equal bytes. Only `write` imports
+torch.
 
-Format 1, which had no entry `format`, held only the arguments that differ from the variant's.
+Format 1, without an entry `format`, held only the arguments that differ from the variant's.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ BUILT_FROM = ("variant", "kwargs", "tasks")
 
 
 class ModelFileError(ValueError):
-    """A file that holds no network of this project, in one message."""
+    """A file without a network of this project, in one message."""
 
 
 def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, Any]) -> None:
-    """Write weights and a header's entries; the file appears whole or not at all."""
+    """Write weights and a header's entries; atomically."""
     from safetensors.torch import save as serialize
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
@@ -43,7 +44,7 @@ def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Ma
 
 
 def as_text(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Entries of a header as safetensors takes them."""
+    """Header entries in the form that safetensors requires."""
     return {
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in metadata.items()
     }
@@ -57,11 +58,11 @@ def encode(header: Mapping[str, Any]) -> bytes:
 
 
 def read_header(path: str | PathLike[str]) -> dict[str, Any]:
-    """A file's entries, `kwargs` and `tasks` decoded, without its weights and without torch.
+    """A file's entries, with `kwargs` and `tasks` decoded, without its weights and without torch.
 
     Raises:
         FileNotFoundError: no such file.
-        ModelFileError: naming the file, and what it lacks.
+        ModelFileError: naming the file and the missing entries.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -100,7 +101,7 @@ def weights_sha256(path: str | PathLike[str]) -> str:
 
 
 def check_intact(path: str | PathLike[str], header: Mapping[str, Any]) -> None:
-    """Compare a file's weights with the hash in its header, if that has one: safetensors takes changed bytes as they are.
+    """Compare a file's weights with the hash in its header, if it has one: safetensors does not notice changed bytes.
 
     Raises:
         ModelFileError: naming the file.
@@ -117,7 +118,7 @@ def _hash(header: Mapping[str, Any], blocks: Iterable[bytes]) -> str:
 
 
 def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> None:
-    """Compare a file's arrays with those of a network, without reading one of them.
+    """Compare a file's arrays with a network's by name and shape, without reading them.
 
     Raises:
         ModelFileError: naming the file, and the first of the missing, unknown and misshapen arrays.

@@ -1,7 +1,7 @@
-"""Whole images through a network that takes square patches of one size.
+"""Restores whole images by a network for square patches of one size.
 
 An image is cut into overlapping windows of `patch_size`; at the image's right and bottom border the last window is shifted
-inwards. The settings differ in the distance of the windows (`stride`) and in what is kept of each:
+inwards. The settings differ in the distance between windows (`stride`) and in the part of each that is kept:
 
 | setting        | stride            | each output pixel is                                                    |
 |----------------|-------------------|-------------------------------------------------------------------------|
@@ -43,24 +43,24 @@ def restore(
 ) -> Tensor:
     """Restore a whole image.
 
-    The network sees at most `batch_size` windows at a time, so memory beyond the image and its output does not grow with
-    the image. The image may be on another device than the network: windows are copied to the network's device.
+    The network gets at most `batch_size` windows at a time, so memory besides the image and its output does not grow with the
+    image. The image may be on another device than the network: windows are copied to the network's device.
 
     Args:
-        model: a trained network; its mode (train or eval) is left as it is.
-        x: RGB in [0, 1], (1, 3, H, W), H and W at least 1. Sides shorter than the network's `patch_size` are continued by
+        model: a trained network; its mode (train or eval) does not change.
+        x: RGB in [0, 1], (1, 3, H, W), H and W at least 1. Sides shorter than the network's `patch_size` are extended by
             reflection.
-        task: name of the task; may be omitted if the network has only one.
+        task: name of the task; optional if the network has only one.
         windows: the setting, see the table above.
-        stride: distance of the windows in input pixels, from 1 to `patch_size`; None is the setting's own.
+        stride: distance between windows in input pixels, from 1 to `patch_size`; None: the setting's own.
         batch_size: windows at a time.
-        progress: show a bar if restoring takes longer than two seconds.
+        progress: show a progress bar after two seconds.
 
     Returns:
         RGB on the [0, 1] scale, not clipped, (1, 3, s·H, s·W), float32, on the image's device.
 
     Raises:
-        ValueError: wrong shape, windows, stride, batch size or task.
+        ValueError: for a wrong shape, setting, stride, batch size or task.
     """
     if x.ndim != 4 or x.shape[:2] != (1, 3) or 0 in x.shape or not x.is_floating_point():
         raise ValueError(
@@ -101,10 +101,10 @@ def restore(
 
 
 def default_stride(model: IPT, windows: Windows) -> int:
-    """A setting's distance of windows, in input pixels.
+    """A setting's distance between windows, in input pixels.
 
     `blended` takes one pixel more than half a window where `patch_dim` divides the half: neighbouring windows then cut the
-    image into different tokens, and averaging them smooths the tokens' borders too.
+    image into different tokens, and the mean also smooths the tokens' borders.
     """
     size = model.patch_size
     half = max(1, size // 2)
@@ -121,7 +121,7 @@ def starts(length: int, size: int, stride: int) -> list[int]:
 
 
 def window_weights(length: int, size: int, stride: int, scale: int, windows: Windows) -> list[tuple[int, Tensor]]:
-    """What each window along one side contributes to the output; at each pixel the weights add up to one.
+    """Each window's weights in the output along one side; at each pixel they add up to one.
 
     Args:
         length, size, stride: of the side, of a window and between windows, in input pixels.
@@ -149,7 +149,7 @@ def window_weights(length: int, size: int, stride: int, scale: int, windows: Win
 
 
 def _nearest(begins: list[int], size: int) -> list[Tensor]:
-    """Neighbours meet in the middle of what they share; the outermost windows reach to the image's border."""
+    """Neighbours meet in the middle of their overlap; the outermost windows reach to the image's border."""
     meet = [(left + size + right) // 2 for left, right in pairwise(begins)]
     ends = zip(begins, [begins[0], *meet], [*meet, begins[-1] + size], strict=True)
     return [_ones(size, low - begin, high - begin) for begin, low, high in ends]
@@ -159,7 +159,7 @@ def _middle_halves(begins: list[int], size: int, stride: int, quarter: int) -> l
     """The middle half of each window, all with the same weight; the outermost windows reach to the image's border.
 
     As in the authors' code, a last window that is shifted inwards is not averaged with the others: it takes over in the
-    middle of what it shares with its neighbour.
+    middle of its overlap with its neighbour.
     """
     weights = [_ones(size, quarter, size - quarter) for _ in begins]
     weights[0][:quarter] = 1
@@ -178,7 +178,7 @@ def _ones(size: int, first: int, last: int) -> Tensor:
 
 
 def extend(x: Tensor, dim: int, size: int) -> Tensor:
-    """Continue a side to `size` pixels by reflection, edge pixels included, as often as it takes."""
+    """Extend a side to `size` pixels by repeated reflection, edge pixels included."""
     length = x.shape[dim]
     if length >= size:
         return x

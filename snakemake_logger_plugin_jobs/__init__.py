@@ -1,7 +1,7 @@
 """Snakemake's terminal output: one line for each job that ends, one progress line, and errors with their cause last.
 
 Snakemake finds a logger plugin by the name of its module, and `profiles/default` selects this one. No published plugin prints
-a job's result: `rich` draws one bar per rule. Everything else is in Snakemake's own log, in `.snakemake/log`. With `--dry-run`,
+a job's result: `rich` draws one bar per rule. Snakemake's own log in `.snakemake/log` has everything else. With `--dry-run`,
 `--verbose` or `--printshellcmds` Snakemake's own format is printed.
 """
 
@@ -20,14 +20,14 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from tqdm import tqdm
 
-# What Snakemake says on every call and for every job. Messages that are not known here are printed.
+# Messages that Snakemake prints on every call and for every job. All others are printed.
 ROUTINE = re.compile(
     r"Assuming unrestricted shared|Building DAG|Using shell|host:|Conda environments: ignored|Select jobs|Execute \d+ jobs"
     r"|Job stats|Complete log|Exiting because a job|At least one job did not complete|WorkflowError:\s*At least one job"
 )
 TRACEBACK = re.compile(r'^\s*File ".*", line \d+.*$\n?', re.MULTILINE)
 SHOWN_LINES = 20  # of a failed job's log
-SPARE_BYTES = 2**20  # a disk with less is called full
+SPARE_BYTES = 2**20  # a disk with less free space counts as full
 
 
 @dataclass
@@ -39,13 +39,13 @@ class Job:
     started: float = field(default_factory=time.monotonic)
 
     def says(self) -> str:
-        """The last line of its log, without the run's name that it may begin with."""
+        """The last line of its log, without the run's name at its start."""
         line = next(iter(reversed(_lines(self.logs))), "")
         return line.removeprefix(f"{self.name.split()[-1]}: ").lstrip()
 
 
 def _lines(logs: list[Path]) -> list[str]:
-    """What a log shows: of a progress bar that overwrites itself the last state."""
+    """The lines of a log as a terminal shows them: of a progress bar only the last state."""
     text = ""
     for log in logs:
         with contextlib.suppress(OSError):
@@ -57,7 +57,7 @@ class LogHandler(LogHandlerBase):
     """Prints to stderr. Snakemake calls `emit` from one thread; a second one refreshes the progress line."""
 
     writes_to_stream, writes_to_file, needs_rulegraph = True, False, False
-    has_filter = has_formatter = False  # Snakemake's own: `--quiet` works, and `format` gives its own text
+    has_filter = has_formatter = False  # Snakemake's own handler, for `--quiet` and for its own format
 
     def __post_init__(self) -> None:
         self.running: dict[int, Job] = {}
@@ -69,7 +69,7 @@ class LogHandler(LogHandlerBase):
         self.plain = settings.dryrun or settings.verbose or settings.printshellcmds
 
     def emit(self, record: LogRecord) -> None:
-        """Print what `record` says of a job or of the run."""
+        """Print the message of `record`."""
         try:
             event = getattr(record, "event", None)
             if self.plain:
@@ -102,7 +102,7 @@ class LogHandler(LogHandlerBase):
         self.ended += 1
         if self.bar is not None:
             self.bar.update()
-        if job is not None:  # Snakemake has tried it again
+        if job is not None:  # Snakemake has retried it
             self.failures = [failure for failure in self.failures if failure[0].name != job.name]
         if job is not None and job.logs:
             said, seconds = job.says(), time.monotonic() - job.started
@@ -117,7 +117,7 @@ class LogHandler(LogHandlerBase):
         if job.logs:
             self._write(f"  log: {', '.join(map(str, job.logs))}")
 
-    # Progress is counted by the jobs' ends, and commands and resources are left to Snakemake's log.
+    # Jobs that end count as progress; commands and resources are only in Snakemake's log.
     EVENTS: ClassVar = {
         LogEvent.RUN_INFO: _begin,
         LogEvent.JOB_INFO: _start,
@@ -126,7 +126,7 @@ class LogHandler(LogHandlerBase):
     }
 
     def _refresh(self, bar: tqdm) -> None:
-        """Once a second: how far the running jobs are, by the last lines of their logs."""
+        """Once a second, show the running jobs' progress from the last lines of their logs."""
         while not self.closed.wait(1):
             states = [
                 f"{job.name}{': ' * bool(said)}{said}" for job in list(self.running.values()) for said in [job.says()]

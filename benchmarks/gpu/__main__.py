@@ -1,9 +1,9 @@
-"""Whether numbers are right, repeatable and fast on this machine's GPU: `python -m benchmarks.gpu`, or `make prove-gpu`.
+"""Checks that numbers are right, repeatable and fast on this machine's GPU: `python -m benchmarks.gpu`, or `make prove-gpu`.
 
 Each check writes lines of ok, failed or not applicable, with a number and its bound. They are also written to a CSV and a
-JSON file with card, driver, versions and commit. Checks that ended well on the same card with the same code are kept, so
-that a call that ran out of time goes on by being repeated. Exit status: 0, or 1 where a check failed, or 2 where the command
-cannot start. Needs neither Snakemake nor a download.
+JSON file with card, driver, versions and commit. Checks that passed on the same card with the same code are not repeated, so
+the same call continues one that ran out of time. Exit status: 0, 1 if a check failed, 2 if the command cannot start. Needs
+neither Snakemake nor a download.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from benchmarks.gpu.record import Record
 from benchmarks.gpu.registry import CHECKS, FAILED, NOT_APPLICABLE, OK
 from ipt_models.suggestions import nearest
 
-HANGS, LEAST = 6, 300  # a check is stopped after so many times its estimate, but not before so many seconds
+HANGS, LEAST = 6, 300  # a check is stopped after this multiple of its estimate, but not before this many seconds
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     out = options.out or Path("benchmarks/measured") / ("gpu.csv" if options.device == "cuda" else "gpu-cpu.csv")
     names = [name for name in CHECKS if name in (options.only or CHECKS)]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the worker is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the worker ends too
     try:
         return prove(names, options.device, options.minutes, Record(out), options.again)
     except WorkerError as error:
@@ -54,10 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def prove(names: list[str], device: str, minutes: float | None, record: Record, again: bool) -> int:
-    """Run checks until they are done or the time is up; the exit status.
+    """Run checks until they are done or the time is up; returns the exit status.
 
     Raises:
-        WorkerError: the device cannot be used.
+        WorkerError: if the device cannot be used.
     """
     until = time.time() + 60 * minutes if minutes else float("inf")
     record.path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def prove(names: list[str], device: str, minutes: float | None, record: Record, 
             limit = begun + max(LEAST, HANGS * estimate)
             lines = computer.run(name, min(until, limit), lambda line, name=name: show(name, line))
             if time.time() >= until:
-                left_out.append(name)  # stopped in its middle
+                left_out.append(name)  # stopped before its end
             else:
                 record.add(name, lines, time.time() - begun)
     lines = [line for name in names for line in record.checks.get(name, {"lines": []})["lines"]]

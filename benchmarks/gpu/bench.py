@@ -1,4 +1,4 @@
-"""What checks work with: the device, sizes, clocks, and a folder with images to train on."""
+"""Shared parts of the checks: device, sizes, timing, and a folder with training images."""
 
 import gc
 import os
@@ -24,10 +24,10 @@ from workflows.data.__main__ import main as data_command
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: `FULL` on a card, `TINY` as a test of the command on a CPU."""
+    """Sizes of the measurements: `FULL` on a card, `TINY` to test the command on a CPU."""
 
-    networks: tuple[str, ...]  # whose outputs and gradients are compared with the CPU's
-    large: str  # the network that the aims are about
+    networks: tuple[str, ...]  # networks whose outputs and gradients are compared with the CPU's
+    large: str  # the network of the goals
     small: str  # the network of the training runs
     speeds: tuple[str, ...]
     batch: int
@@ -36,9 +36,9 @@ class Sizes:
     steps: int  # of a training run
     image: tuple[int, int]  # height and width of a restored image
     features: tuple[int, int, int]  # batch, patches, features of the contrastive loss
-    dense_features: tuple[int, int, int]  # as many as the dense loss can hold
+    dense_features: tuple[int, int, int]  # as many as fit the dense loss
     pictures: tuple[int, int]  # number and side of the images to train on
-    kwargs: dict[str, dict[str, int]] = field(default_factory=dict)  # changes of networks
+    kwargs: dict[str, dict[str, int]] = field(default_factory=dict)  # changed arguments of networks
 
 
 FULL = Sizes(
@@ -77,7 +77,7 @@ TINY = Sizes(
 
 
 class Bench:
-    """A device, and what checks need on it.
+    """A device, with the helpers of the checks.
 
     Args:
         device: `cuda` or `cpu`; on a CPU sizes are tiny and bounds on speed do not apply.
@@ -99,7 +99,7 @@ class Bench:
         return torch.cuda.get_device_name(self.device) if self.cuda else "cpu"
 
     def network(self, variant: str, seed: int = 0) -> nn.Module:
-        """A fresh x2 network on the CPU, the same each time."""
+        """An untrained x2 network on the CPU, the same each time."""
         torch.manual_seed(seed)
         return models.build(variant, ("sr2",), **self.kwargs(variant))
 
@@ -117,14 +117,14 @@ class Bench:
         return {**VARIANTS.get(variant, {}), **self.kwargs(variant)}.get("patch_size", 48 if self.cuda else 12)
 
     def kwargs(self, variant: str) -> dict[str, int]:
-        """Changes of a network, for tests on a CPU."""
+        """Changed arguments of a network, for tests on a CPU."""
         return self.sizes.kwargs.get(variant, {})
 
     def autocast(self, bf16: bool) -> AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16) if bf16 else nullcontext()
 
     def compile(self, module: Any, **options: Any) -> Any:
-        """`torch.compile`; on a CPU without code generation, which takes a compiler and minutes."""
+        """`torch.compile`; on a CPU without code generation, which needs a compiler and minutes."""
         return torch.compile(module, **(options if self.cuda else {"backend": "aot_eager"}))
 
     def synchronize(self) -> None:
@@ -132,7 +132,7 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def seconds(self, work: Callable[[], Any], warm_up: int = 3, repeats: int | None = None) -> float:
-        """Median wall time of a call, the device's work included."""
+        """Median wall time of a call, including the device's work."""
         times = []
         for turn in range((warm_up if self.cuda else 1) + (repeats or self.sizes.repeats)):
             self.synchronize()
@@ -144,7 +144,7 @@ class Bench:
         return median(times)
 
     def peak_gb(self, work: Callable[[], Any]) -> float:
-        """Most memory that tensors take on the device during a call, in GB; NaN on a CPU."""
+        """Peak memory of tensors on the device during a call, in GB; NaN on a CPU."""
         if not self.cuda:
             work()
             return float("nan")
@@ -153,7 +153,7 @@ class Bench:
         return torch.cuda.max_memory_allocated(self.device) / 1e9
 
     def reset(self) -> None:
-        """Undo what a training run or a check leaves behind."""
+        """Undo the changes of global state by a training run or a check."""
         torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
@@ -195,14 +195,14 @@ class Bench:
 
 
 def relative(value: Tensor, reference: Tensor) -> float:
-    """‖value − reference‖ / ‖reference − its mean‖, in float64 on the CPU; 0 where both are constant and equal."""
+    """‖value − reference‖ / ‖reference − its mean‖, in float64 on the CPU; 0 if both are constant and equal."""
     value, reference = value.detach().double().cpu(), reference.detach().double().cpu()
     difference = torch.linalg.vector_norm(value - reference)
     return 0.0 if difference == 0 else (difference / torch.linalg.vector_norm(reference - reference.mean())).item()
 
 
 def gradient(model: nn.Module) -> Tensor:
-    """All gradients of a network in one vector; zeros where a parameter has none."""
+    """All gradients of a network in one vector; zeros for parameters without a gradient."""
     return torch.cat(
         [
             (torch.zeros_like(p) if p.grad is None else p.grad).detach().flatten().float().cpu()

@@ -1,4 +1,4 @@
-"""The worker process as its parent sees it: started, asked for checks, stopped in time. Imports no torch."""
+"""The parent's side of the worker process: start it, request checks, stop it in time. Imports no torch."""
 
 import contextlib
 import json
@@ -19,16 +19,16 @@ WORKER = (sys.executable, "-m", "benchmarks.gpu.worker")
 
 
 class WorkerError(RuntimeError):
-    """The process ended or was stopped; the message says why."""
+    """The process ended or was stopped; the message gives the reason."""
 
 
 class Computer:
-    """Runs checks in a process that is started again where a check has ended it.
+    """Runs checks in a process that is restarted if a check ends it.
 
     Args:
         device: `cuda` or `cpu`.
-        log: takes what the process prints.
-        command: what is started.
+        log: file for the process's output.
+        command: the command to start.
     """
 
     def __init__(self, device: str, log: Path, command: Sequence[str] = WORKER) -> None:
@@ -45,10 +45,10 @@ class Computer:
         self._log.close()
 
     def start(self) -> dict[str, Any]:
-        """Start the process; what it says of itself.
+        """Start the process; returns its facts.
 
         Raises:
-            WorkerError: it cannot start.
+            WorkerError: if it cannot start.
         """
         self._process = subprocess.Popen(
             self._command,
@@ -67,12 +67,12 @@ class Computer:
         return message["facts"]
 
     def run(self, name: str, until: float, show: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
-        """Run a check; its lines, of which the last says so where the process ended before the check did.
+        """Run a check and return its lines; if the process ended too early, the last line says so.
 
         Args:
             name: of the check.
-            until: when it is stopped.
-            show: is given each line as it comes.
+            until: time at which it is stopped.
+            show: called with each line when it arrives.
         """
         lines: list[dict[str, Any]] = []
         try:
@@ -91,7 +91,7 @@ class Computer:
         return lines
 
     def stop(self) -> None:
-        """End the process and those that it started."""
+        """End the process and its child processes."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ def compare_degradations(bench: Bench) -> Iterator[Line]:
     for task in ("sr2", "sr3", "dn30", "dr"):
         batch = Batches(bench.table, bench.pictures / "images", [task], side, 4, 0).load(0)
         first = make_pairs(batch, side, 0, bench.device)
-        # A device has a random generator of its own: noise and rain repeat there and differ from the CPU's.
+        # Each device has its own random generator: noise and rain repeat on it, but differ from the CPU's.
         other = make_pairs(batch, side, 0, "cpu" if task.startswith("sr") else bench.device)
         differing = sum(int((a.cpu() != b.cpu()).sum()) for a, b in zip(first, other, strict=True))
         yield at_most(f"training pairs of {task}", differing, 0, "values that differ")

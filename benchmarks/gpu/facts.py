@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine and code that were measured."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ FOLDERS = ("baselines", "benchmarks", "ipt_models", "workflows")
 
 
 def facts(device: str) -> dict[str, Any]:
-    """Card, driver, versions and commit; `code` is a hash of all sources, which holds also where git is missing."""
+    """Card, driver, versions and commit; `code` is a hash of all sources, which also works without git."""
     hardware, commit = provenance.hardware(), provenance.commit()
     cuda = device.startswith("cuda")
     return {

@@ -1,4 +1,4 @@
-"""Whether this machine's processor cores feed its card."""
+"""Checks whether this machine's processor cores are fast enough for its card."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PATCH = 48
 
 
 def feeding(bench: Bench) -> Iterator[Line]:
-    """The input pipeline's rate on this machine's cores beside what the large network consumes in bf16."""
+    """The input pipeline's rate on this machine's cores against the large network's consumption in bf16."""
     workers = max(1, min(14, bench.cores - 2)) if bench.cuda else 1
     seconds = 5.0 if bench.cuda else 0.5
     patch, batch_size = (PATCH, bench.sizes.batch) if bench.cuda else (24, bench.sizes.batch)

@@ -1,4 +1,4 @@
-"""The same gradient by other ways of computing it: compiled, checkpointed, in micro-batches."""
+"""The same gradient computed in other ways: compiled, checkpointed, in micro-batches."""
 
 from collections.abc import Callable, Iterator
 

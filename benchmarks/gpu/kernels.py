@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: by class of kernel, and by part of the step."""
+"""Time of a training step by class of kernel, and by part of the step."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from benchmarks.gpu.registry import Line, number
 from benchmarks.gpu.steps import Step, network
 from ipt_models.contrastive import contrastive_loss
 
-# The first class whose pattern a kernel's name has, of CUDA kernels and of torch's operators on a CPU.
+# Classes by pattern of the name, of CUDA kernels and of torch's CPU operators; the first match counts.
 CLASSES = {
     "attention": r"flash|fmha|sdpa|attention|softmax",
     "convolution": r"conv|implicit|wgrad|dgrad|winograd|nchwtonhwc|nhwctonchw",
@@ -31,7 +31,7 @@ def kernel_class(name: str) -> str:
 
 
 def kernels(bench: Bench) -> Iterator[Line]:
-    """Share of a step of the large network by kernel class (bf16, eager); of optimizer, loss and contrastive loss."""
+    """Fraction of a step of the large network by kernel class (bf16, eager); of optimizer, loss and contrastive loss."""
     variant = bench.sizes.large
     step = Step(bench, network(bench, variant), variant, True, max(1, bench.sizes.batch // 4))
     for _ in range(3):

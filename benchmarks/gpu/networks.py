@@ -10,13 +10,13 @@ from benchmarks.gpu.registry import Line, at_most, failed, not_applicable
 from workflows.training.objective import l1_loss
 
 # Largest relative difference of output and of gradient (Euclidean norm of the difference over the reference's). TF32 keeps 10
-# bits of the mantissa, bf16 7. A gradient also holds the signs of L1 and ReLU, which flip where rounding crosses zero, and
-# IGNN's neighbours are a choice: of a fresh ipt_tiny, bf16's gradient on a CPU is off by 0.25, of a wrong one by more than 1.
+# bits of the mantissa, bf16 7. A gradient also contains the signs of L1 and ReLU, which flip when rounding crosses zero, and
+# IGNN selects neighbours. For an untrained ipt_tiny on a CPU, bf16's gradient is off by 0.25, a wrong one by more than 1.
 BOUNDS = {"float32": (1e-4, 1e-3), "tf32": (5e-3, 1e-1), "bf16": (5e-2, 5e-1)}
 
 
 def compare_networks(bench: Bench) -> Iterator[Line]:
-    """Output and gradient of each network against the CPU's: float32, TF32, bf16; by deterministic kernels, as runs train."""
+    """Output and gradient of each network against the CPU's: float32, TF32, bf16; with deterministic kernels, as in training."""
     for variant in bench.sizes.networks:
         model = bench.network(variant)
         x, y = bench.pairs(variant, bench.sizes.rows)

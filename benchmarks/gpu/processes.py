@@ -1,4 +1,4 @@
-"""Two processes on one card: gloo, or NCCL where there are two cards."""
+"""Two processes: gloo on one card, NCCL on two."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ WEIGHT = 0.1
 
 
 def two_processes(bench: Bench) -> Iterator[Line]:
-    """The gradient of a batch that two processes share, contrastive loss included, against one process's."""
+    """The gradient of a batch that two processes share, including the contrastive loss, against one process's."""
     rows = 2 * bench.sizes.rows
     expected = compute(bench, rows=slice(0, rows))
     two_cards = torch.cuda.device_count() >= 2

@@ -1,4 +1,4 @@
-"""Trainings by the product's own command, in this process or in one of their own."""
+"""Trainings by the suite's own command, in this process or a separate one."""
 
 import json
 import os
@@ -19,14 +19,14 @@ RUN = "network-100-seed-0"
 
 
 class RunError(RuntimeError):
-    """A training that did not end well."""
+    """A training that failed."""
 
 
 def command(bench: Bench, name: str, **recipe: Any) -> list[str]:
     """Arguments of `python -m workflows.training` for a short run of the small network with the contrastive loss.
 
     Args:
-        bench: says which network, device and images.
+        bench: defines network, device and images.
         name: of its folder.
         recipe: changes of `training`.
     """
@@ -55,10 +55,10 @@ def command(bench: Bench, name: str, **recipe: Any) -> list[str]:
 
 
 def train(bench: Bench, name: str, **recipe: Any) -> Path:
-    """Train here; the folder of the results.
+    """Train in this process; returns the folder of the results.
 
     Raises:
-        RunError: the command's exit status is not 0; its message is on stderr.
+        RunError: if the command's exit status is not 0; its message is on stderr.
     """
     with mock.patch.object(sys, "argv", ["training", *command(bench, name, **recipe)]):
         status = training_command()
@@ -69,7 +69,7 @@ def train(bench: Bench, name: str, **recipe: Any) -> Path:
 
 
 def start(bench: Bench, name: str, *prefix: str, environment: dict[str, str] | None = None, **recipe: Any):
-    """Start a training in a process of its own, after the words of `prefix`."""
+    """Start a training in a separate process, with the command `prefix` before it."""
     words = [*prefix, sys.executable, "-m", "workflows.training", *command(bench, name, **recipe)]
     return subprocess.Popen(words, env=os.environ | (environment or {}))
 

@@ -1,4 +1,4 @@
-"""Jobs that share a card: claims, bits, and the memory that a job asked for."""
+"""Jobs that share a card: claims, bits, and the memory that a job requested."""
 
 import os
 import resource
@@ -27,7 +27,7 @@ def claims(bench: Bench) -> Iterator[Line]:
 
 
 def hold(bench: Bench, claims_per_card: int) -> list[tuple[float, float, str]]:
-    """Two jobs at once: when each began and ended, and which card it saw."""
+    """Two jobs at once: start, end and card of each."""
     card = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] if bench.cuda else "0"
     environment = os.environ | {
         "RUNS_PER_GPU": str(claims_per_card),
@@ -41,7 +41,7 @@ def hold(bench: Bench, claims_per_card: int) -> list[tuple[float, float, str]]:
 
 
 def sharing(bench: Bench) -> Iterator[Line]:
-    """Two trainings side by side on one card give the bits of one alone, within the memory that a job asks for."""
+    """Two parallel trainings on one card give the same bits as a single one, within the memory that a job requests."""
     alone = runs.train(bench, "alone")
     launch = [sys.executable, "-m", "workflows.launch", "--gpus", "1" if bench.cuda else "0", "--"]
     environment = {"RUNS_PER_GPU": "2", "TMPDIR": str(bench.folder)}
@@ -52,7 +52,7 @@ def sharing(bench: Bench) -> Iterator[Line]:
             return
         output = bench.folder / f"beside-{number}" / "out"
         yield at_most(f"job {number + 1}", runs.differing_weights(alone, output), 0, "weights that differ")
-    # The largest of the processes that have ended so far, which are trainings.
+    # The largest process that has ended so far; all of them are trainings.
     resident = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     yield at_most("resident memory of a training", resident, Training().memory_mb, "MB")
     if bench.cuda:

@@ -1,4 +1,4 @@
-"""Speed of a training step: patches a second, MFU and memory of each network."""
+"""Speed of a training step: patches per second, MFU and memory of each network."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,7 +9,7 @@ from benchmarks.gpu.bench import Bench, reason
 from benchmarks.gpu.registry import Line, at_least, failed, not_applicable, number
 from benchmarks.gpu.steps import Cost, Step, cost, network, reference
 
-MFU, TIMES_REFERENCE = 0.5, 3.0  # the aims for the large network on an H100
+MFU, TIMES_REFERENCE = 0.5, 3.0  # goals for the large network on an H100
 
 
 def lines(bench: Bench, subject: str, found: Cost) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""A training step as the loop takes it, in micro-batches as they fit, and what it costs."""
+"""A training step like the loop's, in micro-batches that fit, and its cost."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from workflows.training.optimization import build_optimizer
 
 
 class Cost(NamedTuple):
-    """Of one step: `mfu` and `peak_gb` are NaN where there is no card."""
+    """The cost of one step: `mfu` and `peak_gb` are NaN without a card."""
 
     seconds: float
     patches_per_second: float
@@ -28,16 +28,16 @@ class Cost(NamedTuple):
 
 
 class Step:
-    """Forward, L1, backward and Adam on a batch of random pairs; called, it takes one step.
+    """Forward, L1, backward and Adam on a batch of random pairs; each call is one step.
 
     Args:
-        bench: says which device and batch.
+        bench: defines device and batch.
         network: on the device; called with `(x, "sr2")`, or as `forward` says.
-        variant: which network it is.
-        bf16: bfloat16 autocast in place of float32.
+        variant: of the network.
+        bf16: bfloat16 autocast instead of float32.
         micro_batch: rows at a time.
-        model: the compiled network, where it is another object.
-        optimizer: in place of the product's.
+        model: the compiled network, if it is a separate object.
+        optimizer: replaces the suite's.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Step:
 
 
 def cost(bench: Bench, make: Callable[[int], Step], variant: str, arithmetic: str, repeats: int | None = None) -> Cost:
-    """What a step costs, at the largest micro-batch that fits.
+    """The cost of a step, at the largest micro-batch that fits.
 
     Args:
         bench: where.
         make: a step with a given micro-batch.
         variant: for its multiply-adds.
-        arithmetic: `bf16`, `tf32` or `float32`: the peak that MFU is a share of.
+        arithmetic: `bf16`, `tf32` or `float32`: decides the peak rate for MFU.
         repeats: of the measurement.
     """
     micro_batch = bench.sizes.batch
@@ -105,7 +105,7 @@ def flops_per_patch(bench: Bench, variant: str) -> float:
 
 
 def network(bench: Bench, variant: str) -> nn.Module:
-    """As the training command makes it: on the device, convolutions in channels-last order."""
+    """A network like the training command's: on the device, convolutions in channels-last order."""
     return bench.network(variant).to(bench.device, memory_format=torch.channels_last)
 
 

@@ -1,4 +1,4 @@
-"""Whole runs by the training command: repeatable, resumable, the same however a batch is divided."""
+"""Whole runs by the training command: repeatable, resumable, and independent of the division of batches."""
 
 import signal
 import time
@@ -10,7 +10,7 @@ from benchmarks.gpu import runs
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.registry import Line, at_most, failed, not_applicable
 
-# Of a loss at any step, relative. Sums round in another order, and Adam's first steps only look at signs.
+# Relative tolerance of a loss at any step. Sums are rounded in another order, and Adam's first steps use only signs.
 DIVIDED = 1e-2
 
 
@@ -22,7 +22,7 @@ def repeat(bench: Bench) -> Iterator[Line]:
 
 
 def resume(bench: Bench) -> Iterator[Line]:
-    """A training that is killed by SIGKILL and resumed ends in the bits of one that was left alone."""
+    """A training that is killed by SIGKILL and resumed ends in the same bits as an uninterrupted one."""
     whole = runs.train(bench, "whole")
     often = {"checkpoint_steps": max(1, bench.sizes.steps // 8)}
     process = runs.start(bench, "killed", **often)

@@ -1,4 +1,4 @@
-"""What could be faster, each way beside the one that the suite uses. Nothing is changed by it: numbers decide later."""
+"""Alternatives that might be faster, against the suite's choice. They only inform later decisions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -30,7 +30,7 @@ def pad_heads(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, width
 
 
 def attention(bench: Bench) -> Iterator[Line]:
-    """Attention alone, heads of 48 in bf16: which of SDPA's backends take them, their time; padded to 64; deterministic."""
+    """Attention alone, heads of 48 in bf16: which of SDPA's backends accept them, and their time; padded to 64; deterministic."""
     heads, width = (12, 48) if bench.cuda else (2, 12)
     shape = (bench.sizes.batch, heads, 256 if bench.cuda else 16, width)
     q, k, v = (torch.randn(shape, device=bench.device, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
@@ -83,7 +83,7 @@ def layers(model: nn.Module, bench: Bench) -> nn.Module:
 
 
 def tuning(bench: Bench) -> Iterator[Line]:
-    """Step of the large network other ways: channels-last, Adam, compile of layers, CUDA graphs, padded heads, determinism."""
+    """A step of the large network with other choices: channels-last, Adam, compiled layers, CUDA graphs, padding, determinism."""
     ways: dict[str, Make] = {
         "channels-first": partial(build, channels_last=False),
         "Adam: foreach": partial(build, optimizer={"foreach": True}),

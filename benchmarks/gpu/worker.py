@@ -1,7 +1,7 @@
-"""The process that computes: `python -m benchmarks.gpu.worker DEVICE` takes names of checks on stdin, a line each.
+"""The process that computes: `python -m benchmarks.gpu.worker DEVICE` reads names of checks from stdin, one per line.
 
-It answers with a JSON object a line: first its facts, then a check's lines and its end. Everything else that is printed goes
-to stderr. Torch is imported here alone, so that a check that ends the process, or hangs, costs that check alone.
+It answers with one JSON object per line: first its facts, then a check's lines and its end. All other output goes to stderr.
+Only this process imports torch, so a check that crashes or hangs affects no other check.
 """
 
 import json
