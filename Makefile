@@ -18,7 +18,7 @@ help:  ## list the targets
 
 env: $(VENV)/.locked  ## make or update .venv from the lock
 
-# Looked for by running it: a name on PATH may be a shim without a Python behind it.
+# Each candidate is run, because a name on PATH may be a shim without a Python behind it.
 $(VENV)/.locked: requirements.lock pyproject.toml
 	@python=$$(for p in $(PYTHON) python3.12 python3.11 python3 python; do \
 	    $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { $$p -c 'import sys; print(sys.executable)'; break; }; \
@@ -58,7 +58,7 @@ prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--min
 rehearse-gpu: env  ## the same checks with tiny sizes on a CPU, without the packages that an offline machine lacks
 	python -m pytest -m slow -n 0 tests/benchmarks/test_gpu.py
 
-prove-resume: env  ## a training killed 24 times at random moments ends in the bits of one that was left alone
+prove-resume: env  ## a training killed 24 times at random moments ends in the same bits as an uninterrupted one
 	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py
 
 prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models rarely differ

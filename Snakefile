@@ -15,14 +15,14 @@ from workflows.config import grid, reading
 min_version("9.5")
 
 
-# Snakemake would merge the default into a config given on the command line; an experiment is one whole file.
+# An experiment is one whole file: Snakemake would merge a default into a config given on the command line.
 if not workflow.configfiles:
 
     configfile: "config/demo.yaml"
 
 
 try:
-    # Jobs parse the Snakefile again; what was checked before the first of them needs no second look.
+    # Jobs parse the Snakefile again; the checks before the first job are not repeated.
     for path in workflow.configfiles if workflow.is_main_process else ():
         reading.load(path)
     EXPERIMENT = grid.parse(config)
@@ -31,9 +31,9 @@ try:
 except grid.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-# The interpreter that runs Snakemake runs the stages too, activated or not, and they are found from any directory.
+# The interpreter that runs Snakemake also runs the stages, activated or not and from any directory.
 PROGRAMS, CODE_ROOT = os.path.dirname(sys.executable), str(workflow.basedir)
-# The data root is no parameter of a rule, since moving it changes no score: commands find it as an array of the shell.
+# The data root is not a parameter of a rule, since moving it changes no score: commands get it as a shell array.
 DATA_ROOT = ["--data-root", EXPERIMENT.evaluation.data_root] if EXPERIMENT.evaluation.data_root else []
 shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; DATA_ROOT=({DATA_ROOT:q}); ")
 

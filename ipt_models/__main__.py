@@ -93,12 +93,12 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "share",
         help="a checkpoint as a folder for Hugging Face's hub, with a model card",
-        description="The model card is made from provenance.json and metrics.csv, which lie beside a run's checkpoint.",
+        description="The model card is made from provenance.json and metrics.csv in the checkpoint's folder.",
     )
     command.add_argument("checkpoint", type=Path, help="a run's model.safetensors")
     command.add_argument("folder", type=Path, help="a new folder")
-    command.add_argument("--provenance", type=Path, help="(default: beside the checkpoint)")
-    command.add_argument("--scores", type=Path, help="(default: metrics.csv beside the checkpoint)")
+    command.add_argument("--provenance", type=Path, help="(default: in the checkpoint's folder)")
+    command.add_argument("--scores", type=Path, help="(default: metrics.csv in the checkpoint's folder)")
     command.set_defaults(run=share)
 
     command = commands.add_parser(

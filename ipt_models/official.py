@@ -133,7 +133,7 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     embed_dim = state["body.encoder.layers.0.linear1.weight"].shape[1]
     patch_dim = math.isqrt(embed_dim // num_feat)
     if num_feat * patch_dim**2 != embed_dim:
-        raise ValueError(f"not an IPT checkpoint: {embed_dim} numbers a token are no squares of {num_feat} features")
+        raise ValueError(f"not an IPT checkpoint: {embed_dim} numbers per token are not squares of {num_feat} features")
 
     tokens = (48 // patch_dim) ** 2  # without an embedding the weights fit all patch sizes
     for key, axis, divisor in ((POSITION_IDS, -1, 1), (TASK_EMBED, -1, embed_dim)):
@@ -141,7 +141,7 @@ def infer_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
             tokens = state[key].shape[axis] // divisor
     grid = math.isqrt(tokens)
     if grid**2 != tokens or not tokens:
-        raise ValueError(f"not an IPT checkpoint: {tokens} tokens are no square grid")
+        raise ValueError(f"not an IPT checkpoint: {tokens} tokens are not a square grid")
     layers = [int(match[1]) for key in state if (match := re.match(r"body\.encoder\.layers\.(\d+)\.", key))]
     return {
         "num_feat": num_feat,

@@ -43,11 +43,13 @@ def _load_pickle(path: Path) -> Any:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f" ({named[1]})" if named else ""
         raise ValueError(
-            f"{path} is no plain PyTorch state dict: it holds objects other than tensors{what}, which could run code when they "
-            "are loaded, or it is damaged. Save the state dict alone where the file was made"
+            f"{path} is not a plain PyTorch state dict: it holds objects other than tensors{what}, which could run code when "
+            "they are loaded, or it is damaged. Save only the state dict in the program that made the file"
         ) from None
     except Exception as error:  # other bytes that are not a pickle raise many kinds of errors
-        raise ValueError(f"{path} is no plain PyTorch state dict, or it is damaged ({type(error).__name__})") from None
+        raise ValueError(
+            f"{path} is not a plain PyTorch state dict, or it is damaged ({type(error).__name__})"
+        ) from None
 
 
 def unwrap(state: Any, name: str = "the checkpoint") -> dict[str, Tensor]:
@@ -63,7 +65,7 @@ def unwrap(state: Any, name: str = "the checkpoint") -> dict[str, Tensor]:
             state = state[key]
             break
     if foreign := [str(key) for key, value in state.items() if not isinstance(value, Tensor)]:
-        raise ValueError(f"{name} is no state dict of tensors: {', '.join(foreign[:5])} hold something else")
+        raise ValueError(f"{name} is not a state dict of tensors: {', '.join(foreign[:5])} hold something else")
     if not state:
         raise ValueError(f"{name} holds no tensors")
     for prefix in PREFIXES:

@@ -84,7 +84,7 @@ def read_header(path: str | PathLike[str]) -> dict[str, Any]:
         try:
             header[key] = json.loads(header[key])
         except json.JSONDecodeError:
-            raise ModelFileError(f"{path}: {key} in its header is no JSON: {header[key][:80]!r}") from None
+            raise ModelFileError(f"{path}: {key} in its header is not JSON: {header[key][:80]!r}") from None
         if not isinstance(header[key], kind):
             raise ModelFileError(f"{path}: {key} in its header is {str(header[key])[:80]}, expected {expected}")
     if not all(isinstance(task, str) for task in header["tasks"]) or "self" in header["kwargs"]:

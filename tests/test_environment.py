@@ -65,7 +65,7 @@ def test_lock_has_exact_versions_for_both_pythons_and_no_hosts():
             assert len(chosen) <= 1, (name, python, chosen)
 
 
-def test_conda_environment_brings_a_supported_python_and_only_the_installer_beside_it():
+def test_conda_environment_has_a_supported_python_and_only_the_installer():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip, packages = environment["dependencies"]
     assert Requirement(f"python>={PROJECT['project']['requires-python'].split('>=')[1]}").specifier.contains(

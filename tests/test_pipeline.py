@@ -181,7 +181,7 @@ def test_finetuned_run_begins_from_its_pretrained_weights_and_is_scored(finished
     assert len(pd.read_csv(finished / "data" / "finetune" / "manifest.csv")) == 6
 
 
-def test_choosing_a_learning_rate_is_told_beside_the_trials_which_stand(workdir):
+def test_choosing_a_learning_rate_updates_its_table_and_repeats_no_trial(workdir):
     def tried(rate: float) -> dict[str, object]:
         model = {"name": "ipt", "variant": "ipt_tiny", "learning_rates": [0.001, 0.002]}
         return {
@@ -217,7 +217,7 @@ def test_lost_run_is_made_again_bit_for_bit(finished, workdir):
     assert model.read_bytes() == before
 
 
-def test_killed_training_goes_on_when_its_rule_is_tried_again(finished, workdir):
+def test_killed_training_resumes_when_its_rule_is_retried(finished, workdir):
     """Snakemake deletes what a failed job should have written, and not what it goes on from."""
     run = "ipt-100-seed-7"
     config = workdir / "killed.yaml"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 # In the order in which data flows; the two model packages first.
 COMMANDS = {
-    "ipt_models": ("ipt_models", "the IPT network alone: list sizes, convert the authors' checkpoints"),
-    "baselines": ("baselines", "the other networks alone: list them with parameters and multiply-adds"),
+    "ipt_models": ("ipt_models", "the IPT network: list sizes, convert the authors' checkpoints"),
+    "baselines": ("baselines", "the other networks: list them with parameters and multiply-adds"),
     "data": ("workflows.data", "draw synthetic images, list training images, choose fractions"),
     "training": ("workflows.training", "train one run of an experiment"),
     "evaluation": ("workflows.evaluation", "score a checkpoint, a reference or a folder of restored images"),

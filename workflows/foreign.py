@@ -167,7 +167,7 @@ def _load_spandrel(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tup
         raise ValueError(f"its weights look like a known architecture, but do not fit it: {reason}") from None
     name = descriptor.architecture.name
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose == "FaceSR":
-        raise ValueError(f"{name} does not restore images from their degraded version alone")
+        raise ValueError(f"{name} does not restore images only from their degraded version")
     if (descriptor.input_channels, descriptor.output_channels) != (3, 3):
         raise ValueError(
             f"{name} of {descriptor.input_channels} channels; networks that are scored here take and give RGB"

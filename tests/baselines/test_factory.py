@@ -106,7 +106,7 @@ def test_values_that_no_network_can_have_are_refused_in_one_message(name, kwargs
 def test_a_damaged_file_of_vgg_weights_is_one_message(tmp_path):
     path = tmp_path / "vgg.pth"
     path.write_bytes(b"junk")
-    with pytest.raises(ValueError, match=r"vgg\.pth is no plain PyTorch state dict"):
+    with pytest.raises(ValueError, match=r"vgg\.pth is not a plain PyTorch state dict"):
         baselines.build("ignn", "sr2", vgg_weights=path)
 
 

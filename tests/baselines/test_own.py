@@ -106,7 +106,7 @@ def test_match_changes_width_and_depth(variant, kwargs):
     assert "match" not in model.config
 
 
-def test_match_may_be_told_which_arguments_are_width_and_depth(wrapped):
+def test_match_accepts_names_of_width_and_depth(wrapped):
     budget = {"params": 20_000, "width": "num_feat"}
     model = models.build(f"{wrapped}:Rdn", ["sr2"], match=budget)
     assert count_parameters(model) == pytest.approx(20_000, rel=0.05)

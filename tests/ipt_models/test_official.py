@@ -110,7 +110,7 @@ def test_every_unknown_missing_and_misshapen_key_is_named():
 
 
 @pytest.mark.parametrize("key", ["head.0.0.weight", "body.encoder.layers.0.linear1.weight"])
-def test_something_else_is_told_what_it_lacks(key):
+def test_other_state_dicts_are_refused_with_the_missing_keys(key):
     state = to_official(small())
     del state[key]
     with pytest.raises(ValueError, match=re.escape(f"not an IPT checkpoint: {key} is missing")):
@@ -120,10 +120,10 @@ def test_something_else_is_told_what_it_lacks(key):
 def test_sizes_that_are_no_squares_are_refused():
     state = to_official(small())
     state["body.query_embed.weight"] = torch.zeros(1, 15 * 36)
-    with pytest.raises(ValueError, match="15 tokens are no square"):
+    with pytest.raises(ValueError, match="15 tokens are not a square"):
         load_official(state)
     state["head.0.0.weight"] = torch.zeros(5, 3, 3, 3)
-    with pytest.raises(ValueError, match="36 numbers a token are no squares of 5"):
+    with pytest.raises(ValueError, match="36 numbers per token are not squares of 5"):
         load_official(state)
 
 
@@ -142,19 +142,19 @@ class TestFiles:
                 return trace.touch, ()
 
         torch.save({"head.0.0.weight": Harm()}, tmp_path / "harm.pt")
-        with pytest.raises(ValueError, match=r"harm\.pt is no plain PyTorch state dict"):
+        with pytest.raises(ValueError, match=r"harm\.pt is not a plain PyTorch state dict"):
             load_official(tmp_path / "harm.pt")
         assert not trace.exists()
 
-    def test_what_is_no_state_dict_is_told_so(self, tmp_path):
+    def test_files_without_a_state_dict_are_refused(self, tmp_path):
         (tmp_path / "text.pt").write_text("not a checkpoint")
-        with pytest.raises(ValueError, match=r"text\.pt is no plain PyTorch state dict"):
+        with pytest.raises(ValueError, match=r"text\.pt is not a plain PyTorch state dict"):
             load_official(tmp_path / "text.pt")
         (tmp_path / "junk.pt").write_text("junk")
-        with pytest.raises(ValueError, match=r"junk\.pt is no plain PyTorch state dict"):
+        with pytest.raises(ValueError, match=r"junk\.pt is not a plain PyTorch state dict"):
             load_official(tmp_path / "junk.pt")
         (tmp_path / "empty.pt").touch()
-        with pytest.raises(ValueError, match=r"empty\.pt is no plain PyTorch state dict"):
+        with pytest.raises(ValueError, match=r"empty\.pt is not a plain PyTorch state dict"):
             load_official(tmp_path / "empty.pt")
         torch.save([torch.zeros(1)], tmp_path / "list.pt")
         with pytest.raises(ValueError, match="a list, not a state dict"):

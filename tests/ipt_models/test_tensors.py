@@ -41,9 +41,9 @@ class Harmful:
 
 
 @pytest.mark.parametrize("content", [Harmful(), {"state_dict": STATE, "args": Harmful()}, torch.nn.Linear(2, 2)])
-def test_objects_are_refused_and_nobody_is_told_to_load_them_anyway(tmp_path, content, capsys):
+def test_objects_are_refused_without_advice_to_load_them_unsafely(tmp_path, content, capsys):
     torch.save(content, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match=r"x\.pth is no plain.*objects other than tensors") as caught:
+    with pytest.raises(ValueError, match=r"x\.pth is not a plain.*objects other than tensors") as caught:
         read_tensors(tmp_path / "x.pth")
     assert "weights_only" not in str(caught.value)
     assert "executed" not in capsys.readouterr().out

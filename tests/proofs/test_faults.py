@@ -71,7 +71,7 @@ def wait(until, what: str) -> None:
 
 
 @pytest.mark.parametrize("advice", ["stop it", "wait"])
-def test_training_that_outlives_its_snakemake_is_not_trained_beside_and_not_lost(advice, config):
+def test_training_that_outlives_its_snakemake_is_neither_duplicated_nor_lost(advice, config):
     """kill -9 of Snakemake, `--unlock`, the same call again; then each of the two things that the message advises."""
     results = config.parent / "results" / "faults"
     target, resume = f"results/faults/runs/{RUN}/model.safetensors", results / "resume" / RUN

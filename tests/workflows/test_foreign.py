@@ -126,7 +126,7 @@ def test_architectures_of_spandrel(tmp_path, theirs, told, tasks, name, key):
     assert baselines.restore(network, X).shape == (1, 3, 17 * scale, 20 * scale)
 
 
-def test_drunet_is_told_the_tasks_noise_level(tmp_path):
+def test_drunet_gets_the_tasks_noise_level(tmp_path):
     theirs = spread(DRUNet(in_nc=4, out_nc=3, nc=[4, 8, 12, 16], nb=4, act_mode="R"))
     network, _ = models.load(save(tmp_path, theirs.state_dict()), tasks=["dn30", "dn50"])
     x = X[..., :16, :16]
@@ -136,7 +136,7 @@ def test_drunet_is_told_the_tasks_noise_level(tmp_path):
             torch.testing.assert_close(network(x, f"dn{sigma}"), expected)
 
 
-def test_what_cannot_be_known_must_be_told(tmp_path):
+def test_tasks_that_weights_do_not_show_are_required(tmp_path):
     path = save(tmp_path, DnCNN(in_nc=3, out_nc=3, nc=8, nb=4, mode="DnCNN").state_dict())
     with pytest.raises(models.ModelFileError, match=r"x\.pth: restores at scale 1: say which task"):
         models.load(path)

@@ -88,7 +88,7 @@ def test_crowd_never_oversubscribes(environment, tmp_path):
     assert done == [0] * 12  # mkdir fails where another job has the GPU
 
 
-def test_too_few_gpus_are_told_before_the_job_starts(environment):
+def test_too_few_gpus_are_reported_before_the_job_starts(environment):
     process = started("true", gpus=3)
     assert "3 GPUs are needed, but CUDA shows only GPU-a, GPU-b" in process.communicate()[1]
     assert process.returncode == 1

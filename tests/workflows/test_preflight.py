@@ -78,7 +78,7 @@ def test_a_missing_set_is_no_mistake_where_it_may_be_fetched(tmp_path):
     check(**wanted, evaluation__download=True)
 
 
-def test_a_file_as_training_folder_is_told_with_what_would_be_right(tmp_path):
+def test_a_file_as_training_folder_is_reported_with_what_would_be_right(tmp_path):
     (tmp_path / "train.tar").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"train\.tar' is not a folder .*; name the folder that holds it"):
         check(data={"source": "image_folder", "root": str(tmp_path / "train.tar")})

@@ -18,7 +18,7 @@ class Table(NamedTuple):
 ON = {"task": "for example sr2", "dataset": "the benchmark set"}
 WINDOWS = {
     "windows": "`centre`, each pixel from one prediction of IPT, or `averaged`, as its authors' code does; networks without "
-    "windows have the same scores in both. `averaged` is there only where it was scored"
+    "windows have the same scores in both. `averaged` appears only if it was scored"
 }
 INTERVAL = {"low": "end of the 95 % interval", "high": "end of the 95 % interval"}
 TEST = {"p": "two-sided", "seeds": "seeds of the cell that has the fewest"}
@@ -86,9 +86,9 @@ TABLES: dict[str, Table] = {
             **ON,
             **WINDOWS,
             "span": "fractions, `0.01-1`, or one fraction, `1`",
-            "answer": "`yes`: the interval lies above 0, and p_holm, where there is one, below 0.05; `no`: the interval lies "
-            "below 0.05 dB (of L1: 0.6 %, which is as much), so the effect is smaller than `high`; `unresolved`: neither; "
-            "`not tested`: there are no two seeds, or no averaged windows to agree",
+            "answer": "`yes`: the interval lies above 0, and p_holm, if there is one, is below 0.05; `no`: the interval lies "
+            "below 0.05 dB (of L1: 0.6 %, the equivalent), so the effect is smaller than `high`; `unresolved`: neither; "
+            "`not tested`: fewer than two seeds, or no scores of averaged windows",
             "estimate": "in `unit`",
             **INTERVAL,
             "unit": "`dB`, `L1` (0-255 scale) or `fraction`",
@@ -110,7 +110,7 @@ TABLES: dict[str, Table] = {
             "images": "that a run trains on",
             "psnr_y": "mean over seeds",
             **INTERVAL,
-            "over": "what the interval is over: `seeds`; `images` where no model has two seeds, the images' own levels removed, "
+            "over": "what the interval is over: `seeds`; `images`, with their own levels removed, if no model has two seeds, "
             "which says nothing about other trainings; or empty",
             **COUNTED_SEEDS,
         },
@@ -276,7 +276,7 @@ TABLES: dict[str, Table] = {
         },
     ),
     "gaps": Table(
-        "Loss on held-out images beside that on a run's own",
+        "Loss on held-out images, and on a run's own",
         {
             "model": "",
             "fraction": "",
@@ -307,7 +307,7 @@ TABLES: dict[str, Table] = {
         },
     ),
     "quality_cost": Table(
-        "PSNR-Y of each model at its largest fraction beside its costs",
+        "PSNR-Y of each model at its largest fraction, and its costs",
         {
             **ON,
             "model": "",
@@ -330,7 +330,7 @@ TABLES: dict[str, Table] = {
             "channel": "",
             "gray": "how they score gray files",
             "our_gray": "how gray files are scored here",
-            "model": "ours of the same kind; empty where there is none",
+            "model": "ours of the same kind; empty if there is none",
             "fraction": "our largest",
             "seeds": "",
             "ours": "dB",

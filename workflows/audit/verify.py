@@ -54,7 +54,9 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
         ReportError: the folder has neither runs.csv nor experiment.yaml.
     """
     if not any((experiment_dir / name).is_file() for name in ("runs.csv", "experiment.yaml")):
-        raise ReportError(f"{experiment_dir}: has neither runs.csv nor experiment.yaml: it is no experiment's folder")
+        raise ReportError(
+            f"{experiment_dir}: has neither runs.csv nor experiment.yaml, so it is not an experiment's folder"
+        )
     config, planned = experiment_dir / "experiment.yaml", None
     if config.is_file():
         try:
@@ -165,7 +167,7 @@ def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]
     what = f"runs/{name}: {metrics.name}"
     record = score_provenance.beside(metrics)
     if not record.is_file():
-        yield Finding(what, ABSENT, f"no {record.name} beside it, which would say what was scored")
+        yield Finding(what, ABSENT, f"no {record.name} in the same folder, which would say what was scored")
         return
     recorded = json.loads(record.read_text(encoding="utf-8"))
     yield _same_hash(what, sha256(metrics), recorded["metrics_sha256"])

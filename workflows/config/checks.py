@@ -65,7 +65,7 @@ def _models(experiment: Experiment) -> None:
         if model.variant not in IPTS and len(tasks) > 1:
             raise ValueError(
                 f"models: {model.name!r} ({model.variant}) restores one task, but tasks are {', '.join(tasks)}; "
-                "only IPT has a head and a tail for each. A model may have `tasks` of its own"
+                "only IPT has a head and a tail for each. A model may have its own `tasks`"
             )
         if not any(can_restore(tasks, parse_task(task)) for task in experiment.scored_tasks):
             raise ValueError(
@@ -128,7 +128,7 @@ def _drawn(experiment: Experiment) -> None:
 def _finetuning(experiment: Experiment) -> None:
     if experiment.finetune is None:
         if 0 in experiment.fractions:
-            raise ValueError("fractions: 0 means training on the images of `finetune` alone, which this config lacks")
+            raise ValueError("fractions: 0 means training only on the images of `finetune`, which this config lacks")
         return
     task, trained = experiment.finetuned_task, experiment.trained_tasks
     allowed = [name for name in trained if name in experiment.scored_tasks]

@@ -21,10 +21,10 @@ class Experiment(Section):
     )
     fractions: Annotated[list[Fraction], AfterValidator(distinct), Field(min_length=1)] = Field(
         [1.0],
-        description="shares of the training images, in (0, 1]; with `finetune` also 0: trained on its images alone",
+        description="fractions of the training images, in (0, 1]; with `finetune` also 0: trained only on its images",
     )
     more_seeds: dict[Fraction, Seeds] = Field(
-        {}, description="further seeds at some of the fractions, beside `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
+        {}, description="further seeds at some of the fractions, in addition to `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"
     )
     tasks: Tasks = Field(["sr2"], description="tasks to train on; each batch draws one")
     trial_seeds: Seeds = Field(

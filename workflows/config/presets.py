@@ -22,12 +22,12 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     changes by the model's name, and an empty one leaves the model out. The experiment is called `<name>-<budget>`.
 
     Raises:
-        PresetError: a preset that is no section, or that changes an unknown model.
+        PresetError: a preset that is not a section, or that changes an unknown model.
     """
     budgets = config.get("budgets") or {}
     if not isinstance(budgets, Mapping):
         raise PresetError(
-            f"budgets: {budgets!r}: is no section; write a name for each preset, and under it what differs"
+            f"budgets: {budgets!r}: is not a section; write a name for each preset, and under it the keys that differ"
         )
     names = [str(name) for name in budgets]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -63,7 +63,7 @@ def chosen(config: Mapping[str, Any]) -> str | None:
 def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
     changes = {} if changes is None else changes
     if not isinstance(changes, Mapping):
-        raise PresetError(f"budgets.{name}: {changes!r}: is no section of keys to change")
+        raise PresetError(f"budgets.{name}: {changes!r}: is not a section of keys to change")
     for key in ("name", "budget", "budgets"):
         if key in changes:
             raise PresetError(f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`")
@@ -87,7 +87,7 @@ def _models(models: Any, by_name: Any, where: str) -> Any:
         return models
     for name, changes in by_name.items():
         if changes is not None and not isinstance(changes, Mapping):
-            raise PresetError(f"{where}.{name}: {changes!r}: is no section of keys to change")
+            raise PresetError(f"{where}.{name}: {changes!r}: is not a section of keys to change")
         if name not in names:
             raise PresetError(
                 f"{where}.{name}: no model has this name{nearest(name, names)}; allowed: {', '.join(map(str, names))}"

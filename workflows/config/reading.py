@@ -33,7 +33,7 @@ def load(path: Path | str) -> dict[str, Any]:
     """The keys of a config's file, as YAML gives them.
 
     Raises:
-        ConfigError: not UTF-8, not YAML, no section of keys, a key given twice, or a template.
+        ConfigError: if the file is not UTF-8, not YAML or not a section of keys, gives a key twice, or holds a template.
         OSError: the file cannot be read.
     """
     data = Path(path).read_bytes()

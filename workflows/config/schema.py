@@ -60,7 +60,7 @@ class Data(Section):
 
     source: Literal["dead_leaves", "image_folder", "paired_folders"] = Field(
         "dead_leaves",
-        description="`dead_leaves` draws synthetic images; `image_folder` reads what lies in `root`; `paired_folders` reads "
+        description="`dead_leaves` draws synthetic images; `image_folder` reads the images in `root`; `paired_folders` reads "
         "real pairs of degraded and clean images",
     )
     root: UserPath | None = Field(
@@ -130,7 +130,7 @@ class Data(Section):
 class Contrastive(Section):
     """IPT's contrastive loss between patch features."""
 
-    weight: NotNegative = Field(0.1, description="λ beside the L1 loss on the 0-255 scale")
+    weight: NotNegative = Field(0.1, description="λ, the weight relative to the L1 loss on the 0-255 scale")
     formulation: Literal["supcon", "paper"] = Field("supcon", description="see `ipt_models/contrastive.py`")
     temperature: Annotated[Positive, Field(ge=1e-4)] | None = Field(
         None, description="temperature; empty: the formulation's own (0.07 for `supcon`, 1 for `paper`)"
@@ -201,7 +201,7 @@ class Training(Section):
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "64-true"] = Field(
         "auto",
-        description="Fabric's precision; `auto` is `bf16-mixed` where that is faster (GPUs with bf16, CPUs with AMX, AMD's with "
+        description="Fabric's precision; `auto` is `bf16-mixed` if that is faster (GPUs with bf16, CPUs with AMX, AMD's with "
         "AVX512-BF16), else `32-true`; provenance.json says why",
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
@@ -292,7 +292,7 @@ class Model(Section):
     learning_rates: Annotated[list[Positive], AfterValidator(distinct)] = Field(
         [],
         description="rates to try first: trained at the smallest and the largest fraction, judged on held-out "
-        "training-source images alone, shown in `learning_rates.md`. Set the chosen one as `training.learning_rate`",
+        "images of the training source, shown in `learning_rates.md`. Set the chosen one as `training.learning_rate`",
     )
 
     @property
@@ -332,8 +332,8 @@ class Finetune(Section):
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
     alone: dict[str, Any] | None = Field(
         None,
-        description="overrides of `training` at fraction 0, in place of those above, for as many steps as both stages of the "
-        "others have; empty: this stage's recipe",
+        description="overrides of `training` at fraction 0, instead of those above, for as many steps as both stages of the "
+        "others together; empty: this stage's recipe",
     )
 
 
@@ -385,7 +385,7 @@ class Evaluation(Section):
     references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] | None = Field(
         None,
         description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise; "
-        "empty: `bicubic`, or `identity` where no task is sr",
+        "empty: `bicubic`, or `identity` if no task is sr",
     )
     methods: list[Method] = Field(
         [], description="methods from outside the grid, scored as well and marked as such in tables"
@@ -393,7 +393,7 @@ class Evaluation(Section):
     windows: Literal["centre", "side_by_side"] = Field(
         "centre",
         description="IPT's windows in the main tables: half a window apart (`centre`, the protocol) or without overlap "
-        "(`side_by_side`, as protocol v1; named in the rows). The authors' averaged windows are always scored beside them",
+        "(`side_by_side`, as protocol v1; named in the rows). The authors' averaged windows are always scored as well",
     )
     ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],

@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument(
         "--out-rejected",
         type=Path,
-        help="CSV of the rejected images with reasons (default: rejected.csv beside the manifest)",
+        help="CSV of the rejected images with reasons (default: rejected.csv in the manifest's folder)",
     )
     stage.add_argument("--threads", type=_positive, help="reader processes (default: one per processor)")
 

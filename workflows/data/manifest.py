@@ -144,7 +144,7 @@ def read_table(path: Path) -> pd.DataFrame:
     text = dict.fromkeys(("path", "class", "sha256", "archive", "input", "input_sha256"), str)
     table = pd.read_csv(path, dtype=text, keep_default_na=False)
     if missing := [column for column in COLUMNS if column not in table]:
-        raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
+        raise ValueError(f"{path} is not a manifest: it lacks the columns {', '.join(missing)}")
     return table
 
 

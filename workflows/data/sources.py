@@ -71,7 +71,7 @@ def list_images(root: Path) -> Listing:
             f"that end in {', '.join(sorted(IMAGE_SUFFIXES))}" + "".join(f"\n{note}" for note in listing.notes)
         )
     if folder:
-        listing.notes.insert(0, f"only {folder}/ is read, nothing beside it")
+        listing.notes.insert(0, f"only {folder}/ is read")
     return listing
 
 
@@ -200,7 +200,7 @@ def _without_reduced(entries: list[Entry], siblings: dict[str, set[str]], notes:
             kept.append(entry)
     for name, (taken, left_out) in sorted(counts.items()):
         if left_out:
-            notes.append(f"{name}: {left_out:,} low-resolution versions of images beside it are left out")
+            notes.append(f"{name}: {left_out:,} low-resolution versions of other images are left out")
         if taken:
             notes.append(f"{name}: {taken:,} images that look like low-resolution versions are trained on")
     return kept

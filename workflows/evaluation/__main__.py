@@ -92,7 +92,7 @@ def score_command(arguments: Sequence[str]) -> int:
         type=Path,
         required=True,
         metavar="CSV",
-        help="the table; its provenance is written beside it, as .json",
+        help="the table; its provenance is written to the same folder, as .json",
     )
     written.add_argument("--save-images", type=Path, metavar="DIR", help="keep outputs as DIR/<task>/<set>/<image>.png")
     written.add_argument("--images", nargs="+", metavar="NAME", help="keep the outputs of these images only")

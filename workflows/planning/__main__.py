@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="*",
         default=[],
         metavar="MODEL=RATE",
-        help="training speed by model; the others are measured here; RATE alone holds for all models",
+        help="training speed by model; the others are measured here; a single RATE applies to all models",
     )
     parser.add_argument(
         "--seconds", type=float, help="length of a measurement (default: the experiment's plan.seconds)"

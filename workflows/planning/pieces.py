@@ -71,7 +71,7 @@ def read(path: Path, budget: str | None) -> Experiment:
         return grid.read(path)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
-        raise ConfigError([f"{path}: is no section of keys"])
+        raise ConfigError([f"{path}: is not a section of keys"])
     return grid.parse(config | {"budget": budget})
 
 

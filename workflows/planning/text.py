@@ -49,7 +49,7 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
         f"experiments, {len(left)} to do. {_whole(_sum(table['patches']))} patches, {_flops(_sum(table['flops']))} FLOPs in all.",
         f"Left, one run at a time: {_short(_sum(left['hours']))} hours "
         f"({_short(_sum(left['hours'] * left['threads']))} core-hours where a run has `training.threads` cores). "
-        "Training alone; a run under way counts in full.",
+        "Training only; running trainings count in full.",
         f"Disk: {table['weights_mb'].sum():,.1f} MB of weights, and up to {table['checkpoints_mb'].max():,.1f} MB of checkpoints "
         "for each run under way.",
         "FLOPs: 2 × multiply-adds, 3 × the forward pass; the contrastive loss's own are not counted, its time is.",

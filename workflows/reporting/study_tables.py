@@ -123,7 +123,7 @@ def crossover_blocks(study: Study) -> list[Block]:
         }
         notes = [
             "Curves are interpolated on the logarithm of the fraction. The interval holds the fractions at which the two models "
-            "do not differ significantly; one that ends at the smallest or largest fraction may go on beyond."
+            "do not differ significantly; if it ends at the smallest or largest fraction, it may extend beyond."
         ]
         blocks.append(_block(title, notes, columns, rows))
     return blocks
@@ -142,7 +142,7 @@ def difference_blocks(study: Study) -> list[Block]:
             **_inference(3),
             "test": lambda row: row["test"],
         }
-        notes = ["PSNR-Y. Models that differ in the contrastive loss alone are paired by seed, all others are not."]
+        notes = ["PSNR-Y. Models that differ only in the contrastive loss are paired by seed; all others are not."]
         if len(set(rows["fraction"])) > 1:
             notes.append("p is corrected for the comparisons at all fractions; the CSV file has the others.")
         blocks.append(_block(f"{title}, {percent(rows['fraction'].max())}", notes, columns, largest))
@@ -184,7 +184,7 @@ def ablation_blocks(study: Study) -> list[Block]:
             "over": lambda row: NONE if pd.isna(row["over"]) else f"{whole(row['count'])} {row['over']}",
         }
         notes = [
-            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ in the setting alone."
+            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the setting."
         ]
         blocks.append(_block(title, notes, columns, rows))
     return blocks

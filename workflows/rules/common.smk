@@ -1,4 +1,4 @@
-"""What several rules ask of the experiment, and of the machine."""
+"""Values that several rules take from the experiment and the machine."""
 
 import math
 import os
@@ -23,28 +23,28 @@ SCORING = EXPERIMENT.evaluation
 SCORED_TASKS = EXPERIMENT.scored_tasks
 COMPARISONS = EXPERIMENT.report.comparisons
 SHOWN = sorted({shown.image for shown in COMPARISONS})
-# Checkpoints and outputs of other programs, scored beside the grid.
+# Checkpoints and outputs of other programs, scored in addition to the grid.
 METHODS = {method.name: method for method in SCORING.methods}
-# Compared models are those of the largest fraction and the first seed.
+# Comparisons show the models of the largest fraction and the first seed.
 SHOWN_RUNS = [
     name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
 ]
-# Beside the main scores: of every IPT by the authors' averaged windows, and of the largest fraction by self-ensemble.
+# Besides the main scores: every IPT by the authors' averaged windows, and the largest fraction by self-ensemble.
 ENSEMBLED = [f"{OUT}/runs/{name}/metrics-averaged.csv" for name, run in RUNS.items() if is_ipt(run.variant)] + [
     f"{OUT}/runs/{name}/metrics-{ensemble}.csv"
     for name, run in RUNS.items()
     for ensemble in SCORING.ensembles
     if run.fraction == max(EXPERIMENT.fractions)
 ]
-# IPT's patch features are mapped for one image, by models without and with the contrastive loss.
+# Similarity maps of IPT's patch features, for one image and models without and with the contrastive loss.
 MAPS = outline.maps(EXPERIMENT)
 MAPPED_RUNS = [
     name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models and MAPS.picture.task in RUNS[name].tasks
 ]
 
 
-# Sets that are fetched before anything is scored. Their receipts stand in for them as files of the workflow: Snakemake
-# removes what a rule declares before the rule runs again, and a data set should not be lost so.
+# Sets that are fetched before scoring. Receipts represent them as files of the workflow: Snakemake
+# removes a rule's declared outputs before the rule runs again, which must not delete a data set.
 FETCHED = []
 if SCORING.download:
     lacking = fetchable(SCORING.sets, SCORED_TASKS, SCORING.data_root)
@@ -53,27 +53,27 @@ if SCORING.download:
 RECEIPTS = [f"{OUT}/data/sets/{name}.json" for name in FETCHED]
 
 
-# Where the images of each stage of training come from.
+# The source of the images of each stage of training.
 SOURCES = EXPERIMENT.sources
 DRAWN = [name for name, data in SOURCES.items() if data.source == "dead_leaves"]
 
 
 def images(source):
-    """The folder of a stage's images. Snakemake records no parameter that is a Path: a folder may move."""
+    """The folder of a stage's images, as a Path, which Snakemake does not record: the folder may move."""
     return Path(OUT, source, "images") if source in DRAWN else SOURCES[source].root.expanduser()
 
 
 def of_run(pick):
-    """A rule's value, from the training that the job is for."""
+    """A rule's value, from the job's training."""
     return lambda wildcards: pick(TRAININGS[wildcards.run])
 
 
 def either(names):
-    """The constraint of a wildcard that is one of these names."""
+    """The constraint of a wildcard to one of these names."""
     return "|".join(map(re.escape, names)) or "none"
 
 
-# Options of every scoring job, as a list: rules quote each word (`:q`), whatever a user called a folder or an image.
+# Options of every scoring job, as a list: rules quote each word (`:q`), because users name folders and images.
 PROTOCOL = [
     *("--gray", SCORING.gray, "--bicubic", SCORING.bicubic, "--noise", SCORING.noise),
     *("--precision", SCORING.precision, "--threads", SCORING.threads, "--experiment", EXPERIMENT.name),
@@ -81,7 +81,7 @@ PROTOCOL = [
 
 
 def restores(name, task):
-    """Whether a run's network, or an untrained reference, has a meaning for a task."""
+    """Whether a run's network, or an untrained reference, applies to a task."""
     if name in REFERENCES:
         return reference_restores(name, parse_task(task), SCORING.noise)
     if name in METHODS:
@@ -90,7 +90,7 @@ def restores(name, task):
 
 
 def scored_sets(name=None):
-    """The tasks, and the sets for them, that a run's network or a reference can restore; without a name all."""
+    """The tasks, and their sets, that a run's network or a reference can restore; without a name, all."""
     tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
     kinds = {parse_task(task).kind for task in tasks}
     wanted_sets = (METHODS[name].sets if name in METHODS else None) or SCORING.sets
@@ -106,7 +106,7 @@ def scope(name=None):
 
 
 def method_options(name):
-    """What a method's scores are made from, and what tables say of it."""
+    """The input of a method's scores, and its description in tables."""
     method = METHODS[name]
     source = ["--model", method.checkpoint] if method.checkpoint else ["--restored", method.restored]
     parameters = ["--parameters", method.parameters] if method.parameters else []
@@ -120,7 +120,7 @@ def method_digest(name):
 
 
 def scored_images(name=None):
-    """Hashes of the images behind `scored_sets`: scores are made again when an image is added or replaced."""
+    """Hashes of the images of `scored_sets`: an added or replaced image is scored again."""
     tasks, sets = scored_sets(name)
     return set_digests(sets, tasks, SCORING.data_root, FETCHED, f"{OUT}/data/sets")
 
@@ -132,55 +132,55 @@ def windows(name):
 
 
 def saved(name):
-    """Outputs are kept of the images that the report shows, from the models that it compares."""
+    """The options that save outputs: of the report's images, by the models that it compares."""
     images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
     return ["--save-images", f"{OUT}/runs/{name}/images", "--images", *images] if images else []
 
 
 def sources(*patterns):
-    """Source files by their names below workflows/, as inputs: when one changes, what was made by it is made again."""
+    """Source files by their names below workflows/, as inputs: when one changes, its outputs are made again."""
     folder = Path(workflow.basedir) / "workflows"
-    # Relative, since Snakemake takes braces in any input's path for wildcards, and the checkout's own name may have some.
+    # Relative, since Snakemake takes braces in an input's path for wildcards, and the checkout's path may contain some.
     return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
 
 
 def environment(wildcards):
-    """The environment of every rule. Snakemake formats its path, so braces in the checkout's own name are doubled."""
+    """The environment of every rule. Snakemake formats its path, so braces in the checkout's path are doubled."""
     return str(Path(workflow.basedir) / "environment.yml").replace("{", "{{").replace("}", "}}")
 
 
-# A cluster's jobs are sized where they are submitted, and not by what that machine has: there `auto` means no GPU.
+# On a cluster the login node sizes the jobs, and its GPUs do not matter: there `auto` means no GPU.
 HERE = workflow.local_exec and workflow.is_main_process
 ACCELERATORS = {SCORING.accelerator, *(run.training.accelerator for run in RUNS.values())}
 GPUS = launch.visible_gpus() if HERE and ACCELERATORS - {"cpu"} else []
 if GPUS:
-    # Without --resources gpu=N, one job a GPU; with N above their number, that many share them.
+    # Without --resources gpu=N, one job per GPU; with N above the number of GPUs, N jobs share them.
     if "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", len(GPUS))
     os.environ.update(RUNS_PER_GPU=str(max(1, math.ceil(workflow.global_resources["gpu"].value / len(GPUS)))))
 
 
 def gpus(accelerator, devices=1):
-    """How many GPUs a job asks for."""
+    """The number of GPUs that a job requests."""
     return devices if accelerator == "cuda" or (accelerator == "auto" and GPUS) else 0
 
 
 def slurm_options(run):
-    """A warning before Slurm stops a job, on which a training saves and ends; and as many GPUs on every node."""
+    """Slurm options: a warning before a job is stopped, so that a training saves and ends; and equal GPUs on every node."""
     warning = f"--signal=USR1@{min(120, 15 * run.training.runtime_minutes)}"
     even = f" --gpus-per-node={run.training.devices}" if run.training.num_nodes > 1 else ""
     return warning + even * bool(gpus(run.training.accelerator))
 
 
 if workflow.remote_exec:
-    # Slurm warns a whole job of its end; the training saves, Snakemake would die of it.
+    # Slurm signals all processes of the job; the training saves, but the signal would kill Snakemake.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
-# Tables and weights follow from what a source holds, wherever it lies: a parameter of each of their rules.
+# Tables and weights depend on a source's content, not on its location: the content is a parameter of their rules.
 @cache
 def holds(source):
-    """What decides a source's manifest: its images, and how they are divided."""
+    """The values that determine a source's manifest: its images, and their division."""
     data, least = SOURCES[source], EXPERIMENT.min_side(source)
     state = f"{data.count} {data.size}"
     if source not in DRAWN:
@@ -191,7 +191,7 @@ def holds(source):
 
 
 def pair_options(source):
-    """How the manifest finds a source's pairs."""
+    """The options by which the manifest finds a source's pairs."""
     data = SOURCES[source]
     if data.source != "paired_folders":
         return []
@@ -215,6 +215,6 @@ def label(known):
 
 
 def comparison_options(wildcards):
-    """What the config says of one comparison."""
+    """A comparison's section of the config."""
     shown = COMPARED[wildcards.picture]
     return (["--crop", *shown.crop] if shown.crop else []) + ["--crops-only"] * (not shown.whole)

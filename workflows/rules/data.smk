@@ -86,7 +86,7 @@ rule fraction:
         gpu=0,
     params:
         holds=lambda wildcards: holds(wildcards.source),
-        # As the config has it: its name in files may be rounded.
+        # The config's value: the one in file names may be rounded.
         fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if fraction_label(f) == wildcards.percent),
     message:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"

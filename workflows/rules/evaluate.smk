@@ -1,8 +1,8 @@
-"""Models → metrics.csv, one row an image, and the pictures that the report shows."""
+"""Models → metrics.csv, one row per image, and the report's pictures."""
 
 if FETCHED:
 
-    # A cluster's nodes often see no network.
+    # A cluster's nodes often have no network.
     rule download:
         output:
             receipts=RECEIPTS,
@@ -190,7 +190,7 @@ rule export_inputs:
         " --out {output.images} &> {log}"
 
 
-# Names of images and sets stay out of the rules' own file names: a user may call them anything.
+# Names of images and sets are not part of the rules' file names, because users choose them.
 rule export_features:
     input:
         model=f"{OUT}/runs/{{run}}/model.safetensors",

@@ -1,7 +1,7 @@
-"""What the experiment would cost: `snakemake --cores 1 plan`. Prints a table and writes plan.csv and plan.md."""
+"""An estimate of the experiment's cost: `snakemake --cores 1 plan`. Prints a table and writes plan.csv and plan.md."""
 
 
-# No declared output: what is done already differs from call to call, so each call plans anew.
+# No declared output, so that each call plans anew from the present state of the runs.
 rule plan:
     log:
         f"{OUT}/logs/plan.log",

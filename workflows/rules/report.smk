@@ -3,14 +3,14 @@
 from workflows.reporting import outline
 
 FIGURES = outline.figures(EXPERIMENT)
-# What draws anything depends on these; what draws one figure depends on its module too.
+# Every figure depends on these files and on its own module.
 SHARED = ("reporting/style.py", "reporting/study.py", "analysis/records.py")
 RENDERED = ("claims", "markup", "numbers", "outline", "study")
 PANELS = ("reporting/image_panels.py", *SHARED)
-# Names of images are a user's text: paths and wildcards have the pictures' slugs.
+# Users name images, so paths and wildcards use the pictures' slugs.
 COMPARED = outline.slugs(COMPARISONS)
 MAPPED = outline.slugs([MAPS.picture]) if MAPPED_RUNS else {}
-# A change of the style draws again and computes nothing.
+# A change of style redraws figures and computes nothing.
 STYLE = EXPERIMENT.report.style.model_dump()
 
 

@@ -41,7 +41,7 @@ rule train:
         tasks_per_gpu=of_run(lambda run: 1 if run.training.processes > run.training.devices == 1 else None),
         slurm_extra=of_run(slurm_options),
     params:
-        # A change of what the weights depend on trains again; a change of anything else does not.
+        # Only a change that affects the weights trains again.
         digest=of_run(lambda run: run.digest),
         holds=of_run(lambda run: holds(run.source)),
         root=lambda wildcards: images("data"),
@@ -53,7 +53,7 @@ rule train:
     message:
         "Training {wildcards.run}"
     shell:
-        # By exec, so that a signal to the job is one to the training.
+        # By exec, so that a signal to the job reaches the training.
         "exec python -m workflows.launch --gpus {resources.gpu} --processes {resources.processes} --nodes {resources.nodes}"
         " --cpus {resources.cpus_per_task} -- python -m workflows.training"
         " --experiment {params.spec} --run {wildcards.run} --root {params.root:q} --fraction {input.fraction:q}"
@@ -65,7 +65,7 @@ if EXPERIMENT.finetune is not None:
 
     use rule train as finetune with:
         input:
-            # At fraction 0 there is nothing to begin from.
+            # At fraction 0 there is no first stage.
             init=of_run(lambda run: f"{OUT}/runs/{run.pretrained.name}/model.safetensors" if run.pretrained else []),
             fraction=of_run(lambda run: f"{OUT}/{run.subset}"),
             validation=of_run(lambda run: f"{OUT}/{run.source}/validation.csv"),

@@ -111,7 +111,7 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
         if state.get("format") != FORMAT:
             raise CheckpointError(
                 f"{path} was written by another version of this program (format {state.get('format')}, not {FORMAT}); "
-                f"go on with that version, or delete {folder} to start afresh"
+                f"continue with that version, or delete {folder} to start afresh"
             )
         if state["digest"] != digest:
             raise CheckpointError(

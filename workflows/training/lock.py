@@ -63,7 +63,7 @@ def _acquire(path: Path) -> int:
 def _advice(folder: Path, process: str, host: str, since: str) -> str:
     return (
         f"{folder} is being trained by process {process or '(starting)'} on {host or 'an unknown host'} since {since}. "
-        "It goes on without the Snakemake that started it. Wait until it has ended, or stop it: "
-        f"`kill {process}` on {host} makes it save a checkpoint and end. Then run again: a finished training is taken "
-        "as it is, an unfinished one goes on from its checkpoint"
+        "It runs on without the Snakemake that started it. Wait until it has ended, or stop it: "
+        f"`kill {process}` on {host} makes it save a checkpoint and end. Then run again: a finished training is "
+        "reused, an unfinished one continues from its checkpoint"
     )

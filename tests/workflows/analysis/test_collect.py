@@ -177,7 +177,7 @@ def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():
     assert {key for key in mine | slow if mine.get(key) != slow.get(key)} == {"pretrained.training.warmup_steps"}
 
 
-def test_ensembled_scores_are_gathered_beside_the_main_ones(experiment):
+def test_ensembled_scores_are_collected_with_the_main_ones(experiment):
     folder, names = experiment(fractions=(1.0,))
     metrics = pd.read_csv(folder / "runs" / "ipt-100-seed-0" / "metrics.csv")
     metrics.assign(setting="x8").to_csv(folder / "runs" / "ipt-100-seed-0" / "metrics-x8.csv", index=False)

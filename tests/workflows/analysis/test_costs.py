@@ -6,7 +6,7 @@ from workflows.analysis.means import summarise
 from workflows.analysis.published import published
 
 
-def test_published_numbers_stand_beside_ours_of_the_same_kind(gathered):
+def test_published_numbers_are_matched_with_ours_of_the_same_kind(gathered):
     results, runs = gathered(fractions=(0.2, 1.0), datasets=("Set5", "photos"))
     found = published(results, summarise(results, runs), runs)
     assert set(found["dataset"]) == {"Set5"}

@@ -7,7 +7,7 @@ from workflows.analysis.data_needs import loss_gaps
 TWO = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.0), "edsr": ("edsr_tiny", 0.0, 0.8, 0.6)}
 
 
-def test_what_data_bought_stands_beside_what_limited_and_what_more_would_buy(gathered):
+def test_data_needs_join_gain_limit_and_expected_gain(gathered):
     table = Tables(*gathered(seeds=(0, 1, 2), models=TWO, noise=0.005))["data"].set_index("model")
     assert table.loc["edsr", "limiting"] == "yes"
     assert table.loc["edsr", "low"] > 0.4

@@ -72,7 +72,7 @@ def statements(cells: Cells) -> dict:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_unpaired_intervals_cover_and_equals_are_not_told_apart(scenario):
+def test_unpaired_intervals_cover_and_equal_models_rarely_differ(scenario):
     spread, seeds, correlation, least = SCENARIOS[scenario]
     rng = np.random.default_rng(list(SCENARIOS).index(scenario))
     covered, widths, claimed = defaultdict(list), defaultdict(list), defaultdict(list)

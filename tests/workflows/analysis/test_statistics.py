@@ -28,7 +28,7 @@ def test_intervals_over_seeds_cover_as_often_as_they_say(seeds):
     assert 0.90 <= hits <= 0.98
 
 
-def test_equal_models_are_told_apart_in_at_most_seven_of_a_hundred_cases():
+def test_equal_models_differ_significantly_in_at_most_seven_of_a_hundred_cases():
     rng = np.random.default_rng(1)
     false = 0
     for _ in range(600):

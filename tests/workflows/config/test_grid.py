@@ -129,7 +129,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
         ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "did you mean", "dn<sigma>"]),
         ({"tasks": ["sr2", "dn30"]}, ["'edsr'", "one task", "sr2, dn30"]),
-        ({"models__0__tasks": ["sr2", "sr3"]}, ["'edsr'", "one task", "sr2, sr3", "of its own"]),
+        ({"models__0__tasks": ["sr2", "sr3"]}, ["'edsr'", "one task", "sr2, sr3", "its own `tasks`"]),
         (
             {"models__0__tasks": ["sr3"], "evaluation__tasks": ["sr2"]},
             ["'edsr' trains on sr3", "none of the scored", "sr2"],
@@ -150,7 +150,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "num_blok", "did you mean 'num_block'"]),
         ({"evaluation__tasks": ["sr2", "dn30"]}, ["evaluation.tasks", "trained on sr2", "no head for dn30"]),
         ({"evaluation__download": True}, ["evaluation", "`download` needs `data_root`"]),
-        ({"fractions": [0, 1.0]}, ["fractions", "0 means training on the images of `finetune` alone"]),
+        ({"fractions": [0, 1.0]}, ["fractions", "0 means training only on the images of `finetune`"]),
         ({"finetune": {"data": {}, "task": "sr3"}}, ["finetune.task", "'sr3'", "allowed: sr2"]),
         ({"finetune": {"task": "sr2"}}, ["finetune.data", "is missing"]),
         ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "did you mean 'count'"]),
@@ -167,7 +167,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ),
     ],
 )
-def test_mistake_is_told_with_key_value_and_what_is_allowed(changes, said):
+def test_mistake_is_reported_with_key_value_and_what_is_allowed(changes, said):
     with pytest.raises(ConfigError) as error:
         parse(changed(**changes))
     for part in said:
@@ -212,7 +212,7 @@ def test_finetuned_run_is_another_when_the_first_stage_or_the_second_is():
     assert digest(data__count=77) != plain
 
 
-def test_at_fraction_0_the_second_stage_stands_alone():
+def test_fraction_0_has_only_the_second_stage():
     runs = parse(changed(fractions=[0, 1.0], seeds=[0], finetune={"data": {"count": 13}})).runs()
     assert sorted(name for name in runs if "-0-seed" in name) == ["edsr-ft-0-seed-0", "ipt-ft-0-seed-0"]
     run = runs["ipt-ft-0-seed-0"]

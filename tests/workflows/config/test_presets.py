@@ -68,8 +68,8 @@ def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
         ({"budget": "gpo"}, "budget: 'gpo': unknown budget, did you mean 'gpu'?; allowed: cpu, gpu"),
         ({"budget": None}, "budget: is missing; allowed: cpu, gpu"),
         ({"budgets": {}}, "budget: 'cpu': this config has no `budgets`"),
-        ({"budgets": ["cpu"]}, "budgets: ['cpu']: is no section"),
-        ({"budgets": {"cpu": 3}}, "budgets.cpu: 3: is no section"),
+        ({"budgets": ["cpu"]}, "budgets: ['cpu']: is not a section"),
+        ({"budgets": {"cpu": 3}}, "budgets.cpu: 3: is not a section"),
         ({"budgets": {"cpu": {"name": "x"}}}, "budgets.cpu.name: cannot be changed; .* `<name>-cpu`"),
         (
             {"budgets": {"cpu": {"models": {"edrs": {}}}}},
@@ -81,7 +81,7 @@ def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
         ({"budgts": {}}, "budgts: unknown key, did you mean 'budgets'"),
     ],
 )
-def test_mistake_is_told_also_in_a_size_that_is_not_made(changes, said):
+def test_mistake_in_an_unused_preset_is_reported(changes, said):
     with pytest.raises(ConfigError) as error:
         parse(changed(**changes))
     assert re.search(said.replace("[", r"\[").replace("?", r"\?"), str(error.value)), error.value

@@ -59,7 +59,7 @@ def test_drawing_again_replaces_what_was_drawn(drawn, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, capsys):
+def test_a_folder_with_other_files_does_not_change(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("x")
     assert main(["synthesize", "--count", "1", "--size", "64", "--out", str(tmp_path)]) == 1
     assert "is not empty and was not made by this command" in capsys.readouterr().err

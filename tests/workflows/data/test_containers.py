@@ -123,7 +123,7 @@ def test_only_one_parquet_file_at_a_time_holds_decoded_rows(hugging_face):
         assert len(holding[0].images) <= 16
 
 
-def test_a_plain_binary_column_is_read_and_another_shape_is_told(tmp_path, images):
+def test_a_plain_binary_column_is_read_and_another_shape_is_refused(tmp_path, images):
     pq.write_table(pa.table({"jpg": images[:3], "cls": ["a", "b", "a"]}), tmp_path / "x.parquet")
     assert scan(tmp_path).images["class"].tolist() == ["a", "b", "a"]
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "x.parquet")

@@ -109,7 +109,7 @@ def test_too_many_undecodable_files_stop_the_scan_but_small_ones_do_not(tmp_path
         scan(tmp_path, min_side=100, max_undecodable=0.1)
 
 
-def test_an_interrupted_scan_goes_on_where_it_stopped(tmp_path, photo, monkeypatch):
+def test_an_interrupted_scan_continues_where_it_stopped(tmp_path, photo, monkeypatch):
     root = fill(tmp_path / "images", {f"{index:02d}.png": noted(photo, index) for index in range(12)})
     expected = scan(root).images
     journal, read = tmp_path / "journal", tmp_path / "read"
@@ -180,7 +180,7 @@ def test_a_table_survives_writing_and_reading(tmp_path, photo):
     assert read_table(tmp_path / "m.csv").equals(images)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "train"]
     (tmp_path / "m.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"m\.csv is no manifest: it lacks the columns path"):
+    with pytest.raises(ValueError, match=r"m\.csv is not a manifest: it lacks the columns path"):
         read_table(tmp_path / "m.csv")
 
 

@@ -77,7 +77,7 @@ def test_what_is_no_archive_of_images_neither_stops_nor_hides_them(root, name, c
     assert listing.notes == ([noted] if noted else [])
 
 
-def test_images_beside_an_archive_are_taken_with_those_in_it(root):
+def test_images_next_to_an_archive_are_read_with_those_in_it(root):
     (root / "more.tar").write_bytes(tar({f"{number}.jpg": jpeg(number) for number in range(3)}))
     listing = list_images(root)
     assert len(listing.entries) == 15
@@ -113,7 +113,7 @@ def test_only_compressed_archives_and_broken_ones_stop_with_a_name(tmp_path):
 
 
 @pytest.mark.parametrize("low", ["LR", "Flickr2K_LR_bicubic/X2", "LRx2", "lr_x4"])
-def test_reduced_versions_beside_the_images_are_left_out_by_name(tmp_path, low):
+def test_reduced_versions_next_to_the_images_are_left_out_by_name(tmp_path, low):
     for folder in ("Flickr2K/Flickr2K_HR", f"Flickr2K/{low}"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "1.png").write_bytes(b"x")

@@ -70,7 +70,7 @@ def test_one_row_an_image_in_the_contracts_columns(root, capsys):
     assert printed[0].startswith(f"Set5 sr2: {mean:.3f} dB PSNR-Y")
 
 
-def test_the_origin_beside_a_table_names_weights_table_and_images(root):
+def test_provenance_of_a_table_names_weights_table_and_images(root):
     torch.manual_seed(0)
     models.save(models.build("ipt_tiny", ["sr2"], **SMALL), root / "model.safetensors", {"model": "ipt"})
     run(root, model=root / "model.safetensors")
@@ -181,7 +181,7 @@ def test_a_method_from_outside_of_the_grid_has_neither_fraction_nor_seed(root):
     assert (method["parameters"], method["macs_per_output_pixel"]) == (12, None)
 
 
-def test_other_projects_checkpoints_are_scored_on_the_tasks_that_they_tell_or_are_told(root):
+def test_other_projects_checkpoints_are_scored_on_implied_or_given_tasks(root):
     torch.manual_seed(0)
     for task in ("sr2", "dn30"):
         network = models.build("edsr", [task], num_feat=4, num_block=1, res_scale=1.0)
@@ -255,7 +255,7 @@ def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed
     assert "no restored images for sr3 on Set5: looked for" in capsys.readouterr().err
 
 
-def test_a_file_that_is_named_as_an_input_is_shown_beside_the_image_that_lacks_one(root, capsys):
+def test_message_about_a_missing_output_names_files_that_look_like_inputs(root, capsys):
     run(root, "--save-images", root / "out")
     folder = root / "out/sr2/Set5"
     (folder / "a.png").rename(folder / "a_LR.png")

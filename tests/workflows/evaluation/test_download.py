@@ -92,7 +92,7 @@ def test_images_are_unpacked_without_the_folders_that_all_share(server, tmp_path
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["Set5"]
 
 
-def test_a_folder_that_is_there_is_left_alone(server, tmp_path):
+def test_an_existing_folder_does_not_change(server, tmp_path):
     (tmp_path / "Set5").mkdir()
     get(server, tmp_path / "Set5")
     assert server.requests == 0

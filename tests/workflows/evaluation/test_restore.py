@@ -129,7 +129,7 @@ def test_cnns_restore_in_tiles_and_references_too(tmp_path):
     assert pixels(tmp_path / "bicubic.png").shape == (120, 150, 3)
 
 
-def test_networks_that_see_the_whole_image_take_tiles_when_told(tmp_path, capsys):
+def test_networks_that_see_the_whole_image_use_tiles_on_request(tmp_path, capsys):
     torch.manual_seed(0)
     torch.save(RCAN(n_resgroups=1, n_resblocks=1, n_feats=16, scale=2).state_dict(), tmp_path / "rcan.pth")
     Image.fromarray(texture(0, 70, 90)).save(tmp_path / "in.png")

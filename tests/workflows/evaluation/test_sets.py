@@ -176,7 +176,7 @@ def test_each_set_is_scored_on_its_own_tasks(tmp_path):
     ]
 
 
-def test_a_set_or_task_without_the_other_is_refused_and_all_problems_are_told_at_once(tmp_path):
+def test_a_set_or_task_without_the_other_is_refused_and_all_problems_are_reported_at_once(tmp_path):
     images(tmp_path / "Set5", *five())
     with pytest.raises(SetError) as error:
         find_jobs(["Set5", "CBSD68", "Urban10"], ["sr2", "dr"], tmp_path)

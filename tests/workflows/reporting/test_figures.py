@@ -197,7 +197,7 @@ def test_crossovers_are_marked_where_seeds_give_an_interval(changed):
     assert "overtakes EDSR" not in texts(psnr_fraction.draw(untested)[0])
 
 
-def test_quality_stands_against_multiply_adds_where_they_are_known(changed):
+def test_quality_is_plotted_against_multiply_adds_if_they_are_known(changed):
     one = {**SEEDS, "datasets": ("Set5",)}
     study = changed("quality_cost", lambda table: table.assign(macs_per_output_pixel=np.nan), **one)
     assert [ax.get_xlabel() for ax in quality_cost.draw(study)[0].axes] == ["parameters", "training hours per run"]

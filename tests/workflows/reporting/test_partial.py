@@ -25,7 +25,7 @@ def unfinished(tmp_path):
     return folder
 
 
-def test_missing_runs_are_shown_as_missing_and_the_experiment_is_left_alone(unfinished, capsys):
+def test_missing_runs_are_shown_as_missing_and_the_experiment_does_not_change(unfinished, capsys):
     before = sorted(path.name for path in unfinished.iterdir())
     assert main(["partial", str(unfinished)]) == 0
     assert "report.html: 4 of 5 runs are scored" in capsys.readouterr().out

@@ -93,7 +93,7 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert load_latest(tmp_path, "d")["step"] == 1
 
 
-def test_cause_of_a_short_write_is_told_and_not_what_torch_makes_of_it(tmp_path):
+def test_short_write_reports_its_cause_and_not_torchs_error(tmp_path):
     """A real one: files may not grow beyond half of a checkpoint. torch alone says "unexpected pos"."""
     size, limits = save(tmp_path, 1, STATE).stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))

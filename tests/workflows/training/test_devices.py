@@ -71,7 +71,7 @@ def test_float64_reaches_the_loss():
     assert fabric.setup(torch.nn.Linear(3, 3))(torch.rand(8, 3)).dtype == torch.float64
 
 
-def test_more_devices_than_there_are_is_told_by_key(monkeypatch):
+def test_too_many_devices_are_reported_with_the_key(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(DeviceError, match=r"training.devices is 2, but this machine shows 1 CUDA device"):
         start(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])

@@ -95,7 +95,7 @@ def test_each_task_of_a_multi_task_run_is_trained(train, make_run):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_run_that_is_told_to_stop_saves_and_ends_in_the_same_bits(number, train, make_run, monkeypatch):
+def test_run_that_is_stopped_saves_and_ends_in_the_same_bits(number, train, make_run, monkeypatch):
     run = make_run(contrastive=True)
     whole = train(run, "whole", "resume-whole")
     real, calls = accumulation.compute_loss, []

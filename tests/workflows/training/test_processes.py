@@ -138,7 +138,7 @@ def test_losses_that_are_compared_are_different_losses(at_once):
         assert (tensors[a] - tensors[b]).abs().max() > 10 * TOLERANCE, (a, b)
 
 
-def test_run_of_two_processes_is_told_to_stop_and_goes_on_with_one(images, at_once, tmp_path):
+def test_run_of_two_processes_stops_on_a_signal_and_resumes_with_one(images, at_once, tmp_path):
     """Fabric starts the second process; only the first one is told, and both stop after the same step."""
     (config,) = write_configs(tmp_path / "config", ["sr2-plain"], devices=2, checkpoint_steps=1)
     tables = ("--root", images.root, "--fraction", images.fraction, "--validation", images.validation)

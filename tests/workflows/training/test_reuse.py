@@ -64,7 +64,7 @@ def test_another_training_is_not_taken(results, other_run, images):
 
 
 @pytest.mark.parametrize(("budget", "same"), [({"epochs": 4}, True), ({"patches": 24}, True), ({"epochs": 5}, False)])
-def test_length_told_another_way_is_the_same_training(budget, same, results, make_run, images):
+def test_equal_length_in_another_unit_is_the_same_training(budget, same, results, make_run, images):
     run = make_run(budget=budget).model_copy(update={"experiment": "second"})  # six images, batches of four, six steps
     origin, copy = find(run, images, results), results / "second" / "runs" / run.name
     assert (origin is not None) == same
