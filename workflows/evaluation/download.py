@@ -1,25 +1,24 @@
 """Downloads an archive of images: with retries, checked by SHA-256, unpacked completely or not at all. Imports no torch."""
 
-import hashlib
 import os
 import shutil
 import stat
+import sys
 import tarfile
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
+import pooch
 from tqdm import tqdm
 
 from workflows.files import is_image
 
-CHUNK = 1 << 20
 TRIES = 4
 TIMEOUT = 60  # seconds without an answer
+HEADERS = {"User-Agent": "ipt-benchmark"}
 MAX_UNPACKED = 64 << 30  # bytes; every benchmark set is far smaller
 
 
@@ -40,7 +39,7 @@ def fetch(
     The archive is used only if its hash is right, and a folder appears only when it is complete.
 
     Args:
-        url: http, https or file.
+        url: http or https.
         sha256: of the archive, in hexadecimal.
         folders: where the images of each part of the archive go. A part is a folder in it, or '' for all of it without the
             leading folders that its members share. Existing folders stay as they are; if all exist, nothing is fetched.
@@ -58,20 +57,20 @@ def fetch(
     first = next(iter(folders.values()))
     with tempfile.TemporaryDirectory(prefix=f".{first.name}.", dir=first.parent) as scratch:
         archive = Path(scratch, "archive")
+        download = pooch.HTTPDownloader(progressbar=progress and sys.stderr.isatty(), timeout=TIMEOUT, headers=HEADERS)
         for attempt in range(1, tries + 1):
             try:
-                _download(url, archive, progress)
+                download(url, str(archive), None)
                 break
-            except urllib.error.HTTPError as error:
-                if error.code < 500 and error.code not in (408, 429):
-                    raise DownloadError(f"{url}: answered {error.code} {error.reason}") from None
-                problem = error
-            except (OSError, EOFError) as error:
+            except OSError as error:  # as are all exceptions of requests, some of them with the server's answer
+                answer = getattr(error, "response", None)
+                if answer is not None and answer.status_code < 500 and answer.status_code not in (408, 429):
+                    raise DownloadError(f"{url}: answered {answer.status_code} {answer.reason}") from None
                 problem = error
             if attempt == tries:
                 raise DownloadError(f"{url}: failed {tries} times, at last with: {problem}") from None
             time.sleep(pause * 2 ** (attempt - 1))
-        found = _digest(archive)
+        found = pooch.file_hash(str(archive), "sha256")
         if found != sha256:
             raise DownloadError(f"{url}: its sha256 is {found}, expected {sha256}; nothing was unpacked")
         unpacked = Path(scratch, "unpacked")
@@ -79,23 +78,6 @@ def fetch(
         _unpack(archive, unpacked, folders, url)
         for part, folder in folders.items():
             os.replace(unpacked / part if part else _innermost(unpacked), folder)
-
-
-def _download(url: str, path: Path, progress: bool) -> None:
-    request = urllib.request.Request(url, headers={"User-Agent": "ipt-benchmark"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, open(path, "wb") as file:
-        length = int(answer.headers.get("Content-Length", 0))
-        with tqdm(total=length or None, unit="B", unit_scale=True, disable=None if progress else True) as bar:
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-        if length and file.tell() != length:
-            raise EOFError(f"{file.tell()} of {length} bytes came")
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(archive: Path, folder: Path, parts: Collection[str], url: str) -> None:
