@@ -141,7 +141,7 @@ def cluster(folder: Path) -> Iterator[None]:
     running: list[subprocess.Popen] = []
 
     def start(*command: str, **options) -> None:
-        log = open(folder / f"{'-'.join(command).replace('/', '_')}.log", "w")  # noqa: SIM115
+        log = open(folder / f"{'-'.join(command).replace('/', '_')}.log", "w", encoding="utf-8")  # noqa: SIM115
         running.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **options))
         (folder / "pids").write_text("\n".join(str(process.pid) for process in running))
 
@@ -191,7 +191,7 @@ def stop_leftovers() -> None:
         return
     for pid in map(int, pids.read_text().split()):
         with contextlib.suppress(OSError):
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
             if name in DAEMONS:
                 print(f"Ending {name} ({pid}), which an earlier proof left", flush=True)
                 os.kill(pid, signal.SIGTERM)
@@ -224,7 +224,7 @@ def prove(folder: Path) -> None:
     output = folder / "snakemake.log"
     # The imitated nodes' names lead nowhere; processes of both find each other on this machine.
     environment = os.environ | {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-    with open(output, "w") as log:
+    with open(output, "w", encoding="utf-8") as log:
         command = [*call, "--profile", PROFILE, *brisk, (results / "results.csv").relative_to(work)]
         options = {"stdout": log, "stderr": log, "start_new_session": True, "env": environment}
         snakemake = subprocess.Popen(list(map(str, command)), **options)

@@ -99,7 +99,7 @@ def test_a_killed_worker_gives_one_clear_error(folder, table, long_ago):
     children = f"/proc/self/task/{os.getpid()}/children"
     if not os.path.exists(children):
         pytest.skip("children of a process are listed by Linux only")
-    with open(children) as listing:
+    with open(children, encoding="utf-8") as listing:
         worker = int(listing.read().split()[-1])
     time.sleep(0.5 * long_ago)  # until it has batches ready
     os.kill(worker, signal.SIGKILL)
@@ -133,7 +133,7 @@ time.sleep(60)
 
 def alive(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False

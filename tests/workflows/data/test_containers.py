@@ -145,7 +145,7 @@ def test_missing_bytes_in_a_row_are_a_rejection(tmp_path, images):
 
 def test_a_broken_lmdb_folder_is_named(tmp_path, basicsr):
     folder = basicsr / "DIV2K_train_HR_sub.lmdb"
-    with open(folder / "meta_info.txt", "a") as file:
+    with open(folder / "meta_info.txt", "a", encoding="utf-8") as file:
         file.write("9999.png (20,24,3) 1\n")
     with pytest.raises(ValueError, match=r"meta_info\.txt lists '9999\.png .*not in the database"):
         list_images(basicsr)

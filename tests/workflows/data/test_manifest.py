@@ -121,7 +121,7 @@ def test_an_interrupted_scan_continues_where_it_stopped(tmp_path, photo, monkeyp
         return inspect(root, entry)
 
     def logged(root, entry):
-        with open(read, "a") as file:
+        with open(read, "a", encoding="utf-8") as file:
             file.write(f"{entry.path}\n")
         return inspect(root, entry)
 
@@ -129,7 +129,7 @@ def test_an_interrupted_scan_continues_where_it_stopped(tmp_path, photo, monkeyp
     monkeypatch.setattr(inspection, "_inspect", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scan(root, journal=journal, threads=1)
-    with open(journal, "a") as file:
+    with open(journal, "a", encoding="utf-8") as file:
         file.write("train/n00000001/11.png,,0,12")  # as a kill in the middle of a line leaves it
 
     monkeypatch.setattr(inspection, "_inspect", logged)

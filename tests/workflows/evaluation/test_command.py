@@ -51,7 +51,7 @@ def run(root, *arguments, sets=("Set5",), tasks=("sr2",), model="bicubic", out="
 
 
 def table(path):
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

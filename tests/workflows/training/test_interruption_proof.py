@@ -89,7 +89,7 @@ def end(process: ForkServerProcess) -> int:
 
 
 def write(path: Path, **recipe) -> Path:
-    path.write_text(yaml.safe_dump({**CONFIG, "training": {**CONFIG["training"], **recipe}}))
+    path.write_text(yaml.safe_dump({**CONFIG, "training": {**CONFIG["training"], **recipe}}), encoding="utf-8")
     return path
 
 
