@@ -454,7 +454,7 @@ class Style(Section):
 
 
 class Report(Section):
-    """What the report shows beside tables and curves."""
+    """What the report shows besides tables and curves."""
 
     comparisons: list[Comparison] = Field(
         [], description="images to show, each restored by all models at the largest fraction"
