@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """A temporary name beside `path`, with its suffix; it becomes `path` when the block ends without an error.
+    """A temporary name in the folder of `path`, with its suffix; it becomes `path` if the block ends without an error.
 
     The folder is made if it is missing. The name begins with a dot, so that no listing takes a killed process's leftover for
     an image or a checkpoint.

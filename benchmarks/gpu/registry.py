@@ -14,7 +14,7 @@ OK, FAILED, NOT_APPLICABLE = "ok", "failed", "not applicable"
 
 @dataclass(frozen=True)
 class Line:
-    """One number beside its bound.
+    """One number and its bound.
 
     Attributes:
         subject: what was measured, for example a network.
@@ -111,6 +111,6 @@ CHECKS = {
         Check("attention", "tuning:attention", 20, "heads of 48: SDPA's backends, padded to 64, deterministic"),
         Check("tuning", "tuning:tuning", 240, "channels-last, Adam, compile, CUDA graphs, padded heads, determinism"),
         Check("images", "images:images", 40, "inference of an image of 2040×1356 pixels"),
-        Check("feeding", "feeding:feeding", 60, "the input pipeline's rate beside what the card consumes"),
+        Check("feeding", "feeding:feeding", 60, "the input pipeline's rate against the card's consumption"),
     )
 }

@@ -1,4 +1,4 @@
-"""`python -m workflows.audit <command>`: whether an experiment's files agree, what two experiments differ in, what to publish."""
+"""`python -m workflows.audit <command>`: verify an experiment's files, compare two experiments, publish one."""
 
 import argparse
 import sys

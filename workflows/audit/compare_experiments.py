@@ -22,10 +22,10 @@ def differences(first: Path, second: Path) -> pd.DataFrame:
         first, second: folders with `results.csv`.
 
     Returns:
-        One row for each task, dataset, setting, model and fraction that both have: seeds and images in common, `only_first`
+        One row for each common task, dataset, setting, model and fraction: seeds and images in common, `only_first`
         and `only_second` (scores without a partner), difference in dB with its 95 % t interval over the seeds (empty with
-        one), `largest` (greatest absolute difference on one image), and `protocols`, empty where both scored alike.
-        Images that both restored exactly differ by 0.
+        one), `largest` (greatest absolute difference on one image), and `protocols`, empty if both used the same protocol.
+        For images that both restored exactly the difference is 0.
     """
     both = _paired(first, second)
     rows = []
@@ -95,7 +95,7 @@ def _protocols(paired: pd.DataFrame) -> str:
 
 
 def changed_settings(first: Path, second: Path) -> Iterator[str]:
-    """What differs in the training of the models that both experiments have, a line each."""
+    """The training settings in which models of both experiments differ, one line each."""
     a, b = (
         read_runs(folder / "runs.csv").dropna(subset="settings").drop_duplicates("model").set_index("model")["settings"]
         for folder in (first, second)
@@ -108,14 +108,14 @@ def changed_settings(first: Path, second: Path) -> Iterator[str]:
 
 
 def unpaired_models(first: Path, second: Path) -> Iterator[str]:
-    """Models that only one of the two has scored, a line each."""
+    """Models that only one of the two has scored, one line each."""
     models = [set(read_results(folder / "results.csv")["model"]) for folder in (first, second)]
     for name, mine, other in (("first", models[0], models[1]), ("second", models[1], models[0])):
         yield from (f"{model}: only in the {name}" for model in sorted(mine - other))
 
 
 def to_markdown(found: pd.DataFrame, first: Path, second: Path) -> str:
-    """The table of `differences` for readers, and what else differs."""
+    """The table of `differences` as Markdown, and other differences."""
     if found.empty:
         return "The two experiments have no score in common."
     rows = [

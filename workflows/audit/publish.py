@@ -2,7 +2,7 @@
 
 Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
 says what each is; `verify` checks the copy like the original. Weights, caches and images are not kept. Of benchmark images,
-which are other people's, small crops and maps alone are: no comparison or similarity map that shows a whole image.
+which belong to others, only small crops and maps are kept: no comparison or similarity map that shows a whole image.
 """
 
 import shutil
@@ -25,7 +25,7 @@ SUMS, PAGE = "SHA256SUMS", "README.md"
 
 
 def publish(experiment_dir: Path, out: Path) -> list[Path]:
-    """Copy the small files of a finished experiment; `out` appears whole or not at all, and replaces an older one.
+    """Copy the small files of a finished experiment; `out` is complete or absent, and replaces an older copy.
 
     Args:
         experiment_dir: results/<name>.
@@ -35,7 +35,7 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
         The copied files, `SHA256SUMS` and `README.md`, relative to `out`.
 
     Raises:
-        ReportError: the experiment has no results.csv, its experiment.yaml is not valid, or a file is larger than 1 MiB.
+        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, or a file is larger than 1 MiB.
     """
     if not (experiment_dir / "results.csv").is_file():
         raise ReportError(f"{experiment_dir}: no results.csv, so nothing to keep; run the experiment first")
@@ -53,7 +53,7 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
             raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} a file are published")
     temporary = out.with_name(f".{out.name}.publishing")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a call that was killed
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed call
     for file in files:
         (temporary / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(experiment_dir / file, temporary / file)
@@ -67,7 +67,7 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
 
 
 def page(experiment_dir: Path) -> str:
-    """What a reader finds in the folder, what it was made with, and how to check it."""
+    """The README: the folder's content, the code that made it, and how to check it."""
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
     trained = runs[runs["fraction"].notna()]
     commits = sorted(trained["commit"].dropna().unique()) if "commit" in trained else []
@@ -90,7 +90,7 @@ Check it with `sha256sum -c {SUMS}` and `python -m workflows.audit verify FOLDER
 
 
 def _shows_an_image(file: Path, parts: set[str]) -> bool:
-    """Whether a figure shows an image as a whole; `parts` names those that show crops or maps alone."""
+    """Whether a figure shows a whole image; `parts` names those that show only crops or maps."""
     pictured = file.suffix in (".png", ".pdf") and file.name.startswith(("comparison-", "similarity-"))
     return pictured and file.stem not in parts
 

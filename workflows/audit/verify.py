@@ -1,4 +1,4 @@
-"""Checks that an experiment's files still match, from images to tables.
+"""Checks that an experiment's files are consistent, from images to tables.
 
 Half-written, missing and damaged files are findings; none stops the remaining checks.
 """
@@ -34,7 +34,7 @@ SUMS = "SHA256SUMS"
 
 
 class Finding(NamedTuple):
-    """One thing that was checked: what, `ok`, `changed` or `absent`, and why it is not ok."""
+    """The result of one check: its subject, `ok`, `changed` or `absent`, and the reason."""
 
     what: str
     state: str
@@ -47,8 +47,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
     each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
     and runs.csv against the runs; tables against results.csv, by the analysis itself; a published copy against its
-    SHA256SUMS. What is not there (images are drawn again at will, weights are often not kept) is `absent` and no change; what
-    cannot be read is `changed`.
+    SHA256SUMS. Missing files (images can be drawn again, weights are often not kept) are `absent`, which is not a change;
+    unreadable ones are `changed`.
 
     Raises:
         ReportError: the folder has neither runs.csv nor experiment.yaml.
@@ -84,10 +84,10 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
 
 
 def _readable(what: str, check: Callable[..., Iterable[Finding]], *arguments: Any) -> Iterator[Finding]:
-    """A check's findings; what stops it is one more."""
+    """A check's findings; an error that stops it is another finding."""
     try:
         yield from check(*arguments)
-    except Exception as error:  # whatever a damaged file provokes
+    except Exception as error:  # damaged files raise many kinds of errors
         yield _unreadable(what, error)
 
 
@@ -101,10 +101,10 @@ def _unreadable(what: str, error: Exception) -> Finding:
 
 
 def _names(experiment_dir: Path, planned: Experiment | None) -> list[str]:
-    """The runs that runs.csv lists; where it cannot be read, those of the config or that have a folder."""
+    """The runs in runs.csv; if it cannot be read, those of the config or with a folder."""
     try:
         return list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"].dropna())
-    except Exception:  # it is looked at again, and named, further on
+    except Exception:  # a later check reports it
         kept = sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
         return [*planned.runs(), *planned.references] if planned else kept
 
@@ -124,7 +124,7 @@ def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
 
 
 def _can_read(reader: ImageReader, index: int) -> bool:
-    """Whether an image's bytes are those that the manifest lists; the reader compares hashes."""
+    """Whether an image's bytes match the manifest; the reader compares hashes."""
     try:
         reader.read(index)
     except (OSError, ValueError):
@@ -140,7 +140,7 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, Run]) -> Iterator[F
         return
     recorded = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     if name in planned:
-        # What follows in a fine-tuned run's digest names the weights that it began from.
+        # The rest of a fine-tuned run's digest names its initial weights.
         same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
         why = "" if same else "experiment.yaml describes another training"
         yield Finding(f"runs/{name}: config", OK if same else CHANGED, why)
@@ -154,7 +154,7 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, Run]) -> Iterator[F
 
 
 def _log(what: str, folder: Path, recorded: dict[str, Any]) -> Iterator[Finding]:
-    """Whether a run's log goes on to its last step."""
+    """Whether a run's log reaches its last step."""
     if not (folder / "train.csv").is_file():
         yield Finding(what, ABSENT)
         return
@@ -163,7 +163,7 @@ def _log(what: str, folder: Path, recorded: dict[str, Any]) -> Iterator[Finding]
 
 
 def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]:
-    """One table of scores against what is recorded beside it: its hash, and those of the weights and images scored."""
+    """One table of scores against its record: hashes of the table, the weights and the scored images."""
     what = f"runs/{name}: {metrics.name}"
     record = score_provenance.beside(metrics)
     if not record.is_file():
@@ -183,7 +183,7 @@ def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]
 
 
 def _benchmark_sets(planned: Experiment) -> dict[str, str]:
-    """Hashes of the sets that the config scores, as far as they are there."""
+    """Hashes of the config's sets that exist."""
     hashes = {}
     for name in planned.evaluation.sets:
         for task in planned.scored_tasks:
@@ -212,7 +212,7 @@ def _gathered(
 
 
 def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) -> Iterator[Finding]:
-    """Every table against what the analysis computes now."""
+    """Every table against the analysis, computed again."""
     files = {name: experiment_dir / "tables" / f"{name}.csv" for name in TABLES}
     try:
         logs = [experiment_dir / "runs" / name / "train.csv" for name in names]
@@ -238,7 +238,7 @@ def _table(experiment_dir: Path, path: Path, compute: Callable[[], pd.DataFrame]
 
 
 def _sums(experiment_dir: Path) -> Iterator[Finding]:
-    """A published copy against the list of hashes that it came with."""
+    """A published copy against its list of hashes."""
     if not (experiment_dir / SUMS).is_file():
         return
     lines = (experiment_dir / SUMS).read_text(encoding="utf-8").splitlines()
@@ -253,7 +253,7 @@ def _hash(path: Path) -> str | None:
 
 
 def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source: str) -> Finding:
-    """Whether a file holds what is computed anew, numbers to five digits."""
+    """Whether a file equals a newly computed table, numbers to five digits."""
     what = str(path.relative_to(experiment_dir))
     old = pd.read_csv(path, keep_default_na=False, na_values=[""])
     new = pd.read_csv(io.StringIO(expected.to_csv(index=False)), keep_default_na=False, na_values=[""])
@@ -264,7 +264,7 @@ def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source
     differs = pd.Series(False, index=new.index)
     for column in new:
         if is_numeric_dtype(new[column]) and is_numeric_dtype(old[column]):
-            # The last digits may depend on the machine.
+            # The last digits depend on the machine.
             differs |= ~np.isclose(
                 new[column].astype("float64"), old[column].astype("float64"), rtol=1e-5, atol=1e-9, equal_nan=True
             )

@@ -1,10 +1,10 @@
 """The catalogue of benchmark sets, and how configs and commands request one. Reads no image folder and imports no torch.
 
-A set is asked for by one string:
+A set is requested by one string:
 
 - `Set5`: a set of `benchmark_sets.yaml`, by its name or an alias;
-- `B100@20`: its first 20 images in the order of their names. The rows carry that name, so that nobody takes their mean
-  for the set's;
+- `B100@20`: its first 20 images in the order of their names. The rows carry that name, so that their mean is not taken for
+the set's;
 - `Set14@rgb`, `Set14@matlab`: the set with its gray files scored in that convention, beside rows in the other;
 - `mine=FOLDER`: any folder of images, under a name of your own;
 - `mine=TARGETS,INPUTS`: a pair of folders, for degraded inputs that already exist.
@@ -26,7 +26,7 @@ REFUSED = {"BSD68": "is usually the gray one, which this color benchmark does no
 
 
 class SetError(ValueError):
-    """What is wrong with the sets that were asked for, as one message for a person."""
+    """A problem with the requested sets, in one readable message."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from workflows.config.schema import FINETUNED, TRAINABLE, Model, Training, argum
 
 
 def across_sections(experiment: Experiment) -> None:
-    """All checks, in the order in which a reader would want to hear of them."""
+    """All checks, most important first."""
     for check in (
         *(_seeds, _trials, _names, _models, _drawn, _finetuning, _pairs, _planning, _duplicates),
         *(_scoring, _methods, _pictures),

@@ -1,4 +1,4 @@
-"""Choices of the protocol that a config and the stages share, declared once. Imports no stage."""
+"""Choices of the protocol that the config and the stages share. Imports no stage."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ Windows = Literal["centre", "averaged", "side-by-side", "blended"]
 def reference_restores(reference: str, task: Task, noise: Noise = "clipped") -> bool:
     """Whether an untrained reference is scored on a task: `bicubic` on sr, `identity` (the input itself) on dn and dr.
 
-    Unclipped noise leaves the range of an 8-bit image, so that the input cannot be scored as an output.
+    Unclipped noise exceeds the range of an 8-bit image, so the input cannot be scored as an output.
     """
     if reference == "bicubic":
         return task.kind == "sr"

@@ -13,7 +13,7 @@ from workflows.config.values import FileName, Fraction, Seeds, Tasks, distinct
 
 
 class Experiment(Section):
-    """A whole experiment, as one YAML file states it."""
+    """A whole experiment, as in one YAML file."""
 
     name: FileName = Field(description="results land in `results/<name>/`")
     seeds: Seeds = Field(
@@ -58,7 +58,7 @@ class Experiment(Section):
         return self.trained_tasks if self.evaluation.tasks is None else self.evaluation.tasks
 
     def min_side(self, source: str = "data") -> int:
-        """Smallest usable side of a source's image in pixels: room for a crop of the largest task of any of its runs."""
+        """Smallest usable side of a source's image in pixels: a crop of the largest task of any of its runs must fit."""
         return max((run.min_side for run in self.trainings().values() if run.source == source), default=1)
 
     @property
@@ -79,7 +79,7 @@ class Experiment(Section):
 
     @property
     def sources(self) -> dict[str, Data]:
-        """Where the images of each stage come from, by the folder of their tables."""
+        """The source of each stage's images, by the folder of their tables."""
         return {"data": self.data} | ({"data/finetune": self.finetune.data} if self.finetune else {})
 
     def seeds_at(self, fraction: float) -> list[int]:
@@ -103,7 +103,7 @@ class Experiment(Section):
                     run = self._run(model, fraction, seed) if fraction else None
                     if run is not None:
                         first[run.name] = run
-                    # The contrastive loss belongs to pre-training: at fraction 0 there is nothing to tell its model by.
+                    # The contrastive loss belongs to pre-training: at fraction 0 its model equals the one without it.
                     if self.finetune is not None and (run is not None or not model.weighs_contrast):
                         tuned = self._finetuned(model, fraction, seed, run)
                         second[tuned.name] = tuned
@@ -134,7 +134,7 @@ class Experiment(Section):
             model=model.name,
             variant=model.variant,
             kwargs=model.kwargs,
-            # λ = 0 is the training without it, whichever way it is written.
+            # λ = 0 is the same training as none, however it is written.
             contrastive=model.contrastive if model.weighs_contrast else None,
             fraction=fraction,
             seed=seed,

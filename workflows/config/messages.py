@@ -10,7 +10,7 @@ from workflows.config.schema import Section, sections
 
 
 class ConfigError(ValueError):
-    """What is wrong with a config, as one message for a person."""
+    """The problems of a config, in one readable message."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -18,7 +18,7 @@ class ConfigError(ValueError):
 
 
 def lines_of(error: ValidationError, schema: type[Section], prefix: str = "", also: tuple[str, ...] = ()) -> list[str]:
-    """One line a problem.
+    """One line per problem.
 
     Args:
         schema: the section that was validated.
@@ -64,7 +64,7 @@ WORDS = (
 
 
 def _plain(message: str) -> str:
-    """Pydantic's words in those of someone who writes YAML."""
+    """Pydantic's messages in terms of YAML."""
     for pattern, words in WORDS:
         message = re.sub(pattern, words, message)
     return message[0].lower() + message[1:]
@@ -76,7 +76,7 @@ def _short(value: Any) -> str:
 
 
 def _keys(schema: type[Section], location: list[int | str]) -> list[str]:
-    """The keys that the section at `location` knows."""
+    """The keys of the section at `location`."""
     for part in location:
         if not isinstance(part, int):
             schema = next(iter(sections(schema.model_fields[part].annotation)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ipt_models.suggestions import nearest
 
-# One key of several is set in most of these: merged, they would have two. Seeds belong to the fractions beside them.
+# Sections that are replaced, not merged: most allow only one of their keys, and seeds belong to their fractions.
 REPLACED = ("training.budget", "finetune.training.budget", "finetune.alone.budget", "kwargs.match", "more_seeds")
 MODELS = "models"
 
@@ -81,7 +81,7 @@ def _models(models: Any, by_name: Any, where: str) -> Any:
     if not isinstance(by_name, Mapping):
         raise PresetError(f"{where}: takes what differs by the model's name, for example `{{edsr: {{variant: edsr}}}}`")
     if not isinstance(models, list) or not all(isinstance(model, Mapping) for model in models):
-        return models  # the schema says what is wrong with it
+        return models  # the schema reports the problem
     names = [model.get("name") for model in models]
     if not all(isinstance(name, str) for name in names):
         return models

@@ -1,4 +1,4 @@
-"""A config's file: UTF-8, one section of keys, each key once, and nothing that Snakemake would execute."""
+"""Reads a config's file: UTF-8, one section of keys, each key once, and nothing that Snakemake would execute."""
 
 from collections.abc import Hashable
 from pathlib import Path

@@ -25,7 +25,7 @@ TRAINING_FOLDERS = ("train", "DIV2K_train_HR")
 
 _TRAINING = re.compile(r"(?<![a-z])train", re.I)
 _COMPRESSED = re.compile(r"\.(tar\.(gz|bz2|xz|zst|lz4|lzma|z)|tgz|tbz2?|txz|zip|7z|rar)$", re.I)
-# `LR`, `Flickr2K_LR_bicubic`, `LRx2`, `train_LR.lmdb`, beside `HR` or `GT`.
+# `LR`, `Flickr2K_LR_bicubic`, `LRx2`, `train_LR.lmdb`, next to `HR` or `GT`.
 _LOW = re.compile(r"(?:^|[\W_\d])lr(?=$|[\W_\d]|x\d|bic)", re.I)
 _HIGH = re.compile(r"(?:^|[\W_\d])(?:hr|gt)(?=$|[\W_\d])", re.I)
 

@@ -27,7 +27,7 @@ from workflows.config.runs import Run
 from workflows.config.schema import Budget
 from workflows.files import write_text
 
-SAME = ("data", "init", "code", "versions", "devices")  # beside the digest
+SAME = ("data", "init", "code", "versions", "devices")  # besides the digest
 CODE = "workflows.training.loop"  # what trains
 RESULTS = ("model.safetensors", "train.csv", "provenance.json")  # provenance last: it marks a run as finished
 KEPT = "finished"
