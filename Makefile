@@ -39,7 +39,7 @@ demo: env  ## train, score and report on embedded data: results/demo/report.html
 # the same kind of processor; elsewhere rounding grows in training.
 TOLERANCE ?= 0.3
 
-reference: env  ## run config/small.yaml (BUDGET=cpu, cpu-ends, cpu-free, gpu or gpu-free) and compare its scores with results/reference
+reference: env  ## run config/small.yaml (BUDGET=cpu, cpu-ends, cpu-free, …) and compare its scores with results/reference
 	python -m snakemake --cores $(CORES) --configfile config/small.yaml --config budget=$(BUDGET) $(ARGS)
 	python -m workflows.audit compare-experiments results/reference/small-$(BUDGET) results/small-$(BUDGET) --within $(TOLERANCE)
 

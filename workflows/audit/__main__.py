@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     publish = commands.add_parser("publish", help="copy the files for a paper's supplement or a repository")
     publish.add_argument("experiment_dir", type=Path, help="results/<name>")
     publish.add_argument("out", type=Path, help="for example results/reference/<name>; an older copy is replaced")
+    publish.add_argument(
+        "--summary", action="store_true", help="only the config, tables and figures, without scores and logs"
+    )
     publish.set_defaults(run=_publish)
     return parser
 
@@ -82,7 +85,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> int:
     from workflows.audit.publish import publish
 
-    files = publish(options.experiment_dir, options.out)
+    files = publish(options.experiment_dir, options.out, options.summary)
     size = sum((options.out / file).stat().st_size for file in files)
     print(f"{options.out}: {len(files)} files, {size / 2**20:.1f} MiB")
     return 0

@@ -6,7 +6,7 @@ which belong to others, only small crops and maps are kept: no comparison or sim
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from workflows import provenance
@@ -15,21 +15,22 @@ from workflows.config import grid
 from workflows.files import write_text
 from workflows.reporting.outline import slugs
 
-KEPT = (
-    *("experiment.yaml", "results.csv", "runs.csv", "learning_rates.csv", "learning_rates.md"),
-    *("tables/*", "figures/*", "data/*.csv", "data/finetune/*.csv"),
+SUMMARY = ("experiment.yaml", "learning_rates.csv", "tables/*", "figures/*")
+RUNS = (
+    *("results.csv", "runs.csv", "data/*.csv", "data/finetune/*.csv"),
     *("runs/*/metrics*.csv", "runs/*/metrics*.json", "runs/*/train.csv", "runs/*/provenance.json"),
 )
 LARGEST = 2**20  # bytes of a file
 SUMS, PAGE = "SHA256SUMS", "README.md"
 
 
-def publish(experiment_dir: Path, out: Path) -> list[Path]:
+def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path]:
     """Copy the small files of a finished experiment; `out` is complete or absent, and replaces an older copy.
 
     Args:
         experiment_dir: results/<name>.
         out: for example results/reference/<name>.
+        summary: keep only the config, tables and figures, which cannot be checked against the scores.
 
     Returns:
         The copied files, `SHA256SUMS` and `README.md`, relative to `out`.
@@ -48,7 +49,8 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
     parts = {f"comparison-{slug}" for slug, shown in slugs(report.comparisons).items() if not shown.whole}
     maps = [report.similarity] if report.similarity else []
     parts |= {f"similarity-{slug}" for slug, shown in slugs(maps).items() if not shown.whole}
-    files = [file for file in _files(experiment_dir) if not _shows_an_image(file, parts)]
+    kept = SUMMARY if summary else SUMMARY + RUNS
+    files = [file for file in _files(experiment_dir, kept) if not _shows_an_image(file, parts)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
             raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} a file are published")
@@ -57,7 +59,7 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
     for file in files:
         (temporary / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(experiment_dir / file, temporary / file)
-    write_text(page(experiment_dir), temporary / PAGE)
+    write_text(page(experiment_dir, summary), temporary / PAGE)
     sums = "".join(f"{provenance.sha256(temporary / file)}  {file.as_posix()}\n" for file in (*files, Path(PAGE)))
     write_text(sums, temporary / SUMS)
     if out.exists():
@@ -66,12 +68,18 @@ def publish(experiment_dir: Path, out: Path) -> list[Path]:
     return [*files, Path(PAGE), Path(SUMS)]
 
 
-def page(experiment_dir: Path) -> str:
+def page(experiment_dir: Path, summary: bool = False) -> str:
     """The README: the folder's content, the code that made it, and how to check it."""
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
     trained = runs[runs["fraction"].notna()]
     commits = sorted(trained["commit"].dropna().unique()) if "commit" in trained else []
     protocols = sorted(results["protocol"].dropna().unique()) if "protocol" in results else []
+    of_runs = """- `data/`: which images were used, with SHA-256, and which of them each fraction holds.
+- `runs/<run>/`: `train.csv` (the log), `metrics.csv` (one row per image), `provenance.json` and `metrics.json` (code, versions, \
+hardware, hashes of weights and images).
+- `results.csv`, `runs.csv`: scores and runs, from which the tables are computed.
+"""
+    again = "snakemake --cores all --configfile FOLDER/experiment.yaml"
     return f"""# {experiment_dir.name}
 
 {len(trained)} trainings of {trained["model"].nunique()} models, {len(results):,} scores of \
@@ -79,13 +87,10 @@ def page(experiment_dir: Path) -> str:
 Code: commit {", ".join(commits) or "not recorded"}.
 
 - `experiment.yaml`: the whole configuration, every default spelled out.
-- `data/`: which images were used, with SHA-256, and which of them each fraction holds.
-- `runs/<run>/`: `train.csv` (the log), `metrics.csv` (one row an image), `provenance.json` and `metrics.json` (code, versions, \
-hardware, hashes of weights and images).
-- `results.csv`, `runs.csv`, `tables/`: scores, runs, and everything computed from them; `figures/` has the data of each figure.
+{"" if summary else of_runs}- `tables/`: everything computed from the scores; `figures/`: PNG and PDF, each with its data.
 
-Check it with `sha256sum -c {SUMS}` and `python -m workflows.audit verify FOLDER`; repeat it with `snakemake --cores all \
---configfile FOLDER/experiment.yaml` and `python -m workflows.audit compare-experiments FOLDER results/NAME --within`.
+Check it with `sha256sum -c {SUMS}`{"" if summary else " and `python -m workflows.audit verify FOLDER`"}; repeat it with \
+`{again}`{"" if summary else " and `python -m workflows.audit compare-experiments FOLDER results/NAME --within`"}.
 """
 
 
@@ -95,8 +100,8 @@ def _shows_an_image(file: Path, parts: set[str]) -> bool:
     return pictured and file.stem not in parts
 
 
-def _files(experiment_dir: Path) -> Iterator[Path]:
-    for pattern in KEPT:
+def _files(experiment_dir: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
         for path in sorted(experiment_dir.glob(pattern)):
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(experiment_dir)

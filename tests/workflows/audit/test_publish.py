@@ -46,6 +46,17 @@ def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
     assert finding.why.endswith("the first is runs.csv")
 
 
+def test_a_summary_has_the_config_tables_and_figures_only(experiment_dir, tmp_path):
+    for name in ("tables/summary.csv", "figures/gains.png"):
+        (experiment_dir / name).parent.mkdir(exist_ok=True)
+        (experiment_dir / name).write_bytes(b"small")
+    out = tmp_path / "copy"
+    assert main(["publish", str(experiment_dir), str(out), "--summary"]) == 0
+    kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert kept == {"experiment.yaml", "tables/summary.csv", "figures/gains.png", "README.md", "SHA256SUMS"}
+    assert "results.csv" not in (out / "README.md").read_text()
+
+
 def test_an_experiment_is_not_published_over_itself(experiment_dir):
     for out in (experiment_dir, experiment_dir.parent):
         with pytest.raises(ReportError, match="would be replaced"):
