@@ -85,10 +85,10 @@ def test_incomplete_or_foreign_checkpoints_are_refused_with_every_key_named():
 
 def test_files_that_hold_more_than_tensors_are_not_run(tmp_path):
     (tmp_path / "junk.pt").write_text("junk")
-    with pytest.raises(ValueError, match="no plain PyTorch state dict"):
+    with pytest.raises(ValueError, match="not a plain PyTorch state dict"):
         load_official_rdn(tmp_path / "junk.pt")
     torch.save(RDN("sr2", **SMALL), tmp_path / "pickled.pt")
-    with pytest.raises(ValueError, match="no plain PyTorch state dict"):
+    with pytest.raises(ValueError, match="not a plain PyTorch state dict"):
         load_official_rdn(tmp_path / "pickled.pt")
     with pytest.raises(FileNotFoundError, match="nothing"):
         load_official_rdn(tmp_path / "nothing.pt")

@@ -94,7 +94,7 @@ GOOD = {"variant": "ipt_tiny", "kwargs": json.dumps(SMALL), "tasks": '["sr2"]'}
         ("variant", "edsr_tiny", "unknown IPT variant 'edsr_tiny'"),
         ("kwargs", '{"width": 3}', "width"),
         ("kwargs", "{}", "does not hold the weights"),
-        ("kwargs", "{", "kwargs in its header is no JSON"),
+        ("kwargs", "{", "kwargs in its header is not JSON"),
         ("kwargs", "[1, 2]", "expected an object"),
         ("kwargs", json.dumps({**SMALL, "self": 1}), "builds a network"),
         ("kwargs", json.dumps({**SMALL, "num_feat": 60_000}), "misshapen"),
