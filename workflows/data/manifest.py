@@ -98,7 +98,7 @@ def scan(
         if not reason and min(finding.width, finding.height) < min_side:
             reason = f"{TOO_SMALL}: {finding.width}x{finding.height}, needs {min_side} pixels a side"
         # Only one of equal images is kept, so that none is both trained on and held out. Pairs may share a target; the
-        # fractions keep those together.
+        # command `fraction` leaves out those whose target is held out.
         content = (finding.sha256, finding.input_sha256)
         if not reason and (other := first.setdefault(content, entry.path)) != entry.path:
             reason = f"{DUPLICATE} {other}"
