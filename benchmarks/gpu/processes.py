@@ -35,10 +35,9 @@ def share(rank: int, device: str, folder: str, rows: int, two_cards: bool) -> No
     """One of the two processes."""
     torch.set_num_threads(1)
     os.environ["LOCAL_RANK"] = str(rank)
-    place = f"cuda:{rank}" if two_cards else device
     bench = Bench(device, Path(folder))
-    bench.device = torch.device(place)
     if bench.cuda:
+        bench.device = torch.device("cuda", rank if two_cards else 0)
         torch.cuda.set_device(bench.device)
     rendezvous = f"file://{folder}/rendezvous"
     dist.init_process_group("nccl" if two_cards else "gloo", rendezvous, rank=rank, world_size=2)

@@ -49,14 +49,14 @@ def make_pairs(
     if batch.paired:
         side = task.scale * patch_size
         clean, low = crops[..., :side, :], crops[..., side:, :patch_size]
-        return tuple(dihedral(patches, transforms).float().div_(255) for patches in (low, clean))
+        return tuple(_to_unit(dihedral(patches, transforms)) for patches in (low, clean))
     if task.kind == "sr":
         margin = REACH * task.scale
         low = bicubic_resize(crops, 1 / task.scale)[..., REACH:-REACH, REACH:-REACH]
         clean = dihedral(crops[..., margin:-margin, margin:-margin], transforms)
-        return dihedral(low, transforms).float().div_(255), clean.float().div_(255)
+        return _to_unit(dihedral(low, transforms)), _to_unit(clean)
 
-    clean = dihedral(crops, transforms).float().div_(255)
+    clean = _to_unit(dihedral(crops, transforms))
     own_rows = slice(
         batch.first_row, batch.first_row + len(batch.hr)
     )  # position of the batch's rows in the global batch
@@ -72,6 +72,12 @@ def make_pairs(
         batch.global_size, patch_size, patch_size, generator, slice(kept.start, kept.stop, kept.step)
     )
     return (clean + streaks).clamp_(0, 1), clean
+
+
+def _to_unit(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels of 0 to 255 as float32 in [0, 1], the same bits on every device."""
+    # CUDA multiplies by the reciprocal of a Python number, which rounds differently; it divides by a tensor of its own.
+    return pixels.float().div_(torch.full((), 255.0, device=pixels.device))
 
 
 def dihedral(images: torch.Tensor, transforms: torch.Tensor) -> torch.Tensor:
