@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from workflows import models
 from workflows.data import dead_leaves
 from workflows.data.__main__ import main as data_command
+from workflows.data.degradations import bicubic_resize
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,9 @@ class Bench:
         torch.manual_seed(seed)
         return models.build(variant, ("sr2",), **self.kwargs(variant))
 
-    def pairs(self, variant: str, rows: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Random input (rows, 3, p, p) and target (rows, 3, 2p, 2p) on the CPU."""
-        generator, side = torch.Generator().manual_seed(seed), self.patch_size(variant)
-        return (
-            torch.rand(rows, 3, side, side, generator=generator),
-            torch.rand(rows, 3, 2 * side, 2 * side, generator=generator),
-        )
+    def pairs(self, variant: str, rows: int) -> tuple[Tensor, Tensor]:
+        """Synthetic images and their reductions on the CPU; noise would exaggerate differences (`benchmarks.rounding`)."""
+        return leaves(range(rows), self.patch_size(variant))
 
     def patch_size(self, variant: str) -> int:
         from ipt_models.variants import VARIANTS
@@ -192,6 +189,13 @@ class Bench:
     @property
     def cores(self) -> int:
         return len(os.sched_getaffinity(0))
+
+
+def leaves(indices: range, side: int) -> tuple[Tensor, Tensor]:
+    """Dead-leaves images and their reductions by 2: x (B, 3, side, side) and y (B, 3, 2·side, 2·side) in [0, 1]."""
+    images = [torch.from_numpy(dead_leaves.draw(0, index, 2 * side)).permute(2, 0, 1) for index in indices]
+    y = torch.stack(images)
+    return bicubic_resize(y, 1 / 2) / 255, y / 255
 
 
 def relative(value: Tensor, reference: Tensor) -> float:

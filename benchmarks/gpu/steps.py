@@ -55,7 +55,8 @@ class Step:
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = optimizer or build_optimizer(trained, Training(learning_rate=1e-6))
         self.micro_batch = micro_batch or bench.sizes.batch
-        self.x, self.y = (tensor.to(bench.device) for tensor in bench.pairs(variant, bench.sizes.batch))
+        batch, side = bench.sizes.batch, bench.patch_size(variant)
+        self.x, self.y = (torch.rand(batch, 3, size, size, device=bench.device) for size in (side, 2 * side))
 
     def __call__(self) -> None:
         self.gradients()
