@@ -142,7 +142,7 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
                 seconds = contestant.seconds(what)
                 if repeat >= options.warm_up:  # caches, compilation, the optimizer's state
                     taken.append(seconds)
-        found = []
+        measured = []
         for contestant, taken in zip(contestants, times, strict=True):
             row = {
                 "variant": options.variant,
@@ -161,14 +161,14 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
                 row["mfu"] = flops(options, what) / median(taken) / peak if peak else None
             if what == "training step" and not options.no_memory:
                 row |= run_child(contestant.name, contestant.precision, options)
-            found.append(row)
-        ours, reference, in_fp32 = found[0], found[1], found[-1]
+            measured.append(row)
+        ours, reference, in_fp32 = measured[0], measured[1], measured[-1]
         ours["times_faster"] = reference["seconds"] / ours["seconds"]
         ours["times_faster_than_fp32"] = in_fp32["seconds"] / ours["seconds"]
         if "step_gb" in ours:
             ours["step_share"] = ours["step_gb"] / reference["step_gb"]
             ours["peak_share"] = ours["peak_gb"] / reference["peak_gb"]
-        rows += found
+        rows += measured
     return rows
 
 

@@ -64,10 +64,10 @@ def main() -> int:
         if not options.no_memory:
             shape = tuple(options.memory_at)
             for method, size in (("blocks", shape), ("dense", TIMED[-1]), ("blocks", TIMED[-1])):
-                found = run_child(method, formulation, size, options)
-                rows.append(row(formulation, method, size, **found))
-                sound &= method == "dense" or found["gigabytes"] <= LIMITS["gigabytes"]
-    report([{**found, "clock": options.clock} for found in rows], options.out, options.threads, append=options.append)
+                costs = run_child(method, formulation, size, options)
+                rows.append(row(formulation, method, size, **costs))
+                sound &= method == "dense" or costs["gigabytes"] <= LIMITS["gigabytes"]
+    report([{**costs, "clock": options.clock} for costs in rows], options.out, options.threads, append=options.append)
     return 0 if sound else 1
 
 

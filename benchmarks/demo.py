@@ -36,10 +36,10 @@ def by_stage(results: Path) -> pd.Series:
     rows = []
     for path in sorted((results / "benchmarks").glob("*/*.tsv")):
         rows.append({"stage": path.parent.name, "core_seconds": pd.read_csv(path, sep="\t")["cpu_time"].sum()})
-    found = pd.DataFrame(rows).groupby("stage")["core_seconds"].sum()
+    seconds = pd.DataFrame(rows).groupby("stage")["core_seconds"].sum()
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("runs/*/provenance.json"))]
-    found["train"] = sum(record["training"]["cpu_seconds"] for record in records)
-    return found
+    seconds["train"] = sum(record["training"]["cpu_seconds"] for record in records)
+    return seconds
 
 
 def gains(results: Path) -> pd.Series:

@@ -160,26 +160,26 @@ def private_megabytes(process: str) -> float:
 
 def decoders() -> dict[str, Callable[[bytes], object]]:
     """The installed libraries that decode JPEG to RGB."""
-    found: dict[str, Callable[[bytes], object]] = {
+    libraries: dict[str, Callable[[bytes], object]] = {
         "PIL": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
         "OpenCV": lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB),
     }
     with suppress(ImportError):
         from torchvision.io import ImageReadMode, decode_jpeg
 
-        found["torchvision"] = lambda data: decode_jpeg(
+        libraries["torchvision"] = lambda data: decode_jpeg(
             torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB
         )
     with suppress(ImportError):
         import simplejpeg
 
-        found["simplejpeg"] = lambda data: simplejpeg.decode_jpeg(data, "RGB")
+        libraries["simplejpeg"] = lambda data: simplejpeg.decode_jpeg(data, "RGB")
     with suppress(ImportError, RuntimeError):
         import turbojpeg
 
         library = turbojpeg.TurboJPEG()
-        found["PyTurboJPEG"] = lambda data: library.decode(data, pixel_format=turbojpeg.TJPF_RGB)
-    return found
+        libraries["PyTurboJPEG"] = lambda data: library.decode(data, pixel_format=turbojpeg.TJPF_RGB)
+    return libraries
 
 
 def compare_decoders(files: list[Path], rounds: int) -> list[dict[str, object]]:
@@ -187,17 +187,17 @@ def compare_decoders(files: list[Path], rounds: int) -> list[dict[str, object]]:
 
     Files that any of them cannot decode are left out.
     """
-    contents, found = [file.read_bytes() for file in files], decoders()
+    contents, libraries = [file.read_bytes() for file in files], decoders()
 
     def decodes(data: bytes) -> bool:
         with suppress(Exception):
-            return all(decode(data) is not None for decode in found.values())
+            return all(decode(data) is not None for decode in libraries.values())
         return False
 
     contents = [data for data in contents if decodes(data)]
-    times: dict[str, list[float]] = {name: [] for name in found}
+    times: dict[str, list[float]] = {name: [] for name in libraries}
     for _ in range(rounds):
-        for name, decode in found.items():
+        for name, decode in libraries.items():
             started = time.process_time()
             for data in contents:
                 decode(data)
@@ -244,7 +244,10 @@ def compare(options: argparse.Namespace, folder: Path) -> int:
     for _ in range(options.rounds):
         for name, (make, warm_up) in pipelines.items():
             rounds[name].append(measure(make, options.seconds, warm_up))
-    result = {name: {key: median(each[key] for each in found) for key in found[0]} for name, found in rounds.items()}
+    result = {
+        name: {key: median(one[key] for one in each_round) for key in each_round[0]}
+        for name, each_round in rounds.items()
+    }
     fast, slow = result["ours"], result["per item"]
     settings = {"images": len(table), "workers": options.workers}
     crops = dict.fromkeys(pipelines, options.crops_per_image) | {"ours, one crop per image": 1, "per item": 1}

@@ -89,7 +89,7 @@ def _training(facts: Mapping[str, Any]) -> str:
     if not facts:
         return "Not stated.\n"
     training, config = facts.get("training", {}), facts.get("config", {})
-    told = {
+    facts = {
         "steps": training.get("steps"),
         "batch size": training.get("batch_size"),
         "training images": training.get("images"),
@@ -104,4 +104,4 @@ def _training(facts: Mapping[str, Any]) -> str:
         "code": facts.get("code"),
         "weights (sha256)": facts.get("weights_sha256"),
     }
-    return "".join(f"- {key}: {value}\n" for key, value in told.items() if value is not None)
+    return "".join(f"- {key}: {value}\n" for key, value in facts.items() if value is not None)

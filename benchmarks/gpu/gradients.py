@@ -27,8 +27,8 @@ def compare_gradients(bench: Bench) -> Iterator[Line]:
             model = bench.network(variant)
             try:
                 computed = way(model.to(bench.device))
-                found = compute(bench, computed, pair, precision, 2 if name == "micro-batches" else 1, model)
-                yield at_most(f"{name}, {precision}", relative(found, plain), bound, "relative")
+                other = compute(bench, computed, pair, precision, 2 if name == "micro-batches" else 1, model)
+                yield at_most(f"{name}, {precision}", relative(other, plain), bound, "relative")
             except Exception as error:
                 yield failed(f"{name}, {precision}", reason(error))
 

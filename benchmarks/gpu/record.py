@@ -48,11 +48,11 @@ class Record:
         writer = csv.DictWriter(text, (*COLUMNS, *BESIDE), lineterminator="\n")
         writer.writeheader()
         beside = {key: self.facts.get(key) for key in BESIDE}
-        for check, found in self.checks.items():
-            for line in found["lines"]:
+        for check, result in self.checks.items():
+            for line in result["lines"]:
                 value = line["value"]
                 shown = line | {"value": None if value is None else f"{value:.6g}"}
-                writer.writerow({"check": check, **shown, "seconds": found["seconds"], **beside})
+                writer.writerow({"check": check, **shown, "seconds": result["seconds"], **beside})
         write_text(text.getvalue(), self.path)
 
     @property

@@ -12,15 +12,17 @@ from benchmarks.gpu.steps import Cost, Step, cost, network, reference
 MFU, TIMES_REFERENCE = 0.5, 3.0  # goals for the large network on an H100
 
 
-def lines(bench: Bench, subject: str, found: Cost) -> Iterator[Line]:
-    note = f"micro-batches of {found.micro_batch}"
-    yield number(f"{subject}, speed", found.patches_per_second, "patches/s", note)
+def lines(bench: Bench, subject: str, measured: Cost) -> Iterator[Line]:
+    note = f"micro-batches of {measured.micro_batch}"
+    yield number(f"{subject}, speed", measured.patches_per_second, "patches/s", note)
     if bench.cuda:
-        yield number(f"{subject}, peak memory", found.peak_gb, "GB", note)
-        known = found.mfu == found.mfu
+        yield number(f"{subject}, peak memory", measured.peak_gb, "GB", note)
+        known = measured.mfu == measured.mfu
         name = f"{subject}, MFU"
         yield (
-            number(name, found.mfu, "of the peak") if known else not_applicable(name, "no peak is listed for this card")
+            number(name, measured.mfu, "of the peak")
+            if known
+            else not_applicable(name, "no peak is listed for this card")
         )
 
 

@@ -39,8 +39,8 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for group in find_groups(runs):
         baseline = next(iter(group.members))
-        for (task, dataset), here in plain.groupby(SCORED_ON, sort=False):
-            table = here.pivot_table(index=["fraction", "seed", "image"], columns="model", values="psnr_y")
+        for (task, dataset), scores in plain.groupby(SCORED_ON, sort=False):
+            table = scores.pivot_table(index=["fraction", "seed", "image"], columns="model", values="psnr_y")
             if baseline not in table:
                 continue
             for model, value in group.members.items():

@@ -61,9 +61,9 @@ def _read_metrics(path: Path, run: RunName) -> pd.DataFrame:
         raise ReportError(f"{path}: lacks the columns {', '.join(lacking)}")
     expected = {"model": {run.model}, "fraction": {run.fraction}, "seed": {run.seed}}
     for column, values in expected.items():
-        found = {_number(text) if column != "model" else text for text in table[column]}
-        if not all(any(_same(a, b) for b in values) for a in found):
-            raise ReportError(f"{path}: {column} is {', '.join(map(str, found))}, but the run is {run.name}")
+        recorded = {_number(text) if column != "model" else text for text in table[column]}
+        if not all(any(_same(a, b) for b in values) for a in recorded):
+            raise ReportError(f"{path}: {column} is {', '.join(map(str, recorded))}, but the run is {run.name}")
     return table
 
 

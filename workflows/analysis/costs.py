@@ -24,7 +24,7 @@ def costs(summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         row |= {fact: mine[fact].astype("float64").mean() if fact in mine else float("nan") for fact in facts}
         rows.append(row | {"runs": int((mine["status"] == "done").sum())})
     table = pd.DataFrame(rows, columns=["model", "variant", "training_data", *facts, "runs"])
-    for (task, dataset), here in summary.groupby(SCORED_ON, sort=False):
-        compared = here["model"].isin(methods["model"]) | (here["fraction"] == here["fraction"].max())
-        table[f"psnr_y {dataset} {task}"] = table["model"].map(here[compared].set_index("model")["psnr_y"])
+    for (task, dataset), scores in summary.groupby(SCORED_ON, sort=False):
+        compared = scores["model"].isin(methods["model"]) | (scores["fraction"] == scores["fraction"].max())
+        table[f"psnr_y {dataset} {task}"] = table["model"].map(scores[compared].set_index("model")["psnr_y"])
     return table

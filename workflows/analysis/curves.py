@@ -48,8 +48,8 @@ def quality_data(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def _over_images(table: pd.DataFrame, scores: pd.DataFrame) -> None:
     """If no model has two seeds: intervals over images, with the images' own levels removed."""
     scores = common_images(scores)
-    for (task, dataset), here in scores[scores["fraction"].notna()].groupby(SCORED_ON):
-        by_image = here.pivot_table(index=["model", "fraction"], columns="image", values="psnr_y")
+    for (task, dataset), of_set in scores[scores["fraction"].notna()].groupby(SCORED_ON):
+        by_image = of_set.pivot_table(index=["model", "fraction"], columns="image", values="psnr_y")
         means, half = within_image_interval(by_image)
         for (model, fraction), mean, width in zip(by_image.index, means, half, strict=True):
             row = (table["task"] == task) & (table["dataset"] == dataset)

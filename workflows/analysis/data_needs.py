@@ -38,9 +38,9 @@ def loss_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     known = runs.dropna(subset=["fraction", "gap"])
     rows = []
     for model in models(known):
-        for fraction, here in known[known["model"] == model].groupby("fraction"):
-            gap = t_interval(here["gap"].astype("float64"))
+        for fraction, group in known[known["model"] == model].groupby("fraction"):
+            gap = t_interval(group["gap"].astype("float64"))
             row = {"model": model, "fraction": fraction, "seeds": gap.count}
-            row |= {column: here[column].astype("float64").mean() for column in means}
+            row |= {column: group[column].astype("float64").mean() for column in means}
             rows.append(row | {"gap": gap.mean, "gap_low": gap.low, "gap_high": gap.high})
     return pd.DataFrame(rows, columns=columns)

@@ -86,9 +86,9 @@ def _named_with_protocol(table: pd.DataFrame) -> None:
     """Move the parts of `setting` that have no separate table to `protocol`."""
     for word in PROTOCOL_WORDS:
         words = table["setting"].str.split("+")
-        has = words.map(lambda found, word=word: word in found)
+        has = words.map(lambda parts, word=word: word in parts)
         if has.any():
-            rest = words.map(lambda found, word=word: "+".join(w for w in found if w != word) or PLAIN)
+            rest = words.map(lambda parts, word=word: "+".join(w for w in parts if w != word) or PLAIN)
             table["setting"] = table["setting"].where(~has, rest)
             protocol = table["protocol"] if "protocol" in table else pd.Series("", table.index)
             table["protocol"] = protocol.where(~has, protocol.fillna("") + f" {word}")

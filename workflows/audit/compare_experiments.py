@@ -114,9 +114,9 @@ def unpaired_models(first: Path, second: Path) -> Iterator[str]:
         yield from (f"{model}: only in the {name}" for model in sorted(mine - other))
 
 
-def to_markdown(found: pd.DataFrame, first: Path, second: Path) -> str:
+def to_markdown(compared: pd.DataFrame, first: Path, second: Path) -> str:
     """The table of `differences` as Markdown, and other differences."""
-    if found.empty:
+    if compared.empty:
         return "The two experiments have no score in common."
     rows = [
         {
@@ -128,12 +128,12 @@ def to_markdown(found: pd.DataFrame, first: Path, second: Path) -> str:
             "largest on an image": f"{row.largest:.3f}",
             **{name.replace("_", " in the "): getattr(row, name) for name in COUNTS},
         }
-        for row in found.itertuples()
+        for row in compared.itertuples()
     ]
     notes = [
         "Difference: PSNR-Y in dB of the second minus the first, paired by seed and image; t intervals over seeds."
     ]
-    notes += [f"Not scored alike ({r.dataset}, {r.task}): {r.protocols}." for r in found.itertuples() if r.protocols]
+    notes += [f"Not scored alike ({r.dataset}, {r.task}): {r.protocols}." for r in compared.itertuples() if r.protocols]
     notes += [*unpaired_models(first, second), *changed_settings(first, second)]
     table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
     return f"### {second.name} minus {first.name}\n\n" + "".join(f"- {note}\n" for note in notes) + f"\n{table}\n"

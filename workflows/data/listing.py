@@ -58,15 +58,15 @@ def _read(record: Path) -> tuple[str, np.ndarray, str]:
 
 
 def _files(root: Path, everything: bool) -> tuple[list[str], list[os.stat_result]]:
-    found = []
+    files = []
     for path, status in source_files(root, everything)[1]:
         database = root / path / "data.mdb"
         if containers.kind(path) == "lmdb":
             status = database.stat() if database.is_file() else None
         if status is not None:
-            found.append((os.fsencode(path).decode("utf-8", "backslashreplace"), status))
-    found.sort(key=lambda pair: pair[0])
-    return [path for path, _ in found], [status for _, status in found]
+            files.append((os.fsencode(path).decode("utf-8", "backslashreplace"), status))
+    files.sort(key=lambda pair: pair[0])
+    return [path for path, _ in files], [status for _, status in files]
 
 
 def _same_contents(root: Path, manifest: Path, paths: Iterable[str]) -> bool:

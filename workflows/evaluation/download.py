@@ -70,9 +70,9 @@ def fetch(
             if attempt == tries:
                 raise DownloadError(f"{url}: failed {tries} times, at last with: {problem}") from None
             time.sleep(pause * 2 ** (attempt - 1))
-        found = pooch.file_hash(str(archive), "sha256")
-        if found != sha256:
-            raise DownloadError(f"{url}: its sha256 is {found}, expected {sha256}; nothing was unpacked")
+        digest = pooch.file_hash(str(archive), "sha256")
+        if digest != sha256:
+            raise DownloadError(f"{url}: its sha256 is {digest}, expected {sha256}; nothing was unpacked")
         unpacked = Path(scratch, "unpacked")
         unpacked.mkdir()
         _unpack(archive, unpacked, folders, url)
@@ -107,10 +107,10 @@ def _write(members: list, opener, folder: Path, parts: Collection[str], url: str
             )
     images = [m for m in members if is_image(m[0])]
     inside = {part: [m for m in images if PurePosixPath(m[0]).is_relative_to(part)] for part in parts}
-    wanted = list({m[0]: m for found in inside.values() for m in found}.values())
+    wanted = list({m[0]: m for members in inside.values() for m in members}.values())
     if sum(size for _, size, _, _ in wanted) > MAX_UNPACKED:
         raise DownloadError(f"{url}: would unpack to more than {MAX_UNPACKED >> 30} GB")
-    for part in (part for part, found in inside.items() if not found):
+    for part in (part for part, members in inside.items() if not members):
         raise DownloadError(f"{url}: holds no images" + (f" in {part}" if part else ""))
     for name, _, _, member in tqdm(wanted, unit="image", disable=None):
         target = folder / name

@@ -65,10 +65,10 @@ def _panel(ax: Axes, data: pd.DataFrame, rows: list[tuple[str, str]], study: Stu
     colors, names, handles = model_colors(study.runs), study.labels, {}
     own = sum(1 for _, rival in rows if not rival)
     for number, (model, rival) in enumerate(rows):
-        here = data[(data["model"] == model) & (data["rival"].fillna("") == rival)]
+        points = data[(data["model"] == model) & (data["rival"].fillna("") == rival)]
         apart = 0.16 * (data["windows"] == AVERAGED).any()
         for shift, windows in ((-apart, CENTRE), (apart, AVERAGED)):
-            for point in here[here["windows"] == windows].to_dict("records"):
+            for point in points[points["windows"] == windows].to_dict("records"):
                 bar = (
                     None if pd.isna(point["low"]) else [[point["gain"] - point["low"]], [point["high"] - point["gain"]]]
                 )
