@@ -1,6 +1,7 @@
 """`python -m baselines list`: each network's cost, receptive field, and the figures that its paper states."""
 
 import argparse
+import signal
 from collections.abc import Sequence
 
 from baselines.registry import NETWORK_OF, VARIANTS, is_own
@@ -54,4 +55,5 @@ def print_table(names: Sequence[str], task: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
     main()

@@ -1,6 +1,7 @@
 """`python -m ipt_models list | convert`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -117,4 +118,5 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
     sys.exit(main())

@@ -1,6 +1,7 @@
 """Every command of the suite behind one name: `ipt-bench` lists them, `ipt-bench STAGE …` is `python -m workflows.STAGE …`."""
 
 import runpy
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """List the commands, or run one with the arguments that follow its name."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
         width = max(map(len, COMMANDS))
         print("usage: ipt-bench COMMAND [ARGUMENTS]\n")
         for name, (_, summary) in COMMANDS.items():
