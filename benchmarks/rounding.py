@@ -52,8 +52,8 @@ def main() -> None:
         if isinstance(network, IPT):
             rows += measure(AuthorsForm(network), f"{name}, the authors' form", options.rows)
     for path in options.checkpoints:
-        network = models.load(path).eval()
-        rows += measure(network, f"{models.read_metadata(path)['variant']}, trained", options.rows)
+        network, header = models.load(path)
+        rows += measure(network, f"{header['variant']}, trained", options.rows)
     report(rows, options.out, torch.get_num_threads())
 
 

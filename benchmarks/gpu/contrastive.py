@@ -11,6 +11,7 @@ from benchmarks.gpu.registry import Line, at_most, not_applicable, number
 from ipt_models.contrastive import TEMPERATURES, contrastive_loss
 
 GIGABYTES, TIMES_DENSE = 1.5, 1.3
+BLOCK_SIZES = (1024, 2048, 8192)  # beside the default
 
 
 def compare_contrastive(bench: Bench) -> Iterator[Line]:
@@ -29,6 +30,10 @@ def compare_contrastive(bench: Bench) -> Iterator[Line]:
         large = features(bench, bench.sizes.features)
         work = by_features(lambda x, f=formulation: contrastive_loss(x, formulation=f), large)
         yield number(f"{formulation}, {bench.sizes.features}", 1000 * bench.seconds(work, repeats=3), "ms")
+        for size in BLOCK_SIZES:
+            sized = by_features(lambda x, f=formulation, s=size: contrastive_loss(x, formulation=f, block_size=s), large)
+            milliseconds = 1000 * bench.seconds(sized, repeats=3)
+            yield number(f"{formulation}, {bench.sizes.features}, blocks of {size}", milliseconds, "ms")
         held = 2 * large.nbytes / 1e9  # features and gradient
         beyond = bench.peak_gb(work) - held
         name = f"{formulation}, memory beyond features and gradient"

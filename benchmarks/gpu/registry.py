@@ -94,7 +94,7 @@ CHECKS = {
         Check("resume", "training:resume", 50, "killed and resumed, a run ends in the bits of one left alone"),
         Check("scoring", "scoring:compare_scores", 60, "scores equal the CPU's PSNR to 0.002 dB"),
         Check("aims", "speed:aims", 240, "ipt_base, bf16, compiled: MFU ≥ 0.5 and 3 × the authors' form in float32"),
-        Check("contrastive", "contrastive:compare_contrastive", 25, "in blocks against dense; batch 256: memory, time"),
+        Check("contrastive", "contrastive:compare_contrastive", 45, "in blocks against dense; batch 256: memory, time"),
         Check("gradients", "gradients:compare_gradients", 90, "compiled, checkpointed, in micro-batches against plain"),
         Check("divided", "training:divided", 60, "losses of a run however its batch is divided against a plain run's"),
         Check("claims", "sharing:claims", 5, "jobs take turns with one claim a card and overlap with two"),
