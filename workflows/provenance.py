@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from workflows import __version__
 from workflows.files import write_text
 
 ROOT = Path(__file__).parents[1]
@@ -168,6 +169,7 @@ def record(code: str, data: Iterable[Path | str] = (), **facts: Any) -> dict[str
     """
     return {
         **facts,
+        "version": __version__,
         **commit(),
         "code": code,
         "versions": versions(),

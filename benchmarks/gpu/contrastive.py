@@ -31,7 +31,9 @@ def compare_contrastive(bench: Bench) -> Iterator[Line]:
         work = by_features(lambda x, f=formulation: contrastive_loss(x, formulation=f), large)
         yield number(f"{formulation}, {bench.sizes.features}", 1000 * bench.seconds(work, repeats=3), "ms")
         for size in BLOCK_SIZES:
-            sized = by_features(lambda x, f=formulation, s=size: contrastive_loss(x, formulation=f, block_size=s), large)
+            sized = by_features(
+                lambda x, f=formulation, s=size: contrastive_loss(x, formulation=f, block_size=s), large
+            )
             milliseconds = 1000 * bench.seconds(sized, repeats=3)
             yield number(f"{formulation}, {bench.sizes.features}, blocks of {size}", milliseconds, "ms")
         held = 2 * large.nbytes / 1e9  # features and gradient

@@ -1,5 +1,6 @@
 """Facts about where a number comes from."""
 
+import importlib.metadata
 import subprocess
 import sys
 import time
@@ -86,3 +87,7 @@ def test_every_network_s_code_is_its_own_and_training_s():
     matched = models.code("workflows.training.loop", "edsr", {"match": {"macs": "ipt_tiny"}})
     assert matched != hashes["edsr"], "its size depends on IPT's code as well"
     assert models.code("workflows.evaluation.__main__", "edsr") != hashes["edsr"]
+
+
+def test_a_record_names_the_version_of_the_suite():
+    assert provenance.record("code")["version"] == importlib.metadata.version("ipt-benchmark")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from workflows.reporting.markup import Block
-from workflows.reporting.numbers import NONE, interval, number, probability
+from workflows.reporting.numbers import NONE, interval, number, percents, probability
 from workflows.reporting.study import Study
 
 NAME = "claims"
@@ -80,7 +80,7 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
                 sentence(row["claim"], model, rival),
                 row["answer"],
                 *[NONE if pd.isna(row["windows"]) else row["windows"]] * windows,
-                NONE if pd.isna(row["span"]) else span(row["span"]),
+                NONE if pd.isna(row["span"]) else percents(row["span"]),
                 *_estimate(row),
                 probability(row["p_holm"]),
                 number(row["seeds"], 0),
@@ -105,8 +105,3 @@ def _estimate(row: dict) -> tuple[str, str]:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.3g}\u00a0%"
-
-
-def span(text: str) -> str:
-    """`0.01-1` → `1 % to 100 %`; `1` → `100 %`."""
-    return " to ".join(f"{100 * float(part):g}\u00a0%" for part in text.split("-"))

@@ -26,6 +26,11 @@ def whole(value: float) -> str:
     return NONE if pd.isna(value) else f"{value:,.0f}"
 
 
+def percents(text: str) -> str:
+    """One fraction or two: `0.01-1` → `1 % to 100 %`; `1` → `100 %`."""
+    return " to ".join(f"{100 * float(part):g}\u00a0%" for part in text.split("-"))
+
+
 def interval(low: float, high: float, digits: int = 2) -> str:
     """An interval's two ends."""
     return NONE if pd.isna(low) or pd.isna(high) else f"{number(low, digits)} to {number(high, digits)}"

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from workflows.analysis.records import MACS, SCORED_ON, percent
-from workflows.reporting.claims import span
 from workflows.reporting.markup import Block, Cell
-from workflows.reporting.numbers import NONE, count, interval, number, probability, whole
+from workflows.reporting.numbers import NONE, count, interval, number, percents, probability, whole
 from workflows.reporting.study import Study
 
 OWN_DATA = "this experiment's"
@@ -49,7 +48,7 @@ def gain_blocks(study: Study) -> list[Block]:
     for title, rows in _each(study.table("gains")):
         columns = {
             "model": _model(study),
-            "training images": lambda row: span(row["span"]),
+            "training images": lambda row: percents(row["span"]),
             **_windows(rows),
             "gain in dB": lambda row: number(row["gain"], 2, "+"),
             **_inference(),
@@ -61,7 +60,7 @@ def gain_blocks(study: Study) -> list[Block]:
             columns = {
                 "model": _model(study),
                 "rival": _model(study, "other" if "other" in both else "rival"),
-                "training images": lambda row: span(row["span"]),
+                "training images": lambda row: percents(row["span"]),
                 **_windows(both),
                 "difference in dB": lambda row: number(row["difference"], 2, "+"),
                 **_inference(),

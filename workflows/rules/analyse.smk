@@ -11,7 +11,7 @@ rule collect:
         ensembled=ENSEMBLED,
         provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=RUNS),
         logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=RUNS),
-        code=sources("analysis/collect.py", "analysis/records.py", "analysis/factors.py"),
+        code=sources("analysis.collect"),
     output:
         results=f"{OUT}/results.csv",
         runs=f"{OUT}/runs.csv",
@@ -43,7 +43,7 @@ rule analyse:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         logs=rules.collect.input.logs,
-        code=sources("analysis/*.py", "analysis/*.csv"),
+        code=sources("analysis.computation", "analysis/*.csv"),
     output:
         tables=report(
             expand(f"{OUT}/tables/{{name}}.csv", name=TABLES),
@@ -76,7 +76,7 @@ if TRIALS:
         input:
             logs=expand(f"{OUT}/runs/{{name}}/train.csv", name=TRIALS),
             provenance=expand(f"{OUT}/runs/{{name}}/provenance.json", name=TRIALS),
-            code=sources("analysis/learning_rates.py", "analysis/records.py", "analysis/statistics.py"),
+            code=sources("analysis.learning_rates"),
         output:
             csv=f"{OUT}/learning_rates.csv",
         log:

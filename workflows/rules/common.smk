@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from ipt_models.tasks import can_restore, parse_task
-from workflows import launch
+from workflows import launch, provenance
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.config.choices import reference_restores
 from workflows.config.runs import fraction_label
@@ -137,11 +137,11 @@ def saved(name):
     return ["--save-images", f"{OUT}/runs/{name}/images", "--images", *images] if images else []
 
 
-def sources(*patterns):
-    """Source files by their names below workflows/, as inputs: when one changes, its outputs are made again."""
-    folder = Path(workflow.basedir) / "workflows"
+def sources(module, *patterns):
+    """A module below workflows, all that it imports, and further files, as inputs: a change of one makes outputs again."""
+    files = (path for pattern in patterns for path in (provenance.ROOT / "workflows").glob(pattern))
     # Relative, since Snakemake takes braces in an input's path for wildcards, and the checkout's path may contain some.
-    return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
+    return sorted(map(os.path.relpath, {*provenance.sources([f"workflows.{module}"]), *files}))
 
 
 def environment(wildcards):

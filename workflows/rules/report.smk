@@ -3,10 +3,6 @@
 from workflows.reporting import outline
 
 FIGURES = outline.figures(EXPERIMENT)
-# Every figure depends on these files and on its own module.
-SHARED = ("reporting/style.py", "reporting/study.py", "analysis/records.py")
-RENDERED = ("claims", "markup", "numbers", "outline", "study")
-PANELS = ("reporting/image_panels.py", *SHARED)
 # Users name images, so paths and wildcards use the pictures' slugs.
 COMPARED = outline.slugs(COMPARISONS)
 MAPPED = outline.slugs([MAPS.picture]) if MAPPED_RUNS else {}
@@ -20,7 +16,7 @@ rule tables:
         runs=rules.collect.output.runs,
         results=rules.collect.output.results,
         learning_rates=rules.learning_rates.output.csv if TRIALS else [],
-        code=sources("reporting/*tables.py", *(f"reporting/{name}.py" for name in RENDERED), "analysis/records.py"),
+        code=sources("reporting.tables"),
     output:
         markdown=expand(f"{OUT}/tables/{{name}}.md", name=outline.TABLES),
         latex=expand(f"{OUT}/tables/{{name}}.tex", name=outline.TABLES),
@@ -54,7 +50,7 @@ for name in FIGURES:
             runs=rules.collect.output.runs,
             # Single batches are shown behind the learning curves.
             logs=rules.collect.input.logs if name == "training_curves" else [],
-            code=sources(f"reporting/figures/{name}.py", "reporting/figures/curves.py", *SHARED),
+            code=sources(f"reporting.figures.{name}"),
         output:
             png=report(
                 f"{OUT}/figures/{name}.png",
@@ -91,7 +87,7 @@ rule comparison:
         results=rules.collect.output.results,
         runs=rules.collect.output.runs,
         inputs=rules.export_inputs.output.images,
-        code=sources("reporting/comparison.py", *PANELS),
+        code=sources("reporting.comparison"),
     output:
         png=report(
             f"{OUT}/figures/comparison-{{picture}}.png",
@@ -130,7 +126,7 @@ rule similarity:
     input:
         runs=rules.collect.output.runs,
         features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
-        code=sources("reporting/similarity.py", *SHARED),
+        code=sources("reporting.similarity"),
     output:
         png=report(
             f"{OUT}/figures/similarity-{{picture}}.png",
@@ -177,7 +173,7 @@ rule results:
 rule report:
     input:
         results=rules.results.input,
-        code=sources("reporting/*.py", "reporting/*.jinja", "reporting/captions/*.rst"),
+        code=sources("reporting.html", "reporting/*.jinja", "reporting/captions/*.rst"),
     output:
         html=f"{OUT}/report.html",
     log:

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from workflows.reporting.claims import blocks, groups, sentence, span
+from workflows.reporting.claims import blocks, groups, sentence
 
 KINDS = ("data_limited", "gains_more", "overtakes", "contrastive_helps", "order")
 
@@ -46,11 +46,6 @@ def test_numbers_stand_in_their_unit(studies):
     assert second.rows[0][0] == "Data limited IPT"
     assert "windows" not in second.header
     assert "< 0.001" in second.rows[0]
-
-
-def test_spans_are_read_as_percent():
-    assert span("0.01-1").replace("\u00a0", " ") == "1 % to 100 %"
-    assert span("1").replace("\u00a0", " ") == "100 %"
 
 
 @pytest.mark.parametrize("options", [{"fractions": (1.0,)}, {"fractions": (0.2, 1.0), "seeds": (0, 1, 2)}])

@@ -66,3 +66,8 @@ def test_a_changed_colour_or_caption_runs_no_analysis_again(checkout):
         jobs = jobs_after(checkout, source)
         assert remade in jobs
         assert not {"collect", "analyse", "evaluate"} & jobs
+
+
+def test_a_figure_is_drawn_again_after_a_change_of_any_module_that_it_imports(checkout):
+    assert "figure_gains" in jobs_after(checkout, "reporting/numbers.py")
+    assert jobs_after(checkout, "reporting/figures/gains.py") == {"figure_gains", "report"}

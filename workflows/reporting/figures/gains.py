@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from workflows.analysis.records import AVERAGED, CENTRE, models
-from workflows.reporting.claims import span
+from workflows.reporting.numbers import percents
 from workflows.reporting.study import Study
 from workflows.reporting.style import empty, leftmost, legend, model_colors, note, panels, title
 
@@ -41,7 +41,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     note(
         figure,
         [
-            f"Gain in PSNR-Y from {span(data['span'].iloc[0])} of the images; {sure}.",
+            f"Gain in PSNR-Y from {percents(data['span'].iloc[0])} of the images; {sure}.",
             "Below the line: difference of two gains.",
         ],
     )
