@@ -57,7 +57,8 @@ def _register(variant: str) -> None:
 
 
 for network in NETWORKS:
-    if not network.load_class().__mro__[2].__module__.startswith("basicsr.") and network.sizing is not None:
+    bases = network.load_class().__mro__
+    if network.trained and not any(base.__module__.startswith("basicsr.") for base in bases):
         ARCH_REGISTRY.register(network.load_class())  # of the others basicsr has the class itself
 for variant in (*IPT_VARIANTS, *VARIANTS):
     if variant not in UNTRAINED:

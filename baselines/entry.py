@@ -51,7 +51,8 @@ class Network:
         arguments: names of all arguments except the task, so that a config is checked without importing torch.
         variants: arguments by the variant's name. `*_tiny` ones train within half a minute on a CPU.
         published: what papers say of parameters, by variant and task.
-        sizing: its width and depth; None for untrained references.
+        sizing: its width and depth; None if it cannot be matched by cost.
+        trained: False for references such as bicubic.
         from_weights: arguments that build it when the weights come from a file or only shapes are needed.
     """
 
@@ -61,6 +62,7 @@ class Network:
     variants: Mapping[str, Mapping[str, Any]]
     published: Mapping[tuple[str, str], str] = field(default_factory=dict)
     sizing: Sizing | None = None
+    trained: bool = True
     from_weights: Mapping[str, Any] = field(default_factory=dict)
 
     def load_class(self) -> "type[SingleTask]":

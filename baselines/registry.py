@@ -64,13 +64,13 @@ NETWORKS = (
         },
         sizing=Sizing("embed_dim", "depths", unit=6),  # six heads
     ),
-    Network("bicubic", "baselines.interpolation:Bicubic", (), {"bicubic": {}}),
-    Network("identity", "baselines.interpolation:Identity", (), {"identity": {}}),
+    Network("bicubic", "baselines.interpolation:Bicubic", (), {"bicubic": {}}, trained=False),
+    Network("identity", "baselines.interpolation:Identity", (), {"identity": {}}, trained=False),
 )
 
 NETWORK_OF: dict[str, Network] = {variant: network for network in NETWORKS for variant in network.variants}
 VARIANTS: dict[str, Mapping[str, Any]] = {variant: NETWORK_OF[variant].variants[variant] for variant in NETWORK_OF}
-UNTRAINED = frozenset(variant for variant, network in NETWORK_OF.items() if network.sizing is None)
+UNTRAINED = frozenset(variant for variant, network in NETWORK_OF.items() if not network.trained)
 
 
 def is_own(variant: str) -> bool:

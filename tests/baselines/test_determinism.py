@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from baselines.registry import NETWORKS
 from workflows import models
 
 # Backward kernels of CUDA that raise under `torch.use_deterministic_algorithms(True)`, from torch's documentation of it.
@@ -30,7 +31,9 @@ class Operators(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("variant", ["edsr_tiny", "rdn_tiny", "ignn_tiny", "swinir_light", "ipt_tiny"])
+@pytest.mark.parametrize(
+    "variant", ["ipt_tiny", *(next(iter(network.variants)) for network in NETWORKS if network.trained)]
+)
 def test_a_training_step_runs_on_cuda_deterministically(variant):
     small = {"swinir_light": {"depths": (2,)}}.get(variant, {})
     model = models.build(variant, ("sr2",), **small)
