@@ -9,7 +9,7 @@ from workflows.reporting.figures import __name__ as figures_package
 IPT = {"name": "ipt", "variant": "ipt_tiny"}
 TWIN = {"name": "twin", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}}
 DATA = {"psnr_fraction", "gains"}
-ALL = set(outline.FIGURES) - {"psnr_patches"}
+ALL = DATA | {"contrastive_gain", "ablations", "quality_cost", "training_curves"}
 SHOWN = {"dataset": "photos", "image": "chelsea", "task": "sr2"}
 
 
@@ -30,12 +30,12 @@ def experiment(*models, **report) -> Experiment:
     ],
 )
 def test_figures_are_those_that_the_models_have_something_for(models, drawn):
-    assert set(outline.figures(experiment(*models))) == drawn
+    assert (ALL | {"psnr_patches"}) & set(outline.figures(experiment(*models))) == drawn
 
 
 def test_one_fraction_has_no_figure_of_data():
     one = experiment(IPT, {"name": "edsr", "variant": "edsr_tiny"}).model_copy(update={"fractions": [1.0]})
-    assert set(outline.figures(one)) == {"quality_cost", "training_curves"}
+    assert not (DATA | {"psnr_patches"}) & set(outline.figures(one))
 
 
 def test_patches_are_counted_where_images_give_the_same_ones():
