@@ -64,7 +64,7 @@ prove-resume: env  ## a training killed 24 times at random moments ends in the s
 prove-statistics: env  ## by simulation: intervals cover as often as they say, equal models rarely differ
 	python -m pytest -m slow -n 0 -s tests/workflows/analysis/test_simulations.py
 
-prove-slurm: env  ## on a real Slurm of two imitated nodes: several processes, a warning, preemption; needs root
+prove-slurm: env  ## on a real Slurm with two simulated nodes: multi-process runs, time-limit signal, preemption (needs root)
 	python -m tests.proofs.slurm
 
 lint: env  ## ruff, types, spelling, snakefmt and snakemake --lint
@@ -75,7 +75,7 @@ lint: env  ## ruff, types, spelling, snakefmt and snakemake --lint
 	python -m snakefmt --check Snakefile workflows/rules
 	python -m snakemake --lint
 
-format: env  ## bring the code into its form
+format: env  ## format the code
 	ruff check --fix .
 	ruff format .
 	python -m snakefmt Snakefile workflows/rules

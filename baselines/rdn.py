@@ -72,7 +72,7 @@ class RDN(SingleTask):
         num_feat: features between blocks (G0 in the paper).
         growth: features of each dense convolution (G).
         num_block: residual dense blocks (D).
-        num_conv: dense convolutions a block (C).
+        num_conv: dense convolutions per block (C).
         gradient_checkpointing: repeat the dense blocks' concatenations in the backward pass instead of keeping them; no
             convolution is computed twice. An attribute that may be changed at any time.
         subtract_mean: subtract the mean colour from the input and add it to the output, as the other networks do. False

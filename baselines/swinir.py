@@ -30,7 +30,7 @@ class SwinIR(SingleTask, BasicsrSwinIR):
 
     Args:
         task: any task. With scale 1 it is the authors' network for denoising: no upsampler, the input added at the end.
-        embed_dim: features of each token; one token a pixel.
+        embed_dim: features of each token; one token per pixel.
         depths: attention layers in each residual block; every other one has shifted windows.
         num_heads: attention heads, the same in every block.
         window_size: side of the attention windows in pixels.

@@ -3,8 +3,8 @@
 Run as `python -m benchmarks.instrument --root IMAGENET --data-root SETS`: IMAGENET has `train/<class>/*.JPEG`, of which 32
 images are held out, SETS has `benchmark/Set5/HR`. 1,200 steps; everything else is as in `config/small.yaml`.
 
-- `ipt_tiny` on eight fixed crops per image without flips and turns, 20 images and all of them: held-out less training
-  L1 on the 0-255 scale, for crops as hard as the training ones. Expected: above 1 at 20 images, below 0.2 at all (468).
+- `ipt_tiny` on eight fixed crops per image without flips and rotations, 20 images and all of them: held-out minus
+  training L1 on the 0-255 scale, for crops as hard as the training ones. Expected: above 1 at 20 images, below 0.2 at all (468).
 - RDN of IPT's multiply-adds on freely drawn crops of all images with seeds 0, 1, 2: PSNR-Y on Set5 x2 and half of its
   95 % t interval over the seeds. Expected: below 0.25 dB.
 

@@ -82,7 +82,7 @@ def contrastive_loss(
             f"image_ids of shape {tuple(image_ids.shape)}, {image_ids.dtype}: expected ({batch},), integers"
         )
     if formulation == "supcon" and patches < 2:
-        raise ValueError("supcon needs at least two patches an image: a patch's positives are the others of its image")
+        raise ValueError("supcon needs at least two patches per image: a patch's positives are the others of its image")
 
     with torch.autocast(features.device.type, enabled=False):
         # exp((d - 1) / T) lies between exp(-2 / T) and 1: float32 holds it down to T = 0.025.

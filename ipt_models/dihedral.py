@@ -1,4 +1,4 @@
-"""The eight flips and quarter turns of an image, and the mean of a restoration over them."""
+"""The eight flips and rotations of an image, and the mean of a restoration over them."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def dihedral(x: Tensor, transform: int, inverse: bool = False) -> Tensor:
 
 
 def self_ensemble(restore: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The mean of a restoration over all eight, each turned back (×8, Timofte et al. 2016)."""
+    """The mean of a restoration over all eight, each undone (×8, Timofte et al. 2016)."""
     total = restore(x)
     for transform in range(1, COUNT):
         total = total + dihedral(restore(dihedral(x, transform)), transform, inverse=True)

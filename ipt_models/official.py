@@ -79,7 +79,7 @@ def load_official(
         if key in state and state[key].shape != value.shape
     ]
     if faults:
-        raise ValueError(f"not the IPT checkpoint that its sizes {sizes} speak of:\n  " + "\n  ".join(faults))
+        raise ValueError(f"the weights do not match an IPT of sizes {sizes}:\n  " + "\n  ".join(faults))
 
     weights = {name: state[official_name(name, tasks)] for name in model.state_dict() if "task_embed" not in name}
     if model.task_embed is not None:

@@ -88,7 +88,7 @@ def read_header(path: str | PathLike[str]) -> dict[str, Any]:
         if not isinstance(header[key], kind):
             raise ModelFileError(f"{path}: {key} in its header is {str(header[key])[:80]}, expected {expected}")
     if not all(isinstance(task, str) for task in header["tasks"]) or "self" in header["kwargs"]:
-        raise ModelFileError(f"{path}: its header says nothing that builds a network: {str(header)[:200]}")
+        raise ModelFileError(f"{path}: its header does not describe a network: {str(header)[:200]}")
     return header
 
 

@@ -98,7 +98,7 @@ def workflow(arguments: list[str], monkeypatch) -> None:
         config |= {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in options.config or [])}
         grid.parse(config)
     for target in options.targets:
-        assert target in RULES or "/" in target, f"{target} is no rule"
+        assert target in RULES or "/" in target, f"{target} is not a rule"
 
 
 @pytest.mark.parametrize(("page", "line", "typed"), [(*command, typed) for command, typed in commands().items()])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "ipt_models": ("ipt_models", "the IPT network: list sizes, convert the authors' checkpoints"),
     "baselines": ("baselines", "the other networks: list them with parameters and multiply-adds"),
-    "data": ("workflows.data", "draw synthetic images, list training images, choose fractions"),
+    "data": ("workflows.data", "generate synthetic images, list training images, choose fractions"),
     "training": ("workflows.training", "train one run of an experiment"),
     "evaluation": ("workflows.evaluation", "score a checkpoint, a reference or a folder of restored images"),
     "analysis": ("workflows.analysis", "compute tables from scores"),

@@ -146,7 +146,9 @@ def _load_edsr(state: dict[str, Tensor], tasks: Sequence[str] | None) -> nn.Modu
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if expected != {name: tuple(tensor.shape) for name, tensor in state.items()}:
         odd = sorted(set(expected) ^ set(state)) or [n for n in expected if expected[n] != tuple(state[n].shape)]
-        raise ValueError(f"is no whole EDSR of {num_block} blocks and {num_feat} features: see {', '.join(odd[:5])}")
+        raise ValueError(
+            f"is an incomplete EDSR of {num_block} blocks and {num_feat} features: see {', '.join(odd[:5])}"
+        )
     network.load_state_dict(state)
     return network
 
@@ -159,8 +161,8 @@ def _load_spandrel(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tup
             descriptor = MAIN_REGISTRY.load(state)
     except UnsupportedModelError:
         raise ValueError(
-            "its weights are of no architecture that is known here (this project's, IPT, EDSR, RDN and spandrel's); it "
-            f"begins with {', '.join(list(state)[:3])}"
+            "its weights match no known architecture (this project's, IPT, EDSR, RDN and spandrel's); they "
+            f"begin with {', '.join(list(state)[:3])}"
         ) from None
     except Exception as error:  # architectures raise many kinds of errors on weights that do not fit
         reason = str(error).partition("\n")[0]
@@ -186,7 +188,7 @@ def _check_tasks(tasks: Sequence[str] | None, scale: int) -> None:
 def _tasks_of(tasks: Sequence[str] | None, scale: int) -> tuple[str, ...]:
     """The tasks of a network of one scale: as given, or implied by the scale."""
     if scale not in (1, 2, 3, 4):
-        raise ValueError(f"restores at scale {scale}; scored are scales 1 to 4")
+        raise ValueError(f"restores at scale {scale}; only scales 1 to 4 can be scored")
     fitting = [task for task in tasks or () if parse_task(task).scale == scale]
     if tasks and not fitting:
         _check_tasks(tasks, scale)

@@ -85,7 +85,7 @@ def prove(names: list[str], device: str, minutes: float | None, record: Record, 
     count = {state: sum(line["state"] == state for line in lines) for state in (OK, FAILED, NOT_APPLICABLE)}
     print(", ".join(f"{number} {state}" for state, number in count.items()) + f"; written to {record.path}")
     if left_out:
-        print(f"no time for {', '.join(left_out)}: the same command goes on with them")
+        print(f"out of time for {', '.join(left_out)}; rerun the same command to continue")
     return int(count[FAILED] > 0)
 
 

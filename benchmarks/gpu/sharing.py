@@ -18,7 +18,7 @@ JOB = f"import os, time; a = time.time(); time.sleep({HOLD}); print(a, time.time
 
 
 def claims(bench: Bench) -> Iterator[Line]:
-    """Two jobs on one card take turns with one claim a card, and overlap with two."""
+    """Two jobs on one card take turns with one claim per card, and overlap with two."""
     for claims_per_card, check in ((1, at_most), (2, at_least)):
         spans = hold(bench, claims_per_card)
         overlap = min(end for _, end, _ in spans) - max(begin for begin, _, _ in spans)

@@ -21,7 +21,7 @@ def exact_cubic(x: Fraction) -> Fraction:
 
 
 def exact_line(line: list[int], scale: Fraction) -> list[int]:
-    """Slow twin for one line of pixels, in fractions: MATLAB's formula, rounded half up, clipped."""
+    """Slow, obvious form for one line of pixels, in fractions: MATLAB's formula, rounded half up, clipped."""
     shrink = min(scale, Fraction(1))
     result = []
     for position in range(1, math.ceil(len(line) * scale) + 1):
@@ -38,7 +38,7 @@ def exact_line(line: list[int], scale: Fraction) -> list[int]:
 
 
 def exact_resize(image: np.ndarray, scale: float) -> np.ndarray:
-    """Slow twin of the uint8 rule: height, rounding, width, rounding."""
+    """Slow, obvious form of the uint8 rule: height, rounding, width, rounding."""
     factor = Fraction(scale).limit_denominator(100)
     image = np.array([exact_line(column.tolist(), factor) for column in image.T]).T
     return np.array([exact_line(row.tolist(), factor) for row in image])

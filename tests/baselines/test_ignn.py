@@ -1,4 +1,4 @@
-"""IGNN against a slow twin that loops over patches, and its choice of graph features."""
+"""IGNN against a slow, obvious implementation that loops over patches, and its choice of graph features."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Flips and turns: all eight, each undone, and the mean over them."""
+"""Flips and rotations: all eight, each undone, and the mean over them."""
 
 import torch
 

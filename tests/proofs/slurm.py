@@ -1,6 +1,6 @@
 """`make prove-slurm`: the workflow on a real Slurm, which is started on this machine for it and stopped again.
 
-Two nodes are imitated by two slurmd. Through `snakemake --profile workflows/profiles/slurm` four networks are trained and
+Two nodes are simulated by two slurmd. Through `snakemake --profile workflows/profiles/slurm` four networks are trained and
 scored: one in two processes on a node, one in one process on each of two nodes, one that is sent SIGUSR1 on its way, as
 Slurm does before a job's time is over, and one that a job of a higher priority drives out. What is printed at the end was
 read from Slurm's records and the runs' files. Needs root and, where Slurm is not installed, apt-get.
@@ -222,7 +222,7 @@ def prove(folder: Path) -> None:
     if done.returncode:
         raise Unproved(f"the data stage failed:\n{done.stdout}{done.stderr}")
     output = folder / "snakemake.log"
-    # The imitated nodes' names lead nowhere; processes of both find each other on this machine.
+    # The simulated nodes' names lead nowhere; processes of both find each other on this machine.
     environment = os.environ | {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
     with open(output, "w", encoding="utf-8") as log:
         command = [*call, "--profile", PROFILE, *brisk, (results / "results.csv").relative_to(work)]

@@ -53,7 +53,7 @@ def test_ablations_draw_from_the_same_images_and_share_the_network_that_they_var
     plain = {experiments[name].runs()["ipt-100-seed-0"].digest for name in shared}
     assert len(plain) == 1
     # Each has three seeds. Trained once and not as often as they stand: plain IPT at 100 % (9) and at 20 % (3), its
-    # contrastive twin (4), IPT of six tasks (2), plain IPT fine-tuned (2). Equal epochs are equal steps at 100 %, which
+    # contrastive model (4), IPT of six tasks (2), plain IPT fine-tuned (2). Equal epochs are equal steps at 100 %, which
     # their digests do not say.
     assert len(set().union(*digests)) == sum(counts.values()) - 3 * (8 + 2 + 3 + 1 + 1)
 

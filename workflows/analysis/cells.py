@@ -42,7 +42,7 @@ class Cells:
     """Means and spreads of the grid's cells.
 
     Args:
-        scores: one row a run: model, fraction, seed and `value`.
+        scores: one row per run: model, fraction, seed and `value`.
 
     Attributes:
         mean, seeds: by (model, fraction).
@@ -161,7 +161,7 @@ class Grid(NamedTuple):
 
     Attributes:
         on: task, dataset and windows.
-        scores: one row a run: model, fraction, seed and `value`, its mean PSNR-Y.
+        scores: one row per run: model, fraction, seed and `value`, its mean PSNR-Y.
         cells: the same as cells.
     """
 
@@ -173,7 +173,7 @@ class Grid(NamedTuple):
 def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:
     """The scores for each task, dataset and kind of windows.
 
-    Fraction 0, trained without the first stage, is not a point of a curve against data; neither are methods outside the grid.
+    Fraction 0, trained without the first stage, is not a point of a curve against data; neither are external methods.
     """
     collected = []
     for windows in WINDOWS:

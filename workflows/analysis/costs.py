@@ -9,7 +9,7 @@ def costs(summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """What each model cost: means over its runs, and the PSNR-Y at its largest fraction on every set. Methods come last.
 
     Columns: model, variant, training_data (of methods, as stated; empty for the grid's models), parameters, multiply-adds
-    an output pixel of each task, steps, patches, patches of each task, train_hours (a run), runs, and
+    per output pixel of each task, steps, patches, patches of each task, train_hours (per run), runs, and
     `psnr_y <dataset> <task>`.
     """
     trained = runs[runs["fraction"].notna()]

@@ -18,11 +18,12 @@ def compare(experiment_dir: Path) -> pd.DataFrame:
         experiment_dir: folder with `experiment.yaml` and `runs/<trial>/train.csv`.
 
     Returns:
-        Columns model, label, learning_rate, steps, seeds (trial seeds), one `validation_l1_<percent>` per fraction (mean
-        over the seeds), `validation_l1` (mean over fractions and seeds) with `low` and `high`, `spread` (standard deviation
-        of that mean over the seeds), `behind` (L1 minus that of the model's best rate) with `behind_low` and `behind_high`,
-        `best` (lowest mean of its model), `edge` (the best rate is the smallest or largest tried) and `used`. Ends of
-        intervals are NaN with one seed.
+        Columns model, label, learning_rate, steps, seeds (number of trial seeds), one `validation_l1_<percent>` per
+        fraction (mean over the seeds), `validation_l1` (mean over fractions and seeds) with `low` and `high`, `spread`
+        (standard deviation of that mean over the seeds), `behind` (L1 minus that of the model's best rate) with `behind_low`
+        and `behind_high`, `best` (whether it has the lowest mean of its model), `edge` (whether it is the best and also the
+        smallest or largest rate tried) and `used` (whether the experiment's runs train at this rate). Ends of intervals are
+        NaN with one seed.
 
     Raises:
         ReportError: naming an unfinished trial, or if the experiment has no trials.

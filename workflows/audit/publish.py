@@ -53,7 +53,7 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     files = [file for file in _files(experiment_dir, kept) if not _shows_an_image(file, parts)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
-            raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} a file are published")
+            raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} per file are published")
     temporary = out.with_name(f".{out.name}.publishing")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a killed call
     for file in files:

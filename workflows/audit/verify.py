@@ -47,7 +47,7 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
     each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
     and runs.csv against the runs; tables against results.csv, by the analysis itself; a published copy against its
-    SHA256SUMS. Missing files (images can be drawn again, weights are often not kept) are `absent`, which is not a change;
+    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, which is not a change;
     unreadable ones are `changed`.
 
     Raises:

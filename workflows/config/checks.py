@@ -42,7 +42,7 @@ def _trials(experiment: Experiment) -> None:
     trials = {model.name: len(model.learning_rates) for model in experiment.models if model.learning_rates}
     if len(set(trials.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in trials.items())
-        raise ValueError(f"models: learning_rates differ in number ({counts}); every network gets as many trials")
+        raise ValueError(f"models: learning_rates differ in number ({counts}); every network must have the same number")
     compared = {seed for fraction in experiment.fractions for seed in experiment.seeds_at(fraction)}
     if trials and (shared := sorted(compared & {*experiment.trial_seeds})):
         raise ValueError(
@@ -113,12 +113,12 @@ def _division(model: Model, recipe: Training) -> None:
     ):
         raise ValueError(
             f"{where}contrastive.group_size {group} has to be the whole training.batch_size ({recipe.batch_size}), or divide "
-            f"what each process has of it ({recipe.batch_size // recipe.processes})"
+            f"each process's share ({recipe.batch_size // recipe.processes})"
         )
 
 
 def _drawn(experiment: Experiment) -> None:
-    """Whether drawn images are large enough for a patch."""
+    """Whether generated images are large enough for a patch."""
     for folder, data in experiment.sources.items():
         side, key = experiment.min_side(folder), folder.replace("/", ".").replace("data.finetune", "finetune.data")
         if data.source == "dead_leaves" and data.size < side:
@@ -133,7 +133,7 @@ def _finetuning(experiment: Experiment) -> None:
     task, trained = experiment.finetuned_task, experiment.trained_tasks
     allowed = [name for name in trained if name in experiment.scored_tasks]
     if experiment.finetune.task is None and len(trained) > 1:
-        raise ValueError(f"finetune.task: is missing, and there is more than one; allowed: {', '.join(allowed)}")
+        raise ValueError(f"finetune.task: is required when several tasks are trained; allowed: {', '.join(allowed)}")
     if task not in allowed:
         raise ValueError(f"finetune.task: {task!r} is not both trained and scored; allowed: {', '.join(allowed)}")
     names = [model.name for model in experiment.models]
@@ -154,7 +154,7 @@ def _pairs(experiment: Experiment) -> None:
         if data.source == "paired_folders" and len(tasks) > 1:
             key = "finetune.data" if "/" in source else "data"
             trained = ", ".join(sorted(tasks))
-            raise ValueError(f"{key}.source: paired_folders are of one task, but trained are {trained}")
+            raise ValueError(f"{key}.source: paired_folders supports one task, but the config trains {trained}")
 
 
 def _planning(experiment: Experiment) -> None:
@@ -194,7 +194,7 @@ def _methods(experiment: Experiment) -> None:
             if unknown := [value for value in getattr(method, key) or () if value not in allowed]:
                 raise ValueError(
                     f"evaluation.methods: {key} of {method.name!r}: {', '.join(unknown)} is not scored; "
-                    f"scored are {', '.join(allowed)}"
+                    f"the config scores {', '.join(allowed)}"
                 )
 
 
@@ -203,6 +203,6 @@ def _pictures(experiment: Experiment) -> None:
     for key, picture in experiment.report.pictures:
         if picture.dataset not in scored or picture.task not in experiment.scored_tasks:
             raise ValueError(
-                f"report.{key}: {picture.image!r} is of {picture.dataset}, {picture.task}, but scored are "
-                f"{', '.join(scored)} and {', '.join(experiment.scored_tasks)}"
+                f"report.{key}: {picture.image!r} is of {picture.dataset}, {picture.task}, but the config "
+                f"scores {', '.join(scored)} and {', '.join(experiment.scored_tasks)}"
             )

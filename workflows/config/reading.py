@@ -24,7 +24,7 @@ class _Loader(yaml.SafeLoader):
                 raise ConfigError([f"line {key_node.start_mark.line + 1}: {key!r} cannot be a key"])
             if key in first:
                 lines = f"lines {first[key].start_mark.line + 1} and {key_node.start_mark.line + 1}"
-                raise ConfigError([f"{key}: is given twice ({lines}); only one can hold"])
+                raise ConfigError([f"{key}: is given twice ({lines}); keep one"])
             first[key] = key_node
         return super().construct_mapping(node, deep)
 

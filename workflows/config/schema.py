@@ -60,7 +60,7 @@ class Data(Section):
 
     source: Literal["dead_leaves", "image_folder", "paired_folders"] = Field(
         "dead_leaves",
-        description="`dead_leaves` draws synthetic images; `image_folder` reads the images in `root`; `paired_folders` reads "
+        description="`dead_leaves` generates synthetic images; `image_folder` reads the images in `root`; `paired_folders` reads "
         "real pairs of degraded and clean images",
     )
     root: UserPath | None = Field(
@@ -78,11 +78,12 @@ class Data(Section):
         description="clean images of pairs: a folder in `root`, or a pattern, for example `norain-*.png`. The text "
         "matched by `*`, or the path in the folder, pairs them with the inputs",
     )
-    count: whole(2, 10**7) = Field(300, description="number of images to draw (`dead_leaves`)")
-    size: whole(64, 8192) = Field(192, description="side of a drawn image in pixels (`dead_leaves`)")
+    count: whole(2, 10**7) = Field(300, description="number of images to generate (`dead_leaves`)")
+    size: whole(64, 8192) = Field(192, description="side of a generated image in pixels (`dead_leaves`)")
     seed: Seed = Field(
         0,
-        description="seed of the drawn images (`dead_leaves`), the choice of validation images and the positions of fixed crops",
+        description="seed of the generated images (`dead_leaves`), the choice of validation images and the positions of fixed "
+        "crops",
     )
     validation: Count = Field(
         8, description="images held out of every fraction, for learning curves and learning-rate trials"
@@ -114,7 +115,9 @@ class Data(Section):
     @model_validator(mode="after")
     def _some_are_trained_on(self):
         if self.source == "dead_leaves" and self.validation >= self.count:
-            raise ValueError(f"validation: all {self.count} drawn images would be held out; `count` has to be larger")
+            raise ValueError(
+                f"validation: all {self.count} generated images would be held out; `count` has to be larger"
+            )
         return self
 
     @model_validator(mode="after")
@@ -138,8 +141,7 @@ class Contrastive(Section):
     group_size: whole(2, 10**6) | None = Field(
         None,
         description="images of a batch that are compared with one another: an anchor's negatives are the patches of the "
-        "others, on however many devices and in however many micro-batches they are. Divides `training.batch_size`; "
-        "empty: the whole batch",
+        "others, regardless of device or micro-batch. Divides `training.batch_size`; empty: the whole batch",
     )
 
 
@@ -211,8 +213,8 @@ class Training(Section):
     )
     ema: Annotated[Decay, Field(gt=0)] | None = Field(
         None,
-        description="decay per step of an exponential moving average of the weights, for example 0.999, less in the first "
-        "1 / (1 - decay) x 10 steps; the average after the last step is what is scored. Empty: none, the weights of the last "
+        description="decay per step of an exponential moving average of the weights, for example 0.999; lower during the "
+        "first 10 / (1 - decay) steps. The average after the last step is what is scored. Empty: none, the weights of the last "
         "step are scored",
     )
     compile: Switch = Field(False, description="compile the network with `torch.compile`")
@@ -332,13 +334,13 @@ class Finetune(Section):
     training: dict[str, Any] = Field({}, description="overrides of `training` for this stage, after the model's own")
     alone: dict[str, Any] | None = Field(
         None,
-        description="overrides of `training` at fraction 0, instead of those above, for as many steps as both stages of the "
-        "others together; empty: this stage's recipe",
+        description="overrides of `training` at fraction 0, instead of those above: a `budget` here lets that run train for "
+        "as many steps as the other runs' two stages combined; empty: this stage's recipe",
     )
 
 
 class Method(Section):
-    """A method from outside the grid: a checkpoint, or images that another program restored. Exactly one of the two."""
+    """An external method: a checkpoint, or images that another program restored. Exactly one of the two."""
 
     name: FileName = Field(description="name in tables and folders, unique")
     label: Line | None = Field(None, description="name in figures; empty: `name`")
@@ -346,7 +348,8 @@ class Method(Section):
         None, description="file of a trained network, see docs/models.md for what is read"
     )
     restored: UserPath | None = Field(
-        None, description="folder of restored images, `<task>/<set>/<image>.png`; see docs/protocol.md for other names"
+        None,
+        description="folder of restored images, `<task>/<set>/<image>.png`; see docs/evaluation.md for other names",
     )
     tasks: Tasks | None = Field(None, description="tasks to score it on; empty: all scored tasks that it can restore")
     sets: Annotated[list[SetName], AfterValidator(distinct), Field(min_length=1)] | None = Field(
@@ -387,9 +390,7 @@ class Evaluation(Section):
         description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise; "
         "empty: `bicubic`, or `identity` if no task is sr",
     )
-    methods: list[Method] = Field(
-        [], description="methods from outside the grid, scored as well and marked as such in tables"
-    )
+    methods: list[Method] = Field([], description="external methods, scored as well and marked as such in tables")
     windows: Literal["centre", "side_by_side"] = Field(
         "centre",
         description="IPT's windows in the main tables: half a window apart (`centre`, the protocol) or without overlap "
@@ -398,7 +399,7 @@ class Evaluation(Section):
     ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],
         description="additional scores of the runs at the largest fraction, in a separate table: `x8` is the mean over "
-        "flips and turns",
+        "flips and rotations",
     )
     gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")

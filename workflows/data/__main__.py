@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None = None) -> None:
-    """Draw `count` dead-leaves images as out/train/<class>/<index>.png.
+    """Generate `count` dead-leaves images as out/train/<class>/<index>.png.
 
     The folder appears when it is complete. A folder that an earlier call made is replaced; any other non-empty folder is
     refused.
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workflows.data", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True)
 
-    stage = stages.add_parser("synthesize", help="draw dead-leaves images")
+    stage = stages.add_parser("synthesize", help="generate dead-leaves images")
     stage.set_defaults(run=_synthesize)
     stage.add_argument("--seed", type=_whole, default=0, help="seed of the collection (default 0)")
     stage.add_argument("--count", type=_positive, required=True, help="how many images")

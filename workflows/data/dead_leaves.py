@@ -56,7 +56,7 @@ def class_of(seed: int, index: int) -> str:
 
 
 def draw(seed: int, index: int, size: int) -> np.ndarray:
-    """Draw image `index` of a collection.
+    """Generate image `index` of a collection.
 
     Args:
         seed: of the collection, an integer >= 0.
@@ -71,10 +71,10 @@ def draw(seed: int, index: int, size: int) -> np.ndarray:
     count = max(64, min(65_000, int(SHAPES_PER_PIXEL * size * size)))
     shapes, centre = _draw_shapes(rng, class_of(seed, index), count, side)
     image = _paint(rng, shapes, centre)
-    blur = rng.uniform(0.25, 0.7) * SUPERSAMPLING  # a lens is not perfectly sharp
+    blur = rng.uniform(0.25, 0.7) * SUPERSAMPLING  # slight lens blur
     image = cv2.GaussianBlur(image, (0, 0), blur)
     image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    image += rng.uniform(0, 0.006) * rng.standard_normal(image.shape, dtype=np.float32)  # nor a sensor silent
+    image += rng.uniform(0, 0.006) * rng.standard_normal(image.shape, dtype=np.float32)  # sensor noise
     return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -160,7 +160,7 @@ def _identity(args: argparse.Namespace, source: "Restorer | RestoredFolder") -> 
 
 
 def _method(args: argparse.Namespace, source: "Restorer | RestoredFolder", jobs: Sequence[Job]) -> dict[str, Any]:
-    """What tables say about a method from outside the grid; None if nothing is known."""
+    """What tables say about an external method; None if nothing is known."""
     costs = {"parameters": args.parameters, "macs_per_output_pixel": None}
     if args.model:
         costs = source.costs(dict.fromkeys(job.task.name for job in jobs))

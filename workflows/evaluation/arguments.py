@@ -28,7 +28,7 @@ def scope_parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="SET",
-        help=f"{', '.join(SETS)}; Set14@3 (its first three images); Set14@matlab (its gray files that way); "
+        help=f"{', '.join(SETS)}; Set14@3 (its first three images); Set14@matlab (gray files scored as MATLAB does); "
         "NAME=FOLDER; NAME=TARGETS,INPUTS",
     )
     scope.add_argument("--tasks", nargs="+", required=True, metavar="TASK", help="sr2, sr3, sr4, dn30, dn50, dr, …")

@@ -68,7 +68,7 @@ def fetch(
                     raise DownloadError(f"{url}: answered {answer.status_code} {answer.reason}") from None
                 problem = error
             if attempt == tries:
-                raise DownloadError(f"{url}: failed {tries} times, at last with: {problem}") from None
+                raise DownloadError(f"{url}: failed after {tries} attempts; last error: {problem}") from None
             time.sleep(pause * 2 ** (attempt - 1))
         digest = pooch.file_hash(str(archive), "sha256")
         if digest != sha256:

@@ -5,7 +5,7 @@ Accepted files:
 - 8-bit RGB and gray files as they are; gray becomes three equal channels, and the caller learns that it was gray;
 - palette and 1-, 2- or 4-bit files by their exact colors;
 - an alpha channel is dropped where every pixel is opaque;
-- files with an EXIF orientation are turned upright.
+- files with an EXIF orientation are rotated upright.
 
 Formats without an unambiguous reading are refused with their name: transparency, 16 bits or floats per sample, CMYK, Lab,
 YCbCr, several frames.
@@ -85,7 +85,7 @@ def _open(path: Path | str) -> Image.Image:
         raise ImageError(f"{path}: {reason}") from None
     if (bits := _bits_a_sample(image)) > 8:
         image.close()
-        raise ImageError(f"{path}: has {bits} bits a sample; the protocol is defined on 8")
+        raise ImageError(f"{path}: has {bits} bits per sample; the protocol is defined on 8")
     if image.mode not in MODES:
         mode = image.mode
         image.close()

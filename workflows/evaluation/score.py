@@ -58,7 +58,7 @@ def score(
     """Score a model, a reference or a folder of restored images.
 
     Args:
-        jobs: as `sets.plan` gives them.
+        jobs: as `sets.find_jobs` gives them.
         save_dir: folder for outputs, `<task>/<set>/<image>.png`; None saves none.
         save_only: names of the images to save; None saves all.
         threads: images processed at once; the caller sets torch's own threads.

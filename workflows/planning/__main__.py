@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return measure(run, seconds, own_images(experiment, run.source))
         except SpeedError as error:
-            print(f"{error}\n{run.model}: no speed; plan.patches_per_second takes one", file=sys.stderr)
+            print(f"{error}\n{run.model}: no speed known; set plan.patches_per_second", file=sys.stderr)
             return None
 
     try:

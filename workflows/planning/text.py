@@ -24,7 +24,7 @@ def to_markdown(experiment: Experiment, table: pd.DataFrame, gpus: int = 1) -> s
                 "model": model + (" (learning rates)" if stage == "trials" else ""),
                 "% of the images": ", ".join(f"{100 * fraction:g}" for fraction in runs["fraction"].unique()),
                 "runs": len(runs),
-                "steps a run": _whole(steps),
+                "steps per run": _whole(steps),
                 "patches": _whole(_sum(runs["patches"])),
                 "FLOPs": _flops(_sum(runs["flops"])),
                 "patches/s": _short(first["patches_per_second"]),
@@ -64,10 +64,10 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
         notes.append("Unknown (?): steps of epochs need the number of images, known once data/manifest.csv exists.")
     if (unknown := left["patches_per_second"].isna()).any():
         notes.append(
-            f"No speed of {', '.join(left.loc[unknown, 'model'].unique())}: `plan.patches_per_second` takes one."
+            f"No speed known for {', '.join(left.loc[unknown, 'model'].unique())}; set `plan.patches_per_second`."
         )
     if table["state"].ne(TO_DO).any():
-        notes.append("Speeds are measured only of what is to do.")
+        notes.append("Speeds are measured only for runs still to do.")
     return notes
 
 

@@ -12,7 +12,7 @@ NAME = "claims"
 NOT_TESTED = "not tested"
 
 _SENTENCES = {
-    "data_limited": "Data limited {model}",
+    "data_limited": "{model} was limited by data",
     "gains_more": "{model} gains more from data than {rival}",
     "overtakes": "{model} overtakes {rival}",
     "contrastive_helps": "The contrastive loss helps: {model} against {rival}",

@@ -84,7 +84,7 @@ def data_blocks(study: Study) -> list[Block]:
             "gap": lambda row: f"{number(row['gap_smallest'], 2, '+')} to {number(row['gap_largest'], 2, '+')}",
         }
         notes = [
-            "Data limited a model where PSNR-Y rises with the amount of data, by the slope over all fractions; see the claims.",
+            "A model was limited by data if PSNR-Y rises with the amount of data (slope over all fractions); see the claims.",
             "Crops per image: how often each image was seen. Gap: held-out minus training L1; see the table of both losses.",
         ]
         blocks.append(_block(title, notes, columns, rows))
@@ -174,16 +174,16 @@ def ablation_blocks(study: Study) -> list[Block]:
     blocks = []
     for title, rows in _each(study.table("ablations")):
         columns = {
-            "setting": lambda row: row["factor"],
+            "factor": lambda row: row["factor"],
             "value": lambda row: row["value"],
             "model": _model(study),
-            "baseline": lambda row: study.labels[row["baseline"]] if row["model"] != row["baseline"] else "(is it)",
+            "baseline": lambda row: study.labels[row["baseline"]] if row["model"] != row["baseline"] else "(baseline)",
             "effect in dB": lambda row: number(row["effect"], 3, "+"),
             "95 % interval": lambda row: interval(row["low"], row["high"], 3),
             "over": lambda row: NONE if pd.isna(row["over"]) else f"{whole(row['count'])} {row['over']}",
         }
         notes = [
-            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the setting."
+            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor."
         ]
         blocks.append(_block(title, notes, columns, rows))
     return blocks

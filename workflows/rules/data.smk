@@ -26,7 +26,7 @@ rule synthesize:
         size=lambda wildcards: SOURCES[wildcards.source].size,
         seed=lambda wildcards: SOURCES[wildcards.source].seed,
     message:
-        "Drawing {params.number} dead-leaves images"
+        "Generating {params.number} dead-leaves images"
     shell:
         "python -m workflows.data synthesize --seed {params.seed} --count {params.number} --size {params.size}"
         " --threads {threads} --out {output.images:q} &> {log:q}"

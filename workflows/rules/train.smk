@@ -1,4 +1,4 @@
-"""Images of a fraction → model.safetensors, train.csv, provenance.json, one job a run of the grid or of the trials.
+"""Images of a fraction → model.safetensors, train.csv, provenance.json, one job per run of the grid or of the trials.
 
 Files of a training that is under way lie in resume/<run>/ and are no declared output: Snakemake deletes those of a failed
 job, and a run that is tried again goes on from them.

@@ -132,7 +132,7 @@ def train(
                 f"the processes of {run.name} found different checkpoints: is {resume} on a disk that all nodes share?"
             )
         if history.note_division(recipe):
-            fabric.print(f"{run.name}: batches are divided otherwise than before: sums round differently", flush=True)
+            fabric.print(f"{run.name}: batches are now split differently, so results differ by rounding", flush=True)
 
         def save() -> None:
             """Weights that are not finite do not replace a good checkpoint."""
@@ -169,8 +169,7 @@ def train(
             optimizer.zero_grad()
             contrastive = accumulation.ContrastiveGradient(trainable) if logged else None
             loss = accumulation.backward(fabric, model, x, y, batch.task, image_ids, run, micro_batches, contrastive)
-            # A norm that is not finite makes weights that are not, which are detected below; testing here would wait for the
-            # device.
+            # A non-finite norm yields non-finite weights, caught below; checking here would force a device sync.
             largest = math.inf if recipe.gradient_clip is None else recipe.gradient_clip
             norm = fabric.clip_gradients(model, optimizer, max_norm=largest, error_if_nonfinite=False)
             history.gradient_norms.append(norm.detach())

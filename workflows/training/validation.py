@@ -128,7 +128,7 @@ class Learning:
 def generalization_gap(
     training: np.ndarray, held_out: np.ndarray, training_interpolated: np.ndarray, held_out_interpolated: np.ndarray
 ) -> float:
-    """Held-out less training loss, for crops as hard as the training ones.
+    """Held-out minus training loss, for crops as hard as the training ones.
 
     A few images may be harder or easier than the held-out ones, and a network's loss is no fixed multiple of
     interpolation's: ...

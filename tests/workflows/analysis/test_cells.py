@@ -1,4 +1,4 @@
-"""Unpaired statements about the grid's cells, each beside a slow and obvious twin."""
+"""Unpaired statements about the grid's cells, each against a slow, obvious implementation."""
 
 import numpy as np
 import pandas as pd

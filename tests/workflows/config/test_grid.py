@@ -78,7 +78,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
     [
         (
             {"models__0__learning_rates": [0.001, 0.01], "models__1__learning_rates": [0.001]},
-            "learning_rates differ in number (edsr 2, ipt 1); every network gets as many trials",
+            "learning_rates differ in number (edsr 2, ipt 1); every network must have the same number",
         ),
         (
             {"models__0__learning_rates": [0.001], "trial_seeds": [9, 1]},
@@ -109,7 +109,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"data__root": "~no-such-user/x"}, ["data.root", "home of a user"]),
         ({"name": "x" * 300}, ["name", "at most 100"]),
         ({"models__1__label": "a\nb"}, ["models[1].label", "one line"]),
-        ({"data__validation": 300}, ["validation: all 300 drawn images would be held out"]),
+        ({"data__validation": 300}, ["validation: all 300 generated images would be held out"]),
         ({"data__size": 64, "training__patch_size": 48}, ["patch_size"]),
         ({"data__size": 64, "tasks": ["sr3"]}, ["data.size: 64 pixels are too few", "takes 72"]),
         (
@@ -159,7 +159,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["'ipt-ft'", "once it is fine-tuned"]),
         (
             {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
-            ["finetune.task", "more than one", "sr2, dn30"],
+            ["finetune.task", "several tasks", "sr2, dn30"],
         ),
         (
             {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
@@ -362,7 +362,7 @@ def test_checking_a_config_imports_no_torch():
         ({"name": "x", "checkpoint": "a", "parameters": 3}, "those of a checkpoint are counted"),
         ({"name": "x-20-seed-0", "restored": "b"}, "looks like a run of the grid"),
         ({"name": "ipt", "restored": "b"}, "evaluation.methods: two models are named 'ipt'"),
-        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, "tasks of 'x': sr3 is not scored; scored are sr2"),
+        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, "tasks of 'x': sr3 is not scored; the config scores sr2"),
         ({"name": "x", "restored": "b", "sets": ["Set5"]}, "sets of 'x': Set5 is not scored"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A crop carries exactly the pixels its low-resolution patch depends on, and each image is decoded once a block."""
+"""A crop carries exactly the pixels its low-resolution patch depends on, and each image is decoded once per block."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""With fixed crops an image gives the same patches for the whole training, each once an epoch, whoever cuts them."""
+"""With fixed crops an image gives the same patches for the whole training, each once per epoch, whoever cuts them."""
 
 from collections import Counter
 from hashlib import sha256

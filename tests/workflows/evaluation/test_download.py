@@ -119,7 +119,7 @@ def test_passing_troubles_are_tried_again(server, tmp_path, answers):
 
 def test_lasting_troubles_end_with_the_address(server, tmp_path):
     server.answers = [503] * 5
-    with pytest.raises(DownloadError, match=rf"{server.url}: failed 3 times"):
+    with pytest.raises(DownloadError, match=rf"{server.url}: failed after 3 attempts"):
         get(server, tmp_path / "Set5")
     assert server.requests == 3
     assert nothing_is_left(tmp_path)

@@ -73,7 +73,7 @@ def test_sixteen_bits_are_refused(tmp_path, suffix, channels):
     deep = RGB.astype(np.uint16) * 257
     cv2.imwrite(str(path), deep if channels == 3 else deep[..., 0])
     for reader in (read, inspect):
-        with pytest.raises(ImageError, match=rf"deep\.{suffix}: has 16 bits a sample"):
+        with pytest.raises(ImageError, match=rf"deep\.{suffix}: has 16 bits per sample"):
             reader(path)
 
 

@@ -96,7 +96,7 @@ def test_bad_and_hidden_files_are_named_and_stop_nothing(tmp_path, capsys):
     errors = capsys.readouterr().err
     assert "6 of 8 images failed" in errors
     for part in (
-        *("cut.png: is damaged", "text.jpg: is not an image", "deep.png: has 16 bits a sample"),
+        *("cut.png: is damaged", "text.jpg: is not an image", "deep.png: has 16 bits per sample"),
         *("pipe.png: cannot be read", "dangling.png: cannot be read", "folder.png: cannot be read"),
         *("._a.png: hidden", ".hidden.jpg: hidden"),
     ):

@@ -103,7 +103,7 @@ def test_an_experiment_without_trainings_has_an_empty_plan():
 def test_a_network_that_cannot_be_measured_leaves_its_hours_unknown():
     table = planned({"edsr": 100.0}, lambda run: None)
     assert table.loc["ipt-100-seed-0", ["patches_per_second", "hours"]].isna().all()
-    assert "No speed of ipt" in to_markdown(parse(CONFIG), table.reset_index())
+    assert "No speed known for ipt" in to_markdown(parse(CONFIG), table.reset_index())
 
 
 def test_fine_tuning_takes_all_images_of_its_own():

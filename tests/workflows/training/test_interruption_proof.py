@@ -1,4 +1,4 @@
-"""`make prove-resume`: a training that is killed again and again ends in the bits of one that was left alone."""
+"""`make prove-resume`: a training that is killed again and again equals an uninterrupted one bit for bit."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ SERVER.set_forkserver_preload(["workflows.training.loop"])
 KILLS = 24
 PATIENCE = 600  # seconds until a process has to have saved or ended
 
-# With an average of the weights, several tasks, a worker and several crops an image, so that all state there is matters.
+# With an average of the weights, several tasks, a worker and several crops per image, so that all state there is matters.
 CONFIG = {
     "name": "proof",
     "tasks": ["sr2", "dn30"],

@@ -318,7 +318,7 @@ def test_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train, make
 def test_run_may_go_on_with_another_division_and_says_so(train, make_run, monkeypatch, capsys):
     train_to_step_3(train, make_run(), monkeypatch)
     folder = train(make_run(micro_batch_size=2))
-    assert "batches are divided otherwise than before" in capsys.readouterr().out
+    assert "batches are now split differently" in capsys.readouterr().out
     record = json.loads((folder / "provenance.json").read_text())
     assert [way["micro_batch_size"] for way in record["training"]["computed_on"]] == [None, 2]
 
