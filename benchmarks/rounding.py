@@ -82,9 +82,9 @@ def measure(network: nn.Module, label: str, rows: int) -> Iterator[dict[str, Any
         x, y = draw(0)
         output, expected = step(network, x, y)
         other = relative(step(network, *draw(rows))[1], expected)
-        arithmetics = {f"{name}, simulated": lambda name=name: rounded_products(BITS[name]) for name in BITS}
-        arithmetics["bf16, autocast"] = lambda: torch.autocast("cpu", torch.bfloat16)
-        for arithmetic, context in arithmetics.items():
+        ways = {f"{name}, simulated": lambda name=name: rounded_products(BITS[name]) for name in BITS}
+        ways["bf16, autocast"] = lambda: torch.autocast("cpu", torch.bfloat16)
+        for arithmetic, context in ways.items():
             with context():
                 rounded, by_weight = step(network, x, y)
             yield {
