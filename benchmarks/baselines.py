@@ -155,7 +155,9 @@ def plain_order(variant: str, suite: nn.Module) -> list[str]:
     return names
 
 
-def compare(variant: str, what: str, sides: tuple[str, str], options: argparse.Namespace) -> list[dict[str, object]]:
+def compare_sides(
+    variant: str, what: str, sides: tuple[str, str], options: argparse.Namespace
+) -> list[dict[str, object]]:
     """One row for each of two forms of a network, with times and peak memories, and a row with their ratio."""
     first, second = (Work(variant, side, options) for side in sides)
     order = (
@@ -223,10 +225,10 @@ def main() -> int:
     rows, passed = [], False
     for variant in options.networks:
         for what in ("training", "inference"):
-            rows += compare(variant, what, ("suite", "plain"), options)
+            rows += compare_sides(variant, what, ("suite", "plain"), options)
             passed |= rows[-2]["time_ratio"] > RATIO_LIMIT or rows[-2]["memory_ratio"] > MEMORY_LIMIT + NOISE
         if variant.startswith("rdn"):
-            rows += compare(variant, "training", ("checkpointing", "suite"), options)
+            rows += compare_sides(variant, "training", ("checkpointing", "suite"), options)
             passed |= rows[-2]["time_ratio"] > CHECKPOINTING_TIME_LIMIT
             passed |= rows[-2]["memory_ratio"] > CHECKPOINTING_MEMORY_LIMIT
     report(rows, options.out, options.threads, options.device)

@@ -227,10 +227,10 @@ def main() -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:
-        return compare(options, Path(folder))
+        return compare_pipelines(options, Path(folder))
 
 
-def compare(options: argparse.Namespace, folder: Path) -> int:
+def compare_pipelines(options: argparse.Namespace, folder: Path) -> int:
     """Measure all pipelines; returns the exit status."""
     table = scan(options.root, min_side=PATCH * SCALE).images
     pipelines: dict[str, tuple[Callable[[], Iterator[int]], int]] = {

@@ -65,10 +65,10 @@ def _tables(options: argparse.Namespace) -> None:
 
 
 def _learning_rates(options: argparse.Namespace) -> None:
-    from workflows.analysis.learning_rates import compare
+    from workflows.analysis.learning_rates import compare_rates
     from workflows.files import write_csv
 
-    write_csv(compare(options.experiment_dir), options.out)
+    write_csv(compare_rates(options.experiment_dir), options.out)
 
 
 if __name__ == "__main__":

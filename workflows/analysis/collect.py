@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from workflows.analysis.factors import pair_key, settings
+from workflows.analysis.factors import pair_key, training_settings
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.config.schema import FINETUNED
 
@@ -78,22 +78,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
-    """One row per run, in the order of `names`.
-
-    Columns: `run`, `status` (`done`, `not scored`, `missing`), `kind` (`grid`; `reference`, for example bicubic; `method`: an
-    external method, scored in addition to the grid), `training_data` (training data of external methods, as stated), `model`,
-    `label`, `variant`, `fraction`, `seed`, `tasks`, `images` (number of training images), `steps`, `batch_size`, `patch_size`,
-    `patches` (number of patches seen), `patches_<task>` (number of patches of the task seen), `crops_per_image` (patches over
-    images), `distinct_patches`, `patch_epochs` (patches over distinct patches), `target_values` (number of values in the
-    targets of the distinct patches), `target_values_per_parameter` (all four empty for freely drawn crops), `parameters`,
-    `matched` (arguments that `match` chose, `num_feat=14 num_block=12`), `macs_per_output_pixel_<task>`, `contrastive` (λ, 0
-    without), `formulation`, `temperature`, `negatives` (number of other images that an anchor is compared with, mean over
-    batches), `twin` (equal for runs of one seed and fraction that differ in the contrastive loss alone), `pretrained` (the run
-    that a fine-tuned one began from), `settings` (JSON: the factors that decide the weights besides fraction and seed),
-    `train_hours`, `training_l1`, `training_psnr`, `validation_l1`, `validation_psnr` (0-255 scale and dB, last measurement on
-    the run's own patches and on crops of held-out images), `gap` (held-out minus training L1 for crops as hard as the training
-    ones, see `workflows.training.validation`), `contrastive_share` (share of the gradient's norm), `clipped_share` (share of
-    the steps; both are means over the log), `commit`, `dirty`.
+    """One row per run, in the order of `names`; docs/results.md describes the columns.
 
     Args:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
@@ -182,7 +167,7 @@ def _facts(path: Path) -> dict[str, Any]:
             "negatives": training.get("negatives"),
             "twin": pair_key(provenance["config"]),
             "pretrained": pretrained.get("name"),
-            "settings": json.dumps(settings(provenance["config"]), sort_keys=True),
+            "settings": json.dumps(training_settings(provenance["config"]), sort_keys=True),
             # Runs of earlier versions have no gap.
             **{f"interpolation_{of}_l1": l1 for of, l1 in training.get("interpolation_l1", {}).items()},
             "train_hours": training["wall_seconds"] / 3600,

@@ -66,8 +66,8 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     for windows in WINDOWS:
         scores = common_images(seen_by(results, runs, windows))
         for pair in find_pairs(runs):
-            of = {model: scores.loc[scores["model"] == model, [*key, "psnr_y"]] for model in pair[:2]}
-            both = of[pair.without].merge(of[pair.with_], on=key, suffixes=("_without", "_with"))
+            by_model = {model: scores.loc[scores["model"] == model, [*key, "psnr_y"]] for model in pair[:2]}
+            both = by_model[pair.without].merge(by_model[pair.with_], on=key, suffixes=("_without", "_with"))
             both["gain"] = both["psnr_y_with"] - both["psnr_y_without"]
             both["windows"] = windows
             tables += [

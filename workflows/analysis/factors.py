@@ -16,7 +16,7 @@ PRETRAINED = "pretrained"
 DEFAULT = "default"
 
 
-def settings(config: dict[str, Any]) -> dict[str, Any]:
+def training_settings(config: dict[str, Any]) -> dict[str, Any]:
     """The settings that affect a run's weights besides fraction and seed, with dotted names: `contrastive.weight`.
 
     For a fine-tuned run: its own settings and, as `pretrained.…`, those of the first stage that differ. The contrastive loss,
@@ -29,7 +29,7 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
         group_size = kept["contrastive"].get("group_size") or kept["training"].get("batch_size")
         kept["contrastive"] = {**kept["contrastive"], "group_size": group_size}
     own = dict(_flatten(kept, ""))
-    before = settings(config[PRETRAINED]) if config.get(PRETRAINED) else {}
+    before = training_settings(config[PRETRAINED]) if config.get(PRETRAINED) else {}
     for key, value in before.items():
         if key.startswith(CONTRASTIVE):
             own[key] = value
@@ -48,7 +48,7 @@ def _flatten(section: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def pair_key(config: dict[str, Any]) -> str:
     """Equal for runs that differ in nothing but fraction, seed and the contrastive loss."""
-    rest = {key: value for key, value in settings(config).items() if not key.startswith(CONTRASTIVE)}
+    rest = {key: value for key, value in training_settings(config).items() if not key.startswith(CONTRASTIVE)}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -67,7 +67,7 @@ def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
     architectures are not ablations of one another.
 
     Args:
-        known: each model's `settings`, in the experiment's order.
+        known: each model's `training_settings`, in the experiment's order.
     """
     names = [key for key in dict.fromkeys(key for one in known.values() for key in one) if key != "variant"]
     grouped = []

@@ -11,7 +11,7 @@ from workflows.config.experiment import Experiment
 from workflows.config.runs import fraction_label
 
 
-def compare(experiment_dir: Path) -> pd.DataFrame:
+def compare_rates(experiment_dir: Path) -> pd.DataFrame:
     """All trials, one row per model and learning rate.
 
     Args:

@@ -225,7 +225,7 @@ def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) 
     computed: dict[str, Callable[[], pd.DataFrame]] = {name: lambda name=name: tables[name] for name in TABLES}
     if planned and planned.trials():
         files["learning_rates"] = experiment_dir / "learning_rates.csv"
-        computed["learning_rates"] = lambda: learning_rates.compare(experiment_dir)
+        computed["learning_rates"] = lambda: learning_rates.compare_rates(experiment_dir)
     for name, path in files.items():
         yield from _readable(f"{path.relative_to(experiment_dir)}", _table, experiment_dir, path, computed[name])
 

@@ -35,7 +35,7 @@ class Scores(NamedTuple):
     psnr_rgb: float
 
 
-def compare(output: np.ndarray, target: np.ndarray, border: int = 0, full_range: bool = False) -> Scores:
+def compute_scores(output: np.ndarray, target: np.ndarray, border: int = 0, full_range: bool = False) -> Scores:
     """All metrics of one image in one pass.
 
     Args:
@@ -67,18 +67,18 @@ def compare(output: np.ndarray, target: np.ndarray, border: int = 0, full_range:
 
 
 def psnr_y(output: np.ndarray, target: np.ndarray, border: int = 0) -> float:
-    """PSNR in dB on BT.601 luma; see `compare`."""
-    return compare(output, target, border).psnr_y
+    """PSNR in dB on BT.601 luma; see `compute_scores`."""
+    return compute_scores(output, target, border).psnr_y
 
 
 def ssim_y(output: np.ndarray, target: np.ndarray, border: int = 0) -> float:
-    """SSIM on BT.601 luma (Wang et al. 2004: 11×11 Gaussian window, σ 1.5); see `compare`."""
-    return compare(output, target, border).ssim_y
+    """SSIM on BT.601 luma (Wang et al. 2004: 11×11 Gaussian window, σ 1.5); see `compute_scores`."""
+    return compute_scores(output, target, border).ssim_y
 
 
 def psnr_rgb(output: np.ndarray, target: np.ndarray, border: int = 0) -> float:
-    """PSNR in dB over all three channels; see `compare`."""
-    return compare(output, target, border).psnr_rgb
+    """PSNR in dB over all three channels; see `compute_scores`."""
+    return compute_scores(output, target, border).psnr_rgb
 
 
 def luma(pixels: np.ndarray, full_range: bool = False) -> np.ndarray:

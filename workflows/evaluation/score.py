@@ -21,7 +21,7 @@ from tqdm import tqdm
 from workflows.evaluation import image_files
 from workflows.evaluation.image_files import ImageError
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
-from workflows.evaluation.metrics import compare
+from workflows.evaluation.metrics import compute_scores
 from workflows.evaluation.outputs import RestoredFolder
 from workflows.evaluation.protocol import RULES, Protocol, border
 from workflows.evaluation.restorer import Restorer
@@ -87,7 +87,7 @@ def score(
         task, dataset = job.task, job.request.label
         if save_dir is not None and (save_only is None or sample.image in save_only):
             image_files.write(save_dir / task.name / dataset / f"{sample.image}.png", output)
-        scores = compare(output, prepared.target, border(task), prepared.full_range)
+        scores = compute_scores(output, prepared.target, border(task), prepared.full_range)
         return {
             "task": task.name,
             "dataset": dataset,

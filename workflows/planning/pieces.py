@@ -93,8 +93,8 @@ def preparation(experiment: Experiment) -> Iterator[list[str]]:
         for subset, first in subsets.items():
             if not (experiment.folder / subset).is_file():
                 chosen = ["--fraction", str(first.subset_fraction), "--seed", str(first.seed)]
-                of = ["--manifest", tables[0], "--validation", tables[1]]
-                yield [*python, "fraction", *of, *chosen, "--out", str(experiment.folder / subset)]
+                tables_read = ["--manifest", tables[0], "--validation", tables[1]]
+                yield [*python, "fraction", *tables_read, *chosen, "--out", str(experiment.folder / subset)]
 
 
 def trainings(experiment: Experiment) -> dict[str, list[str]]:

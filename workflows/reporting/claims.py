@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from workflows.reporting.markup import Block
-from workflows.reporting.numbers import NONE, interval, number, percents, probability
+from workflows.reporting.numbers import NONE, interval, number, percents, probability, rounded_percent
 from workflows.reporting.study import Study
 
 NAME = "claims"
@@ -95,13 +95,9 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
 def _estimate(row: dict) -> tuple[str, str]:
     """Estimate and interval in their unit."""
     if row["unit"] == "fraction":
-        ends = NONE if pd.isna(row["low"]) else f"{_percent(row['low'])} to {_percent(row['high'])}"
-        return NONE if pd.isna(row["estimate"]) else _percent(row["estimate"]), ends
+        ends = NONE if pd.isna(row["low"]) else f"{rounded_percent(row['low'])} to {rounded_percent(row['high'])}"
+        return NONE if pd.isna(row["estimate"]) else rounded_percent(row["estimate"]), ends
     unit = "" if pd.isna(row["unit"]) else f"\u00a0{row['unit']}"
     return NONE if pd.isna(row["estimate"]) else number(row["estimate"], 2, "+") + unit, interval(
         row["low"], row["high"]
     )
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.3g}\u00a0%"

@@ -104,14 +104,14 @@ def figures(study: Study) -> list[Shown]:
     for name, title in {**FIGURES, **PICTURES}.items():
         for path in sorted(folder.glob(f"{name}.png" if name in FIGURES else f"{name}-*.png")):
             slug = path.stem.removeprefix(name).strip("-")
-            of = {**pictures, **maps}.get(slug)
-            of = f"{of['image']} ({of['dataset']}, {of['task']})" if of else slug.replace("-", ", ")
+            named = {**pictures, **maps}.get(slug)
+            subject = f"{named['image']} ({named['dataset']}, {named['task']})" if named else slug.replace("-", ", ")
             files = {suffix[1:].upper(): path.with_suffix(suffix) for suffix in (".csv", ".pdf")}
             with Image.open(path) as picture:
                 wide = picture.width > WIDE * picture.height
             shown.append(
                 Shown(
-                    f"{title}: {of}" if of else title,
+                    f"{title}: {subject}" if subject else title,
                     _data_address(path),
                     wide,
                     caption(name, study.config),
@@ -142,8 +142,8 @@ def sliders(study: Study) -> list[Slider]:
         # With `whole: false` the page holds no more of an image than the figure does.
         window = crop if wanted.get("whole") is False else _window(crop, whole.shape)
         tiles = [tile for tile in tiles if tile.pixels is not None]
-        of = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
-        title = f"{image} ({dataset}, {task}){of}"
+        training = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
+        title = f"{image} ({dataset}, {task}){training}"
         shown.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))
     return shown
 

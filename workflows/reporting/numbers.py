@@ -26,6 +26,11 @@ def whole(value: float) -> str:
     return NONE if pd.isna(value) else f"{value:,.0f}"
 
 
+def rounded_percent(fraction: float) -> str:
+    """To three digits: 0.61237 → `61.2 %`."""
+    return f"{100 * fraction:.3g}\u00a0%"
+
+
 def percents(text: str) -> str:
     """One fraction or two: `0.01-1` → `1 % to 100 %`; `1` → `100 %`."""
     return " to ".join(f"{100 * float(part):g}\u00a0%" for part in text.split("-"))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from workflows.analysis.factors import WEIGHT, groups, pair_key, settings
+from workflows.analysis.factors import WEIGHT, groups, pair_key, training_settings
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.config.schema import Picture
@@ -72,7 +72,7 @@ def figures(experiment: Experiment) -> list[str]:
     runs = experiment.runs()
     if not runs:
         return []
-    known = {run.model: settings(run.model_dump(mode="json")) for run in runs.values()}
+    known = {run.model: training_settings(run.model_dump(mode="json")) for run in runs.values()}
     # Switching the contrastive loss on is shown by its own figure.
     ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
     drawn = {"contrastive_gain": bool(_contrastive_pairs(runs)), "ablations": ablated, "quality_cost": len(known) > 1}

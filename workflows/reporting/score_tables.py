@@ -52,7 +52,7 @@ def _block(
 ) -> Block:
     task, dataset = cells[["task", "dataset"]].iloc[0]
     scored = set(cells["model"])
-    untrained, trained = ([m for m in of(study.runs) if m in scored] for of in (references, models))
+    untrained, trained = ([m for m in listed(study.runs) if m in scored] for listed in (references, models))
     fractions = sorted(cells["fraction"].dropna().unique())
     most = int(cells["seeds"].max())
     columns, head = [], []
@@ -103,7 +103,9 @@ def _column(cells: pd.DataFrame, metrics: list[str], usual_seeds: int, ranked: b
     cells_by_model: dict[str, Cell] = {}
     for model, pieces in parts.items():
         seeds = cells.loc[model, "seeds"]
-        if pd.isna(seeds) or seeds == 0:
+        if pd.isna(seeds):
+            cells_by_model[model] = NONE  # the grid has no such run
+        elif seeds == 0:
             cells_by_model[model] = "missing"
         else:
             fewer = seeds < usual_seeds and pd.notna(cells.loc[model, "fraction"])

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from workflows.config.runs import Run
-from workflows.training.objective import Loss, compare, compute_loss, l1_loss
+from workflows.training.objective import Loss, compute_loss, grouped_contrastive_loss, l1_loss
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def _first_pass(
     with torch.no_grad():
         features = torch.cat([model(x[rows], task, return_features=True)[1] for rows in micro_batches.slices])
     features.requires_grad_()
-    loss = compare(features, image_ids, run.contrastive, micro_batches.group_size, micro_batches.gather)
+    loss = grouped_contrastive_loss(
+        features, image_ids, run.contrastive, micro_batches.group_size, micro_batches.gather
+    )
     (by_feature,) = torch.autograd.grad(loss, features)
     return loss.detach(), by_feature
 

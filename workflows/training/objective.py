@@ -49,18 +49,18 @@ def compute_loss(
         task: the batch's task.
         image_ids: (B,), the image that each patch was cut from.
         contrastive: None trains on L1 alone.
-        group_size, gather: see `compare`.
+        group_size, gather: see `grouped_contrastive_loss`.
     """
     if contrastive is None or contrastive.weight == 0:
         l1 = l1_loss(model(x, task), y)
         return Loss(l1, l1)
     output, features = model(x, task, return_features=True)
     l1 = l1_loss(output, y)
-    term = compare(features, image_ids, contrastive, group_size, gather)
+    term = grouped_contrastive_loss(features, image_ids, contrastive, group_size, gather)
     return Loss(l1 + contrastive.weight * term, l1, term, contrastive.weight)
 
 
-def compare(
+def grouped_contrastive_loss(
     features: Tensor, image_ids: Tensor, contrastive: Contrastive, group_size: int | None = None, gather: bool = False
 ) -> Tensor:
     """The contrastive loss, a scalar: the mean over groups of consecutive rows; rows are compared within their group.

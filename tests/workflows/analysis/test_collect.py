@@ -6,7 +6,7 @@ import yaml
 
 from workflows.analysis.__main__ import main
 from workflows.analysis.collect import collect_results, collect_runs, missing
-from workflows.analysis.factors import pair_key, settings
+from workflows.analysis.factors import pair_key, training_settings
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.config.grid import parse
 
@@ -169,11 +169,11 @@ def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():
     plain, contrastive = runs["ipt-ft-100-seed-0"], runs["ipt-contrastive-ft-100-seed-0"]
     assert pair_key(plain) == pair_key(contrastive) != pair_key(runs["ipt-100-seed-0"])
     assert pair_key(plain) != pair_key(runs["ipt-ft-0-seed-0"])
-    assert settings(contrastive)["contrastive.weight"] == 0.1
-    mine = settings(plain)
+    assert training_settings(contrastive)["contrastive.weight"] == 0.1
+    mine = training_settings(plain)
     assert (mine["training.learning_rate"], mine["pretrained.training.learning_rate"]) == (0.001, 0.01)
     # Alike but for one setting of the first stage: an ablation of it.
-    slow = settings(runs["ipt-slow-ft-100-seed-0"])
+    slow = training_settings(runs["ipt-slow-ft-100-seed-0"])
     assert {key for key in mine | slow if mine.get(key) != slow.get(key)} == {"pretrained.training.warmup_steps"}
 
 

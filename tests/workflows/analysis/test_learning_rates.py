@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from workflows.analysis.__main__ import main
-from workflows.analysis.learning_rates import compare
+from workflows.analysis.learning_rates import compare_rates
 from workflows.analysis.records import ReportError
 
 RATES = [0.001, 0.004, 0.016]
@@ -40,7 +40,7 @@ def experiment_dir(tmp_path):
 
 
 def test_best_is_the_lowest_mean_over_the_smallest_and_the_largest_fraction(experiment_dir):
-    table = compare(experiment_dir).set_index(["model", "learning_rate"])
+    table = compare_rates(experiment_dir).set_index(["model", "learning_rate"])
     assert table.loc[("edsr", 0.004), ["validation_l1_1", "validation_l1_100"]].tolist() == pytest.approx([5.5, 4.6])
     assert table.loc[("edsr", 0.004), "validation_l1"] == pytest.approx(5.05)
     assert table.index[table["best"]].tolist() == [("edsr", 0.004), ("ipt", 0.016)]
@@ -49,7 +49,7 @@ def test_best_is_the_lowest_mean_over_the_smallest_and_the_largest_fraction(expe
 
 
 def test_choice_is_shown_with_its_spread_over_the_trial_seeds(experiment_dir):
-    row = compare(experiment_dir).set_index(["model", "learning_rate"]).loc[("edsr", 0.016)]
+    row = compare_rates(experiment_dir).set_index(["model", "learning_rate"]).loc[("edsr", 0.016)]
     assert (row["seeds"], row["validation_l1"]) == (3, pytest.approx(5.5))
     # Standard deviations of 0.55 and, paired by seed, of 0.05; t of two degrees of freedom is 4.303.
     assert row["high"] - row["validation_l1"] == pytest.approx(4.3027 * 0.55 / 3**0.5, rel=1e-4)
@@ -61,10 +61,10 @@ def test_choice_is_shown_with_its_spread_over_the_trial_seeds(experiment_dir):
 def test_unfinished_trial_is_named(experiment_dir):
     (experiment_dir / "runs" / "ipt-lr-0.004-1-seed-1000" / "train.csv").unlink()
     with pytest.raises(ReportError, match=r"the trial ipt-lr-0.004-1-seed-1000 is not finished"):
-        compare(experiment_dir)
+        compare_rates(experiment_dir)
 
 
 def test_command_writes_the_table(experiment_dir):
     out = experiment_dir / "learning_rates.csv"
     assert main(["learning-rates", "--experiment-dir", str(experiment_dir), "--out", str(out)]) == 0
-    pd.testing.assert_frame_equal(pd.read_csv(out), compare(experiment_dir))
+    pd.testing.assert_frame_equal(pd.read_csv(out), compare_rates(experiment_dir))

@@ -13,7 +13,7 @@ from PIL import Image
 from workflows import models, provenance
 from workflows.evaluation.__main__ import COLUMNS, main
 from workflows.evaluation.image_files import read, write
-from workflows.evaluation.metrics import compare
+from workflows.evaluation.metrics import compute_scores
 from workflows.evaluation.restorer import Restorer
 
 RNG = np.random.default_rng(2)
@@ -122,8 +122,8 @@ def test_saved_images_have_the_scores_of_their_rows(root):
         "sr2/Set5/d.png",
     ]
     output, target = read(root / "out/sr2/Set5/b.png").pixels, read(root / "Set5/b.png").pixels[:26, :26]
-    assert float(rows[1]["psnr_y"]) == pytest.approx(compare(output, target, 2).psnr_y, abs=1e-6)
-    assert float(rows[1]["ssim_y"]) == pytest.approx(compare(output, target, 2).ssim_y, abs=1e-6)
+    assert float(rows[1]["psnr_y"]) == pytest.approx(compute_scores(output, target, 2).psnr_y, abs=1e-6)
+    assert float(rows[1]["ssim_y"]) == pytest.approx(compute_scores(output, target, 2).ssim_y, abs=1e-6)
 
 
 def test_threads_and_repetition_change_nothing(root):
@@ -368,7 +368,7 @@ def test_exported_inputs_are_what_models_are_given(root):
     assert (noisy.dtype, noisy.shape) == (np.float32, clean.shape)
     identity = run(root, sets=("mine=mine",), tasks=("dn30",), model="identity")[1]
     rounded = np.floor(noisy + 0.5).astype(np.uint8)
-    assert float(identity["psnr_rgb"]) == pytest.approx(compare(rounded, clean).psnr_rgb, abs=1e-5)
+    assert float(identity["psnr_rgb"]) == pytest.approx(compute_scores(rounded, clean).psnr_rgb, abs=1e-5)
 
 
 def test_wrong_requests_end_with_one_message(root, capsys):

@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 
 import baselines.basicsr_alias  # noqa: F401  (before basicsr)
 from workflows.evaluation import metrics
-from workflows.evaluation.metrics import compare, luma, psnr_rgb, psnr_y, ssim_y
+from workflows.evaluation.metrics import compute_scores, luma, psnr_rgb, psnr_y, ssim_y
 
 RNG = np.random.default_rng(0)
 TARGET = (np.add.outer(np.arange(60), np.arange(83))[..., None] + [0, 40, 80]).astype(np.uint8)
@@ -49,7 +49,7 @@ def test_psnr_follows_its_definition():
 
 
 def test_equal_images_have_infinite_psnr_and_ssim_one():
-    scores = compare(TARGET, TARGET, 2)
+    scores = compute_scores(TARGET, TARGET, 2)
     assert (scores.psnr_y, scores.psnr_rgb) == (math.inf, math.inf)
     assert scores.ssim_y == pytest.approx(1, abs=1e-12)
 
@@ -63,9 +63,9 @@ def test_the_border_is_cut_from_every_side():
 
 @pytest.mark.parametrize("band", [1, 7, 50, 60])
 def test_bands_change_nothing(monkeypatch, band):
-    whole = compare(OUTPUT, TARGET, 2)
+    whole = compute_scores(OUTPUT, TARGET, 2)
     monkeypatch.setattr(metrics, "BAND", band)
-    assert compare(OUTPUT, TARGET, 2) == pytest.approx(whole, abs=1e-9)
+    assert compute_scores(OUTPUT, TARGET, 2) == pytest.approx(whole, abs=1e-9)
 
 
 def test_ssim_is_empty_below_its_window_and_defined_from_there():
@@ -94,4 +94,4 @@ def test_ssim_is_empty_below_its_window_and_defined_from_there():
 )
 def test_what_cannot_be_compared_is_refused(output, target, border, message):
     with pytest.raises(ValueError, match=message):
-        compare(output, target, border)
+        compute_scores(output, target, border)
