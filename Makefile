@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference ablations test prove-faults prove-gpu rehearse-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference ablations test prove prove-faults prove-gpu rehearse-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -48,6 +48,8 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
+
+prove: prove-statistics prove-resume prove-faults  ## the proofs that CI can afford
 
 prove-faults: env  ## killed trainings, a full disk, flipped bits, hostile names: nothing is lost, nothing passes unnoticed
 	python -m pytest -m slow -n 0 -s -rs tests/proofs/test_faults.py tests/test_hostile_names.py

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from workflows.analysis.collect import collect_results, collect_runs
+from workflows.analysis.computation import write_tables
 from workflows.analysis.records import read_results, read_runs
 from workflows.files import write_csv
 
@@ -193,6 +194,12 @@ def gather(folder: Path, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFra
     write_csv(collect_results(folder, names), folder / "results.csv")
     write_csv(collect_runs(folder, names), folder / "runs.csv")
     return read_results(folder / "results.csv"), read_runs(folder / "runs.csv")
+
+
+def analyse(folder: Path, names: Sequence[str]) -> None:
+    """Write results.csv, runs.csv and tables/*.csv."""
+    results, runs = gather(folder, names)
+    write_tables(results, runs, folder / "tables", sorted(folder.glob("runs/*/train.csv")))
 
 
 def texture(seed: int, height: int, width: int) -> np.ndarray:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import gather, write_experiment
-from workflows.analysis.computation import write_tables
+from tests.helpers import analyse, write_experiment
 from workflows.reporting.study import Study
 from workflows.reporting.style import house_style
 
@@ -29,12 +28,6 @@ def studies(tmp_path_factory) -> Callable[..., Study]:
         return Study(known[key])
 
     return make
-
-
-def analyse(folder: Path, names: Sequence[str]) -> None:
-    """Write results.csv, runs.csv and tables/*.csv."""
-    results, runs = gather(folder, names)
-    write_tables(results, runs, folder / "tables", sorted(folder.glob("runs/*/train.csv")))
 
 
 @pytest.fixture

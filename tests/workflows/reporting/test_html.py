@@ -8,8 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.helpers import MODELS, write_experiment, write_images
-from tests.workflows.reporting.conftest import analyse
+from tests.helpers import MODELS, analyse, write_experiment, write_images
 from workflows.reporting.html import sliders, write_html
 from workflows.reporting.study import Study
 
