@@ -20,6 +20,7 @@ RUNS = {  # models × fractions × seeds
     "noise": 3 * 3,
     "patches": 4 * 3 * 3,
     "position": 5 * 3,
+    "precision": 4 * 3,
     "size": 5 * 3,
     "temperature": 4 * 3,
 }
@@ -49,7 +50,7 @@ def test_ablations_draw_from_the_same_images_and_share_the_network_that_they_var
     digests = [{run.digest for run in found.runs().values()} for found in experiments.values()]
     assert sum(map(len, digests)) == sum(counts.values())
     shared = {name for name, mine in zip(counts, digests, strict=True) if "ipt-100-seed-0" in experiments[name].runs()}
-    assert shared == set(counts) - {"noise", "temperature"}
+    assert shared == set(counts) - {"noise", "precision", "temperature"}
     plain = {name: experiments[name].runs()["ipt-100-seed-0"] for name in shared}
     slower = {name for name, run in plain.items() if run.training.learning_rate == 0.006}
     assert slower == {"size", "multi-task", "fine-tuning"}
