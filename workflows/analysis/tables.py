@@ -21,7 +21,6 @@ WINDOWS = {
     "windows have the same scores in both. `averaged` appears only if it was scored"
 }
 INTERVAL = {"low": "lower end of the 95 % interval", "high": "upper end of the 95 % interval"}
-TEST = {"p": "two-sided p-value", "seeds": "number of seeds in the cell with the fewest"}
 COUNTED_SEEDS = {"seeds": "number of seeds"}
 METRIC_COLUMNS = {
     f"{metric}{end}": f"{what}{of}"

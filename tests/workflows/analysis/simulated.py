@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from workflows.analysis.cells import Cells, Grid
+
 FRACTIONS = [0.2, 0.4, 0.6, 0.8, 1.0]
 
 
@@ -43,3 +45,19 @@ def runs(slopes: Mapping[str, float], images: int = 300) -> pd.DataFrame:
         for fraction in FRACTIONS
     ]
     return pd.DataFrame(rows)
+
+
+def grids(slopes, windows=("centre", "averaged"), seed=0, **options) -> list[Grid]:
+    """The same truth seen by both ways of cutting windows."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for way in windows:
+        scores = grid(rng, slopes, **options)
+        made.append(Grid({"task": "sr2", "dataset": "B100", "windows": way}, scores, Cells(scores)))
+    return made
+
+
+def crossing_at(crossing: float, spread: float, **options) -> tuple[list[Grid], dict[str, float]]:
+    slopes = {"ipt": 0.8, "edsr": 0.3}
+    levels = {"edsr": 33.0 + 0.5 * np.log10(crossing)}
+    return grids(slopes, spread=spread, levels=levels, **options), slopes

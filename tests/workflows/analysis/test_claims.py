@@ -4,27 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workflows.analysis.simulated import FRACTIONS, grid, runs
-from workflows.analysis.cells import Cells, Grid
+from tests.workflows.analysis.simulated import FRACTIONS, crossing_at, grids, runs
+from workflows.analysis.cells import Grid
 from workflows.analysis.claims import NO, NOT_TESTED, UNRESOLVED, YES, answer, claims
 from workflows.analysis.contrastive_pairs import gains as contrastive_gains
 from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES, crossover, crossovers
 from workflows.analysis.crossovers import UNRESOLVED as OPEN
 from workflows.analysis.data_slopes import data_slopes
 from workflows.analysis.differences import differences
-from workflows.analysis.gains import gain_differences, gains, spans
+from workflows.analysis.gains import gain_differences
 
 NOTHING = pd.DataFrame(columns=["task", "dataset", "windows", "without", "with", "fraction", "level", "over"])
-
-
-def grids(slopes, windows=("centre", "averaged"), seed=0, **options) -> list[Grid]:
-    """The same truth seen by both ways of cutting windows."""
-    rng = np.random.default_rng(seed)
-    made = []
-    for way in windows:
-        scores = grid(rng, slopes, **options)
-        made.append(Grid({"task": "sr2", "dataset": "B100", "windows": way}, scores, Cells(scores)))
-    return made
 
 
 def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
@@ -54,24 +44,6 @@ def test_answers_follow_from_the_interval(interval, expected):
     assert answer(*interval) == expected
 
 
-def test_spans_are_the_whole_range_and_the_papers():
-    assert spans([0.01, 0.2, 1.0]) == [(0.01, 1.0), (0.2, 1.0)]
-    assert spans([0.2, 0.6, 1.0]) == [(0.2, 1.0)]
-    assert spans([0.01, 0.5]) == [(0.01, 0.5)]
-    assert spans([1.0]) == []
-
-
-def test_gains_and_their_difference_are_found():
-    slopes = {"ipt": 0.8, "edsr": 0.3}
-    made = grids(slopes, spread=0.001)
-    bought = gains(made, runs(slopes)).set_index(["windows", "model"])
-    assert bought.loc[("centre", "ipt"), "gain"] == pytest.approx(0.8 * np.log10(5), abs=0.01)
-    more = gain_differences(made, runs(slopes)).set_index("windows").loc["centre"]
-    assert more["difference"] == pytest.approx(0.5 * np.log10(5), abs=0.01)
-    assert more["low"] < 0.5 * np.log10(5) < more["high"]
-    assert (more["model"], more["rival"], more["span"]) == ("ipt", "edsr", "0.2-1")
-
-
 def test_gaining_more_is_claimed_only_where_both_ways_of_cutting_windows_say_so():
     more, equal = {"ipt": 0.8, "edsr": 0.3}, {"ipt": 0.3, "edsr": 0.3}
     both = grids(more, spread=0.02)
@@ -95,28 +67,6 @@ def test_data_limited_has_three_answers_and_a_bound():
     assert claimed(grids(slopes), slopes, "data_limited").loc["averaged", "model"] == "ipt"
 
 
-def test_slopes_use_all_fractions():
-    slopes = {"edsr": 0.0}
-    (made,) = grids(slopes, spread=0.001, windows=("centre",))
-    scores = made.scores.copy()
-    middle = scores["fraction"].isin([0.4, 0.6])
-    scores.loc[middle, "value"] -= 0.3  # the ends are equal
-    found = data_slopes([made._replace(scores=scores, cells=Cells(scores))], runs(slopes)).iloc[0]
-    x, y = np.log10(FRACTIONS), scores.groupby("fraction")["value"].mean()
-    assert found["slope"] == pytest.approx(np.polyfit(x, y, 1)[0])
-    assert found["gain"] == pytest.approx(found["slope"] * np.log10(5))
-    assert (found["counted"], found["fractions"]) == ("images", 5)
-
-
-def test_a_decade_is_one_of_distinct_patches_where_they_are_counted():
-    slopes = {"edsr": 0.5}
-    known = runs(slopes)
-    known["distinct_patches"] = (8 * known["images"] ** 2).astype("Int64")
-    found = data_slopes(grids(slopes, spread=0.001), known).iloc[0]
-    assert found["counted"] == "distinct_patches"
-    assert found["slope"] == pytest.approx(0.25, abs=0.01)
-
-
 def test_held_out_loss_that_falls_says_that_data_was_limiting():
     slopes = {"edsr": 0.0}
     known = pd.concat([runs(slopes).assign(seed=seed) for seed in range(3)], ignore_index=True)
@@ -130,21 +80,6 @@ def test_held_out_loss_that_falls_says_that_data_was_limiting():
     assert found["low"] < found["estimate"] < found["high"]
     flat = data_slopes([], known.assign(validation_l1=5.0 + noise))
     assert claims({**tables, "slopes": flat}, known).iloc[0]["answer"] == NO
-
-
-def crossing_at(crossing: float, spread: float, **options) -> tuple[list[Grid], dict[str, float]]:
-    slopes = {"ipt": 0.8, "edsr": 0.3}
-    levels = {"edsr": 33.0 + 0.5 * np.log10(crossing)}
-    return grids(slopes, spread=spread, levels=levels, **options), slopes
-
-
-@pytest.mark.parametrize("crossing", [0.25, 0.4, 0.57, 0.93])
-def test_a_known_crossing_is_found(crossing):
-    made, _ = crossing_at(crossing, 1e-6)
-    found = crossover(made[0].cells, "ipt", "edsr", FRACTIONS)
-    assert found.status == OVERTAKES
-    assert found.fraction == pytest.approx(crossing, rel=1e-3)
-    assert found.low <= found.fraction <= found.high
 
 
 def test_one_seed_has_a_crossing_and_no_interval():

@@ -10,9 +10,7 @@ import yaml
 
 from tests.helpers import gather, write_experiment
 from workflows.analysis.computation import write_tables
-from workflows.analysis.records import read_results
 from workflows.audit.__main__ import main
-from workflows.audit.compare_experiments import agreement, changed_settings, differences
 from workflows.audit.verify import ABSENT, CHANGED, OK, verify
 from workflows.config import grid
 from workflows.evaluation import score_provenance
@@ -189,89 +187,3 @@ def test_images_in_archives_are_read_as_training_reads_them(sound):
     assert found["1 training images"] == OK
     pd.DataFrame([row | {"sha256": "0" * 64}]).to_csv(sound / "data" / "manifest.csv", index=False)
     assert "1 training images" in changed(sound)
-
-
-def test_two_experiments_are_paired_by_seed_and_image(experiment, tmp_path, capsys):
-    folders = []
-    for name, gain in (("a", 0.8), ("b", 0.9)):
-        models = {"ipt": ("ipt_tiny", 0.0, gain, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.1)}
-        folder, names = experiment(name=name, seeds=(0, 1, 2), fractions=(0.5, 1.0), models=models)
-        gather(folder, [n for n in names if (name, n) != ("b", "edsr-50-seed-2")])
-        folders.append(folder)
-    found = differences(*folders).set_index(["model", "fraction"])
-    a, b = (
-        read_results(folder / "results.csv").set_index(["model", "fraction", "seed", "image"])["psnr_y"]
-        for folder in folders
-    )
-    row = found.loc[("ipt", 1.0)]
-    assert row["difference"] == pytest.approx((b - a)["ipt"][1.0].mean())
-    assert row["low"] < row["difference"] < row["high"]
-    assert row["seeds"] == 3
-    same = found.loc[("edsr", 0.5)]
-    assert (same["difference"], same["largest"], same["seeds"], same["only_first"]) == (0, 0, 2, 6)
-    assert main(["compare-experiments", *map(str, folders), "--out", str(tmp_path / "out.csv")]) == 0
-    assert "### b minus a" in capsys.readouterr().out
-    assert len(pd.read_csv(tmp_path / "out.csv")) == 5
-
-
-def test_other_protocols_and_settings_are_said(experiment):
-    folders = []
-    for name in ("a", "b"):
-        folder, names = experiment(name=name, fractions=(1.0,), models=MODELS)
-        for run in names:
-            for path in (folder / "runs" / run).glob("*"):
-                if name == "b" and path.suffix in {".csv", ".json"}:
-                    path.write_text(path.read_text().replace(",v1,", ",v1 gray=matlab,").replace("0.0005", "0.001"))
-        gather(folder, names)
-        folders.append(folder)
-    assert set(differences(*folders)["protocols"]) == {"v1 and v1 gray=matlab"}
-    assert "ipt: training.learning_rate is 0.0005 in the first and 0.001 in the second" in list(
-        changed_settings(*folders)
-    )
-
-
-def test_agreement_is_of_each_networks_mean_over_a_set(experiment, capsys):
-    folders = []
-    for name in ("a", "b"):
-        folder, names = experiment(name=name, fractions=(1.0,), models=MODELS)
-        gather(folder, names)
-        folders.append(folder)
-    call = ["compare-experiments", *map(str, folders), "--within"]
-    assert main(call) == 0
-    assert "all 18 scores are equal to the last digit" in capsys.readouterr().out
-    table = pd.read_csv(folders[1] / "results.csv")
-    network = (table["model"] == "ipt") & (table["fraction"] == 1)
-    assert network.sum() == 6
-    first = table.index == network.idxmax()
-    # One image of six may differ by six times as much as the mean.
-    for where, change, limit, status, mean in (
-        (first, 1.2, [], 0, 0.2),
-        (first, 2.4, [], 1, 0.4),
-        (network, 0.02, ["0.01"], 1, 0.02),
-        (network, 0.008, ["0.01"], 0, 0.008),
-    ):
-        table.assign(psnr_y=table["psnr_y"] + change * where).to_csv(folders[1] / "results.csv", index=False)
-        assert main([*call, *limit]) == status
-        said = capsys.readouterr().out
-        assert f"the largest difference of a network's mean is {mean:g} dB (ipt at 100 %, seed 0" in said
-    table.iloc[1:].to_csv(folders[1] / "results.csv", index=False)
-    assert main(call) == 1
-    assert "1 scores have no partner" in capsys.readouterr().out
-
-
-def test_exactly_restored_images_agree_with_each_other_alone(experiment):
-    folders = []
-    for name in ("a", "b"):
-        folder, names = experiment(name=name, fractions=(1.0,), models=MODELS)
-        gather(folder, names)
-        folders.append(folder)
-    for count, agrees in ((2, True), (1, False)):
-        for folder in folders[:count]:
-            table = pd.read_csv(folder / "results.csv")
-            table.loc[0, "psnr_y"] = float("inf")
-            table.loc[1, "psnr_y"] += 1e-4 * (folder == folders[1])
-            table.to_csv(folder / "results.csv", index=False)
-        found = differences(*folders)
-        assert (found["difference"].abs() < 0.01).all() == agrees
-        assert agreement(*folders, 0.3)[0] == agrees
-        gather(folders[1], names)

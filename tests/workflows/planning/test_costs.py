@@ -8,7 +8,7 @@ import yaml
 
 from workflows import models, provenance
 from workflows.config.grid import parse
-from workflows.planning import costs, throughput
+from workflows.planning import costs
 from workflows.planning.__main__ import main
 from workflows.planning.text import to_markdown
 from workflows.training import reuse
@@ -155,28 +155,6 @@ def test_what_is_done_here_or_elsewhere_is_not_left(tmp_path):
     text = to_markdown(parse(config), planned(models=[EDSR], fractions=[1.0], more_seeds={}).reset_index())
     assert "1 runs: 1 done" in text
     assert "Left, one run at a time: 0 hours" in text
-
-
-def test_measurement_takes_as_many_steps_as_fill_the_time(monkeypatch, tmp_path):
-    run, steps = parse(CONFIG).runs()["edsr-100-seed-0"], []
-    monkeypatch.setattr(throughput, "_train", lambda run, n, *rest: steps.append(n) or 32.0)
-    images = (
-        tmp_path,
-        pd.DataFrame({"path": ["a.png"], "class": "", "width": 9, "height": 9, "bytes": 1, "sha256": "0"}),
-    )
-    assert throughput.measure(run, 20, images) == 32
-    assert steps == [6, 20 * 32 / 4]
-
-
-@pytest.mark.slow
-def test_speed_is_measured_by_the_training_command():
-    run = parse({**CONFIG, "training": {**CONFIG["training"], "patch_size": 12}, "models": [EDSR]}).runs()[
-        "edsr-100-seed-0"
-    ]
-    assert throughput.measure(run, seconds=0.2) > 0
-    broken = run.model_copy(update={"kwargs": {"num_feat": 0}})
-    with pytest.raises(throughput.SpeedError, match="measuring edsr failed"):
-        throughput.measure(broken, seconds=0.2)
 
 
 def test_command_writes_the_table_and_refuses_a_rate_of_no_model(tmp_path, capsys):

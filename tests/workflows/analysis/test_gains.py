@@ -1,0 +1,25 @@
+"""Gains from data, and their differences between models."""
+
+import numpy as np
+import pytest
+
+from tests.workflows.analysis.simulated import grids, runs
+from workflows.analysis.gains import gain_differences, gains, spans
+
+
+def test_spans_are_the_whole_range_and_the_papers():
+    assert spans([0.01, 0.2, 1.0]) == [(0.01, 1.0), (0.2, 1.0)]
+    assert spans([0.2, 0.6, 1.0]) == [(0.2, 1.0)]
+    assert spans([0.01, 0.5]) == [(0.01, 0.5)]
+    assert spans([1.0]) == []
+
+
+def test_gains_and_their_difference_are_found():
+    slopes = {"ipt": 0.8, "edsr": 0.3}
+    made = grids(slopes, spread=0.001)
+    bought = gains(made, runs(slopes)).set_index(["windows", "model"])
+    assert bought.loc[("centre", "ipt"), "gain"] == pytest.approx(0.8 * np.log10(5), abs=0.01)
+    more = gain_differences(made, runs(slopes)).set_index("windows").loc["centre"]
+    assert more["difference"] == pytest.approx(0.5 * np.log10(5), abs=0.01)
+    assert more["low"] < 0.5 * np.log10(5) < more["high"]
+    assert (more["model"], more["rival"], more["span"]) == ("ipt", "edsr", "0.2-1")
