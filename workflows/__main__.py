@@ -1,7 +1,6 @@
 """Every command of the suite behind one name: `ipt-bench` lists them, `ipt-bench STAGE …` is `python -m workflows.STAGE …`."""
 
 import runpy
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -24,12 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """List the commands, or run one with the arguments that follow its name."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
         width = max(map(len, COMMANDS))
-        print("usage: ipt-bench COMMAND [ARGUMENTS]\n")
-        for name, (_, summary) in COMMANDS.items():
-            print(f"  {name:<{width}}  {summary}")
-        print("\n`ipt-bench COMMAND --help` explains one; whole experiments run with Snakemake.")
+        lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+        end = "`ipt-bench COMMAND --help` explains one; whole experiments run with Snakemake."
+        # One write, so that `ipt-bench | head` ends without a traceback.
+        print("\n".join(["usage: ipt-bench COMMAND [ARGUMENTS]", "", *lines, "", end, ""]), end="")
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
