@@ -1,7 +1,6 @@
 """`python -m baselines list`: each network's cost, receptive field, and the figures that its paper states."""
 
 import argparse
-import signal
 from collections.abc import Sequence
 
 from baselines.registry import NETWORK_OF, VARIANTS, is_own
@@ -37,13 +36,13 @@ def print_table(names: Sequence[str], task: str) -> None:
     published = {key: text for network in NETWORK_OF.values() for key, text in network.published.items()}
     published["ipt_base", "sr2"] = "115.5 M, 33 G multiply-adds (IPT)"
 
-    print(f"task {task}; multiply-adds for a 48x48 input; receptive field in input pixels")
-    print(f"{'network':<14} {'parameters':>12} {'multiply-adds':>14} {'field':>9}  published parameters")
+    lines = [f"task {task}; multiply-adds for a 48x48 input; receptive field in input pixels"]
+    lines.append(f"{'network':<14} {'parameters':>12} {'multiply-adds':>14} {'field':>9}  published parameters")
     for name in names:
         try:
             model = build_shape(name, task)
         except ValueError as error:
-            print(f"{name:<14} {error}")
+            lines.append(f"{name:<14} {error}")
             continue
         parameters = count_parameters(model)
         macs = f"{count_macs(model, task) / 1e9:,.3f} G" if parameters else "-"
@@ -51,9 +50,9 @@ def print_table(names: Sequence[str], task: str) -> None:
             build(name, task) if is_own(name) else model, "receptive_field", getattr(model, "patch_size", None)
         )
         field = "whole" if side is None else f"{side}x{side}"
-        print(f"{name:<14} {parameters:>12,} {macs:>14} {field:>9}  {published.get((name, task), '')}".rstrip())
+        lines.append(f"{name:<14} {parameters:>12,} {macs:>14} {field:>9}  {published.get((name, task), '')}".rstrip())
+    print("\n".join([*lines, ""]), end="")  # one write, so that `… | head` ends without a traceback
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
     main()

@@ -1,7 +1,6 @@
 """`python -m ipt_models list | convert`."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
@@ -26,8 +25,10 @@ def list_variants(options: argparse.Namespace) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     parse_task(options.task)
-    print(f"one task, {options.task}; multiply-adds of convolutions and matrix products for one patch")
-    print(f"{'variant':<12}{'parameters':>13}{'multiply-adds':>17}{'patch':>9}{'tokens':>9}{'depth':>8}{'heads':>7}")
+    lines = [f"one task, {options.task}; multiply-adds of convolutions and matrix products for one patch"]
+    lines.append(
+        f"{'variant':<12}{'parameters':>13}{'multiply-adds':>17}{'patch':>9}{'tokens':>9}{'depth':>8}{'heads':>7}"
+    )
     for variant, sizes in VARIANTS.items():
         with torch.device("meta"), torch.no_grad():
             model = build(variant, (options.task,))
@@ -38,9 +39,10 @@ def list_variants(options: argparse.Namespace) -> None:
         tokens = f"{(side // model.patch_dim) ** 2}x{sizes['num_feat'] * model.patch_dim**2}"
         macs = f"{counter.get_total_flops() / 2e9:.3f} G"
         depth = f"{sizes['depth']}+{sizes['depth']}"
-        print(
+        lines.append(
             f"{variant:<12}{parameters:>13,}{macs:>17}{f'{side}x{side}':>9}{tokens:>9}{depth:>8}{sizes['num_heads']:>7}"
         )
+    print("\n".join([*lines, ""]), end="")  # one write, so that `… | head` ends without a traceback
 
 
 def share(options: argparse.Namespace) -> None:
@@ -118,5 +120,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
     sys.exit(main())
