@@ -422,7 +422,7 @@ def test_an_interrupt_is_one_word(root, capsys, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workflows.evaluation.score.compare", interrupted)
+    monkeypatch.setattr("workflows.evaluation.score.compute_scores", interrupted)
     run(root, status=130)
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
     assert not list(root.glob("metrics*"))
