@@ -1,9 +1,9 @@
 """How much the rounding of TF32 and bf16 changes a network's output and gradient, simulated on a CPU.
 
 Run as `python -m benchmarks.rounding`. Inputs of matrix products and convolutions, forward and backward, are rounded to the
-10 or 7 bits of TF32 and bf16; everything else stays in float32. bf16 autocast on the CPU stands beside it. Differences
-are relative, to float32. The last column puts them into proportion: the difference between the gradients of two batches of
-that size. `benchmarks.gpu` holds a card to the same simulation.
+10 or 7 bits of TF32 and bf16; everything else stays in float32. bf16 autocast on the CPU is measured too. Differences are
+relative to float32. The last column gives a scale: the difference between the gradients of two batches of that size.
+`benchmarks.gpu` uses the same simulation for its bounds.
 """
 
 import argparse
