@@ -3,8 +3,9 @@
 It prints the grid's commands in the order in which they run. With `--run` it runs them: images are listed, then trainings run
 in parallel, each on a GPU that it claims. After `--minutes`, running trainings save and stop. A training that would not
 finish in time is not started, unless it is longer than a whole piece. The same call continues where the last one stopped.
-`--pack` writes finished trainings into archives of limited size, to be unpacked and scored anywhere. Exit status: 0 all
-trained, 75 trainings are left, 1 a command failed.
+`--score` also scores each network of the grid when it is trained. `--pack` writes what is finished into archives of limited
+size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, and makes the report. Exit status: 0 all done,
+75 trainings or scores are left, 1 a command failed.
 """
 
 import argparse
@@ -25,11 +26,13 @@ from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
 from workflows.config.runs import Run
+from workflows.evaluation.job_options import JobOptions
 from workflows.training import reuse
 
 EXIT_LEFT = 75
 ENDING = 30  # seconds for trainings to save and end
-PACKED = ("model.safetensors", "train.csv", "provenance.json")
+WEIGHTS = "model.safetensors"
+PACKED = (WEIGHTS, "train.csv", "provenance.json", "metrics*.csv", "metrics*.json", "images/**/*.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
     parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece (default 8)")
     parser.add_argument("--side-by-side", type=int, default=4, metavar="N", help="trainings at a time (default 4)")
-    parser.add_argument("--pack", type=Path, metavar="FOLDER", help="write finished trainings there as archives")
+    parser.add_argument("--score", action="store_true", help="score trained networks too; needs the benchmark sets")
+    parser.add_argument(
+        "--pack", type=Path, metavar="FOLDER", help="write finished trainings and scores there as archives"
+    )
+    parser.add_argument(
+        "--no-weights", action="store_true", help="leave out the weights of scored networks and of trials"
+    )
     parser.add_argument("--archive-mb", type=float, default=15.0, help="largest archive (default 15)")
     options = parser.parse_args(arguments)
     if options.side_by_side < 1 or not options.minutes > 0 or not options.archive_mb > 0:
@@ -54,13 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if not options.run:
-        print("\n".join(shlex.join(command) for command in [*preparation(experiment), *trainings(experiment).values()]))
+        jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
+        print("\n".join(shlex.join(words) for words in [*preparation(experiment), *jobs.values()]))
     status = 0
     if options.run:
         until = time.time() + 60 * options.minutes
-        status = run(experiment, until, options.side_by_side)
+        status = run(experiment, until, options.side_by_side, options.score)
     if options.pack:
-        for archive, names in pack(experiment, options.pack, options.archive_mb * 1e6):
+        for archive, names in pack(experiment, options.pack, options.archive_mb * 1e6, not options.no_weights):
             print(f"{archive}: {', '.join(names)}")
     return status
 
@@ -118,11 +128,35 @@ def command(experiment: Experiment, run: Run) -> list[str]:
         *("--root", str(images(experiment, run.source)), "--fraction", str(experiment.folder / run.subset)),
         *("--validation", str(experiment.folder / run.source / "validation.csv"), *init),
         *("--out", str(out), "--resume", str(experiment.folder / "resume" / run.name)),
+        *("--reuse", str(experiment.folder.parent)),
     ]
 
 
-def run(experiment: Experiment, until: float, side_by_side: int) -> int:
-    """Run the remaining trainings until all are done or the time is up; returns the exit status."""
+def scorings(experiment: Experiment) -> dict[str, list[str]]:
+    """The command of each table of scores that a finished training lacks, by the table's path."""
+    options, python = JobOptions(experiment), [sys.executable, "-m"]
+    device = experiment.evaluation.accelerator
+    launch = [*python, "workflows.launch", "--gpus", str(int(device == "cuda")), "--", *python, "workflows.evaluation"]
+    commands = {}
+    for name, trained in experiment.runs().items():
+        if not _finished(experiment, trained):
+            continue
+        out = _out(experiment, trained)
+        shared = ["--model", out / WEIGHTS, *options.scope(name), *options.protocol, "--device", device]
+        if experiment.evaluation.data_root is not None:
+            shared += ["--data-root", experiment.evaluation.data_root]
+        saved = options.saved_images(name) if name in options.compared else []
+        tables = {"metrics.csv": [*options.windows(name), *saved]}
+        tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in options.ensembles(name)}
+        for table, further in tables.items():
+            path = out / table
+            if not path.is_file() or path.stat().st_mtime < (out / WEIGHTS).stat().st_mtime:
+                commands[str(path)] = [*launch, *map(str, [*shared, *further, "--out", path])]
+    return commands
+
+
+def run(experiment: Experiment, until: float, side_by_side: int, score: bool = False) -> int:
+    """Run the remaining jobs until all are done or the time is up; returns the exit status."""
     longest = until - ENDING - time.time()  # seconds of training that fit into a whole piece
     grid.write(experiment, experiment.folder / "experiment.yaml")
     logs = experiment.folder / "logs" / "pieces"
@@ -132,21 +166,32 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
             print(f"error: failed: {shlex.join(words)}", file=sys.stderr)
             return 1
     runs, left = experiment.trainings(), trainings(experiment)
+    tables = scorings(experiment) if score else {}
     environment = os.environ | {"RUNS_PER_GPU": str(side_by_side)}
     under_way: dict[str, tuple[subprocess.Popen, float]] = {}
     took: dict[str, list[float]] = {}  # seconds of finished trainings, by model
     failed: list[str] = []
-    while left or under_way:
+
+    def start(name: str, words: list[str]) -> None:
+        with open(logs / f"{name.replace(os.sep, '-')}.log", "a", encoding="utf-8") as log:
+            under_way[name] = subprocess.Popen(words, env=environment, stdout=log, stderr=log), time.time()
+
+    while left or tables or under_way:
         for name, (process, begun) in list(under_way.items()):
             if process.poll() is not None:
                 del under_way[name]
-                if process.returncode == 0:
+                if process.returncode == 0 and name in runs:
                     took.setdefault(runs[name].model, []).append(time.time() - begun)
-                elif process.returncode != EXIT_LEFT:
+                    # Its scores come next, before other trainings.
+                    tables |= _scores_of(experiment, name) if score else {}
+                elif process.returncode not in (0, EXIT_LEFT):
                     failed.append(name)
                 print(f"{name}: exit status {process.returncode} after {time.time() - begun:.0f} s", flush=True)
         if time.time() > until - ENDING:
             break
+        for name in list(tables):
+            if len(under_way) < side_by_side:
+                start(name, tables.pop(name))
         for name in list(left):
             waits = runs[name].pretrained is not None and not _finished(experiment, runs[name].pretrained)
             if len(under_way) >= side_by_side or waits:
@@ -155,9 +200,7 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
             # A training that is longer than a piece continues from its checkpoint in the next one.
             if time.time() + takes > until - ENDING and takes <= longest:
                 continue
-            with open(logs / f"{name}.log", "a", encoding="utf-8") as log:
-                process = subprocess.Popen(left.pop(name), env=environment, stdout=log, stderr=log)
-            under_way[name] = process, time.time()
+            start(name, left.pop(name))
         if not under_way:
             break  # no remaining training would end in time
         time.sleep(0.2)
@@ -165,12 +208,18 @@ def run(experiment: Experiment, until: float, side_by_side: int) -> int:
         process.send_signal(signal.SIGTERM)
     for process, _ in under_way.values():
         process.wait()
-    rest = trainings(experiment)
+    rest, unscored = trainings(experiment), scorings(experiment) if score else {}
     print(
         f"{len(runs) - len(rest)} of {len(runs)} trainings are finished"
+        + (f"; {len(unscored)} of their tables of scores are left" if score else "")
         + (f"; failed: {', '.join(failed)}" if failed else "")
     )
-    return 1 if failed else EXIT_LEFT if rest else 0
+    return 1 if failed else EXIT_LEFT if rest or unscored else 0
+
+
+def _scores_of(experiment: Experiment, name: str) -> dict[str, list[str]]:
+    folder = str(experiment.folder / "runs" / name) + os.sep
+    return {table: words for table, words in scorings(experiment).items() if table.startswith(folder)}
 
 
 def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side_by_side: int) -> float:
@@ -184,35 +233,46 @@ def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side
     return side_by_side * steps * run.training.batch_size / rate
 
 
-def pack(experiment: Experiment, folder: Path, largest: float) -> Iterator[tuple[Path, list[str]]]:
-    """Archive the finished trainings that are in no archive of `folder` yet; returns each archive with its content.
+def pack(
+    experiment: Experiment, folder: Path, largest: float, weights: bool = True
+) -> Iterator[tuple[Path, list[str]]]:
+    """Archive what is finished and in no archive of `folder` yet; returns each archive with the names of its runs.
 
     Args:
         experiment: the experiment.
         folder: for `<experiment>-001.tar`, …; paths in them are relative to the results folder.
-        largest: bytes per archive. A larger training gets a separate archive.
+        largest: bytes per archive. A larger run gets a separate archive.
+        weights: False leaves out those of scored networks and of trials, which nothing reads any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = sorted(folder.glob(f"{experiment.name}-*.tar"))
     held = {name for archive in written for name in _names(archive)}
-    finished = [run for run in experiment.trainings().values() if _finished(experiment, run) and run.name not in held]
-    parts: list[list[Run]] = []
+    results, trials = experiment.folder.parent, experiment.trials()
+    # The tables of images come along: trainings follow from them, and would be older than tables that are made anew.
+    groups = {"tables of images": sorted(experiment.folder.glob("data/**/*.csv"))}
+    for name, trained in experiment.trainings().items():
+        if _finished(experiment, trained):
+            out = _out(experiment, trained)
+            files = [path for pattern in PACKED for path in sorted(out.glob(pattern))]
+            unread = name in trials or any(path.match("metrics*.csv") for path in files)
+            groups[name] = [path for path in files if weights or not unread or path.name != WEIGHTS]
+    parts: list[dict[str, list[Path]]] = []
     size = largest + 1
-    for one in finished:
-        takes = sum((_out(experiment, one) / file).stat().st_size for file in PACKED)
-        if not parts or size + takes > largest:
-            parts.append([])
+    for name, files in groups.items():
+        missing = [path for path in files if str(path.relative_to(results)) not in held]
+        takes = sum(path.stat().st_size for path in missing)
+        if missing and (not parts or size + takes > largest):
+            parts.append({})
             size = 0.0
-        parts[-1].append(one)
-        size += takes
+        if missing:
+            parts[-1][name] = missing
+            size += takes
     for number, part in enumerate(parts, start=len(written) + 1):
-        path = folder / f"{experiment.name}-{number:03d}.tar"
-        with tarfile.open(path, "w") as archive:
-            for one in part:
-                for file in PACKED:
-                    source = _out(experiment, one) / file
-                    archive.add(source, source.relative_to(experiment.folder.parent))
-        yield path, [one.name for one in part]
+        archive_path = folder / f"{experiment.name}-{number:03d}.tar"
+        with tarfile.open(archive_path, "w") as archive:
+            for path in (path for files in part.values() for path in files):
+                archive.add(path, path.relative_to(results))
+        yield archive_path, list(part)
 
 
 def images(experiment: Experiment, source: str) -> Path:
@@ -222,7 +282,7 @@ def images(experiment: Experiment, source: str) -> Path:
 
 def _names(archive: Path) -> set[str]:
     with tarfile.open(archive) as opened:
-        return {Path(name).parts[-2] for name in opened.getnames()}
+        return set(opened.getnames())
 
 
 def _out(experiment: Experiment, run: Run) -> Path:

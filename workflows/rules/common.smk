@@ -7,39 +7,27 @@ import signal
 from functools import cache
 from pathlib import Path
 
-from ipt_models.tasks import can_restore, parse_task
+from ipt_models.tasks import parse_task
 from workflows import launch, provenance
 from workflows.config.benchmark_sets import SETS, parse_set
-from workflows.config.choices import reference_restores
 from workflows.config.runs import fraction_label
 from workflows.data import listing
+from workflows.evaluation.job_options import JobOptions
 from workflows.evaluation.protocol import VERSION
 from workflows.evaluation.set_digests import set_digests, sha256_of_folder
 from workflows.evaluation.sets import fetchable
-from workflows.models import is_ipt
 from workflows.reporting import outline
 
 SCORING = EXPERIMENT.evaluation
-SCORED_TASKS = EXPERIMENT.scored_tasks
 COMPARISONS = EXPERIMENT.report.comparisons
 SHOWN = sorted({shown.image for shown in COMPARISONS})
-# Checkpoints and outputs of other programs, scored in addition to the grid.
-METHODS = {method.name: method for method in SCORING.methods}
-# Comparisons show the models of the largest fraction and the first seed.
-SHOWN_RUNS = [
-    name for name, run in RUNS.items() if run.fraction == max(EXPERIMENT.fractions) and run.seed == EXPERIMENT.seeds[0]
-]
-# Besides the main scores: every IPT by the authors' averaged windows, and the largest fraction by self-ensemble.
-ENSEMBLED = [f"{OUT}/runs/{name}/metrics-averaged.csv" for name, run in RUNS.items() if is_ipt(run.variant)] + [
-    f"{OUT}/runs/{name}/metrics-{ensemble}.csv"
-    for name, run in RUNS.items()
-    for ensemble in SCORING.ensembles
-    if run.fraction == max(EXPERIMENT.fractions)
-]
+JOBS = JobOptions(EXPERIMENT)
+METHODS = JOBS.methods
+ENSEMBLED = [f"{OUT}/runs/{name}/metrics-{ensemble}.csv" for name in RUNS for ensemble in JOBS.ensembles(name)]
 # Similarity maps of IPT's patch features, for one image and models without and with the contrastive loss.
 MAPS = outline.maps(EXPERIMENT)
 MAPPED_RUNS = [
-    name for name in SHOWN_RUNS if MAPS and RUNS[name].model in MAPS.models and MAPS.picture.task in RUNS[name].tasks
+    name for name in JOBS.compared if MAPS and RUNS[name].model in MAPS.models and MAPS.picture.task in RUNS[name].tasks
 ]
 
 
@@ -47,7 +35,7 @@ MAPPED_RUNS = [
 # removes a rule's declared outputs before the rule runs again, which must not delete a data set.
 FETCHED = []
 if SCORING.download:
-    lacking = fetchable(SCORING.sets, SCORED_TASKS, SCORING.data_root)
+    lacking = fetchable(SCORING.sets, EXPERIMENT.scored_tasks, SCORING.data_root)
     receipts = {name: f"{OUT}/data/sets/{name}.json" for name in SETS}
     FETCHED = [name for name, receipt in receipts.items() if name in lacking or exists(receipt)]
 RECEIPTS = [f"{OUT}/data/sets/{name}.json" for name in FETCHED]
@@ -73,38 +61,6 @@ def either(names):
     return "|".join(map(re.escape, names)) or "none"
 
 
-# Options of every scoring job, as a list: rules quote each word (`:q`), because users name folders and images.
-PROTOCOL = [
-    *("--gray", SCORING.gray, "--bicubic", SCORING.bicubic, "--noise", SCORING.noise),
-    *("--precision", SCORING.precision, "--threads", SCORING.threads, "--experiment", EXPERIMENT.name),
-]
-
-
-def restores(name, task):
-    """Whether a run's network, or an untrained reference, applies to a task."""
-    if name in REFERENCES:
-        return reference_restores(name, parse_task(task), SCORING.noise)
-    if name in METHODS:
-        return METHODS[name].tasks is None or task in METHODS[name].tasks
-    return can_restore(RUNS[name].tasks, parse_task(task))
-
-
-def scored_sets(name=None):
-    """The tasks, and their sets, that a run's network or a reference can restore; without a name, all."""
-    tasks = [task for task in SCORED_TASKS if name is None or restores(name, task)]
-    kinds = {parse_task(task).kind for task in tasks}
-    wanted_sets = (METHODS[name].sets if name in METHODS else None) or SCORING.sets
-    sets = [wanted for wanted in wanted_sets if kinds & set(parse_set(wanted).kinds)]
-    fitting = {kind for wanted in sets for kind in parse_set(wanted).kinds}
-    return [task for task in tasks if parse_task(task).kind in fitting], sets
-
-
-def scope(name=None):
-    """The options for `scored_sets`."""
-    tasks, sets = scored_sets(name)
-    return ["--tasks", *tasks, "--sets", *sets]
-
-
 def method_options(name):
     """The input of a method's scores, and its description in tables."""
     method = METHODS[name]
@@ -120,21 +76,9 @@ def method_digest(name):
 
 
 def scored_images(name=None):
-    """Hashes of the images of `scored_sets`: an added or replaced image is scored again."""
-    tasks, sets = scored_sets(name)
+    """Hashes of the images of the sets that are scored: an added or replaced image is scored again."""
+    tasks, sets = JOBS.scored_sets(name)
     return set_digests(sets, tasks, SCORING.data_root, FETCHED, f"{OUT}/data/sets")
-
-
-def windows(name):
-    """The option for IPT's windows in a run's main table."""
-    side_by_side = SCORING.windows == "side_by_side" and is_ipt(RUNS[name].variant)
-    return ["--windows", "side-by-side"] if side_by_side else []
-
-
-def saved(name):
-    """The options that save outputs: of the report's images, by the models that it compares."""
-    images = sorted({shown.image for shown in COMPARISONS if restores(name, shown.task)})
-    return ["--save-images", f"{OUT}/runs/{name}/images", "--images", *images] if images else []
 
 
 def sources(module, *patterns):

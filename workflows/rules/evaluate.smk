@@ -47,11 +47,11 @@ rule evaluate:
         runtime=60,
         gpu=gpus(SCORING.accelerator),
     params:
-        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
-        scope=lambda wildcards: scope(wildcards.run),
+        protocol=[*JOBS.protocol, "--device", SCORING.accelerator],
+        scope=lambda wildcards: JOBS.scope(wildcards.run),
         images=lambda wildcards: scored_images(wildcards.run),
-        windows=lambda wildcards: windows(wildcards.run),
-        save=lambda wildcards: saved(wildcards.run) if wildcards.run in SHOWN_RUNS else [],
+        windows=lambda wildcards: JOBS.windows(wildcards.run),
+        save=lambda wildcards: JOBS.saved_images(wildcards.run) if wildcards.run in JOBS.compared else [],
         version=VERSION,
     message:
         "Scoring {wildcards.run}"
@@ -80,14 +80,10 @@ rule evaluate_ensembled:
         runtime=240,
         gpu=gpus(SCORING.accelerator),
     params:
-        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
-        scope=lambda wildcards: scope(wildcards.run),
+        protocol=[*JOBS.protocol, "--device", SCORING.accelerator],
+        scope=lambda wildcards: JOBS.scope(wildcards.run),
         images=lambda wildcards: scored_images(wildcards.run),
-        ensemble=lambda wildcards: (
-            ["--windows", "averaged"]
-            if wildcards.ensemble == "averaged"
-            else ["--self-ensemble", *windows(wildcards.run)]
-        ),
+        ensemble=lambda wildcards: JOBS.ensemble(wildcards.run, wildcards.ensemble),
         version=VERSION,
     message:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
@@ -115,10 +111,10 @@ rule evaluate_reference:
         runtime=60,
         gpu=0,
     params:
-        protocol=PROTOCOL,
-        scope=lambda wildcards: scope(wildcards.reference),
+        protocol=JOBS.protocol,
+        scope=lambda wildcards: JOBS.scope(wildcards.reference),
         images=lambda wildcards: scored_images(wildcards.reference),
-        save=lambda wildcards: saved(wildcards.reference),
+        save=lambda wildcards: JOBS.saved_images(wildcards.reference),
         version=VERSION,
     message:
         "Scoring {wildcards.reference}"
@@ -149,10 +145,10 @@ rule evaluate_method:
     params:
         source=lambda wildcards: method_options(wildcards.method),
         digest=lambda wildcards: method_digest(wildcards.method),
-        protocol=[*PROTOCOL, "--device", SCORING.accelerator],
-        scope=lambda wildcards: scope(wildcards.method),
+        protocol=[*JOBS.protocol, "--device", SCORING.accelerator],
+        scope=lambda wildcards: JOBS.scope(wildcards.method),
         images=lambda wildcards: scored_images(wildcards.method),
-        save=lambda wildcards: saved(wildcards.method),
+        save=lambda wildcards: JOBS.saved_images(wildcards.method),
         version=VERSION,
     message:
         "Scoring {wildcards.method}"
@@ -178,9 +174,9 @@ rule export_inputs:
         runtime=30,
         gpu=0,
     params:
-        protocol=PROTOCOL,
+        protocol=JOBS.protocol,
         # Functions, because Snakemake looks for wildcards in other values of parameters.
-        scope=lambda wildcards: scope(),
+        scope=lambda wildcards: JOBS.scope(),
         images=lambda wildcards: scored_images(),
         names=lambda wildcards: SHOWN,
     message:
@@ -209,7 +205,7 @@ rule export_features:
         runtime=30,
         gpu=0,
     params:
-        protocol=PROTOCOL,
+        protocol=JOBS.protocol,
         sets=lambda wildcards: [name for name in SCORING.sets if parse_set(name).label == MAPS.picture.dataset],
         task=lambda wildcards: MAPS.picture.task,
         image=lambda wildcards: MAPS.picture.image,

@@ -2,8 +2,11 @@
 
 import tarfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
@@ -51,14 +54,44 @@ def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
     assert pieces.main([*call, "--minutes", "60"]) == 0
     assert "2 of 2 trainings are finished" in capsys.readouterr().out
     archives = sorted((tmp_path / "packed").glob("*.tar"))
-    assert len(archives) == 2, "each larger than asked for, and so alone"
+    assert len(archives) == 3, "the tables of images, and two runs that are larger than asked for, and so alone"
     with tarfile.open(archives[0]) as archive:
-        assert {name.rpartition("/")[2] for name in archive.getnames()} == set(pieces.PACKED)
+        assert {"tiny-cpu/data/manifest.csv", "tiny-cpu/data/fraction-50-seed-0.csv"} <= set(archive.getnames())
+    with tarfile.open(archives[1]) as archive:
+        assert {Path(name).name for name in archive.getnames()} == {
+            "model.safetensors",
+            "train.csv",
+            "provenance.json",
+        }
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("*/runs/*/model.safetensors")}
     assert pieces.main(call) == 0
     assert "exit status" not in capsys.readouterr().out, "nothing is trained again"
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     assert sorted((tmp_path / "packed").glob("*.tar")) == archives
+
+
+def test_trained_networks_are_scored_and_travel_without_weights(config, capsys, tmp_path):
+    photo = tmp_path / "photos" / "photo.png"
+    photo.parent.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(photo), pixels)
+    scored = {"evaluation": {"sets": [f"mine={photo.parent}"], "accelerator": "cpu"}}
+    config.write_text(yaml.safe_dump(CONFIG | scored))
+    call = [str(config), "--run", "--score", "--side-by-side", "2", "--minutes", "60"]
+    assert pieces.main([*call, "--pack", "packed", "--no-weights"]) == 0
+    out = tmp_path / "results/tiny-cpu/runs"
+    tables = {str(path.relative_to(out)) for path in out.rglob("metrics*.csv")}
+    assert tables == {f"ipt-{f}-seed-0/metrics{w}.csv" for f in (50, 100) for w in ("", "-averaged")}
+    averaged = (out / "ipt-50-seed-0/metrics-averaged.csv").read_text().splitlines()
+    assert averaged[1].startswith("tiny-cpu,ipt,0.5,0,sr2,mine,photo,")
+    (archive,) = (tmp_path / "packed").glob("*.tar")
+    with tarfile.open(archive) as opened:
+        names = {Path(name).name for name in opened.getnames()}
+    assert "metrics-averaged.json" in names
+    assert "model.safetensors" not in names
+    capsys.readouterr()
+    assert pieces.main(call) == 0
+    assert "exit status" not in capsys.readouterr().out, "nothing is scored again"
 
 
 def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys, monkeypatch, tmp_path):
