@@ -22,8 +22,8 @@ class MeanShift(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, 3, H, W) on the 0-255 scale -> the same."""
-        device = input.device.type
-        if not torch.amp.is_autocast_available(device):  # on the meta device, which computes only shapes
+        # The meta device, which computes only shapes, has no autocast. Asking torch for that would break a compiled graph.
+        if input.device.type == "meta":
             return super().forward(input)
-        with torch.autocast(device, enabled=False):  # bfloat16's step at 255 is a whole grey level
+        with torch.autocast(input.device.type, enabled=False):  # bfloat16's step at 255 is a whole grey level
             return super().forward(input.to(self.weight.dtype))

@@ -19,7 +19,8 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every preset of a config by the name of its budget, without `budget` and `budgets`; empty where it has none.
 
     A preset changes the rest of the config: sections are merged key by key, other values replaced. `models` takes the
-    changes by the model's name, and an empty one leaves the model out. The experiment is called `<name>-<budget>`.
+    changes by the model's name, and an empty one leaves the model out; so does an empty argument in `kwargs` with the
+    inherited one. The experiment is called `<name>-<budget>`.
 
     Raises:
         PresetError: a preset that is not a section, or that changes an unknown model.
@@ -105,6 +106,8 @@ def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str
         path = f"{prefix}{key}"
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and path not in REPLACED:
             merged[key] = _merged(merged[key], value, f"{path}.")
+        elif value is None and prefix == "kwargs.":
+            merged.pop(key, None)
         else:
             merged[key] = copy.deepcopy(value)
     return merged

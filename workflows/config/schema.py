@@ -217,7 +217,11 @@ class Training(Section):
         "first 10 / (1 - decay) steps. The average after the last step is what is scored. Empty: none, the weights of the last "
         "step are scored",
     )
-    compile: Switch = Field(False, description="compile the network with `torch.compile`")
+    compile: Switch | Literal["cuda-graphs"] = Field(
+        False,
+        description="compile the network with `torch.compile`; `cuda-graphs` also replays its kernels as CUDA graphs, for "
+        "networks whose kernels run for less time than their launch takes",
+    )
     gradient_checkpointing: Switch = Field(
         False, description="trade time for memory: recompute activations in the backward pass (IPT, RDN)"
     )

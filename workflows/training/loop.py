@@ -22,7 +22,7 @@ from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
 from workflows.peak_rates import peak_of
 from workflows.training import accumulation, checkpoint, reuse
-from workflows.training.devices import Unwrapped, start
+from workflows.training.devices import Unwrapped, compiled, start
 from workflows.training.history import History, Window, training_flops
 from workflows.training.loggers import Loggers
 from workflows.training.objective import count_negatives
@@ -99,7 +99,7 @@ def train(
         scheduler = build_scheduler(optimizer, recipe, steps)
         average = build_average(network, recipe)
         scored = network if average is None else average.module
-        model, optimizer = fabric.setup(torch.compile(network) if recipe.compile else network, optimizer)
+        model, optimizer = fabric.setup(compiled(network, recipe.compile), optimizer)
 
         micro_batches = accumulation.divide(run)
         batches = Batches(

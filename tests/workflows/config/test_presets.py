@@ -96,3 +96,10 @@ def test_a_size_that_changes_nothing_may_be_empty():
     config = changed(budgets={"cpu": None})
     common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
     assert parse(config).model_dump() == {**parse(common).model_dump(), "name": "small-cpu"}
+
+
+def test_an_empty_argument_takes_the_inherited_one_away():
+    models = [{"name": "edsr", "variant": "edsr_tiny", "kwargs": {"match": {"macs": "ipt_tiny"}, "res_scale": 0.1}}]
+    wide = {"models": {"edsr": {"kwargs": {"match": None, "num_feat": 56}}}}
+    (model,) = grid.parse(CONFIG | {"models": models, "budgets": {"wide": wide}, "budget": "wide"}).models
+    assert model.kwargs == {"num_feat": 56, "res_scale": 0.1}
