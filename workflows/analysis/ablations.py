@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from workflows.analysis.factors import Group, groups
 from workflows.analysis.means import common_images
 from workflows.analysis.records import PLAIN, SCORED_ON, models
 from workflows.analysis.statistics import t_interval
+from workflows.config.factors import Group, groups
 
 
 def find_groups(runs: pd.DataFrame) -> list[Group]:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from workflows.analysis.factors import pair_key, training_settings
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
+from workflows.config.factors import pair_key, training_settings
 from workflows.config.schema import FINETUNED
 
 # Columns of train.csv: those with the last measurement, and those with the mean over the log.

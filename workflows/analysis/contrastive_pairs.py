@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.factors import CONTRASTIVE
 from workflows.analysis.means import common_images, seen_by
 from workflows.analysis.records import SCORED_ON, WINDOWS, ReportError, models
 from workflows.analysis.statistics import holm, paired_difference, t_interval
+from workflows.config.factors import CONTRASTIVE
 
 
 class Pair(NamedTuple):

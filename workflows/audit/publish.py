@@ -12,8 +12,8 @@ from pathlib import Path
 from workflows import provenance
 from workflows.analysis.records import ReportError, read_results, read_runs
 from workflows.config import grid
+from workflows.config.pictures import slugs
 from workflows.files import write_text
-from workflows.reporting.outline import slugs
 
 SUMMARY = ("experiment.yaml", "learning_rates.csv", "tables/*", "figures/*")
 RUNS = (

@@ -18,11 +18,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from workflows.analysis.records import percent
+from workflows.config.pictures import slugs
 from workflows.files import write_text
 from workflows.reporting import claims
 from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
 from workflows.reporting.markup import to_html
-from workflows.reporting.outline import FIGURES, PICTURES, TABLES, slugs
+from workflows.reporting.outline import FIGURES, PICTURES, TABLES
 from workflows.reporting.study import Study
 from workflows.reporting.tables import blocks
 

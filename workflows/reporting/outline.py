@@ -1,12 +1,10 @@
 """The report's tables and figures in reading order, and which figures apply to an experiment."""
 
-import itertools
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from workflows.analysis.factors import WEIGHT, groups, pair_key, training_settings
 from workflows.config.experiment import Experiment
+from workflows.config.factors import WEIGHT, groups, pair_key, training_settings
 from workflows.config.runs import Run
 from workflows.config.schema import Picture
 
@@ -40,24 +38,6 @@ FIGURES = {
 PICTURES = {"similarity": "Similarity of patch features", "comparison": "Image comparison"}
 # Figures of the effect of more data: they need two fractions.
 _OF_DATA = ("psnr_fraction", "psnr_patches", "gains")
-
-
-def slugs(pictures: Iterable[Mapping[str, Any] | Picture]) -> dict[str, Any]:
-    """Pictures by names that are safe in paths, wildcards and commands: `sr2-Set5-butterfly`.
-
-    Other characters than letters, digits, `.`, `@` and `_` become `_`; a name that another picture has gets a number.
-    """
-    named: dict[str, Any] = {}
-    for picture in pictures:
-        one = picture if isinstance(picture, Mapping) else picture.model_dump()
-        words = (re.sub(r"[^A-Za-z0-9._@]+", "_", str(one[key]))[:60] for key in ("task", "dataset", "image"))
-        stem = name = "-".join(words)
-        for number in itertools.count(2):
-            if name not in named:
-                break
-            name = f"{stem}-{number}"
-        named[name] = picture
-    return named
 
 
 class Maps(NamedTuple):

@@ -1,11 +1,12 @@
 """Tables of the analysis → Markdown, LaTeX, figures → report.html."""
 
+from workflows.config.pictures import slugs
 from workflows.reporting import outline
 
 FIGURES = outline.figures(EXPERIMENT)
 # Users name images, so paths and wildcards use the pictures' slugs.
-COMPARED = outline.slugs(COMPARISONS)
-MAPPED = outline.slugs([MAPS.picture]) if MAPPED_RUNS else {}
+COMPARED = slugs(COMPARISONS)
+MAPPED = slugs([MAPS.picture]) if MAPPED_RUNS else {}
 # A change of style redraws figures and computes nothing.
 STYLE = EXPERIMENT.report.style.model_dump()
 

@@ -1,6 +1,6 @@
 """What decides the weights of a run."""
 
-from workflows.analysis.factors import pair_key, training_settings
+from workflows.config.factors import pair_key, training_settings
 from workflows.config.grid import parse
 
 
