@@ -123,8 +123,7 @@ def _draw(options: argparse.Namespace, draw, *arguments) -> None:
 
     study = Study(options.experiment_dir)
     with house_style(study.style):
-        figure, data = draw(study, *arguments)
-        save(figure, data, options.out)
+        save(*draw(study, *arguments), options.out)
 
 
 def _html(options: argparse.Namespace) -> None:
@@ -134,7 +133,8 @@ def _html(options: argparse.Namespace) -> None:
 
 
 def _partial(options: argparse.Namespace) -> None:
-    from workflows.reporting.partial import report_partially
+    # This command alone runs two stages, so its code lies above both.
+    from workflows.partial_report import report_partially
 
     page, scored, planned = report_partially(options.experiment_dir)
     print(f"{page}: {scored} of {planned} runs are scored")
