@@ -1,10 +1,8 @@
-"""Similarity of IPT's patch features: cosine similarity of every patch to a few reference patches, with and without the
+"""Similarity of IPT's patch features: maps of every patch's similarity to a few reference patches, with and without the
 contrastive loss.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,68 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from workflows.analysis.records import ReportError, parse_run, percent
+from workflows.config.pictures import slugs
 from workflows.reporting.study import Study
 from workflows.reporting.style import column, model_colors, note, small, title
 
-# The chosen patches, from the plainest to the richest surroundings, and the colours of their frames.
+# The reference patches, from the plainest to the richest surroundings, and the colours of their frames.
 ANCHORS = {"low contrast": "#ffd000", "medium": "#00e5ff", "high contrast": "#ff4fd8"}
-
-
-@dataclass(frozen=True)
-class Features:
-    """A window's patch features.
-
-    Attributes:
-        image: the network's input, uint8 (H, W, 3).
-        features: (rows, columns, D), one per patch, before folding.
-    """
-
-    image: np.ndarray
-    features: np.ndarray
-
-
-def read_features(path: Path) -> Features:
-    """Read an `.npz` with `image` and `features`.
-
-    Raises:
-        ReportError: naming the file and the problem.
-    """
-    if not path.is_file():
-        raise ReportError(f"{path}: is missing")
-    with np.load(path) as arrays:
-        if lacking := {"image", "features"} - set(arrays):
-            raise ReportError(
-                f"{path}: lacks {', '.join(sorted(lacking))}; expected image (H, W, 3) and features (rows, columns, D)"
-            )
-        features = Features(arrays["image"], arrays["features"].astype("float64"))
-    if features.image.ndim != 3 or features.features.ndim != 3:
-        raise ReportError(
-            f"{path}: image is {features.image.shape} and features are {features.features.shape}; expected three axes each"
-        )
-    return features
-
-
-def similarity(features: np.ndarray, anchor: tuple[int, int]) -> np.ndarray:
-    """Cosine similarity of every patch to the one at `anchor` (row, column): (rows, columns) in [-1, 1]."""
-    lengths = np.linalg.norm(features, axis=-1, keepdims=True)
-    unit = features / np.where(lengths > 0, lengths, 1)
-    return unit @ unit[anchor]
-
-
-def pick_anchors(image: np.ndarray, rows: int, columns: int) -> list[tuple[int, int]]:
-    """Three patches of low, medium and high contrast, by the standard deviation of the pixels in and around them.
-
-    The choice depends only on the image, not on features. The outermost patches are left out.
-    """
-    height, width = image.shape[0] // rows, image.shape[1] // columns
-    gray = image[: rows * height, : columns * width].mean(axis=2)
-    # A patch is a few pixels; its neighbourhood of three by three patches describes its content better.
-    spread = np.full((rows, columns), np.nan)
-    for i in range(1, rows - 1):
-        for j in range(1, columns - 1):
-            spread[i, j] = gray[(i - 1) * height : (i + 2) * height, (j - 1) * width : (j + 2) * width].std()
-    order = np.argsort(spread, axis=None)[: np.isfinite(spread).sum()]
-    return [tuple(map(int, np.unravel_index(order[k], spread.shape))) for k in (0, len(order) // 2, len(order) - 1)]
 
 
 def draw(
@@ -84,37 +26,21 @@ def draw(
     """The maps of some runs, one row each, and their data as a table.
 
     Args:
-        study: its folder has `runs/<run>/features/<task>/<dataset>/<image>.npz` (see `read_features`).
-        task, dataset, image: the image of the features.
+        study: it has `tables/similarity-<picture>.csv` and, for the image, the first run's exported features.
+        task, dataset, image: what is mapped.
         names: runs.
         with_whole: show the image next to its maps; otherwise the figure shows nothing of the image.
     """
-    files = {
-        name: read_features(study.folder / "runs" / name / "features" / task / dataset / f"{image}.npz")
-        for name in names
-    }
-    first = files[names[0]]
-    grid = first.features.shape[:2]
-    if any(
-        other.features.shape[:2] != grid or not np.array_equal(other.image, first.image) for other in files.values()
-    ):
-        raise ReportError(f"{image}: the runs' features are not of the same window")
-    anchors = pick_anchors(first.image, *grid)
-    rows = [
-        {
-            "run": name,
-            "anchor_row": anchor[0],
-            "anchor_column": anchor[1],
-            "row": i,
-            "column": j,
-            "similarity": value,
-        }
-        for name, file in files.items()
-        for anchor in anchors
-        for (i, j), value in np.ndenumerate(similarity(file.features, anchor))
-    ]
-    data = pd.DataFrame(rows)
-    return plot(data, study, f"{image} ({dataset}, {task})", first.image if with_whole else None), data
+    (slug,) = slugs([{"task": task, "dataset": dataset, "image": image}])
+    data = study.table(f"similarity-{slug}")
+    if lacking := [name for name in names if name not in set(data["run"])]:
+        raise ReportError(f"tables/similarity-{slug}.csv: lacks {', '.join(lacking)}")
+    data = data.set_index("run").loc[list(names)].reset_index()
+    pixels = None
+    if with_whole:
+        with np.load(study.folder / "runs" / names[0] / "features" / task / dataset / f"{image}.npz") as exported:
+            pixels = exported["image"]
+    return plot(data, study, f"{image} ({dataset}, {task})", pixels), data
 
 
 def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = None) -> Figure:

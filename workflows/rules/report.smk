@@ -6,7 +6,6 @@ from workflows.reporting import outline
 FIGURES = outline.figures(EXPERIMENT)
 # Users name images, so paths and wildcards use the pictures' slugs.
 COMPARED = slugs(COMPARISONS)
-MAPPED = slugs([MAPS.picture]) if MAPPED_RUNS else {}
 # A change of style redraws figures and computes nothing.
 STYLE = EXPERIMENT.report.style.model_dump()
 
@@ -126,7 +125,8 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
+        table=rules.patch_similarity.output.csv,
+        features=rules.patch_similarity.input.features,
         code=sources("reporting.similarity"),
     output:
         png=report(

@@ -27,8 +27,8 @@ STATISTICS = {
     "rolling",
     "describe",
 }
-# Pixels are not scores: which crop and which patches are shown is chosen by an image's own pixels.
-OF_PIXELS = {"image_panels.py", "similarity.py"}
+# Pixels are not scores: which crop is shown is chosen by an image's own pixels.
+OF_PIXELS = {"image_panels.py"}
 
 
 def tree(path: Path) -> ast.Module:
