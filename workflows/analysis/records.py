@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflows.command_line import InputError
+
 # The columns that identify a trained network and its benchmark set.
 RUN = ["model", "fraction", "seed"]
 SCORED_ON = ["task", "dataset"]
@@ -30,7 +32,7 @@ WINDOWS = (CENTRE, AVERAGED)
 _RUN_NAME = re.compile(r"(?P<model>.+)-(?P<percent>\d+(\.\d+)?(e-\d+)?)-seed-(?P<seed>\d+)")
 
 
-class ReportError(ValueError):
+class ReportError(InputError):
     """A problem with an input of the report, in one readable message."""
 
 

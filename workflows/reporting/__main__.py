@@ -5,22 +5,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows.command_line import exit_status
 from workflows.reporting.outline import FIGURES
 
 # Each command imports what it needs: drawing libraries cost seconds, and --help needs none of them.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command: 0, or 2 with a message on bad input."""
+    """Run one command."""
     options = _parser().parse_args(arguments)
-    from workflows.analysis.records import ReportError
-
-    try:
-        options.run(options)
-    except (ReportError, OSError) as error:
-        print(f"workflows.reporting {options.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
