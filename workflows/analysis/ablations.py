@@ -8,6 +8,7 @@ import pandas as pd
 from workflows.analysis.means import common_images
 from workflows.analysis.records import PLAIN, SCORED_ON, models
 from workflows.analysis.statistics import t_interval
+from workflows.analysis.tables import columns
 from workflows.config.factors import Group, groups
 
 
@@ -29,10 +30,9 @@ def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have.
+    """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have; columns in `tables.py`.
 
-    Columns: task, dataset, factor, value, model, baseline, fraction, effect, low, high, over (`seeds`, paired by seed, or,
-    with one seed, `images`, paired by image), count. The baseline's own rows have effect 0 and no interval.
+    Intervals are over seeds, paired, or with one seed over images. The baseline's own rows have effect 0 and no interval.
     """
     plain = common_images(results[results["setting"] == PLAIN])
     plain = plain[plain["fraction"].notna()]
@@ -57,20 +57,7 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
                     interval = t_interval(seeds if over == "seeds" else difference)
                     row |= {"fraction": fraction, "effect": interval.mean, "low": interval.low, "high": interval.high}
                     rows.append(row | {"over": over, "count": interval.count})
-    columns = [
-        *SCORED_ON,
-        "factor",
-        "value",
-        "model",
-        "baseline",
-        "fraction",
-        "effect",
-        "low",
-        "high",
-        "over",
-        "count",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns("ablations"))
 
 
 def _text(value: Any) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.means import common_images, seen_by
-from workflows.analysis.records import SCORED_ON, WINDOWS, ReportError, models
-from workflows.analysis.statistics import holm, paired_difference, t_interval
+from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS, ReportError, models
+from workflows.analysis.statistics import paired_difference, t_interval, with_holm
+from workflows.analysis.tables import columns
 from workflows.config.factors import CONTRASTIVE
 
 
@@ -74,12 +75,9 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
                 _levels(rows).assign(without=pair.without, weight=pair.weight, **{"with": pair.with_})
                 for _, rows in both.groupby([*SCORED_ON, "fraction"], sort=False)
             ]
-    columns = [*SCORED_ON, "windows", "without", "with", "weight", "fraction", "level", "over", "seed", "image"]
-    columns += ["gain", "low", "high", "count", "p", "p_holm"]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    for _, family in table[table["level"] == "mean"].groupby([*SCORED_ON, "windows"]):
-        table.loc[family.index, "p_holm"] = holm(family["p"])
-    return table.reindex(columns=columns).sort_values("fraction", kind="stable", ignore_index=True)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns("contrastive"))
+    table = with_holm(table, SEEN_ON)  # only rows of level `mean` have a p
+    return table.reindex(columns=columns("contrastive")).sort_values("fraction", kind="stable", ignore_index=True)
 
 
 def _levels(both: pd.DataFrame) -> pd.DataFrame:
@@ -94,4 +92,4 @@ def _levels(both: pd.DataFrame) -> pd.DataFrame:
     mean |= {"level": "mean", "count": estimate.count}
     images = both[["seed", "image", "gain"]].assign(level="image")
     table = pd.concat([images, seeds, pd.DataFrame([mean])], ignore_index=True)
-    return table.assign(**both.iloc[0][[*SCORED_ON, "windows", "fraction"]])
+    return table.assign(**both.iloc[0][[*SEEN_ON, "fraction"]])

@@ -6,6 +6,7 @@ import pandas as pd
 from ipt_models.tasks import can_restore, parse_task
 from workflows.analysis.records import AVERAGED, CENTRE, METRICS, PLAIN, RUN, SCORED_ON, transformers
 from workflows.analysis.statistics import t_interval
+from workflows.analysis.tables import columns
 
 COSTS = ["steps", "patches", "task_patches", "parameters"]
 
@@ -87,9 +88,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
             costs = cell.rename(columns={f"patches_{task}": "task_patches"})
             row |= {cost: costs[cost].astype("Float64").mean() if cost in costs else pd.NA for cost in COSTS}
             rows.append(row)
-    columns = [*SCORED_ON, *key, "seeds", "seeds_planned", "images", "images_known"]
-    columns += [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[*columns, *COSTS])
+    return pd.DataFrame(rows, columns=columns("summary"))
 
 
 def _tasks(runs: pd.DataFrame) -> dict[str, list[str]]:

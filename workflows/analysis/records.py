@@ -11,6 +11,7 @@ from workflows.command_line import InputError
 # The columns that identify a trained network and its benchmark set.
 RUN = ["model", "fraction", "seed"]
 SCORED_ON = ["task", "dataset"]
+SEEN_ON = [*SCORED_ON, "windows"]
 METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]

@@ -5,6 +5,7 @@ independent evidence about the method that trained it.
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
@@ -96,6 +97,14 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     stepped = p_values[order] * np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected
+
+
+def with_holm(table: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+    """The table with `p_holm`: `p` corrected for the tests among the rows that agree in the columns of `family`."""
+    corrected = pd.Series(np.nan, table.index)
+    for _, members in table.groupby(family, dropna=False):
+        corrected[members.index] = holm(members["p"])
+    return table.assign(p_holm=corrected)
 
 
 class PowerLaw(NamedTuple):

@@ -15,6 +15,11 @@ class Table(NamedTuple):
     columns: dict[str, str]
 
 
+def columns(name: str) -> list[str]:
+    """A table's columns, in order."""
+    return list(TABLES[name].columns)
+
+
 ON = {"task": "the task, for example `sr2`", "dataset": "the benchmark set"}
 WINDOWS = {
     "windows": "`centre`, each pixel from one prediction of IPT, or `averaged`, as its authors' code does; networks without "
@@ -229,8 +234,18 @@ TABLES: dict[str, Table] = {
             "p_holm": "p-value corrected for all pairs and fractions",
         },
     ),
+    "gradient_shares_by_seed": Table(
+        "How much of a run's gradient norm is λ · contrastive's, mean over its log",
+        {
+            "model": "",
+            "weight": "the loss's weight λ",
+            "fraction": "",
+            "seed": "",
+            "share": "share of the norm, 0 to 1",
+        },
+    ),
     "gradient_shares": Table(
-        "How much of the gradient's norm is λ · contrastive's, mean over the log and over seeds",
+        "The means of `gradient_shares_by_seed` over seeds",
         {
             "model": "",
             "weight": "the loss's weight λ",

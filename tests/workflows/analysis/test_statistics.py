@@ -1,10 +1,18 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from workflows.analysis.statistics import holm, paired_difference, power_law, t_interval, within_image_interval
+from workflows.analysis.statistics import (
+    holm,
+    paired_difference,
+    power_law,
+    t_interval,
+    with_holm,
+    within_image_interval,
+)
 
 
 def covered(interval, truth: float) -> bool:
@@ -55,6 +63,11 @@ def test_holm_keeps_the_family_and_leaves_untested_ones_alone():
     p_values = stats.ttest_1samp(np.random.default_rng(3).normal(0, 1, (2000, 6, 3)), 0, axis=2).pvalue
     assert [holm(family).min() for family in p_values[:5]] == pytest.approx(np.minimum(6 * p_values[:5].min(axis=1), 1))
     assert np.mean(6 * p_values.min(axis=1) < 0.05) <= 0.07
+
+
+def test_correction_stays_within_its_family():
+    table = pd.DataFrame({"set": ["a", "b", "a"], "p": [0.01, 0.02, 0.04]})
+    assert with_holm(table, ["set"])["p_holm"].tolist() == pytest.approx([0.02, 0.02, 0.04])
 
 
 def test_one_pair_has_neither_interval_nor_p_value():

@@ -34,7 +34,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     data = data[data["windows"] == CENTRE].drop(columns="windows")
     if data.empty:
         return empty("No model is scored both with and without the contrastive loss."), data
-    ratios = gradient_ratios(data, study.runs)
+    ratios = gradient_ratios(data, study.table("gradient_shares_by_seed"))
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
     figure, axes = panels([*keys, *([RATIO] if len(ratios) else [])])
     fractions = sorted(data["fraction"].unique())
@@ -66,13 +66,10 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
 
 
-def gradient_ratios(data: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def gradient_ratios(data: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
     """Rows of level `ratio`: with, weight, fraction, seed, ratio (0 to 1); empty if the logs have none."""
-    if "contrastive_share" not in runs:
-        return pd.DataFrame()
-    rows = runs[runs["model"].isin(data["with"]) & runs["contrastive_share"].notna()]
-    table = rows[["model", "contrastive", "fraction", "seed", "contrastive_share"]].assign(level=RATIO)
-    return table.rename(columns={"model": "with", "contrastive": "weight", "contrastive_share": RATIO})
+    rows = shares[shares["model"].isin(data["with"])].assign(level=RATIO)
+    return rows.rename(columns={"model": "with", "share": RATIO})
 
 
 def _places(rows: pd.DataFrame, pairs: list[str], fractions: list[float]) -> pd.Series:
