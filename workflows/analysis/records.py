@@ -103,11 +103,7 @@ def read_runs(path: Path | str) -> pd.DataFrame:
     Raises:
         ReportError: naming the file and what it lacks.
     """
-    return _read(
-        path,
-        RUN_COLUMNS,
-        text=TEXT_OF_RUNS,
-    )
+    return _read(path, RUN_COLUMNS, text=TEXT_OF_RUNS)
 
 
 def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
+from workflows.audit.publish import SUMS
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
@@ -30,7 +31,6 @@ from workflows.provenance import sha256
 OK = "ok"
 CHANGED = "changed"
 ABSENT = "absent"
-SUMS = "SHA256SUMS"
 
 
 class Finding(NamedTuple):

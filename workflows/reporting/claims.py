@@ -62,16 +62,8 @@ def _by_set(study: Study) -> list[tuple[str, pd.DataFrame]]:
 
 def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
     windows = len(set(rows["windows"].dropna())) > 1
-    header = [
-        "claim",
-        "answer",
-        *["windows"] * windows,
-        "training images",
-        "estimate",
-        "95 % interval",
-        "p (Holm)",
-        "seeds",
-    ]
+    header = ["claim", "answer", *["windows"] * windows, "training images", "estimate", "95 % interval"]
+    header += ["p (Holm)", "seeds"]
     cells = []
     for row in rows.to_dict("records"):
         model, rival = (names.get(row[column], row[column]) for column in ("model", "rival"))
@@ -87,7 +79,7 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
             ]
         )
     notes = [
-        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers.",
+        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers."
     ]
     return Block(title, notes, header, cells)
 

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from workflows.analysis.records import ReportError, parse_run, percent
 from workflows.config.pictures import slugs
 from workflows.reporting.study import Study
-from workflows.reporting.style import column, model_colors, note, small, title
+from workflows.reporting.style import column, frame, model_colors, note, small, title
 
 # The reference patches, from the plainest to the richest surroundings, and the colours of their frames.
 ANCHORS = {"low contrast": "#ffd000", "medium": "#00e5ff", "high contrast": "#ff4fd8"}
@@ -73,9 +71,10 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
             chosen = (data["run"] == name) & (data["anchor_row"] == anchor[0]) & (data["anchor_column"] == anchor[1])
             values = data.loc[chosen, "similarity"].to_numpy().reshape(grid)
             shown = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
-            _frame(ax, anchor, 1, 1, color)
+            frame(ax, anchor[1], anchor[0], 1, 1, color)
             if image is not None:
-                _frame(row[0], anchor, image.shape[0] / grid[0], image.shape[1] / grid[1], color)
+                height, width = image.shape[0] / grid[0], image.shape[1] / grid[1]
+                frame(row[0], anchor[1] * width, anchor[0] * height, width, height, color)
         for ax in row:
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
@@ -86,10 +85,3 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
     run = parse_run(names[0])
     note(figure, [f"{of}; trained on {percent(run.fraction)}, seed {run.seed}."])
     return figure
-
-
-def _frame(ax: Axes, anchor: tuple[int, int], height: float, width: float, color: str) -> None:
-    """A frame around a patch, with an outline that is visible on any colour."""
-    corner = (anchor[1] * width - 0.5, anchor[0] * height - 0.5)
-    for edge, line in (("black", 2.2), (color, 1.1)):
-        ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=edge, linewidth=line))

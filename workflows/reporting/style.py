@@ -14,6 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
@@ -37,10 +38,7 @@ REFERENCE_DASHES = [(4, 2), (1, 1.5), (4, 1.5, 1, 1.5), (8, 2), (2, 3), (6, 1.5,
 _FONTS = {"sans-serif": "DejaVu Sans", "serif": "STIXGeneral"}
 
 # Left out, because timestamps and program names make equal figures differ.
-_METADATA = {
-    ".png": {"Software": None},
-    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-}
+_METADATA = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
 
 _style = Style()
 
@@ -244,6 +242,12 @@ def note(figure: Figure, lines: Iterable[str]) -> None:
         return
     apart = "\n" if figure.get_figwidth() <= column() else " "
     figure.supxlabel(apart.join(lines), fontsize=small(), color="0.25", x=0.01, ha="left")
+
+
+def frame(ax: Axes, x: float, y: float, width: float, height: float, color: str) -> None:
+    """A frame around some pixels of an image, with an outline that is visible on any colour."""
+    for edge, line in (("black", 2.2), (color, 1.1)):
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=edge, linewidth=line))
 
 
 def empty(text: str) -> Figure:

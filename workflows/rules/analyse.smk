@@ -9,6 +9,8 @@ from workflows.config.pictures import slugs
 
 # Users name images, so paths and wildcards use the pictures' slugs.
 MAPPED = slugs([MAPS.picture]) if MAPPED_RUNS else {}
+# What a job of analysis or reporting takes.
+LIGHT = {"mem_mb": 2000, "runtime": 30, "gpu": 0}
 
 
 rule collect:
@@ -29,9 +31,7 @@ rule collect:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(output.results, parent=True),
         names=" ".join([*REFERENCES, *METHODS, *RUNS]),
@@ -64,9 +64,7 @@ rule analyse:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=lambda wildcards, output: Path(output.tables[0]).parent,
     message:
@@ -92,11 +90,9 @@ rule patch_similarity:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
-        folder=OUT,
+        folder=lambda wildcards, output: Path(output.csv).parents[1],
         mapped=picture(MAPPED),
         runs=MAPPED_RUNS,
     message:

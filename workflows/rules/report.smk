@@ -28,9 +28,7 @@ rule tables:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         experiment=subpath(input.runs, parent=True),
         folder=subpath(output[0], parent=True),
@@ -68,9 +66,7 @@ for name in FIGURES:
             environment
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
-            gpu=0,
+            **LIGHT,
         params:
             figure=name,
             folder=subpath(input.runs, parent=True),
@@ -107,9 +103,7 @@ rule comparison:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(input.results, parent=True),
         shown=picture(COMPARED),
@@ -147,9 +141,7 @@ rule similarity:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(input.runs, parent=True),
         shown=picture(MAPPED),
@@ -185,9 +177,7 @@ rule report:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(output.html, parent=True),
     message:

@@ -26,10 +26,7 @@ def main() -> int:
         "--out", type=Path, required=True, help="folder for model.safetensors, train.csv, provenance.json"
     )
     parser.add_argument(
-        "--resume",
-        type=Path,
-        required=True,
-        help="folder for checkpoints, from which an interrupted run resumes",
+        "--resume", type=Path, required=True, help="folder for checkpoints, from which an interrupted run resumes"
     )
     parser.add_argument("--init", type=Path, help="a model.safetensors whose weights the run starts from")
     parser.add_argument(

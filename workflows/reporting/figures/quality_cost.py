@@ -9,7 +9,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from workflows.analysis.records import percent
 from workflows.reporting.study import Study
-from workflows.reporting.style import column, empty, legend, model_colors, model_markers, note, page, thousands, title
+from workflows.reporting.style import (
+    column,
+    empty,
+    equal_spans,
+    legend,
+    model_colors,
+    model_markers,
+    note,
+    page,
+    thousands,
+    title,
+)
 
 COSTS = {
     "parameters": "parameters",
@@ -49,7 +60,10 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
             if ax in axes[0]:
                 title(ax, f"{dataset}, {task}", needed=len(keys) > 1)
     if len(keys) > 1:
-        _equal_spans(axes)
+        # The panels of one set share their scale.
+        for ax in axes[0]:
+            ax.autoscale_view(scalex=False)
+        equal_spans(axes[0])
     legend(figure, list(handles.values()), list(handles))
     note(figure, _explain(data))
     return figure, data
@@ -95,16 +109,6 @@ def _log_ticks(low: float, high: float) -> np.ndarray:
         if len(ticks) >= 3:
             break
     return ticks
-
-
-def _equal_spans(axes: np.ndarray) -> None:
-    """A decibel has the same length in all panels; those of one set share their scale."""
-    for ax in axes[0]:
-        ax.autoscale_view(scalex=False)
-    span = max(np.ptp(ax.get_ylim()) for ax in axes[0])
-    for ax in axes[0]:
-        middle = sum(ax.get_ylim()) / 2
-        ax.set_ylim(middle - span / 2, middle + span / 2)
 
 
 def _explain(data: pd.DataFrame) -> list[str]:
