@@ -84,12 +84,11 @@ def _levels(both: pd.DataFrame) -> pd.DataFrame:
     """The differences of one cell: one row per image, one per seed, and their mean."""
     seeds = both.groupby("seed", as_index=False)["gain"].mean().assign(level="seed")
     if len(seeds) > 1:
-        estimate = paired_difference(seeds["gain"], np.zeros(len(seeds)))
-        mean = {"over": "seeds", "gain": estimate.mean, "low": estimate.low, "high": estimate.high, "p": estimate.p}
+        over, estimate = "seeds", paired_difference(seeds["gain"], np.zeros(len(seeds)))
     else:
-        estimate = t_interval(both["gain"])
-        mean = {"over": "images", "gain": estimate.mean, "low": estimate.low, "high": estimate.high, "p": np.nan}
-    mean |= {"level": "mean", "count": estimate.count}
+        over, estimate = "images", t_interval(both["gain"])
+    mean = {"level": "mean", "over": over, "gain": estimate.mean, "low": estimate.low, "high": estimate.high}
+    mean |= {"p": getattr(estimate, "p", np.nan), "count": estimate.count}
     images = both[["seed", "image", "gain"]].assign(level="image")
     table = pd.concat([images, seeds, pd.DataFrame([mean])], ignore_index=True)
     return table.assign(**both.iloc[0][[*SEEN_ON, "fraction"]])

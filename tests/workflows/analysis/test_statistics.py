@@ -95,8 +95,8 @@ def test_a_power_law_is_found_again_with_its_interval():
     truth = 34 - 0.3 * (SIZES / 300) ** -0.4
     found = power_law(SIZES, truth + np.random.default_rng(0).normal(0, 0.02, 9))
     assert not found.refused
-    assert found.limit_interval[0] <= 34 <= found.limit_interval[1]
-    assert found.exponent_interval[0] <= 0.4 <= found.exponent_interval[1]
+    assert found.limit_low <= 34 <= found.limit_high
+    assert found.exponent_low <= 0.4 <= found.exponent_high
     assert found.r2 > 0.99
 
 
