@@ -9,7 +9,7 @@ from workflows.analysis.means import common_images
 from workflows.analysis.records import PLAIN, SCORED_ON, models
 from workflows.analysis.statistics import t_interval
 from workflows.analysis.tables import columns
-from workflows.config.factors import Group, groups
+from workflows.factors import Group, groups
 
 
 def find_groups(runs: pd.DataFrame) -> list[Group]:

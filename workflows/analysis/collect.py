@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
-from workflows.config.factors import pair_key, training_settings
 from workflows.config.schema import FINETUNED
+from workflows.factors import pair_key, training_settings
 
 # Columns of train.csv: those with the last measurement, and those with the mean over the log.
 LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")

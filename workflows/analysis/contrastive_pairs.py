@@ -10,7 +10,7 @@ from workflows.analysis.means import common_images, seen_by
 from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS, ReportError, models
 from workflows.analysis.statistics import paired_difference, t_interval, with_holm
 from workflows.analysis.tables import columns
-from workflows.config.factors import CONTRASTIVE
+from workflows.factors import CONTRASTIVE
 
 
 class Pair(NamedTuple):

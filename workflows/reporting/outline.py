@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from workflows.config.experiment import Experiment
-from workflows.config.factors import WEIGHT, groups, pair_key, training_settings
 from workflows.config.runs import Run
 from workflows.config.schema import Picture
+from workflows.factors import WEIGHT, groups, pair_key, training_settings
 
 TABLES = {
     "claims": "Claims",
