@@ -24,8 +24,8 @@ def find_groups(runs: pd.DataFrame) -> list[Group]:
 def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
     if "settings" not in runs:
         return {}
-    known = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
-    largest = known.drop_duplicates("model", keep="last").set_index("model")["settings"]
+    recorded = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
+    largest = recorded.drop_duplicates("model", keep="last").set_index("model")["settings"]
     return {model: json.loads(largest[model]) for model in models(runs) if model in largest}
 
 
@@ -46,12 +46,12 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             for model, value in group.members.items():
                 row = {"task": task, "dataset": dataset, "factor": group.factor, "value": _text(value)}
                 row |= {"model": model, "baseline": baseline}
-                both = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
+                paired = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
                 if model == baseline:
                     rows.append(row | {"effect": 0.0})
-                elif len(both):
-                    fraction = both.index.get_level_values("fraction").max()
-                    difference = (both[model] - both[baseline]).loc[fraction]
+                elif len(paired):
+                    fraction = paired.index.get_level_values("fraction").max()
+                    difference = (paired[model] - paired[baseline]).loc[fraction]
                     seeds = difference.groupby("seed").mean()
                     over = "seeds" if len(seeds) > 1 else "images"
                     interval = t_interval(seeds if over == "seeds" else difference)

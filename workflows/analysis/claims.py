@@ -66,7 +66,7 @@ def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
         return []
     key = [*SCORED_ON, "model", "rival", "span"]
     single = table.assign(single=[answer(*row) for row in table[["low", "high", "p_holm"]].itertuples(index=False)])
-    joint = single.groupby(key, dropna=False).apply(lambda both: _joint(both.set_index("windows")["single"]))
+    joint = single.groupby(key, dropna=False).apply(lambda of_pair: _joint(of_pair.set_index("windows")["single"]))
     return [
         {"claim": "gains_more", **row, "estimate": row["difference"], "unit": "dB"}
         | {"answer": joint[tuple(row[k] for k in key)]}
@@ -75,10 +75,10 @@ def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _joint(answers: pd.Series) -> str:
-    given = {answers.get(windows, NOT_TESTED) for windows in WINDOWS}
-    if NOT_TESTED in given:
+    replies = {answers.get(windows, NOT_TESTED) for windows in WINDOWS}
+    if NOT_TESTED in replies:
         return NOT_TESTED
-    return given.pop() if len(given) == 1 else UNRESOLVED
+    return replies.pop() if len(replies) == 1 else UNRESOLVED
 
 
 def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:

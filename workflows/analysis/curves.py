@@ -79,17 +79,17 @@ def learning_curves(runs: pd.DataFrame, train_logs: Sequence[Path]) -> pd.DataFr
     Args:
         train_logs: `runs/<run>/train.csv`; those of runs that are not in `runs` are left out.
     """
-    known = runs.set_index("run")
+    by_run = runs.set_index("run")
     tables = []
     for path in map(Path, train_logs):
         name = path.parent.name
-        if name not in known.index or not path.is_file():
+        if name not in by_run.index or not path.is_file():
             continue
         log = pd.read_csv(path)
         window = max(1, round(SMOOTHING * len(log)))
         table = pd.DataFrame({"step": log["step"], "l1": log["l1"].rolling(window, center=True, min_periods=1).mean()})
         table["validation_psnr"] = log.get("validation_psnr")
-        tables.append(table.assign(**{column: known.loc[name, column] for column in RUN}))
+        tables.append(table.assign(**{column: by_run.loc[name, column] for column in RUN}))
     if not tables:
         return pd.DataFrame(columns=columns("learning_curves"))
     group = pd.concat(tables).groupby(["model", "fraction", "step"], sort=True)

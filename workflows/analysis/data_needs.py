@@ -35,10 +35,10 @@ def loss_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     means = ["images", "crops_per_image", "training_l1", "validation_l1"]
     if not {"gap", *means} <= set(runs):
         return pd.DataFrame(columns=columns("gaps"))
-    known = runs.dropna(subset=["fraction", "gap"])
+    measured = runs.dropna(subset=["fraction", "gap"])
     rows = []
-    for model in models(known):
-        for fraction, group in known[known["model"] == model].groupby("fraction"):
+    for model in models(measured):
+        for fraction, group in measured[measured["model"] == model].groupby("fraction"):
             gap = t_interval(group["gap"].astype("float64"))
             row = {"model": model, "fraction": fraction, "seeds": gap.count}
             row |= {column: group[column].astype("float64").mean() for column in means}

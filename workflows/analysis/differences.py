@@ -32,8 +32,8 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                     continue
                 paired = frozenset((model, other)) in contrastive
                 if paired:
-                    both = by_seed.loc[fraction, [model, other]].dropna()
-                    estimate = paired_difference(both[model], both[other])
+                    common = by_seed.loc[fraction, [model, other]].dropna()
+                    estimate = paired_difference(common[model], common[other])
                 else:
                     estimate = cells.contrast({(model, fraction): 1.0, (other, fraction): -1.0})
                 row = dict(zip(("difference", "low", "high", "p", "seeds"), estimate, strict=True))

@@ -29,12 +29,12 @@ def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) 
     scored = ours[SCORED_ON].drop_duplicates()
     theirs = theirs.merge(scored.astype(theirs.dtypes[SCORED_ON]), on=SCORED_ON)
     ours = ours.dropna(subset="method").astype({"method": theirs["method"].dtype})
-    both = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
-    both = both.assign(difference=both["ours"] - both["published"])
+    table = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
+    table = table.assign(difference=table["ours"] - table["published"])
     # The protocol's label names the convention if it is not the default.
     matlab = (
         results[results["protocol"].str.contains("gray=matlab", na=False)] if "protocol" in results else results[:0]
     )
     matlab = matlab[SCORED_ON].drop_duplicates().assign(our_gray="matlab")
-    both = both.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
-    return both[columns("published")]
+    table = table.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
+    return table[columns("published")]

@@ -128,9 +128,9 @@ def data_size(runs: pd.DataFrame) -> tuple[str, pd.Series]:
     """
     first = runs[(runs["fraction"] > 0) & (runs["pretrained"].isna() if "pretrained" in runs else True)]
     for column in ("distinct_patches", "images"):
-        known = first.dropna(subset=column).groupby("fraction")[column].mean() if column in first else []
-        if len(known) and set(known.index) == set(first["fraction"]):
-            return column, known.astype("float64")
+        sizes = first.dropna(subset=column).groupby("fraction")[column].mean() if column in first else []
+        if len(sizes) and set(sizes.index) == set(first["fraction"]):
+            return column, sizes.astype("float64")
     fractions = sorted(runs.loc[runs["fraction"] > 0, "fraction"].unique())
     return "fraction", pd.Series(fractions, index=fractions, dtype="float64")
 
@@ -150,8 +150,8 @@ def models(runs: pd.DataFrame) -> list[str]:
 
 def variant(runs: pd.DataFrame, model: str) -> str:
     """A model's variant, or its name if no run states one yet."""
-    known = runs.loc[runs["model"] == model, "variant"].dropna() if "variant" in runs else []
-    return known.iloc[0] if len(known) else model
+    stated = runs.loc[runs["model"] == model, "variant"].dropna() if "variant" in runs else []
+    return stated.iloc[0] if len(stated) else model
 
 
 def transformers(runs: pd.DataFrame) -> list[str]:
@@ -171,8 +171,8 @@ def references(runs: pd.DataFrame) -> list[str]:
 
 def labels(runs: pd.DataFrame) -> dict[str, str]:
     """Each model's label in figures and tables; its name if the experiment gives no label."""
-    given = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
-    return dict(zip(runs["model"], given.fillna(runs["model"]), strict=True))
+    own = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
+    return dict(zip(runs["model"], own.fillna(runs["model"]), strict=True))
 
 
 def percent(fraction: float) -> str:

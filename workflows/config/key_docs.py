@@ -22,12 +22,12 @@ def keys(schema: type[Section] = Experiment, prefix: str = "", described: set[ty
         nested = next(iter(sections(field.annotation)), None)
         default = field.default
         if field.is_required():
-            shown = "required"
+            told = "required"
         elif default is PydanticUndefined or isinstance(default, Section):
-            shown = "" if default is PydanticUndefined else "see below"
+            told = "" if default is PydanticUndefined else "see below"
         else:
-            shown = "empty" if default is None else f"`{_yaml(default)}`"
-        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {shown} | {field.description} |")
+            told = "empty" if default is None else f"`{_yaml(default)}`"
+        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {told} | {field.description} |")
         if nested is not None and nested not in described:
             described.add(nested)
             marker = "[]" if typing.get_origin(field.annotation) is list else ""

@@ -60,12 +60,12 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
-    known = [model.name for model in experiment.models]
+    models = [model.name for model in experiment.models]
     rates = {}
     for text in texts:
         name, _, rate = text.rpartition("=")
-        if name and name not in known:
-            raise InputError(f"--patches-per-second: no model is called {name!r}; allowed: {', '.join(known)}")
+        if name and name not in models:
+            raise InputError(f"--patches-per-second: no model is called {name!r}; allowed: {', '.join(models)}")
         try:
             number = float(rate)
         except ValueError:
@@ -74,7 +74,7 @@ def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
             raise InputError(
                 f"--patches-per-second: {text!r}: expected MODEL=RATE with a rate above 0, for example ipt=120"
             )
-        rates |= {name: number} if name else dict.fromkeys(known, number)
+        rates |= {name: number} if name else dict.fromkeys(models, number)
     return rates
 
 

@@ -89,12 +89,12 @@ def write_html(experiment_dir: Path, out: Path) -> None:
 
 def tables(study: Study) -> list[dict[str, str]]:
     """The tables that are not empty, as HTML, each with its CSV."""
-    shown = []
+    filled = []
     for name, title in TABLES.items():
         if name != claims.NAME and (page := to_html(blocks(name, study))):
             file = study.folder / ("learning_rates.csv" if name == "learning_rates" else f"tables/{name}.csv")
-            shown.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
-    return shown
+            filled.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
+    return filled
 
 
 def figures(study: Study) -> list[Shown]:
@@ -133,7 +133,7 @@ def caption(name: str, config: dict[str, Any]) -> str:
 
 def sliders(study: Study) -> list[Slider]:
     """The images of `report.comparisons` that are saved."""
-    shown = []
+    images = []
     for compared in study.report.get("comparisons") or []:
         task, dataset, image = compared["task"], compared["dataset"], compared["image"]
         if not (study.folder / "inputs" / task / dataset / f"{image}_HR.png").is_file():
@@ -146,8 +146,8 @@ def sliders(study: Study) -> list[Slider]:
         tiles = [tile for tile in tiles if tile.pixels is not None]
         training = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
         title = f"{image} ({dataset}, {task}){training}"
-        shown.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))
-    return shown
+        images.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))
+    return images
 
 
 def _first_shown(tiles: list[Tile], study: Study) -> tuple[int, int]:

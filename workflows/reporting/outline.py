@@ -52,10 +52,14 @@ def figures(experiment: Experiment) -> list[str]:
     runs = experiment.runs()
     if not runs:
         return []
-    known = {run.model: training_settings(run.model_dump(mode="json")) for run in runs.values()}
+    settings = {run.model: training_settings(run.model_dump(mode="json")) for run in runs.values()}
     # Switching the contrastive loss on is shown by its own figure.
-    ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
-    drawn = {"contrastive_gain": bool(_contrastive_pairs(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
+    ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(settings))
+    drawn = {
+        "contrastive_gain": bool(_contrastive_pairs(runs)),
+        "ablations": ablated,
+        "quality_cost": len(settings) > 1,
+    }
     if len({run.fraction for run in runs.values()}) == 1:
         drawn |= dict.fromkeys(_OF_DATA, False)
     elif not any(getattr(run.data, "fixed_crops", None) for run in runs.values()):

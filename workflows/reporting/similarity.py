@@ -70,7 +70,7 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
         for ax, anchor, color in zip(row[first:], anchors, ANCHORS.values(), strict=True):
             chosen = (data["run"] == name) & (data["anchor_row"] == anchor[0]) & (data["anchor_column"] == anchor[1])
             values = data.loc[chosen, "similarity"].to_numpy().reshape(grid)
-            shown = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
+            similarities = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
             frame(ax, anchor[1], anchor[0], 1, 1, color)
             if image is not None:
                 height, width = image.shape[0] / grid[0], image.shape[1] / grid[1]
@@ -80,7 +80,7 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
             ax.spines[:].set_visible(False)
     for ax, text in zip(axes[0], [*["input"] * first, *ANCHORS], strict=True):
         title(ax, text)
-    bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02)
+    bar = figure.colorbar(similarities, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02)
     bar.set_label("cosine similarity to the framed patch")
     run = parse_run(names[0])
     note(figure, [f"{of}; trained on {percent(run.fraction)}, seed {run.seed}."])

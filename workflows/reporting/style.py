@@ -185,10 +185,10 @@ class FractionAxis:
         names = []
         places = self.places(self.fractions)
         room = 0.075 * self.span * (1 if across == 1 else 0.75 * across)
-        for fraction, shown in zip(self.fractions, spaced(self._even(places), room), strict=True):
+        for fraction, labelled in zip(self.fractions, spaced(self._even(places), room), strict=True):
             count = images.get(fraction)
             name = f"{100 * fraction:g}" + ("" if count is None or pd.isna(count) else f"\n{thousands(count)}")
-            names.append(name if shown else "")
+            names.append(name if labelled else "")
         ax.xaxis.set_major_locator(FixedLocator(places))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(places, names)
@@ -204,14 +204,14 @@ def spaced(places: ArrayLike, room: float) -> list[bool]:
         room: width of a label.
     """
     places = np.asarray(places)
-    shown = [False] * len(places)
+    labelled = [False] * len(places)
     last = np.inf
     for number in range(len(places) - 1, -1, -1):
         if number == 0 or (last - places[number] >= room and places[number] - places[0] >= room):
-            shown[number], last = True, places[number]
+            labelled[number], last = True, places[number]
     if len(places) > 1 and places[-1] - places[0] < room:
-        shown[0] = False
-    return shown
+        labelled[0] = False
+    return labelled
 
 
 def thousands(count: float) -> str:

@@ -47,9 +47,9 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
             handles |= _draw_gains(ax, rows, study, fractions)
             title(ax, ", ".join(key), needed=len(keys) > 1)
         across = 1 if len(axes) == 1 else min(len(axes), 4)
-        shown = spaced(range(len(fractions)), len(fractions) / (18 if across == 1 else 36 / across))
+        labelled = spaced(range(len(fractions)), len(fractions) / (18 if across == 1 else 36 / across))
         ax.set_xticks(
-            range(len(fractions)), [f"{100 * f:g}" if s else "" for f, s in zip(fractions, shown, strict=True)]
+            range(len(fractions)), [f"{100 * f:g}" if s else "" for f, s in zip(fractions, labelled, strict=True)]
         )
         ax.set_xlim(-0.6, len(fractions) - 0.4)
     gains = [ax for key, ax in axes.items() if key != RATIO]

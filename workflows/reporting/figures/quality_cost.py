@@ -40,20 +40,20 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     if data.empty:
         return empty("No trained model is scored yet."), data
     # Multiply-adds are preferred to hours, which depend on the machine.
-    wanted = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
-    wanted = [cost for cost in wanted if data[cost].notna().any()]
+    costs = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
+    costs = [cost for cost in costs if data[cost].notna().any()]
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
-    size = (page(), 2.3) if len(keys) == 1 else (page(), 1.75 * len(wanted) + 0.5)
-    shape = (1, len(wanted)) if len(keys) == 1 else (len(wanted), len(keys))
+    size = (page(), 2.3) if len(keys) == 1 else (page(), 1.75 * len(costs) + 0.5)
+    shape = (1, len(costs)) if len(keys) == 1 else (len(costs), len(keys))
     if shape == (1, 1):
         size = (column(), 2.3)
     figure, axes = plt.subplots(*shape, figsize=size, sharey="row" if len(keys) == 1 else "col", squeeze=False)
-    cells = [[(keys[0], cost) for cost in wanted]] if len(keys) == 1 else [[(k, cost) for k in keys] for cost in wanted]
+    cells = [[(keys[0], cost) for cost in costs]] if len(keys) == 1 else [[(k, cost) for k in keys] for cost in costs]
     handles: dict = {}
     for row, of in zip(axes, cells, strict=True):
         for number, (ax, ((dataset, task), cost)) in enumerate(zip(row, of, strict=True)):
-            shown = data[(data["dataset"] == dataset) & (data["task"] == task)].dropna(subset=cost)
-            handles |= _panel(ax, shown, cost, study)
+            points = data[(data["dataset"] == dataset) & (data["task"] == task)].dropna(subset=cost)
+            handles |= _panel(ax, points, cost, study)
             ax.set_xlabel(COSTS[cost])
             if number == 0:
                 ax.set_ylabel("PSNR-Y in dB")
