@@ -1,7 +1,6 @@
 """Cosine similarity of every patch of an image to a few reference patches, by IPT's features."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +9,11 @@ import pandas as pd
 from workflows.analysis.records import ReportError
 
 
-@dataclass(frozen=True)
-class Features:
-    """A window's patch features.
+def read_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A window as the network's input, uint8 (H, W, 3), and its features before folding, (rows, columns, D), one per patch.
 
-    Attributes:
-        image: the network's input, uint8 (H, W, 3).
-        features: (rows, columns, D), one per patch, before folding.
-    """
-
-    image: np.ndarray
-    features: np.ndarray
-
-
-def read_features(path: Path) -> Features:
-    """Read an `.npz` with `image` and `features`.
+    Args:
+        path: an `.npz` with `image` and `features`.
 
     Raises:
         ReportError: naming the file and the problem.
@@ -36,12 +25,10 @@ def read_features(path: Path) -> Features:
             raise ReportError(
                 f"{path}: lacks {', '.join(sorted(lacking))}; expected image (H, W, 3) and features (rows, columns, D)"
             )
-        features = Features(arrays["image"], arrays["features"].astype("float64"))
-    if features.image.ndim != 3 or features.features.ndim != 3:
-        raise ReportError(
-            f"{path}: image is {features.image.shape} and features are {features.features.shape}; expected three axes each"
-        )
-    return features
+        image, features = arrays["image"], arrays["features"].astype("float64")
+    if image.ndim != 3 or features.ndim != 3:
+        raise ReportError(f"{path}: image is {image.shape} and features are {features.shape}; expected three axes each")
+    return image, features
 
 
 def similarity(features: np.ndarray, anchor: tuple[int, int]) -> np.ndarray:
@@ -77,15 +64,15 @@ def similarities(files: Mapping[str, Path]) -> pd.DataFrame:
         Columns run, anchor_row, anchor_column, row, column, similarity; rows and columns count patches.
     """
     by_run = {run: read_features(path) for run, path in files.items()}
-    first, *others = by_run.values()
-    grid = first.features.shape[:2]
-    if any(other.features.shape[:2] != grid or not np.array_equal(other.image, first.image) for other in others):
+    (image, features), *_ = by_run.values()
+    grid = features.shape[:2]
+    if any(other.shape[:2] != grid or not np.array_equal(pixels, image) for pixels, other in by_run.values()):
         raise ReportError(f"{', '.join(map(str, files.values()))}: the runs' features are not of the same window")
-    anchors = pick_anchors(first.image, *grid)
+    anchors = pick_anchors(image, *grid)
     rows = [
         (run, *anchor, *patch, value)
-        for run, of_run in by_run.items()
+        for run, (_, features) in by_run.items()
         for anchor in anchors
-        for patch, value in np.ndenumerate(similarity(of_run.features, anchor))
+        for patch, value in np.ndenumerate(similarity(features, anchor))
     ]
     return pd.DataFrame(rows, columns=["run", "anchor_row", "anchor_column", "row", "column", "similarity"])

@@ -34,28 +34,12 @@ def draw(
     if lacking := [name for name in names if name not in set(data["run"])]:
         raise ReportError(f"tables/similarity-{slug}.csv: lacks {', '.join(lacking)}")
     data = data.set_index("run").loc[list(names)].reset_index()
-    pixels = None
-    if with_whole:
-        with np.load(study.folder / "runs" / names[0] / "features" / task / dataset / f"{image}.npz") as exported:
-            pixels = exported["image"]
-    return plot(data, study, f"{image} ({dataset}, {task})", pixels), data
-
-
-def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = None) -> Figure:
-    """The figure of what `draw` returns as a table.
-
-    Args:
-        data: similarities to each anchor by run.
-        study: for the models' names and colours.
-        of: the image's name.
-        image: shown next to its maps.
-    """
-    names = list(dict.fromkeys(data["run"]))
+    with np.load(study.folder / "runs" / names[0] / "features" / task / dataset / f"{image}.npz") as exported:
+        pixels = exported["image"]
     anchors = list(dict.fromkeys(zip(data["anchor_row"], data["anchor_column"], strict=True)))
     grid = (data["row"].max() + 1, data["column"].max() + 1)
-    first = int(image is not None)
-    across = first + len(anchors)
-    side = column() / (3.4 if first == 0 else 4)
+    across = with_whole + len(anchors)
+    side = column() / (4 if with_whole else 3.4)
     size = (column(), side * grid[0] / grid[1] * len(names) + 0.75)
     figure, axes = plt.subplots(len(names), across, figsize=size, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # ty: ignore[unknown-argument]
@@ -65,23 +49,23 @@ def plot(data: pd.DataFrame, study: Study, of: str, image: np.ndarray | None = N
     for row, name in zip(axes, names, strict=True):
         model = parse_run(name).model
         row[0].set_ylabel(study.labels[model], fontsize=small(), color=colors[model])
-        if image is not None:
-            row[0].imshow(image, interpolation="none")
-        for ax, anchor, color in zip(row[first:], anchors, ANCHORS.values(), strict=True):
+        if with_whole:
+            row[0].imshow(pixels, interpolation="none")
+        for ax, anchor, color in zip(row[with_whole:], anchors, ANCHORS.values(), strict=True):
             chosen = (data["run"] == name) & (data["anchor_row"] == anchor[0]) & (data["anchor_column"] == anchor[1])
             values = data.loc[chosen, "similarity"].to_numpy().reshape(grid)
             similarities = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
             frame(ax, anchor[1], anchor[0], 1, 1, color)
-            if image is not None:
-                height, width = image.shape[0] / grid[0], image.shape[1] / grid[1]
+            if with_whole:
+                height, width = pixels.shape[0] / grid[0], pixels.shape[1] / grid[1]
                 frame(row[0], anchor[1] * width, anchor[0] * height, width, height, color)
         for ax in row:
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-    for ax, text in zip(axes[0], [*["input"] * first, *ANCHORS], strict=True):
+    for ax, text in zip(axes[0], [*["input"] * with_whole, *ANCHORS], strict=True):
         title(ax, text)
     bar = figure.colorbar(similarities, ax=axes, location="bottom", shrink=0.6, aspect=40, pad=0.02)
     bar.set_label("cosine similarity to the framed patch")
     run = parse_run(names[0])
-    note(figure, [f"{of}; trained on {percent(run.fraction)}, seed {run.seed}."])
-    return figure
+    note(figure, [f"{image} ({dataset}, {task}); trained on {percent(run.fraction)}, seed {run.seed}."])
+    return figure, data
