@@ -79,7 +79,8 @@ def _similarity(options: argparse.Namespace) -> None:
     from workflows.files import write_csv
 
     file = Path("features", options.task, options.dataset, f"{options.image}.npz")
-    write_csv(similarities({run: options.experiment_dir / "runs" / run / file for run in options.runs}), options.out)
+    files = {run: options.experiment_dir / "runs" / run / file for run in options.runs}
+    write_csv(similarities(files), options.out, digits=None)
 
 
 if __name__ == "__main__":
