@@ -83,8 +83,8 @@ format: env  ## format the code
 	python -m snakefmt Snakefile workflows/rules
 
 docs: env  ## write the tables of config keys and of result columns from the code
-	python -m workflows.config.reference
-	python -m workflows.analysis.reference
+	python -m workflows.config.key_docs
+	python -m workflows.analysis.column_docs
 
 lock: env  ## resolve the newest allowed versions into requirements.lock
 	uv --version >/dev/null 2>&1 || pip install --quiet uv==$(UV_VERSION)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 
 
-def is_image(path: Path | str) -> bool:
-    """Whether a file's name is that of an image: a known suffix, in any case, and not hidden."""
+def is_image(path: Path | str, hidden: bool = False) -> bool:
+    """Whether a file's name is that of an image: a known suffix, in any case, and not hidden unless `hidden` allows it."""
     name = os.path.basename(path)
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return (hidden or not name.startswith(".")) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def write_text(text: str, path: Path | str) -> None:

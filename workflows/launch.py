@@ -19,6 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows.command_line import fail
+
 POLL_SECONDS = 0.5
 
 
@@ -46,8 +48,7 @@ def main() -> int:
             held = claim(visible_gpus(), options.gpus, runs_per_gpu=int(os.environ.get("RUNS_PER_GPU", 1)))
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(held)
     except LaunchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error)
     # exec replaces this process: signals reach the job itself, and the claims end with it.
     os.execvpe(command[0], command, environment)
 

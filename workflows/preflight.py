@@ -10,7 +10,7 @@ from pathlib import Path
 from baselines.registry import NETWORK_OF
 from ipt_models.suggestions import nearest
 from ipt_models.tasks import parse_task
-from workflows import networks
+from workflows import network_checks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
@@ -37,7 +37,7 @@ def check(experiment: Experiment) -> None:
         lines += [*_pictures(experiment, absent), *_methods(experiment, absent)]
     if lines:
         raise ConfigError(lines)
-    networks.check(experiment)
+    network_checks.check(experiment)
 
 
 def _training_folders(experiment: Experiment) -> Iterator[str]:

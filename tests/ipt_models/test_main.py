@@ -21,7 +21,7 @@ def test_list_prints_parameters_and_multiply_adds(capsys):
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
     assert lines["ipt_base"][1:5] == ["115,460,443", "33.324", "G", "48x48"]
     assert {"ipt_tiny", "ipt_small", "ipt_base"} <= lines.keys()
-    assert main(["list", "--task", "sr5"]) == 1
+    assert main(["list", "--task", "sr5"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "unknown task 'sr5'" in printed.err
@@ -56,7 +56,7 @@ class TestConvert:
             ((tmp_path / "model.safetensors", tmp_path / "other.safetensors"), "name it .pt"),
             ((tmp_path / "absent.pt", tmp_path / "model.safetensors"), "no checkpoint at"),
         ):
-            assert main(["convert", *map(str, arguments)]) == 1
+            assert main(["convert", *map(str, arguments)]) == 2
             assert message in capsys.readouterr().err
 
 

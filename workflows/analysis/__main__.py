@@ -5,20 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows.command_line import exit_status
+
 # Each command imports what it needs, so that --help is there at once.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command: 0, or 2 with a message on bad input."""
+    """Run one command."""
     options = _parser().parse_args(arguments)
-    from workflows.analysis.records import ReportError
-
-    try:
-        options.run(options)
-    except (ReportError, OSError) as error:
-        print(f"workflows.analysis {options.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +38,14 @@ def _parser() -> argparse.ArgumentParser:
     rates.add_argument("--experiment-dir", type=Path, required=True, help="folder with experiment.yaml and runs/")
     rates.add_argument("--out", type=Path, required=True, help=".csv")
     rates.set_defaults(run=_learning_rates)
+
+    similarity = commands.add_parser("similarity", help="compare IPT's patch features of one image with each other")
+    similarity.add_argument("--experiment-dir", type=Path, required=True, help="folder with runs/<run>/features/")
+    for name, about in (("task", None), ("dataset", None), ("image", "the image's name without suffix")):
+        similarity.add_argument(f"--{name}", required=True, help=about)
+    similarity.add_argument("--runs", nargs="+", required=True, help="runs whose features were exported")
+    similarity.add_argument("--out", type=Path, required=True, help=".csv")
+    similarity.set_defaults(run=_similarity)
     return parser
 
 
@@ -69,6 +72,15 @@ def _learning_rates(options: argparse.Namespace) -> None:
     from workflows.files import write_csv
 
     write_csv(compare_rates(options.experiment_dir), options.out)
+
+
+def _similarity(options: argparse.Namespace) -> None:
+    from workflows.analysis.patch_similarity import similarities
+    from workflows.files import write_csv
+
+    file = Path("features", options.task, options.dataset, f"{options.image}.npz")
+    files = {run: options.experiment_dir / "runs" / run / file for run in options.runs}
+    write_csv(similarities(files), options.out, digits=None)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from workflows.analysis.factors import Group, groups
 from workflows.analysis.means import common_images
 from workflows.analysis.records import PLAIN, SCORED_ON, models
 from workflows.analysis.statistics import t_interval
+from workflows.analysis.tables import columns
+from workflows.factors import Group, groups
 
 
 def find_groups(runs: pd.DataFrame) -> list[Group]:
@@ -23,16 +24,15 @@ def find_groups(runs: pd.DataFrame) -> list[Group]:
 def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
     if "settings" not in runs:
         return {}
-    known = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
-    largest = known.drop_duplicates("model", keep="last").set_index("model")["settings"]
+    recorded = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
+    largest = recorded.drop_duplicates("model", keep="last").set_index("model")["settings"]
     return {model: json.loads(largest[model]) for model in models(runs) if model in largest}
 
 
 def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have.
+    """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have; columns in `tables.py`.
 
-    Columns: task, dataset, factor, value, model, baseline, fraction, effect, low, high, over (`seeds`, paired by seed, or,
-    with one seed, `images`, paired by image), count. The baseline's own rows have effect 0 and no interval.
+    Intervals are over seeds, paired, or with one seed over images. The baseline's own rows have effect 0 and no interval.
     """
     plain = common_images(results[results["setting"] == PLAIN])
     plain = plain[plain["fraction"].notna()]
@@ -46,31 +46,18 @@ def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             for model, value in group.members.items():
                 row = {"task": task, "dataset": dataset, "factor": group.factor, "value": _text(value)}
                 row |= {"model": model, "baseline": baseline}
-                both = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
+                paired = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
                 if model == baseline:
                     rows.append(row | {"effect": 0.0})
-                elif len(both):
-                    fraction = both.index.get_level_values("fraction").max()
-                    difference = (both[model] - both[baseline]).loc[fraction]
+                elif len(paired):
+                    fraction = paired.index.get_level_values("fraction").max()
+                    difference = (paired[model] - paired[baseline]).loc[fraction]
                     seeds = difference.groupby("seed").mean()
                     over = "seeds" if len(seeds) > 1 else "images"
                     interval = t_interval(seeds if over == "seeds" else difference)
                     row |= {"fraction": fraction, "effect": interval.mean, "low": interval.low, "high": interval.high}
                     rows.append(row | {"over": over, "count": interval.count})
-    columns = [
-        *SCORED_ON,
-        "factor",
-        "value",
-        "model",
-        "baseline",
-        "fraction",
-        "effect",
-        "low",
-        "high",
-        "over",
-        "count",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns("ablations"))
 
 
 def _text(value: Any) -> str:

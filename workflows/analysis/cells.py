@@ -50,8 +50,8 @@ class Cells:
 
     def __init__(self, scores: pd.DataFrame) -> None:
         values: dict[Cell, list[float]] = {}
-        known = scores.dropna(subset="value")
-        for model, fraction, value in zip(known["model"], known["fraction"], known["value"], strict=True):
+        scored = scores.dropna(subset="value")
+        for model, fraction, value in zip(scored["model"], scored["fraction"], scored["value"], strict=True):
             values.setdefault((model, float(fraction)), []).append(value)
         cells = [np.array(of_cell, dtype="float64") for of_cell in values.values()]
         index = (

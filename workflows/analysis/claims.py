@@ -10,17 +10,15 @@ import pandas as pd
 from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
 from workflows.analysis.data_slopes import HELD_OUT
 from workflows.analysis.gains import span
-from workflows.analysis.records import AVERAGED, SCORED_ON, WINDOWS, transformers
-from workflows.analysis.statistics import holm
+from workflows.analysis.records import AVERAGED, SCORED_ON, SEEN_ON, WINDOWS, transformers
+from workflows.analysis.statistics import with_holm
+from workflows.analysis.tables import columns
 
 YES, NO, UNRESOLVED, NOT_TESTED = "yes", "no", "unresolved", "not tested"
 
 # Smaller gains, in dB, are not noticeable.
 NOTICEABLE = 0.05
 SIGNIFICANT = 0.05
-
-COLUMNS = ["claim", "model", "rival", *SCORED_ON, "windows", "span", "answer"]
-COLUMNS += ["estimate", "low", "high", "unit", "p", "p_holm", "seeds"]
 
 
 def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) -> str:
@@ -43,7 +41,7 @@ def claims(tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFra
     rows = [*_data_limited(tables["slopes"], runs), *_gains_more(tables["gain_differences"])]
     rows += [*_overtakes(tables["crossovers"]), *_contrastive_helps(tables["contrastive"])]
     rows += _order(tables["differences"], tables["quality_data"])
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=columns("claims"))
 
 
 def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -68,7 +66,7 @@ def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
         return []
     key = [*SCORED_ON, "model", "rival", "span"]
     single = table.assign(single=[answer(*row) for row in table[["low", "high", "p_holm"]].itertuples(index=False)])
-    joint = single.groupby(key, dropna=False).apply(lambda both: _joint(both.set_index("windows")["single"]))
+    joint = single.groupby(key, dropna=False).apply(lambda of_pair: _joint(of_pair.set_index("windows")["single"]))
     return [
         {"claim": "gains_more", **row, "estimate": row["difference"], "unit": "dB"}
         | {"answer": joint[tuple(row[k] for k in key)]}
@@ -77,10 +75,10 @@ def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _joint(answers: pd.Series) -> str:
-    given = {answers.get(windows, NOT_TESTED) for windows in WINDOWS}
-    if NOT_TESTED in given:
+    replies = {answers.get(windows, NOT_TESTED) for windows in WINDOWS}
+    if NOT_TESTED in replies:
         return NOT_TESTED
-    return given.pop() if len(given) == 1 else UNRESOLVED
+    return replies.pop() if len(replies) == 1 else UNRESOLVED
 
 
 def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -113,11 +111,11 @@ def _contrastive_helps(table: pd.DataFrame) -> list[dict[str, Any]]:
     means = table[table["level"] == "mean"]
     if means.empty:
         return []
-    top = means.loc[means.groupby([*SCORED_ON, "windows", "without", "with"], sort=False)["fraction"].idxmax()].copy()
+    top = means.loc[means.groupby([*SEEN_ON, "without", "with"], sort=False)["fraction"].idxmax()].copy()
     top.loc[top["over"] != "seeds", ["low", "high", "p", "count"]] = np.nan, np.nan, np.nan, 1
     rows = []
-    for _, family in top.groupby([*SCORED_ON, "windows"], sort=False):
-        for row in family.assign(p_holm=holm(family["p"])).to_dict("records"):
+    for _, family in with_holm(top, SEEN_ON).groupby(SEEN_ON, sort=False):
+        for row in family.to_dict("records"):
             row |= {"claim": "contrastive_helps", "model": row["with"], "rival": row["without"]}
             row |= {"estimate": row["gain"], "unit": "dB", "seeds": int(row["count"]), "span": f"{row['fraction']:g}"}
             rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"])})
@@ -127,12 +125,12 @@ def _contrastive_helps(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _order(differences: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
     """At the largest fraction each model before the next, corrected for all pairs of models there."""
     rows = []
-    for _, curve in curves[curves["fraction"] > 0].groupby([*SCORED_ON, "windows"], sort=False):
+    for _, curve in curves[curves["fraction"] > 0].groupby(SEEN_ON, sort=False):
         largest = curve["fraction"].max()
         ranked = curve[curve["fraction"] == largest].sort_values("psnr_y", ascending=False, kind="stable")
-        on = ranked.iloc[0][[*SCORED_ON, "windows", "fraction"]].to_dict()
+        on = ranked.iloc[0][[*SEEN_ON, "fraction"]].to_dict()
         compared = differences[np.logical_and.reduce([differences[column] == value for column, value in on.items()])]
-        compared = compared.assign(p_holm=holm(compared["p"])).set_index(["model", "other"])
+        compared = with_holm(compared, list(on)).set_index(["model", "other"])
         for first, second in itertools.pairwise(ranked["model"]):
             turned = (first, second) not in compared.index
             row = compared.loc[(second, first) if turned else (first, second)].to_dict()

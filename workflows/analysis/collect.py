@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from workflows.analysis.factors import pair_key, training_settings
 from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
 from workflows.config.schema import FINETUNED
+from workflows.factors import pair_key, training_settings
 
 # Columns of train.csv: those with the last measurement, and those with the mean over the log.
 LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")
@@ -85,7 +85,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         names: the grid's runs, references and methods among them.
     """
     config = _config(experiment_dir / "experiment.yaml")
-    given, planned = _labels(config), _planned_tasks(config)
+    labels, planned = _labels(config), _planned_tasks(config)
     methods = {method["name"] for method in (config.get("evaluation") or {}).get("methods") or []}
     rows = []
     for name in names:
@@ -93,7 +93,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         run = parse_run(name)
         kind = "method" if name in methods else "reference" if run.fraction is None else "grid"
         row: dict[str, Any] = {"run": name, "status": _status(folder, run), "kind": kind, "model": run.model}
-        row |= {"label": given.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
+        row |= {"label": labels.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
         if kind == "method":
             row |= _method_facts(folder / "metrics.json")
@@ -114,11 +114,11 @@ def _config(path: Path) -> dict[str, Any]:
 def _labels(config: dict[str, Any]) -> dict[str, str]:
     """Labels, one line each, for tables."""
     named = [*config.get("models", []), *((config.get("evaluation") or {}).get("methods") or [])]
-    given = {one["name"]: " ".join(str(one.get("label") or one["name"]).split()) for one in named}
+    labels = {one["name"]: " ".join(str(one.get("label") or one["name"]).split()) for one in named}
     tuned = (
-        {name + FINETUNED: f"{label}, fine-tuned" for name, label in given.items()} if config.get("finetune") else {}
+        {name + FINETUNED: f"{label}, fine-tuned" for name, label in labels.items()} if config.get("finetune") else {}
     )
-    return given | tuned
+    return labels | tuned
 
 
 def _method_facts(path: Path) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _method_facts(path: Path) -> dict[str, Any]:
 def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:
     """Each model's tasks according to the config, which also covers missing runs."""
     tasks = {model["name"]: model.get("tasks") or config.get("tasks") for model in config.get("models", [])}
-    return {model: "+".join(given) for model, given in tasks.items() if given}
+    return {model: "+".join(names) for model, names in tasks.items() if names}
 
 
 def _status(folder: Path, run: RunName) -> str:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.factors import CONTRASTIVE
 from workflows.analysis.means import common_images, seen_by
-from workflows.analysis.records import SCORED_ON, WINDOWS, ReportError, models
-from workflows.analysis.statistics import holm, paired_difference, t_interval
+from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS, ReportError, models
+from workflows.analysis.statistics import paired_difference, t_interval, with_holm
+from workflows.analysis.tables import columns
+from workflows.factors import CONTRASTIVE
 
 
 class Pair(NamedTuple):
@@ -67,31 +68,27 @@ def gains(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         scores = common_images(seen_by(results, runs, windows))
         for pair in find_pairs(runs):
             by_model = {model: scores.loc[scores["model"] == model, [*key, "psnr_y"]] for model in pair[:2]}
-            both = by_model[pair.without].merge(by_model[pair.with_], on=key, suffixes=("_without", "_with"))
-            both["gain"] = both["psnr_y_with"] - both["psnr_y_without"]
-            both["windows"] = windows
+            paired = by_model[pair.without].merge(by_model[pair.with_], on=key, suffixes=("_without", "_with"))
+            paired["gain"] = paired["psnr_y_with"] - paired["psnr_y_without"]
+            paired["windows"] = windows
             tables += [
                 _levels(rows).assign(without=pair.without, weight=pair.weight, **{"with": pair.with_})
-                for _, rows in both.groupby([*SCORED_ON, "fraction"], sort=False)
+                for _, rows in paired.groupby([*SCORED_ON, "fraction"], sort=False)
             ]
-    columns = [*SCORED_ON, "windows", "without", "with", "weight", "fraction", "level", "over", "seed", "image"]
-    columns += ["gain", "low", "high", "count", "p", "p_holm"]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    for _, family in table[table["level"] == "mean"].groupby([*SCORED_ON, "windows"]):
-        table.loc[family.index, "p_holm"] = holm(family["p"])
-    return table.reindex(columns=columns).sort_values("fraction", kind="stable", ignore_index=True)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns("contrastive"))
+    table = with_holm(table, SEEN_ON)  # only rows of level `mean` have a p
+    return table.reindex(columns=columns("contrastive")).sort_values("fraction", kind="stable", ignore_index=True)
 
 
-def _levels(both: pd.DataFrame) -> pd.DataFrame:
+def _levels(paired: pd.DataFrame) -> pd.DataFrame:
     """The differences of one cell: one row per image, one per seed, and their mean."""
-    seeds = both.groupby("seed", as_index=False)["gain"].mean().assign(level="seed")
+    seeds = paired.groupby("seed", as_index=False)["gain"].mean().assign(level="seed")
     if len(seeds) > 1:
-        estimate = paired_difference(seeds["gain"], np.zeros(len(seeds)))
-        mean = {"over": "seeds", "gain": estimate.mean, "low": estimate.low, "high": estimate.high, "p": estimate.p}
+        over, estimate = "seeds", paired_difference(seeds["gain"], np.zeros(len(seeds)))
     else:
-        estimate = t_interval(both["gain"])
-        mean = {"over": "images", "gain": estimate.mean, "low": estimate.low, "high": estimate.high, "p": np.nan}
-    mean |= {"level": "mean", "count": estimate.count}
-    images = both[["seed", "image", "gain"]].assign(level="image")
+        over, estimate = "images", t_interval(paired["gain"])
+    mean = {"level": "mean", "over": over, "gain": estimate.mean, "low": estimate.low, "high": estimate.high}
+    mean |= {"p": getattr(estimate, "p", np.nan), "count": estimate.count}
+    images = paired[["seed", "image", "gain"]].assign(level="image")
     table = pd.concat([images, seeds, pd.DataFrame([mean])], ignore_index=True)
-    return table.assign(**both.iloc[0][[*SCORED_ON, "windows", "fraction"]])
+    return table.assign(**paired.iloc[0][[*SEEN_ON, "fraction"]])

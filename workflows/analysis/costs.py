@@ -8,9 +8,7 @@ from workflows.analysis.records import MACS, SCORED_ON, models, variant
 def costs(summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """What each model cost: means over its runs, and the PSNR-Y at its largest fraction on every set. Methods come last.
 
-    Columns: model, variant, training_data (of methods, as stated; empty for the grid's models), parameters, multiply-adds
-    per output pixel of each task, steps, patches, patches of each task, train_hours (per run), runs, and
-    `psnr_y <dataset> <task>`.
+    Columns in `tables.py`.
     """
     trained = runs[runs["fraction"].notna()]
     facts = ["parameters", *(column for column in runs if column.startswith(MACS)), "steps", "patches"]

@@ -8,9 +8,9 @@ import pandas as pd
 from scipy import special
 
 from workflows.analysis.cells import Cells, Grid
-from workflows.analysis.differences import ON
 from workflows.analysis.records import rivals, transformers
 from workflows.analysis.statistics import CONFIDENCE
+from workflows.analysis.tables import columns
 
 OVERTAKES = "overtakes"
 ALREADY = "already at the smallest"
@@ -100,5 +100,4 @@ def crossovers(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                 row |= {"smallest": fractions[0], "largest": fractions[-1], "tested": not np.isnan(tested.low)}
                 row |= {"fractions": " ".join(f"{100 * fraction:g}%" for fraction in fractions)}
                 rows.append(row | {"best_rival": other == max(reached, key=reached.get)})
-    columns = [*ON, "model", "other", "status", "fraction", "low", "high", "seeds", "smallest", "largest", "fractions"]
-    return pd.DataFrame(rows, columns=[*columns, "best_rival", "tested"])
+    return pd.DataFrame(rows, columns=columns("crossovers"))

@@ -9,6 +9,7 @@ import pandas as pd
 from workflows.analysis.means import common_images, per_seed, seen_by
 from workflows.analysis.records import CENTRE, MACS, RUN, SCORED_ON, WINDOWS, data_size, images_at, models
 from workflows.analysis.statistics import t_interval, within_image_interval
+from workflows.analysis.tables import columns
 
 SEEDS, IMAGES = "seeds", "images"
 
@@ -38,11 +39,10 @@ def quality_data(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         if not table["low"].notna().any():
             _over_images(table, scores)
         tables.append(table.assign(windows=windows))
-    columns = [*SCORED_ON, "windows", "model", "fraction", "distinct_patches", "images", "psnr_y", "low", "high"]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*columns, "over", SEEDS])
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns("quality_data"))
     for column, by_fraction in sizes.items():
         table[column] = table["fraction"].map(by_fraction)
-    return table[[*columns, "over", SEEDS]]
+    return table[columns("quality_data")]
 
 
 def _over_images(table: pd.DataFrame, scores: pd.DataFrame) -> None:
@@ -79,28 +79,30 @@ def learning_curves(runs: pd.DataFrame, train_logs: Sequence[Path]) -> pd.DataFr
     Args:
         train_logs: `runs/<run>/train.csv`; those of runs that are not in `runs` are left out.
     """
-    known = runs.set_index("run")
+    by_run = runs.set_index("run")
     tables = []
     for path in map(Path, train_logs):
         name = path.parent.name
-        if name not in known.index or not path.is_file():
+        if name not in by_run.index or not path.is_file():
             continue
         log = pd.read_csv(path)
         window = max(1, round(SMOOTHING * len(log)))
         table = pd.DataFrame({"step": log["step"], "l1": log["l1"].rolling(window, center=True, min_periods=1).mean()})
         table["validation_psnr"] = log.get("validation_psnr")
-        tables.append(table.assign(**{column: known.loc[name, column] for column in RUN}))
+        tables.append(table.assign(**{column: by_run.loc[name, column] for column in RUN}))
     if not tables:
-        return pd.DataFrame(columns=["model", "fraction", "step", "l1", "validation_psnr", "seeds"])
+        return pd.DataFrame(columns=columns("learning_curves"))
     group = pd.concat(tables).groupby(["model", "fraction", "step"], sort=True)
     return group[["l1", "validation_psnr"]].mean().assign(seeds=group["seed"].nunique()).reset_index()
 
 
-def gradient_shares(runs: pd.DataFrame) -> pd.DataFrame:
-    """The fraction of the gradient's norm that comes from λ · contrastive; columns in `tables.py`."""
-    columns = ["model", "weight", "fraction", "share", "seeds"]
-    if "contrastive_share" not in runs:
-        return pd.DataFrame(columns=columns)
-    known = runs.dropna(subset="contrastive_share").rename(columns={"contrastive": "weight"})
-    group = known.groupby(["model", "weight", "fraction"], sort=False)["contrastive_share"]
-    return group.agg(share="mean", seeds="count").reset_index()[columns]
+def gradient_shares_by_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """The share of each run's gradient norm that comes from λ · contrastive; columns in `tables.py`."""
+    shares = runs.rename(columns={"contrastive": "weight", "contrastive_share": "share"})
+    return shares.reindex(columns=columns("gradient_shares_by_seed")).dropna(subset="share")
+
+
+def gradient_shares(by_seed: pd.DataFrame) -> pd.DataFrame:
+    """The means of `gradient_shares_by_seed` over seeds; columns in `tables.py`."""
+    group = by_seed.groupby(["model", "weight", "fraction"], sort=False)["share"]
+    return group.agg(share="mean", seeds="count").reset_index()

@@ -7,6 +7,7 @@ import pandas as pd
 
 from workflows.analysis.records import CENTRE, SCORED_ON, models
 from workflows.analysis.statistics import t_interval
+from workflows.analysis.tables import columns
 
 
 def data_needs(tables: Mapping[str, pd.DataFrame], laws: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -32,15 +33,14 @@ def _mean(runs: pd.DataFrame, model: str, fraction: float, column: str) -> float
 def loss_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     """The table `gaps`: held-out loss minus the loss on a run's own images; columns in `tables.py`."""
     means = ["images", "crops_per_image", "training_l1", "validation_l1"]
-    columns = ["model", "fraction", "seeds", *means, "gap", "gap_low", "gap_high"]
     if not {"gap", *means} <= set(runs):
-        return pd.DataFrame(columns=columns)
-    known = runs.dropna(subset=["fraction", "gap"])
+        return pd.DataFrame(columns=columns("gaps"))
+    measured = runs.dropna(subset=["fraction", "gap"])
     rows = []
-    for model in models(known):
-        for fraction, group in known[known["model"] == model].groupby("fraction"):
+    for model in models(measured):
+        for fraction, group in measured[measured["model"] == model].groupby("fraction"):
             gap = t_interval(group["gap"].astype("float64"))
             row = {"model": model, "fraction": fraction, "seeds": gap.count}
             row |= {column: group[column].astype("float64").mean() for column in means}
             rows.append(row | {"gap": gap.mean, "gap_low": gap.low, "gap_high": gap.high})
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns("gaps"))

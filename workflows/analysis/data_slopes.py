@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.cells import Cells, Grid
-from workflows.analysis.differences import ON, corrected
 from workflows.analysis.gains import span
-from workflows.analysis.records import data_size, models
+from workflows.analysis.records import SEEN_ON, data_size, models
+from workflows.analysis.statistics import with_holm
+from workflows.analysis.tables import columns
 
 HELD_OUT = "held-out"
 
@@ -38,9 +39,7 @@ def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
             ends = [cells.seeds[model, fraction] for fraction in (fractions[0], fractions[-1])]
             mean = float(np.mean([cells.mean[model, fraction] for fraction in fractions]))
             rows.append(row | {"mean": mean, "seeds": min(ends)})
-    columns = [*ON, "measure", "model", "span", "counted", "fractions", "decades", "slope", "slope_low", "slope_high"]
-    columns += ["gain", "low", "high", "mean", "p", "p_holm", "seeds"]
-    return corrected(rows, [*ON, "measure"], columns)
+    return with_holm(pd.DataFrame(rows, columns=columns("slopes")), [*SEEN_ON, "measure"])
 
 
 def _measured(grids: Sequence[Grid], runs: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, Cells]]:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflows.analysis.cells import Grid
-from workflows.analysis.differences import ON, corrected
-from workflows.analysis.records import models, rivals, transformers
+from workflows.analysis.records import SEEN_ON, models, rivals, transformers
+from workflows.analysis.statistics import with_holm
+from workflows.analysis.tables import columns
 
 # The paper's axis of fractions.
 PAPERS_ENDS = (0.2, 1.0)
@@ -35,8 +36,7 @@ def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                 row = dict(zip(("gain", "low", "high", "p", "seeds"), estimate, strict=True))
                 ends = {"span": span(smallest, largest), "smallest": smallest, "largest": largest}
                 rows.append(on | {"model": model} | ends | row)
-    columns = [*ON, "model", "span", "smallest", "largest", "gain", "low", "high", "p", "p_holm", "seeds"]
-    return corrected(rows, [*ON, "span"], columns)
+    return with_holm(pd.DataFrame(rows, columns=columns("gains")), [*SEEN_ON, "span"])
 
 
 def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
@@ -50,5 +50,4 @@ def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                     weights |= {(rival, largest): -1.0, (rival, smallest): 1.0}
                     row = dict(zip(("difference", "low", "high", "p", "seeds"), cells.contrast(weights), strict=True))
                     rows.append(on | {"model": model, "rival": rival, "span": span(smallest, largest)} | row)
-    columns = [*ON, "model", "rival", "span", "difference", "low", "high", "p", "p_holm", "seeds"]
-    return corrected(rows, ON, columns)
+    return with_holm(pd.DataFrame(rows, columns=columns("gain_differences")), SEEN_ON)

@@ -6,6 +6,7 @@ import pandas as pd
 from ipt_models.tasks import can_restore, parse_task
 from workflows.analysis.records import AVERAGED, CENTRE, METRICS, PLAIN, RUN, SCORED_ON, transformers
 from workflows.analysis.statistics import t_interval
+from workflows.analysis.tables import columns
 
 COSTS = ["steps", "patches", "task_patches", "parameters"]
 
@@ -42,8 +43,8 @@ def common_images(results: pd.DataFrame) -> pd.DataFrame:
     run = results.groupby(RUN, dropna=False).ngroup()
     runs_there = run.groupby([results[c] for c in group]).transform("nunique")
     runs_with = run.groupby([results[c] for c in [*group, "image"]]).transform("nunique")
-    known = results.groupby(group)["image"].transform("nunique")
-    kept = results.assign(images_known=known)[runs_with == runs_there]
+    in_any_run = results.groupby(group)["image"].transform("nunique")
+    kept = results.assign(images_known=in_any_run)[runs_with == runs_there]
     return kept.assign(images=kept.groupby(group)["image"].transform("nunique"))
 
 
@@ -72,7 +73,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
     planned = list(runs.groupby(key, dropna=False, sort=False))
     tasks = _tasks(runs)
     rows = []
-    for task, dataset, images, known in seeds.drop_duplicates(SCORED_ON)[
+    for task, dataset, images, images_known in seeds.drop_duplicates(SCORED_ON)[
         [*SCORED_ON, "images", "images_known"]
     ].itertuples(index=False):
         for (model, fraction), cell in planned:
@@ -80,23 +81,21 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
             if values.empty and not (model in tasks and can_restore(tasks[model], parse_task(task))):
                 continue  # bicubic does not denoise, nor does a super-resolution network, so nothing is missing
             row = {"task": task, "dataset": dataset, "model": model, "fraction": fraction}
-            row |= {"seeds": len(values), "seeds_planned": len(cell), "images": images, "images_known": known}
+            row |= {"seeds": len(values), "seeds_planned": len(cell), "images": images, "images_known": images_known}
             for metric in METRICS:
                 interval = t_interval(values[metric].dropna())
                 row |= {metric: interval.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
             costs = cell.rename(columns={f"patches_{task}": "task_patches"})
             row |= {cost: costs[cost].astype("Float64").mean() if cost in costs else pd.NA for cost in COSTS}
             rows.append(row)
-    columns = [*SCORED_ON, *key, "seeds", "seeds_planned", "images", "images_known"]
-    columns += [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[*columns, *COSTS])
+    return pd.DataFrame(rows, columns=columns("summary"))
 
 
 def _tasks(runs: pd.DataFrame) -> dict[str, list[str]]:
     """The tasks that each model of the grid trains on."""
     trained = runs[runs["fraction"].notna()]
-    known = trained.dropna(subset="tasks").drop_duplicates("model") if "tasks" in runs else trained[:0]
-    return {row.model: row.tasks.split("+") for row in known.itertuples()}
+    stated = trained.dropna(subset="tasks").drop_duplicates("model") if "tasks" in runs else trained[:0]
+    return {row.model: row.tasks.split("+") for row in stated.itertuples()}
 
 
 def ensembled(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -5,16 +5,16 @@ from importlib import resources
 import pandas as pd
 
 from workflows.analysis.records import SCORED_ON, variant
+from workflows.analysis.tables import columns
 
 # The published name of each kind of network; other networks are not compared.
 PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}
 
 
 def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The published PSNR-Y for every scored task and dataset, and ours for the same kind of network.
+    """The published PSNR-Y for every scored task and dataset, and ours for the same kind of network; columns in `tables.py`.
 
-    Columns: task, dataset, method, published, source, channel, gray (how they score gray files), our_gray, model, fraction
-    (our largest), seeds, ours, low, high, difference (ours minus published). Kinds without a run of ours, and ours without a
+    Kinds without a run of ours, and ours without a
     published number, have gaps.
     """
     with resources.files("workflows.analysis").joinpath("published.csv").open(encoding="utf-8") as file:
@@ -29,13 +29,12 @@ def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) 
     scored = ours[SCORED_ON].drop_duplicates()
     theirs = theirs.merge(scored.astype(theirs.dtypes[SCORED_ON]), on=SCORED_ON)
     ours = ours.dropna(subset="method").astype({"method": theirs["method"].dtype})
-    both = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
-    both = both.assign(difference=both["ours"] - both["published"])
+    table = theirs.merge(ours, on=[*SCORED_ON, "method"], how="left")
+    table = table.assign(difference=table["ours"] - table["published"])
     # The protocol's label names the convention if it is not the default.
     matlab = (
         results[results["protocol"].str.contains("gray=matlab", na=False)] if "protocol" in results else results[:0]
     )
     matlab = matlab[SCORED_ON].drop_duplicates().assign(our_gray="matlab")
-    both = both.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
-    columns = [*SCORED_ON, "method", "published", "source", "channel", "gray", "our_gray", "model", "fraction", "seeds"]
-    return both[[*columns, "ours", "low", "high", "difference"]]
+    table = table.merge(matlab, on=SCORED_ON, how="left").fillna({"our_gray": "rgb"})
+    return table[columns("published")]

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflows.command_line import InputError
+
 # The columns that identify a trained network and its benchmark set.
 RUN = ["model", "fraction", "seed"]
 SCORED_ON = ["task", "dataset"]
+SEEN_ON = [*SCORED_ON, "windows"]
 METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
@@ -30,7 +33,7 @@ WINDOWS = (CENTRE, AVERAGED)
 _RUN_NAME = re.compile(r"(?P<model>.+)-(?P<percent>\d+(\.\d+)?(e-\d+)?)-seed-(?P<seed>\d+)")
 
 
-class ReportError(ValueError):
+class ReportError(InputError):
     """A problem with an input of the report, in one readable message."""
 
 
@@ -100,11 +103,7 @@ def read_runs(path: Path | str) -> pd.DataFrame:
     Raises:
         ReportError: naming the file and what it lacks.
     """
-    return _read(
-        path,
-        RUN_COLUMNS,
-        text=TEXT_OF_RUNS,
-    )
+    return _read(path, RUN_COLUMNS, text=TEXT_OF_RUNS)
 
 
 def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame:
@@ -129,9 +128,9 @@ def data_size(runs: pd.DataFrame) -> tuple[str, pd.Series]:
     """
     first = runs[(runs["fraction"] > 0) & (runs["pretrained"].isna() if "pretrained" in runs else True)]
     for column in ("distinct_patches", "images"):
-        known = first.dropna(subset=column).groupby("fraction")[column].mean() if column in first else []
-        if len(known) and set(known.index) == set(first["fraction"]):
-            return column, known.astype("float64")
+        sizes = first.dropna(subset=column).groupby("fraction")[column].mean() if column in first else []
+        if len(sizes) and set(sizes.index) == set(first["fraction"]):
+            return column, sizes.astype("float64")
     fractions = sorted(runs.loc[runs["fraction"] > 0, "fraction"].unique())
     return "fraction", pd.Series(fractions, index=fractions, dtype="float64")
 
@@ -151,8 +150,8 @@ def models(runs: pd.DataFrame) -> list[str]:
 
 def variant(runs: pd.DataFrame, model: str) -> str:
     """A model's variant, or its name if no run states one yet."""
-    known = runs.loc[runs["model"] == model, "variant"].dropna() if "variant" in runs else []
-    return known.iloc[0] if len(known) else model
+    stated = runs.loc[runs["model"] == model, "variant"].dropna() if "variant" in runs else []
+    return stated.iloc[0] if len(stated) else model
 
 
 def transformers(runs: pd.DataFrame) -> list[str]:
@@ -172,8 +171,8 @@ def references(runs: pd.DataFrame) -> list[str]:
 
 def labels(runs: pd.DataFrame) -> dict[str, str]:
     """Each model's label in figures and tables; its name if the experiment gives no label."""
-    given = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
-    return dict(zip(runs["model"], given.fillna(runs["model"]), strict=True))
+    own = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
+    return dict(zip(runs["model"], own.fillna(runs["model"]), strict=True))
 
 
 def percent(fraction: float) -> str:

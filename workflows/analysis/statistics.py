@@ -5,6 +5,7 @@ independent evidence about the method that trained it.
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
@@ -98,8 +99,16 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return corrected
 
 
+def with_holm(table: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+    """The table with `p_holm`: `p` corrected for the tests among the rows that agree in the columns of `family`."""
+    corrected = pd.Series(np.nan, table.index)
+    for _, members in table.groupby(family, dropna=False):
+        corrected[members.index] = holm(members["p"])
+    return table.assign(p_holm=corrected)
+
+
 class PowerLaw(NamedTuple):
-    """PSNR = `limit` − `loss` · (n / n_max)^(−`exponent`): the expected gain from more data. Intervals are (low, high).
+    """PSNR = `limit` − `loss` · (n / n_max)^(−`exponent`): the expected gain from more data. `_low`, `_high`: interval's ends.
 
     Attributes:
         limit: PSNR at unlimited data, in dB.
@@ -110,10 +119,12 @@ class PowerLaw(NamedTuple):
     """
 
     limit: float
-    limit_interval: tuple[float, float]
+    limit_low: float
+    limit_high: float
     loss: float
     exponent: float
-    exponent_interval: tuple[float, float]
+    exponent_low: float
+    exponent_high: float
     r2: float
     refused: str
 
@@ -164,17 +175,9 @@ def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE
         return _refused(
             f"the limit is uncertain by {half[0]:.2g} dB, more than the curve's height of {np.ptp(means):.2g} dB"
         )
-    return PowerLaw(
-        float(limit),
-        (float(limit - half[0]), float(limit + half[0])),
-        float(loss),
-        float(exponent),
-        (float(exponent - half[2]), float(exponent + half[2])),
-        float(r2),
-        "",
-    )
+    numbers = (limit, limit - half[0], limit + half[0], loss, exponent, exponent - half[2], exponent + half[2], r2)
+    return PowerLaw(*map(float, numbers), refused="")
 
 
 def _refused(why: str) -> PowerLaw:
-    nothing = (np.nan, np.nan)
-    return PowerLaw(np.nan, nothing, np.nan, np.nan, nothing, np.nan, why)
+    return PowerLaw(*[np.nan] * 8, refused=why)

@@ -15,6 +15,11 @@ class Table(NamedTuple):
     columns: dict[str, str]
 
 
+def columns(name: str) -> list[str]:
+    """A table's columns, in order."""
+    return list(TABLES[name].columns)
+
+
 ON = {"task": "the task, for example `sr2`", "dataset": "the benchmark set"}
 WINDOWS = {
     "windows": "`centre`, each pixel from one prediction of IPT, or `averaged`, as its authors' code does; networks without "
@@ -22,6 +27,10 @@ WINDOWS = {
 }
 INTERVAL = {"low": "lower end of the 95 % interval", "high": "upper end of the 95 % interval"}
 COUNTED_SEEDS = {"seeds": "number of seeds"}
+FEWEST_SEEDS = {"seeds": "number of seeds in the cell with the fewest"}
+TESTED = {**INTERVAL, "p": "two-sided p-value"}
+TESTED_ON_SET = {**TESTED, "p_holm": "p-value corrected for all rows of the same set and windows"}
+GRADIENT_SHARE = {"model": "", "weight": "the loss's weight λ", "fraction": "", "share": "share of the norm, 0 to 1"}
 METRIC_COLUMNS = {
     f"{metric}{end}": f"{what}{of}"
     for metric, what in (("psnr_y", "PSNR-Y in dB"), ("ssim_y", "SSIM-Y"), ("psnr_rgb", "PSNR-RGB in dB"))
@@ -128,10 +137,9 @@ TABLES: dict[str, Table] = {
             "smallest": "smallest fraction",
             "largest": "largest fraction",
             "gain": "PSNR-Y at the largest minus at the smallest fraction",
-            **INTERVAL,
-            "p": "two-sided p-value",
+            **TESTED,
             "p_holm": "p-value corrected for the number of models",
-            "seeds": "number of seeds in the cell with the fewest",
+            **FEWEST_SEEDS,
         },
     ),
     "gain_differences": Table(
@@ -143,10 +151,8 @@ TABLES: dict[str, Table] = {
             "rival": "another network",
             "span": "range of the fractions that both have",
             "difference": "the model's gain minus the rival's",
-            **INTERVAL,
-            "p": "two-sided p-value",
-            "p_holm": "p-value corrected for all rows of the same set and windows",
-            "seeds": "number of seeds in the cell with the fewest",
+            **TESTED_ON_SET,
+            **FEWEST_SEEDS,
         },
     ),
     "slopes": Table(
@@ -185,7 +191,7 @@ TABLES: dict[str, Table] = {
             "fraction": "fraction from which on the model is ahead; empty unless `overtakes`",
             "low": "the smallest fraction at which the two do not differ significantly",
             "high": "the largest such fraction",
-            "seeds": "number of seeds in the cell with the fewest",
+            **FEWEST_SEEDS,
             "smallest": "smallest fraction that both have",
             "largest": "largest fraction that both have",
             "fractions": "fractions used, for example `20% 60% 100%`",
@@ -202,9 +208,7 @@ TABLES: dict[str, Table] = {
             "model": "",
             "other": "",
             "difference": "`model` minus `other`",
-            **INTERVAL,
-            "p": "two-sided p-value",
-            "p_holm": "p-value corrected for all rows of the same set and windows",
+            **TESTED_ON_SET,
             "seeds": "number of seeds in the cell with the fewest; number of pairs of seeds where `test` is `paired`",
             "test": "kind of test: `paired` by seed for contrastive pairs, `unpaired` for all others",
         },
@@ -229,16 +233,10 @@ TABLES: dict[str, Table] = {
             "p_holm": "p-value corrected for all pairs and fractions",
         },
     ),
-    "gradient_shares": Table(
-        "How much of the gradient's norm is λ · contrastive's, mean over the log and over seeds",
-        {
-            "model": "",
-            "weight": "the loss's weight λ",
-            "fraction": "",
-            "share": "share of the norm, 0 to 1",
-            **COUNTED_SEEDS,
-        },
+    "gradient_shares_by_seed": Table(
+        "How much of a run's gradient norm is λ · contrastive's, mean over its log", {**GRADIENT_SHARE, "seed": ""}
     ),
+    "gradient_shares": Table("Means of `gradient_shares_by_seed` over seeds", {**GRADIENT_SHARE, **COUNTED_SEEDS}),
     "ablations": Table(
         "PSNR-Y of models that differ in one factor alone, minus that of the baseline of their group, at the largest fraction "
         "that both have",
@@ -264,9 +262,8 @@ TABLES: dict[str, Table] = {
             "smallest": "smallest fraction",
             "largest": "largest fraction",
             "gain": "PSNR-Y at the largest minus at the smallest fraction",
-            **INTERVAL,
-            "p": "two-sided p-value",
-            "seeds": "number of seeds in the cell with the fewest",
+            **TESTED,
+            **FEWEST_SEEDS,
             "crops_smallest": "crops per image at the smallest fraction",
             "gap_smallest": "`gap` of runs.csv at the smallest fraction",
             "crops_largest": "crops per image at the largest fraction",

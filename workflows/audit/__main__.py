@@ -5,21 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows.command_line import exit_status
+
 WITHIN = 0.3  # dB between two trainings of one network on other hardware
 
 # Each command imports what it needs, so that --help is there at once.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command: 0, 1 where something changed or differs, 2 with a message on bad input."""
+    """Run one command; its exit status is 1 where something changed or differs."""
     options = _parser().parse_args(arguments)
-    from workflows.analysis.records import ReportError
-
-    try:
-        return options.run(options)
-    except (ReportError, OSError) as error:
-        print(f"workflows.audit {options.command}: {error}", file=sys.stderr)
-        return 2
+    return exit_status(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,13 +78,12 @@ def _compare(options: argparse.Namespace) -> int:
     return int(not agrees)
 
 
-def _publish(options: argparse.Namespace) -> int:
+def _publish(options: argparse.Namespace) -> None:
     from workflows.audit.publish import publish
 
     files = publish(options.experiment_dir, options.out, options.summary)
     size = sum((options.out / file).stat().st_size for file in files)
     print(f"{options.out}: {len(files)} files, {size / 2**20:.1f} MiB")
-    return 0
 
 
 if __name__ == "__main__":

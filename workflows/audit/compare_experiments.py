@@ -27,10 +27,10 @@ def differences(first: Path, second: Path) -> pd.DataFrame:
         one), `largest` (greatest absolute difference on one image), and `protocols`, empty if both used the same protocol.
         For images that both restored exactly the difference is 0.
     """
-    both = _paired(first, second)
+    pairs = _paired(first, second)
     rows = []
     group = [*SCORED_ON, "setting", "model", "fraction"]
-    for values, scores in both.groupby(group, dropna=False, sort=False):
+    for values, scores in pairs.groupby(group, dropna=False, sort=False):
         paired = scores[scores["_merge"] == "both"]
         if paired.empty:
             continue
@@ -52,14 +52,14 @@ def agreement(first: Path, second: Path, tolerance: float) -> tuple[bool, str]:
 
     A network is one training: a model at a fraction with a seed. The sentence names the network that differs most.
     """
-    both = _paired(first, second)
-    alone = int((both["_merge"] != "both").sum())
-    if both.empty or alone:
+    pairs = _paired(first, second)
+    alone = int((pairs["_merge"] != "both").sum())
+    if pairs.empty or alone:
         return False, f"{alone} scores have no partner" if alone else "there are no scores"
-    if all(both[f"{metric}_first"].equals(both[f"{metric}_second"]) for metric in METRICS):
-        return True, f"all {len(both)} scores are equal to the last digit"
+    if all(pairs[f"{metric}_first"].equals(pairs[f"{metric}_second"]) for metric in METRICS):
+        return True, f"all {len(pairs)} scores are equal to the last digit"
     network = [*RUN, *SCORED_ON, "setting"]
-    means = both.groupby(network, dropna=False, sort=False)["difference"].mean().abs()
+    means = pairs.groupby(network, dropna=False, sort=False)["difference"].mean().abs()
     largest = means.max() if means.notna().all() else float("inf")
     where = dict(zip(network, means.index[int(np.argmax(means.fillna(np.inf)))], strict=True))
     name = (
@@ -69,7 +69,7 @@ def agreement(first: Path, second: Path, tolerance: float) -> tuple[bool, str]:
     )
     verdict = "at most" if largest <= tolerance else "more than"
     return bool(largest <= tolerance), (
-        f"{len(both)} scores of {len(means)} networks and sets; the largest difference of a network's mean is {largest:.3g} dB "
+        f"{len(pairs)} scores of {len(means)} networks and sets; the largest difference of a network's mean is {largest:.3g} dB "
         f"({name} on {where['dataset']}, {where['task']}), {verdict} {tolerance:g} dB"
     )
 
@@ -77,10 +77,10 @@ def agreement(first: Path, second: Path, tolerance: float) -> tuple[bool, str]:
 def _paired(first: Path, second: Path) -> pd.DataFrame:
     """All scores of both, with `_merge` and the `difference` of PSNR-Y in dB: 0 where both are infinite."""
     a, b = (read_results(folder / "results.csv") for folder in (first, second))
-    both = a.merge(b, on=KEY, how="outer", suffixes=("_first", "_second"), indicator=True)
-    before, after = both["psnr_y_first"], both["psnr_y_second"]
+    pairs = a.merge(b, on=KEY, how="outer", suffixes=("_first", "_second"), indicator=True)
+    before, after = pairs["psnr_y_first"], pairs["psnr_y_second"]
     equal = np.isinf(before) & (before == after)
-    return both.assign(difference=(after.where(~equal, 0.0) - before.where(~equal, 0.0)))
+    return pairs.assign(difference=(after.where(~equal, 0.0) - before.where(~equal, 0.0)))
 
 
 def _protocols(paired: pd.DataFrame) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from workflows import provenance
 from workflows.analysis.records import ReportError, read_results, read_runs
 from workflows.config import grid
+from workflows.config.pictures import slugs
 from workflows.files import write_text
-from workflows.reporting.outline import slugs
 
 SUMMARY = ("experiment.yaml", "learning_rates.csv", "tables/*", "figures/*")
 RUNS = (
@@ -46,9 +46,9 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         report = grid.read(experiment_dir / "experiment.yaml").report
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
-    parts = {f"comparison-{slug}" for slug, shown in slugs(report.comparisons).items() if not shown.whole}
+    parts = {f"comparison-{slug}" for slug, picture in slugs(report.comparisons).items() if not picture.whole}
     maps = [report.similarity] if report.similarity else []
-    parts |= {f"similarity-{slug}" for slug, shown in slugs(maps).items() if not shown.whole}
+    parts |= {f"similarity-{slug}" for slug, picture in slugs(maps).items() if not picture.whole}
     kept = SUMMARY if summary else SUMMARY + RUNS
     files = [file for file in _files(experiment_dir, kept) if not _shows_an_image(file, parts)]
     for file in files:

@@ -18,6 +18,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
+from workflows.audit.publish import SUMS
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
@@ -30,7 +31,6 @@ from workflows.provenance import sha256
 OK = "ok"
 CHANGED = "changed"
 ABSENT = "absent"
-SUMS = "SHA256SUMS"
 
 
 class Finding(NamedTuple):
@@ -39,6 +39,11 @@ class Finding(NamedTuple):
     what: str
     state: str
     why: str = ""
+
+
+def _compared(what: str, why: str) -> Finding:
+    """Without a reason why it is changed, it is ok."""
+    return Finding(what, CHANGED if why else OK, why)
 
 
 def verify(experiment_dir: Path) -> Iterator[Finding]:
@@ -92,12 +97,8 @@ def _readable(what: str, check: Callable[..., Iterable[Finding]], *arguments: An
 
 
 def _unreadable(what: str, error: Exception) -> Finding:
-    text = " ".join(str(error).split())
-    return Finding(
-        what,
-        CHANGED,
-        f"cannot be read: {text if isinstance(error, ReportError) else f'{type(error).__name__}: {text}'}",
-    )
+    kind = "" if isinstance(error, ReportError) else f"{type(error).__name__}: "
+    return Finding(what, CHANGED, f"cannot be read: {kind}{' '.join(str(error).split())}")
 
 
 def _names(experiment_dir: Path, planned: Experiment | None) -> list[str]:
@@ -120,7 +121,7 @@ def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
     wrong = [reader.name(index) for index in range(len(table)) if not _can_read(reader, index)]
     lost = f"{len(wrong)} of {len(table)} that manifest.csv lists are missing or changed"
     why = f"{lost}, the first is {wrong[0]}" if wrong else ""
-    yield Finding(f"{len(table)} training images", CHANGED if wrong else OK, why)
+    yield _compared(f"{len(table)} training images", why)
 
 
 def _can_read(reader: ImageReader, index: int) -> bool:
@@ -142,8 +143,7 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, Run]) -> Iterator[F
     if name in planned:
         # The rest of a fine-tuned run's digest names its initial weights.
         same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
-        why = "" if same else "experiment.yaml describes another training"
-        yield Finding(f"runs/{name}: config", OK if same else CHANGED, why)
+        yield _compared(f"runs/{name}: config", "" if same else "experiment.yaml describes another training")
     tables = experiment_dir / Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
     files = {tables / file: digest for file, digest in recorded["data"].items()}
     files[folder / "model.safetensors"] = recorded["weights_sha256"]
@@ -159,7 +159,7 @@ def _log(what: str, folder: Path, recorded: dict[str, Any]) -> Iterator[Finding]
         yield Finding(what, ABSENT)
         return
     last, steps = int(pd.read_csv(folder / "train.csv")["step"].iloc[-1]), recorded["training"]["steps"]
-    yield Finding(what, OK if last == steps else CHANGED, "" if last == steps else f"ends at step {last} of {steps}")
+    yield _compared(what, "" if last == steps else f"ends at step {last} of {steps}")
 
 
 def _scored(name: str, metrics: Path, sets: dict[str, str]) -> Iterator[Finding]:
@@ -198,8 +198,9 @@ def _benchmark_sets(planned: Experiment) -> dict[str, str]:
 
 
 def _same_hash(what: str, computed: str, recorded: str) -> Finding:
-    why = "" if computed == recorded else f"SHA-256 is {computed[:12]}…, recorded {str(recorded)[:12]}…"
-    return Finding(what, CHANGED if why else OK, why)
+    return _compared(
+        what, "" if computed == recorded else f"SHA-256 is {computed[:12]}…, recorded {str(recorded)[:12]}…"
+    )
 
 
 def _gathered(
@@ -245,7 +246,7 @@ def _sums(experiment_dir: Path) -> Iterator[Finding]:
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     wrong = [name for name, digest in listed.items() if _hash(experiment_dir / name) != digest]
     why = f"{len(wrong)} of {len(listed)} files are missing or changed, the first is {wrong[0]}" if wrong else ""
-    yield Finding(f"{SUMS}: {len(listed)} files", CHANGED if wrong else OK, why)
+    yield _compared(f"{SUMS}: {len(listed)} files", why)
 
 
 def _hash(path: Path) -> str | None:
@@ -258,9 +259,9 @@ def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source
     old = pd.read_csv(path, keep_default_na=False, na_values=[""])
     new = pd.read_csv(io.StringIO(expected.to_csv(index=False)), keep_default_na=False, na_values=[""])
     if len(new) != len(old):
-        return Finding(what, CHANGED, f"{len(old)} rows, but {source} give {len(new)}")
+        return _compared(what, f"{len(old)} rows, but {source} give {len(new)}")
     if list(new) != list(old):
-        return Finding(what, CHANGED, f"other columns than {source} give")
+        return _compared(what, f"other columns than {source} give")
     differs = pd.Series(False, index=new.index)
     for column in new:
         if is_numeric_dtype(new[column]) and is_numeric_dtype(old[column]):
@@ -272,6 +273,4 @@ def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source
             differs |= new[column].astype("str").fillna("") != old[column].astype("str").fillna("")
     if not differs.any():
         return Finding(what, OK)
-    return Finding(
-        what, CHANGED, f"{differs.sum()} rows differ from {source}, the first is line {differs.idxmax() + 2}"
-    )
+    return _compared(what, f"{differs.sum()} rows differ from {source}, the first is line {differs.idxmax() + 2}")

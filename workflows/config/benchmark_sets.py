@@ -106,9 +106,9 @@ def parse_set(text: str) -> Request:
             return Request(label, benchmark.name, benchmark, first, gray=conventions[0] if conventions else None)
     if name in REFUSED:
         raise SetError(f"{name!r} {REFUSED[name]}")
-    known = [n for benchmark in SETS.values() for n in (benchmark.name, *benchmark.aliases)]
+    names = [n for benchmark in SETS.values() for n in (benchmark.name, *benchmark.aliases)]
     allowed = f"{', '.join(SETS)}, or NAME=FOLDER for any folder of images"
-    raise SetError(f"unknown set {text!r}{nearest(name, known)}; allowed: {allowed}")
+    raise SetError(f"unknown set {text!r}{nearest(name, names)}; allowed: {allowed}")
 
 
 def _folder_request(name: str, folders: str) -> Request:

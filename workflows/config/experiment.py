@@ -20,8 +20,7 @@ class Experiment(Section):
         [0], description="one run each; a seed decides initial weights, data order, augmentation, noise and subset"
     )
     fractions: Annotated[list[Fraction], AfterValidator(distinct), Field(min_length=1)] = Field(
-        [1.0],
-        description="fractions of the training images, in (0, 1]; with `finetune`, 0 skips pre-training",
+        [1.0], description="fractions of the training images, in (0, 1]; with `finetune`, 0 skips pre-training"
     )
     more_seeds: dict[Fraction, Seeds] = Field(
         {}, description="further seeds at some of the fractions, in addition to `seeds`: `{0.2: [1, 2], 1.0: [1, 2]}`"

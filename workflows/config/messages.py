@@ -6,10 +6,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ipt_models.suggestions import nearest
+from workflows.command_line import InputError
 from workflows.config.schema import Section, sections
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """The problems of a config, in one readable message."""
 
     def __init__(self, lines: list[str]) -> None:

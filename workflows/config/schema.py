@@ -450,8 +450,7 @@ class Style(Section):
 
     font: Literal["sans-serif", "serif"] = Field("sans-serif", description="family of the figures' text")
     width: Annotated[Positive, Field(ge=1, le=20)] = Field(
-        3.5,
-        description="width of a paper's column in inches; figures with several panels span two columns",
+        3.5, description="width of a paper's column in inches; figures with several panels span two columns"
     )
     titles: Switch = Field(
         True, description="titles and notes in the figures; `false` if a paper's caption replaces them"

@@ -60,11 +60,11 @@ def _by(read: Callable[[str], Any]) -> AfterValidator:
 
 
 def _task(value: str) -> str:
-    known = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
+    usual = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
     try:
         parse_task(value)
     except ValueError:
-        raise ValueError(f"unknown task{nearest(value, known)}; allowed: {ALLOWED_TASKS}") from None
+        raise ValueError(f"unknown task{nearest(value, usual)}; allowed: {ALLOWED_TASKS}") from None
     return value
 
 

@@ -9,16 +9,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from workflows.command_line import exit_status
+
 
 # Each command imports what it needs: `--help` should not wait for pandas and OpenCV.
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (ValueError, OSError) as error:
-        print(f"{options.stage}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: options.run(options), (ValueError, OSError))
 
 
 def synthesize(out: Path, seed: int, count: int, size: int, threads: int | None = None) -> None:

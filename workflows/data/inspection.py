@@ -83,10 +83,10 @@ def _inspect(root: Path, entry: Entry) -> Finding:
         finding = _examine(Path(root, entry.path).read_bytes())
     if not entry.input:
         return finding
-    given = _examine(Path(root, entry.input).read_bytes())
-    reason = finding.reason or (f"its input {entry.input}: {given.reason}" if given.reason else "")
+    of_input = _examine(Path(root, entry.input).read_bytes())
+    reason = finding.reason or (f"its input {entry.input}: {of_input.reason}" if of_input.reason else "")
     return finding._replace(
-        reason=reason, input_width=given.width, input_height=given.height, input_sha256=given.sha256
+        reason=reason, input_width=of_input.width, input_height=of_input.height, input_sha256=of_input.sha256
     )
 
 

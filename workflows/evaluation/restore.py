@@ -19,7 +19,7 @@ from ipt_models.tasks import Task, parse_task
 from workflows.config.choices import Windows
 from workflows.evaluation.arguments import PRECISIONS, positive
 from workflows.evaluation.image_files import ImageError, read
-from workflows.files import IMAGE_SUFFIXES
+from workflows.files import IMAGE_SUFFIXES, is_image
 
 if TYPE_CHECKING:
     from workflows.evaluation.restorer import Restorer
@@ -129,15 +129,15 @@ def find(source: Path, out: Path) -> tuple[list[Pair], list[Path]]:
     if not source.is_dir():
         if out.is_dir():
             out = out / source.name
-        if out.suffix.lower() not in IMAGE_SUFFIXES:
+        if not is_image(out, hidden=True):
             raise ValueError(
                 f"{out}: expected the name of an image, ending in one of {', '.join(sorted(IMAGE_SUFFIXES))}"
             )
         pairs, hidden = [Pair(source, out)], []
     else:
-        images = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-        hidden = [path for path in images if path.name.startswith(".")]
-        pairs = [Pair(path, out / path.name) for path in images if path not in hidden]
+        images = sorted(path for path in source.iterdir() if is_image(path, hidden=True))
+        hidden = [path for path in images if not is_image(path)]
+        pairs = [Pair(path, out / path.name) for path in images if is_image(path)]
         if not pairs:
             raise ValueError(f"{source} has no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     for pair in pairs:

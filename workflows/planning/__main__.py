@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from workflows.command_line import InputError, exit_status
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
@@ -27,20 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for plan.csv and plan.md (default: results/<name>)")
     parser.add_argument("--gpus", type=int, default=1, help="number of GPUs to distribute the runs over (default: 1)")
     options = parser.parse_args(arguments)
+    return exit_status(lambda: _plan(options), (ValueError, OSError))
+
+
+def _plan(options: argparse.Namespace) -> None:
     if options.gpus < 1:
-        print(f"error: --gpus {options.gpus}: expected at least 1", file=sys.stderr)
-        return 1
+        raise InputError(f"--gpus {options.gpus}: expected at least 1")
     # Importing pandas takes most of a second, and `--help` does not need it.
     from workflows.planning.costs import own_images, plan
     from workflows.planning.text import to_markdown
     from workflows.planning.throughput import SpeedError, measure
 
-    try:
-        experiment = grid.read(options.experiment)
-        given = experiment.plan.patches_per_second | _rates(options.patches_per_second, experiment)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    experiment = grid.read(options.experiment)
+    rates = experiment.plan.patches_per_second | _rates(options.patches_per_second, experiment)
     seconds = options.seconds or experiment.plan.seconds
 
     def measured(run: Run) -> float | None:
@@ -51,35 +51,30 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{error}\n{run.model}: no speed known; set plan.patches_per_second", file=sys.stderr)
             return None
 
-    try:
-        table = plan(experiment, given, measured)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    table = plan(experiment, rates, measured)
     text = to_markdown(experiment, table, options.gpus)
     out = options.out or experiment.folder
     write_text(table.to_csv(index=False), out / "plan.csv")
     write_text(text, out / "plan.md")
     print(text)
-    return 0
 
 
 def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
-    known = [model.name for model in experiment.models]
+    models = [model.name for model in experiment.models]
     rates = {}
     for text in texts:
         name, _, rate = text.rpartition("=")
-        if name and name not in known:
-            raise ValueError(f"--patches-per-second: no model is called {name!r}; allowed: {', '.join(known)}")
+        if name and name not in models:
+            raise InputError(f"--patches-per-second: no model is called {name!r}; allowed: {', '.join(models)}")
         try:
             number = float(rate)
         except ValueError:
             number = 0.0
         if not number > 0:
-            raise ValueError(
+            raise InputError(
                 f"--patches-per-second: {text!r}: expected MODEL=RATE with a rate above 0, for example ipt=120"
             )
-        rates |= {name: number} if name else dict.fromkeys(known, number)
+        rates |= {name: number} if name else dict.fromkeys(models, number)
     return rates
 
 

@@ -5,22 +5,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows.command_line import exit_status
 from workflows.reporting.outline import FIGURES
 
 # Each command imports what it needs: drawing libraries cost seconds, and --help needs none of them.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command: 0, or 2 with a message on bad input."""
+    """Run one command."""
     options = _parser().parse_args(arguments)
-    from workflows.analysis.records import ReportError
-
-    try:
-        options.run(options)
-    except (ReportError, OSError) as error:
-        print(f"workflows.reporting {options.command}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,8 +117,7 @@ def _draw(options: argparse.Namespace, draw, *arguments) -> None:
 
     study = Study(options.experiment_dir)
     with house_style(study.style):
-        figure, data = draw(study, *arguments)
-        save(figure, data, options.out)
+        save(*draw(study, *arguments), options.out)
 
 
 def _html(options: argparse.Namespace) -> None:
@@ -134,7 +127,8 @@ def _html(options: argparse.Namespace) -> None:
 
 
 def _partial(options: argparse.Namespace) -> None:
-    from workflows.reporting.partial import report_partially
+    # This command alone runs two stages, so its code lies above both.
+    from workflows.partial_report import report_partially
 
     page, scored, planned = report_partially(options.experiment_dir)
     print(f"{page}: {scored} of {planned} runs are scored")

@@ -35,21 +35,21 @@ def sentence(claim: str, model: str, rival: str = "") -> str:
 
 def blocks(study: Study) -> list[Block]:
     """One table per task and set; claims that were not tested come last."""
-    shown = []
+    tables = []
     for title, rows in _by_set(study):
         untested = rows["answer"] == NOT_TESTED
-        shown.append(_block(title, pd.concat([rows[~untested], rows[untested]]), study.labels))
-    return shown
+        tables.append(_block(title, pd.concat([rows[~untested], rows[untested]]), study.labels))
+    return tables
 
 
 def groups(study: Study) -> list[Claims]:
     """The tables for the head of the page."""
-    shown = []
+    sets = []
     for title, rows in _by_set(study):
         untested = rows["answer"] == NOT_TESTED
         parts = (_block(title, part, study.labels) if len(part) else None for part in (rows[~untested], rows[untested]))
-        shown.append(Claims(title, *parts))
-    return shown
+        sets.append(Claims(title, *parts))
+    return sets
 
 
 def _by_set(study: Study) -> list[tuple[str, pd.DataFrame]]:
@@ -62,16 +62,8 @@ def _by_set(study: Study) -> list[tuple[str, pd.DataFrame]]:
 
 def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
     windows = len(set(rows["windows"].dropna())) > 1
-    header = [
-        "claim",
-        "answer",
-        *["windows"] * windows,
-        "training images",
-        "estimate",
-        "95 % interval",
-        "p (Holm)",
-        "seeds",
-    ]
+    header = ["claim", "answer", *["windows"] * windows, "training images", "estimate", "95 % interval"]
+    header += ["p (Holm)", "seeds"]
     cells = []
     for row in rows.to_dict("records"):
         model, rival = (names.get(row[column], row[column]) for column in ("model", "rival"))
@@ -87,7 +79,7 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
             ]
         )
     notes = [
-        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers.",
+        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers."
     ]
     return Block(title, notes, header, cells)
 

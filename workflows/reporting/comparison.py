@@ -6,12 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from workflows.analysis.records import percent
 from workflows.reporting.image_panels import Tile, checked_crop, load, pick_crop
 from workflows.reporting.study import Study
-from workflows.reporting.style import model_colors, page, small, titles
+from workflows.reporting.style import frame, model_colors, page, small, titles
 
 MARK = "#ffd000"
 # Inches: between panels, below a crop for its name and score, above all panels for the title; the largest width of a crop.
@@ -21,12 +20,7 @@ WHOLE = 0.56
 
 
 def draw(
-    study: Study,
-    task: str,
-    dataset: str,
-    image: str,
-    crop: Sequence[int] | None = None,
-    with_whole: bool = True,
+    study: Study, task: str, dataset: str, image: str, crop: Sequence[int] | None = None, with_whole: bool = True
 ) -> tuple[Figure, pd.DataFrame]:
     """The comparison of all models at the largest fraction and its first seed.
 
@@ -67,8 +61,7 @@ def draw(
         high = min(tall - head - WORDS, left * whole.shape[0] / whole.shape[1])
         ax = place(GAP / 2, head + (tall - head - WORDS - high) / 2, high * whole.shape[1] / whole.shape[0], high)
         ax.imshow(whole, interpolation="antialiased")
-        for color, line in (("black", 2.2), (MARK, 1.1)):
-            ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=color, linewidth=line))
+        frame(ax, x, y, width, height, MARK)
         ax.spines[:].set_visible(False)
         left += GAP
     if titles():

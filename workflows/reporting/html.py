@@ -18,11 +18,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from workflows.analysis.records import percent
+from workflows.config.pictures import slugs
 from workflows.files import write_text
 from workflows.reporting import claims
 from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
 from workflows.reporting.markup import to_html
-from workflows.reporting.outline import FIGURES, PICTURES, TABLES, slugs
+from workflows.reporting.outline import FIGURES, PICTURES, TABLES
 from workflows.reporting.study import Study
 from workflows.reporting.tables import blocks
 
@@ -88,23 +89,24 @@ def write_html(experiment_dir: Path, out: Path) -> None:
 
 def tables(study: Study) -> list[dict[str, str]]:
     """The tables that are not empty, as HTML, each with its CSV."""
-    shown = []
+    filled = []
     for name, title in TABLES.items():
         if name != claims.NAME and (page := to_html(blocks(name, study))):
             file = study.folder / ("learning_rates.csv" if name == "learning_rates" else f"tables/{name}.csv")
-            shown.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
-    return shown
+            filled.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
+    return filled
 
 
 def figures(study: Study) -> list[Shown]:
     """All existing figures, in reading order."""
     folder, shown = study.folder / "figures", []
-    pictures = slugs((study.config.get("report") or {}).get("comparisons") or [])
-    maps = slugs([asked]) if (asked := (study.config.get("report") or {}).get("similarity")) else {}
+    pictures = slugs(study.report.get("comparisons") or [])
+    if mapped := study.report.get("similarity"):
+        pictures |= slugs([mapped])
     for name, title in {**FIGURES, **PICTURES}.items():
         for path in sorted(folder.glob(f"{name}.png" if name in FIGURES else f"{name}-*.png")):
             slug = path.stem.removeprefix(name).strip("-")
-            named = {**pictures, **maps}.get(slug)
+            named = pictures.get(slug)
             subject = f"{named['image']} ({named['dataset']}, {named['task']})" if named else slug.replace("-", ", ")
             files = {suffix[1:].upper(): path.with_suffix(suffix) for suffix in (".csv", ".pdf")}
             with Image.open(path) as picture:
@@ -131,21 +133,21 @@ def caption(name: str, config: dict[str, Any]) -> str:
 
 def sliders(study: Study) -> list[Slider]:
     """The images of `report.comparisons` that are saved."""
-    shown = []
-    for wanted in (study.config.get("report") or {}).get("comparisons") or []:
-        task, dataset, image = wanted["task"], wanted["dataset"], wanted["image"]
+    images = []
+    for compared in study.report.get("comparisons") or []:
+        task, dataset, image = compared["task"], compared["dataset"], compared["image"]
         if not (study.folder / "inputs" / task / dataset / f"{image}_HR.png").is_file():
             continue
         tiles, fraction, seed = load(study, task, dataset, image)
         whole = tiles[-1].pixels
-        crop = checked_crop(wanted["crop"], whole) if wanted.get("crop") else pick_crop(tiles)
+        crop = checked_crop(compared["crop"], whole) if compared.get("crop") else pick_crop(tiles)
         # With `whole: false` the page holds no more of an image than the figure does.
-        window = crop if wanted.get("whole") is False else _window(crop, whole.shape)
+        window = crop if compared.get("whole") is False else _window(crop, whole.shape)
         tiles = [tile for tile in tiles if tile.pixels is not None]
         training = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
         title = f"{image} ({dataset}, {task}){training}"
-        shown.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))
-    return shown
+        images.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))
+    return images
 
 
 def _first_shown(tiles: list[Tile], study: Study) -> tuple[int, int]:
@@ -182,20 +184,19 @@ def provenance(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
         trained, scored = (_json(folder / file) for file in ("provenance.json", "metrics.json"))
         if not trained and not scored:
             continue
-        # References are not trained; only their scoring is known.
-        known = trained or scored
-        hardware, training = known.get("hardware") or {}, known.get("training") or {}
-        commit = (known.get("commit") or "unknown")[:12] + (" (changed)" if known.get("dirty") else "")
+        record = trained or scored  # references are only scored
+        hardware, training = record.get("hardware") or {}, record.get("training") or {}
+        commit = (record.get("commit") or "unknown")[:12] + (" (changed)" if record.get("dirty") else "")
         seconds = training.get("wall_seconds")
         rows.append(
             {
                 "run": name,
-                "version": known.get("version") or "",
+                "version": record.get("version") or "",
                 "commit": commit,
                 "hardware": ", ".join(hardware.get("accelerators") or [hardware.get("processor") or "unknown"]),
-                "threads": known.get("threads", ""),
+                "threads": record.get("threads", ""),
                 "precision": training.get("precision", ""),
-                "torch": (known.get("versions") or {}).get("torch", ""),
+                "torch": (record.get("versions") or {}).get("torch", ""),
                 "seconds": "" if seconds is None else f"{seconds:,.0f}",
                 "weights": (trained.get("weights_sha256") or "")[:12],
                 "scores": (scored.get("metrics_sha256") or "")[:12],

@@ -51,7 +51,7 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
     if len(trained):
         fraction = trained["fraction"].max()
         seed = int(trained.loc[trained["fraction"] == fraction, "seed"].iloc[0])
-    shown = trained[(trained["fraction"] == fraction) & (trained["seed"] == seed)]
+    compared = trained[(trained["fraction"] == fraction) & (trained["seed"] == seed)]
     where = Path("images") / task / dataset / f"{image}.png"
     tiles = []
     for model in references(runs):
@@ -62,7 +62,7 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
     if not any(tile.model == "identity" for tile in tiles):
         tiles.insert(0, Tile("LR input" if task.startswith("sr") else "input", None, enlarged))
     for model in models(runs):
-        run = shown.loc[shown["model"] == model, "run"]
+        run = compared.loc[compared["model"] == model, "run"]
         path = study.folder / "runs" / run.iloc[0] / where if len(run) else None
         exists = path is not None and path.is_file()
         scores = rows[(rows["model"] == model) & (rows["fraction"] == fraction) & (rows["seed"] == seed)]

@@ -1,14 +1,12 @@
 """The report's tables and figures in reading order, and which figures apply to an experiment."""
 
-import itertools
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from workflows.analysis.factors import WEIGHT, groups, pair_key, training_settings
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.config.schema import Picture
+from workflows.factors import WEIGHT, groups, pair_key, training_settings
 
 TABLES = {
     "claims": "Claims",
@@ -42,24 +40,6 @@ PICTURES = {"similarity": "Similarity of patch features", "comparison": "Image c
 _OF_DATA = ("psnr_fraction", "psnr_patches", "gains")
 
 
-def slugs(pictures: Iterable[Mapping[str, Any] | Picture]) -> dict[str, Any]:
-    """Pictures by names that are safe in paths, wildcards and commands: `sr2-Set5-butterfly`.
-
-    Other characters than letters, digits, `.`, `@` and `_` become `_`; a name that another picture has gets a number.
-    """
-    named: dict[str, Any] = {}
-    for picture in pictures:
-        one = picture if isinstance(picture, Mapping) else picture.model_dump()
-        words = (re.sub(r"[^A-Za-z0-9._@]+", "_", str(one[key]))[:60] for key in ("task", "dataset", "image"))
-        stem = name = "-".join(words)
-        for number in itertools.count(2):
-            if name not in named:
-                break
-            name = f"{stem}-{number}"
-        named[name] = picture
-    return named
-
-
 class Maps(NamedTuple):
     """The image and the models of a similarity map of IPT's patch features."""
 
@@ -72,10 +52,14 @@ def figures(experiment: Experiment) -> list[str]:
     runs = experiment.runs()
     if not runs:
         return []
-    known = {run.model: training_settings(run.model_dump(mode="json")) for run in runs.values()}
+    settings = {run.model: training_settings(run.model_dump(mode="json")) for run in runs.values()}
     # Switching the contrastive loss on is shown by its own figure.
-    ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(known))
-    drawn = {"contrastive_gain": bool(_contrastive_pairs(runs)), "ablations": ablated, "quality_cost": len(known) > 1}
+    ablated = any(group.factor != WEIGHT or len(group.members) > 2 for group in groups(settings))
+    drawn = {
+        "contrastive_gain": bool(_contrastive_pairs(runs)),
+        "ablations": ablated,
+        "quality_cost": len(settings) > 1,
+    }
     if len({run.fraction for run in runs.values()}) == 1:
         drawn |= dict.fromkeys(_OF_DATA, False)
     elif not any(getattr(run.data, "fixed_crops", None) for run in runs.values()):

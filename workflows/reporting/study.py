@@ -11,21 +11,8 @@ from workflows.analysis.records import ReportError, labels, read_results, read_r
 from workflows.config.schema import Style
 
 # Columns that are always text.
-_TEXT = (
-    "task",
-    "dataset",
-    "model",
-    "rival",
-    "other",
-    "with",
-    "without",
-    "baseline",
-    "value",
-    "image",
-    "setting",
-    "windows",
-    "span",
-)
+_TEXT = ["task", "dataset", "model", "rival", "other", "with", "without", "baseline", "value", "image", "setting"]
+_TEXT += ["windows", "span"]
 
 
 class Study:
@@ -42,9 +29,14 @@ class Study:
         return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     @property
+    def report(self) -> dict[str, Any]:
+        """`report` of the config."""
+        return self.config.get("report") or {}
+
+    @property
     def style(self) -> Style:
         """`report.style` of the config."""
-        return Style.model_validate((self.config.get("report") or {}).get("style") or {})
+        return Style.model_validate(self.report.get("style") or {})
 
     @cached_property
     def results(self) -> pd.DataFrame:

@@ -55,18 +55,18 @@ def gain_blocks(study: Study) -> list[Block]:
         }
         notes = ["Gain: PSNR-Y at the larger fraction minus PSNR-Y at the smaller. Intervals are over seeds, unpaired."]
         blocks.append(_block(f"{title}: gains from data", notes, columns, rows))
-        both = differences[(differences[SCORED_ON] == rows[SCORED_ON].iloc[0]).all(axis=1)]
-        if len(both):
+        of_gains = differences[(differences[SCORED_ON] == rows[SCORED_ON].iloc[0]).all(axis=1)]
+        if len(of_gains):
             columns = {
                 "model": _model(study),
-                "rival": _model(study, "other" if "other" in both else "rival"),
+                "rival": _model(study, "rival"),
                 "training images": lambda row: percents(row["span"]),
-                **_windows(both),
+                **_windows(of_gains),
                 "difference in dB": lambda row: number(row["difference"], 2, "+"),
                 **_inference(),
             }
             notes = ["Difference: the model's gain from data minus the rival's. Above zero, the model gains more."]
-            blocks.append(_block(f"{title}: differences of gains", notes, columns, both))
+            blocks.append(_block(f"{title}: differences of gains", notes, columns, of_gains))
     return blocks
 
 
@@ -237,12 +237,9 @@ def cost_blocks(study: Study) -> list[Block]:
         columns["chosen by match"] = lambda row: chosen.get(row["model"], NONE)
     columns |= {"hours per run": lambda row: number(row["train_hours"], 3), "runs": lambda row: whole(row["runs"])}
     steps = runs.reindex(columns=["model", "steps"]).dropna().drop_duplicates()
-    equal = not steps["model"].duplicated().any()
-    notes = ["Means over a model's runs."]
-    if equal:
-        notes.append("Every model trained for the same number of steps at every fraction.")
-    else:
-        notes.append("Steps differ between fractions: models differ in training as well as in data.")
+    equal = "Every model trained for the same number of steps at every fraction."
+    unequal = "Steps differ between fractions: models differ in training as well as in data."
+    notes = ["Means over a model's runs.", unequal if steps["model"].duplicated().any() else equal]
     return [_block("Costs", notes, columns, table), *_patch_blocks(study)]
 
 
@@ -288,8 +285,7 @@ def published_blocks(study: Study) -> list[Block]:
             "PSNR in dB. Published networks are of full size and trained on millions of patches per epoch. The table of costs "
             "has the size and training of ours."
         ]
-        channels = sorted(set(rows["channel"]) - {"Y"})
-        if channels:
+        if set(rows["channel"]) - {"Y"}:
             columns["channel"] = lambda row: row["channel"]
         gray = set(rows["gray"]) | set(rows["our_gray"])
         if len(gray) > 1 and title.startswith("Set14"):
@@ -301,16 +297,13 @@ def published_blocks(study: Study) -> list[Block]:
 def learning_rate_blocks(study: Study) -> list[Block]:
     """The choice of the learning rates; empty without trials."""
     path = study.folder / "learning_rates.csv"
-    if not path.is_file():
-        return []
-    return [learning_rates(pd.read_csv(path))]
+    return [learning_rates(pd.read_csv(path))] if path.is_file() else []
 
 
 def learning_rates(table: pd.DataFrame) -> Block:
     """The table of trials, `learning_rates.csv`."""
-    losses = [column for column in table if column.startswith("validation_l1_")]
     columns = {"model": lambda row: row["label"], "learning rate": lambda row: f"{row['learning_rate']:g}"}
-    for name in losses:
+    for name in (name for name in table if name.startswith("validation_l1_")):
         at = percent(float(name.removeprefix("validation_l1_")) / 100)
         columns[f"L1, {at} of the images"] = lambda row, name=name: number(row[name], 3)
     columns["mean L1"] = lambda row: number(row["validation_l1"], 3)

@@ -14,6 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
@@ -37,10 +38,7 @@ REFERENCE_DASHES = [(4, 2), (1, 1.5), (4, 1.5, 1, 1.5), (8, 2), (2, 3), (6, 1.5,
 _FONTS = {"sans-serif": "DejaVu Sans", "serif": "STIXGeneral"}
 
 # Left out, because timestamps and program names make equal figures differ.
-_METADATA = {
-    ".png": {"Software": None},
-    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-}
+_METADATA = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
 
 _style = Style()
 
@@ -187,10 +185,10 @@ class FractionAxis:
         names = []
         places = self.places(self.fractions)
         room = 0.075 * self.span * (1 if across == 1 else 0.75 * across)
-        for fraction, shown in zip(self.fractions, spaced(self._even(places), room), strict=True):
+        for fraction, labelled in zip(self.fractions, spaced(self._even(places), room), strict=True):
             count = images.get(fraction)
             name = f"{100 * fraction:g}" + ("" if count is None or pd.isna(count) else f"\n{thousands(count)}")
-            names.append(name if shown else "")
+            names.append(name if labelled else "")
         ax.xaxis.set_major_locator(FixedLocator(places))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(places, names)
@@ -206,14 +204,14 @@ def spaced(places: ArrayLike, room: float) -> list[bool]:
         room: width of a label.
     """
     places = np.asarray(places)
-    shown = [False] * len(places)
+    labelled = [False] * len(places)
     last = np.inf
     for number in range(len(places) - 1, -1, -1):
         if number == 0 or (last - places[number] >= room and places[number] - places[0] >= room):
-            shown[number], last = True, places[number]
+            labelled[number], last = True, places[number]
     if len(places) > 1 and places[-1] - places[0] < room:
-        shown[0] = False
-    return shown
+        labelled[0] = False
+    return labelled
 
 
 def thousands(count: float) -> str:
@@ -244,6 +242,12 @@ def note(figure: Figure, lines: Iterable[str]) -> None:
         return
     apart = "\n" if figure.get_figwidth() <= column() else " "
     figure.supxlabel(apart.join(lines), fontsize=small(), color="0.25", x=0.01, ha="left")
+
+
+def frame(ax: Axes, x: float, y: float, width: float, height: float, color: str) -> None:
+    """A frame around some pixels of an image, with an outline that is visible on any colour."""
+    for edge, line in (("black", 2.2), (color, 1.1)):
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=edge, linewidth=line))
 
 
 def empty(text: str) -> Figure:

@@ -1,8 +1,16 @@
-"""Scores → results.csv and runs.csv → every table of the analysis, tables/*.csv; and the choice of learning rates."""
+"""Scores → results.csv and runs.csv → every table of the analysis, tables/*.csv; the similarity of patch features; and the
+choice of learning rates.
+"""
 
 from pathlib import Path
 
 from workflows.analysis.tables import TABLES
+from workflows.config.pictures import slugs
+
+# Users name images, so paths and wildcards use the pictures' slugs.
+MAPPED = slugs([MAPS.picture]) if MAPPED_RUNS else {}
+# What a job of analysis or reporting takes.
+LIGHT = {"mem_mb": 2000, "runtime": 30, "gpu": 0}
 
 
 rule collect:
@@ -23,9 +31,7 @@ rule collect:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(output.results, parent=True),
         names=" ".join([*REFERENCES, *METHODS, *RUNS]),
@@ -58,9 +64,7 @@ rule analyse:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=lambda wildcards, output: Path(output.tables[0]).parent,
     message:
@@ -68,6 +72,34 @@ rule analyse:
     shell:
         "python -m workflows.analysis tables --results {input.results:q} --runs {input.runs:q}"
         " --train-logs {input.logs:q} --out-dir {params.folder:q} &> {log:q}"
+
+
+rule patch_similarity:
+    input:
+        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
+        code=sources("analysis.patch_similarity"),
+    output:
+        csv=f"{OUT}/tables/similarity-{{picture}}.csv",
+    log:
+        f"{OUT}/logs/analysis/similarity-{{picture}}.log",
+    benchmark:
+        f"{OUT}/benchmarks/analysis/similarity-{{picture}}.tsv"
+    wildcard_constraints:
+        picture=either(MAPPED),
+    conda:
+        environment
+    threads: 1
+    resources:
+        **LIGHT,
+    params:
+        folder=lambda wildcards, output: Path(output.csv).parents[1],
+        mapped=picture(MAPPED),
+        runs=MAPPED_RUNS,
+    message:
+        "Comparing IPT's patch features on {wildcards.picture}"
+    shell:
+        "python -m workflows.analysis similarity --experiment-dir {params.folder:q} {params.mapped:q} --runs {params.runs}"
+        " --out {output.csv:q} &> {log:q}"
 
 
 if TRIALS:

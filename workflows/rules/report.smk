@@ -1,11 +1,11 @@
 """Tables of the analysis → Markdown, LaTeX, figures → report.html."""
 
+from workflows.config.pictures import slugs
 from workflows.reporting import outline
 
 FIGURES = outline.figures(EXPERIMENT)
 # Users name images, so paths and wildcards use the pictures' slugs.
-COMPARED = outline.slugs(COMPARISONS)
-MAPPED = outline.slugs([MAPS.picture]) if MAPPED_RUNS else {}
+COMPARED = slugs(COMPARISONS)
 # A change of style redraws figures and computes nothing.
 STYLE = EXPERIMENT.report.style.model_dump()
 
@@ -28,9 +28,7 @@ rule tables:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         experiment=subpath(input.runs, parent=True),
         folder=subpath(output[0], parent=True),
@@ -68,9 +66,7 @@ for name in FIGURES:
             environment
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
-            gpu=0,
+            **LIGHT,
         params:
             figure=name,
             folder=subpath(input.runs, parent=True),
@@ -107,9 +103,7 @@ rule comparison:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(input.results, parent=True),
         shown=picture(COMPARED),
@@ -125,7 +119,8 @@ rule comparison:
 rule similarity:
     input:
         runs=rules.collect.output.runs,
-        features=expand(rules.export_features.output.features, run=MAPPED_RUNS),
+        table=rules.patch_similarity.output.csv,
+        features=rules.patch_similarity.input.features,
         code=sources("reporting.similarity"),
     output:
         png=report(
@@ -146,9 +141,7 @@ rule similarity:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(input.runs, parent=True),
         shown=picture(MAPPED),
@@ -184,9 +177,7 @@ rule report:
         environment
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        **LIGHT,
     params:
         folder=subpath(output.html, parent=True),
     message:

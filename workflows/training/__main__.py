@@ -1,7 +1,6 @@
 """`python -m workflows.training`: train one run of an experiment's grid."""
 
 import argparse
-import contextlib
 import os
 import sys
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from ipt_models.suggestions import nearest
 from workflows import models
+from workflows.command_line import InputError, exit_status, fail
 from workflows.config import grid
 from workflows.config.runs import Run
 from workflows.training import reuse
@@ -26,10 +26,7 @@ def main() -> int:
         "--out", type=Path, required=True, help="folder for model.safetensors, train.csv, provenance.json"
     )
     parser.add_argument(
-        "--resume",
-        type=Path,
-        required=True,
-        help="folder for checkpoints, from which an interrupted run resumes",
+        "--resume", type=Path, required=True, help="folder for checkpoints, from which an interrupted run resumes"
     )
     parser.add_argument("--init", type=Path, help="a model.safetensors whose weights the run starts from")
     parser.add_argument(
@@ -38,20 +35,19 @@ def main() -> int:
         help="folder of experiments: a finished run of the same training in one of them is copied instead of trained again",
     )
     arguments = parser.parse_args()
+    return exit_status(lambda: _run(arguments))
 
-    try:
-        runs = grid.read(arguments.experiment).trainings()
-    except (OSError, grid.ConfigError) as error:
-        return _fail(error)
+
+def _run(arguments: argparse.Namespace) -> int:
+    runs = grid.read(arguments.experiment).trainings()
     if arguments.run not in runs:
         hint = nearest(arguments.run, runs) or f"; its runs: {', '.join(runs)}"
-        return _fail(f"no run {arguments.run!r} in {arguments.experiment}{hint}")
-
+        raise InputError(f"no run {arguments.run!r} in {arguments.experiment}{hint}")
     try:
         with locked(arguments.out):
             return _train(runs[arguments.run], arguments)
     except (FolderLocked, OSError) as error:
-        return _fail(error)
+        return fail(error)
 
 
 def _train(run: Run, arguments: argparse.Namespace) -> int:
@@ -90,17 +86,8 @@ def _train(run: Run, arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return loop.EXIT_INTERRUPTED
     except expected as error:
-        return _fail(error)
+        return fail(error)
     return 0
-
-
-def _fail(message: object) -> int:
-    # Under Snakemake stderr is a log file, perhaps on the disk that is full; stdout is not.
-    for stream in (sys.stderr, sys.stdout):
-        with contextlib.suppress(OSError):
-            print(f"error: {message}", file=stream, flush=True)
-            break
-    return 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from workflows.analysis.cells import grids
-from workflows.analysis.differences import corrected, differences
+from workflows.analysis.differences import differences
 from workflows.analysis.statistics import paired_difference
 
 
@@ -27,11 +27,6 @@ def test_p_values_are_corrected_within_a_set(gathered):
     for _, here in found.groupby("dataset"):
         assert here["p_holm"].min() == pytest.approx(min(1, len(here) * here["p"].min()))
     assert (found["p_holm"] >= found["p"]).all()
-
-
-def test_correction_stays_within_its_family():
-    rows = [{"set": one, "p": p} for one, p in (("a", 0.01), ("b", 0.02), ("a", 0.04))]
-    assert corrected(rows, ["set"], ["set", "p", "p_holm"])["p_holm"].tolist() == pytest.approx([0.02, 0.02, 0.04])
 
 
 def test_with_one_seed_there_is_no_p_value(gathered):

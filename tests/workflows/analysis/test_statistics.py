@@ -1,10 +1,18 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from workflows.analysis.statistics import holm, paired_difference, power_law, t_interval, within_image_interval
+from workflows.analysis.statistics import (
+    holm,
+    paired_difference,
+    power_law,
+    t_interval,
+    with_holm,
+    within_image_interval,
+)
 
 
 def covered(interval, truth: float) -> bool:
@@ -57,6 +65,11 @@ def test_holm_keeps_the_family_and_leaves_untested_ones_alone():
     assert np.mean(6 * p_values.min(axis=1) < 0.05) <= 0.07
 
 
+def test_correction_stays_within_its_family():
+    table = pd.DataFrame({"set": ["a", "b", "a"], "p": [0.01, 0.02, 0.04]})
+    assert with_holm(table, ["set"])["p_holm"].tolist() == pytest.approx([0.02, 0.02, 0.04])
+
+
 def test_one_pair_has_neither_interval_nor_p_value():
     found = paired_difference([33.2], [33.0])
     assert found.mean == pytest.approx(0.2)
@@ -82,8 +95,8 @@ def test_a_power_law_is_found_again_with_its_interval():
     truth = 34 - 0.3 * (SIZES / 300) ** -0.4
     found = power_law(SIZES, truth + np.random.default_rng(0).normal(0, 0.02, 9))
     assert not found.refused
-    assert found.limit_interval[0] <= 34 <= found.limit_interval[1]
-    assert found.exponent_interval[0] <= 0.4 <= found.exponent_interval[1]
+    assert found.limit_low <= 34 <= found.limit_high
+    assert found.exponent_low <= 0.4 <= found.exponent_high
     assert found.r2 > 0.99
 
 

@@ -61,7 +61,7 @@ def test_drawing_again_replaces_what_was_drawn(drawn, tmp_path):
 
 def test_a_folder_with_other_files_does_not_change(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("x")
-    assert main(["synthesize", "--count", "1", "--size", "64", "--out", str(tmp_path)]) == 1
+    assert main(["synthesize", "--count", "1", "--size", "64", "--out", str(tmp_path)]) == 2
     assert "is not empty and was not made by this command" in capsys.readouterr().err
     assert (tmp_path / "thesis.tex").exists()
 
@@ -70,7 +70,7 @@ def test_a_failed_manifest_says_why_and_keeps_what_it_found(drawn, tmp_path, cap
     path = next(drawn.rglob("*.png"))
     path.write_bytes(b"")
     out = tmp_path / "data"
-    assert main(manifest_arguments(drawn, out)) == 1
+    assert main(manifest_arguments(drawn, out)) == 2
     said = capsys.readouterr().err
     assert f"{path.name}: empty file" in said
     assert f"listed in {out / 'rejected.csv'}" in said

@@ -153,15 +153,15 @@ def test_command_writes_the_table_and_refuses_a_rate_of_no_model(tmp_path, capsy
     written = tmp_path / "results" / "micro"
     assert (written / "plan.md").read_text() in capsys.readouterr().out
     assert pd.read_csv(written / "plan.csv").set_index("run").patches_per_second["ipt-25-seed-0"] == 20
-    assert main([str(spec), "--patches-per-second", "itp=20"]) == 1
+    assert main([str(spec), "--patches-per-second", "itp=20"]) == 2
     assert "no model is called 'itp'" in capsys.readouterr().err
 
 
 def test_a_rate_beyond_any_gpu_is_refused_and_gpus_share_the_hours(tmp_path, capsys):
     spec = tmp_path / "x.yaml"
     spec.write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
-    assert main([str(spec), "--patches-per-second", "1e12"]) == 1
+    assert main([str(spec), "--patches-per-second", "1e12"]) == 2
     assert "more than the peak of 1 of the fastest listed GPUs (989 each)" in capsys.readouterr().err
     assert main([str(spec), "--patches-per-second", "80", "--gpus", "4"]) == 0
     assert "On 4 GPUs, 4 runs at a time" in capsys.readouterr().out
-    assert main([str(spec), "--patches-per-second", "80", "--gpus", "0"]) == 1
+    assert main([str(spec), "--patches-per-second", "80", "--gpus", "0"]) == 2

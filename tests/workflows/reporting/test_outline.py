@@ -1,5 +1,3 @@
-import re
-
 import pytest
 
 from workflows.config.experiment import Experiment
@@ -41,15 +39,6 @@ def test_one_fraction_has_no_figure_of_data():
 def test_patches_are_counted_where_images_give_the_same_ones():
     fixed = Experiment.model_validate(experiment(IPT).model_dump() | {"data": {"fixed_crops": 8}})
     assert "psnr_patches" in outline.figures(fixed)
-
-
-def test_a_users_names_do_not_reach_paths():
-    nasty = {"task": "sr2", "dataset": "my-set", "image": "it's a $(touch x) {y} [1] *?/../"}
-    long, twice = {**nasty, "image": "x" * 300}, [{**SHOWN, "image": "chelsea!"}, {**SHOWN, "image": "chelsea?"}]
-    named = outline.slugs([nasty, SHOWN, *twice, long])
-    assert len(named) == 5
-    assert all(re.fullmatch(r"[A-Za-z0-9._@-]{1,200}", name) for name in named)
-    assert named["sr2-photos-chelsea"] == SHOWN
 
 
 def test_twins_are_mapped_on_the_first_compared_image_unless_another_is_asked_for():

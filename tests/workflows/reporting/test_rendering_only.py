@@ -9,9 +9,8 @@ import workflows.reporting
 
 ROOM = Path(workflows.reporting.__file__).parent
 FILES = sorted(ROOM.rglob("*.py"))
-# What reporting may read from the analysis: names and readers. The partial report runs both stages one after the other.
-READERS = {"records", "factors"}
-STAGES = {"partial.py": {"collect", "computation"}}
+# What reporting may read from the analysis: names and readers.
+READERS = {"records"}
 LIBRARIES = {"pandas", "numpy", "matplotlib", "seaborn", "PIL", "jinja2", "docutils", "yaml"}
 # Methods of tables and arrays that would compute a statistic.
 STATISTICS = {
@@ -28,8 +27,8 @@ STATISTICS = {
     "rolling",
     "describe",
 }
-# Pixels are not scores: which crop and which patches are shown is chosen by an image's own pixels.
-OF_PIXELS = {"image_panels.py", "similarity.py"}
+# Pixels are not scores: which crop is shown is chosen by an image's own pixels.
+OF_PIXELS = {"image_panels.py"}
 
 
 def tree(path: Path) -> ast.Module:
@@ -54,7 +53,7 @@ def test_nothing_of_statistics_is_imported(path):
 
     imported = modules(path)
     analysis = {name.split(".")[2] for name in imported if name.startswith("workflows.analysis")}
-    assert analysis <= READERS | STAGES.get(path.name, set())
+    assert analysis <= READERS
     other = {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) - LIBRARIES
     assert other <= {"workflows", "ipt_models"}
 

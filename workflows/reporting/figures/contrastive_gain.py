@@ -34,7 +34,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     data = data[data["windows"] == CENTRE].drop(columns="windows")
     if data.empty:
         return empty("No model is scored both with and without the contrastive loss."), data
-    ratios = gradient_ratios(data, study.runs)
+    ratios = gradient_ratios(data, study.table("gradient_shares_by_seed"))
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
     figure, axes = panels([*keys, *([RATIO] if len(ratios) else [])])
     fractions = sorted(data["fraction"].unique())
@@ -47,9 +47,9 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
             handles |= _draw_gains(ax, rows, study, fractions)
             title(ax, ", ".join(key), needed=len(keys) > 1)
         across = 1 if len(axes) == 1 else min(len(axes), 4)
-        shown = spaced(range(len(fractions)), len(fractions) / (18 if across == 1 else 36 / across))
+        labelled = spaced(range(len(fractions)), len(fractions) / (18 if across == 1 else 36 / across))
         ax.set_xticks(
-            range(len(fractions)), [f"{100 * f:g}" if s else "" for f, s in zip(fractions, shown, strict=True)]
+            range(len(fractions)), [f"{100 * f:g}" if s else "" for f, s in zip(fractions, labelled, strict=True)]
         )
         ax.set_xlim(-0.6, len(fractions) - 0.4)
     gains = [ax for key, ax in axes.items() if key != RATIO]
@@ -66,13 +66,10 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
 
 
-def gradient_ratios(data: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def gradient_ratios(data: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
     """Rows of level `ratio`: with, weight, fraction, seed, ratio (0 to 1); empty if the logs have none."""
-    if "contrastive_share" not in runs:
-        return pd.DataFrame()
-    rows = runs[runs["model"].isin(data["with"]) & runs["contrastive_share"].notna()]
-    table = rows[["model", "contrastive", "fraction", "seed", "contrastive_share"]].assign(level=RATIO)
-    return table.rename(columns={"model": "with", "contrastive": "weight", "contrastive_share": RATIO})
+    rows = shares[shares["model"].isin(data["with"])].assign(level=RATIO)
+    return rows.rename(columns={"model": "with", "share": RATIO})
 
 
 def _places(rows: pd.DataFrame, pairs: list[str], fractions: list[float]) -> pd.Series:

@@ -49,18 +49,18 @@ def draw_panels(data: pd.DataFrame, study: Study, places: Places) -> tuple[Figur
 def _panel(ax: Axes, data: pd.DataFrame, study: Study, places: Places) -> dict:
     colors, markers, names = model_colors(study.runs), model_markers(study.runs), study.labels
     handles = {}
-    shown = [model for model in models(study.runs) if data.loc[data["model"] == model, "psnr_y"].notna().any()]
-    for number, model in enumerate(shown):
+    scored = [model for model in models(study.runs) if data.loc[data["model"] == model, "psnr_y"].notna().any()]
+    for number, model in enumerate(scored):
         line = data[(data["model"] == model) & data["psnr_y"].notna()].sort_values("fraction")
-        at = places(line, number, len(shown))
+        at = places(line, number, len(scored))
         style = {"color": colors[model], "zorder": 3}
         (handle,) = ax.plot(at, line["psnr_y"], marker=markers[model], mec="white", mew=0.5, **style)
         handles[names[model]] = handle
         ax.fill_between(at, line["low"], line["high"], color=colors[model], alpha=0.12, linewidth=0)
-        known = line["low"].notna().to_numpy()
-        ax.vlines(at[known], line["low"][known], line["high"][known], color=colors[model], linewidth=1, alpha=0.7)
+        sure = line["low"].notna().to_numpy()
+        ax.vlines(at[sure], line["low"][sure], line["high"][sure], color=colors[model], linewidth=1, alpha=0.7)
         if (data["over"] == "seeds").any():
-            ax.plot(at[~known], line["psnr_y"][~known], markers[model], markerfacecolor="white", mew=0.9, **style)
+            ax.plot(at[~sure], line["psnr_y"][~sure], markers[model], markerfacecolor="white", mew=0.9, **style)
     untrained = data[data["fraction"].isna() & data["psnr_y"].notna()]
     for dashes, reference in zip(REFERENCE_DASHES, untrained.itertuples(), strict=False):
         handles[names[reference.model]] = ax.axhline(

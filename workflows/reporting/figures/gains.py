@@ -56,9 +56,9 @@ def points(study: Study) -> pd.DataFrame:
     widest = gains.loc[(gains["largest"] - gains["smallest"]).idxmax(), "span"]
     order = {model: number for number, model in enumerate(models(study.runs))}
     own = gains.sort_values("model", key=lambda names: names.map(order), kind="stable").assign(rival=None)
-    both = pd.concat([own, differences.rename(columns={"difference": "gain"})], ignore_index=True)
+    table = pd.concat([own, differences.rename(columns={"difference": "gain"})], ignore_index=True)
     columns = ["task", "dataset", "windows", "model", "rival", "span", "gain", "low", "high"]
-    return both.loc[(both["span"] == widest) & both["gain"].notna(), columns].reset_index(drop=True)
+    return table.loc[(table["span"] == widest) & table["gain"].notna(), columns].reset_index(drop=True)
 
 
 def _panel(ax: Axes, data: pd.DataFrame, rows: list[tuple[str, str]], study: Study) -> dict:

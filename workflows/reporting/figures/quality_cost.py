@@ -9,7 +9,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from workflows.analysis.records import percent
 from workflows.reporting.study import Study
-from workflows.reporting.style import column, empty, legend, model_colors, model_markers, note, page, thousands, title
+from workflows.reporting.style import (
+    column,
+    empty,
+    equal_spans,
+    legend,
+    model_colors,
+    model_markers,
+    note,
+    page,
+    thousands,
+    title,
+)
 
 COSTS = {
     "parameters": "parameters",
@@ -29,27 +40,30 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     if data.empty:
         return empty("No trained model is scored yet."), data
     # Multiply-adds are preferred to hours, which depend on the machine.
-    wanted = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
-    wanted = [cost for cost in wanted if data[cost].notna().any()]
+    costs = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
+    costs = [cost for cost in costs if data[cost].notna().any()]
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
-    size = (page(), 2.3) if len(keys) == 1 else (page(), 1.75 * len(wanted) + 0.5)
-    shape = (1, len(wanted)) if len(keys) == 1 else (len(wanted), len(keys))
+    size = (page(), 2.3) if len(keys) == 1 else (page(), 1.75 * len(costs) + 0.5)
+    shape = (1, len(costs)) if len(keys) == 1 else (len(costs), len(keys))
     if shape == (1, 1):
         size = (column(), 2.3)
     figure, axes = plt.subplots(*shape, figsize=size, sharey="row" if len(keys) == 1 else "col", squeeze=False)
-    cells = [[(keys[0], cost) for cost in wanted]] if len(keys) == 1 else [[(k, cost) for k in keys] for cost in wanted]
+    cells = [[(keys[0], cost) for cost in costs]] if len(keys) == 1 else [[(k, cost) for k in keys] for cost in costs]
     handles: dict = {}
     for row, of in zip(axes, cells, strict=True):
         for number, (ax, ((dataset, task), cost)) in enumerate(zip(row, of, strict=True)):
-            shown = data[(data["dataset"] == dataset) & (data["task"] == task)].dropna(subset=cost)
-            handles |= _panel(ax, shown, cost, study)
+            points = data[(data["dataset"] == dataset) & (data["task"] == task)].dropna(subset=cost)
+            handles |= _panel(ax, points, cost, study)
             ax.set_xlabel(COSTS[cost])
             if number == 0:
                 ax.set_ylabel("PSNR-Y in dB")
             if ax in axes[0]:
                 title(ax, f"{dataset}, {task}", needed=len(keys) > 1)
     if len(keys) > 1:
-        _equal_spans(axes)
+        # The panels of one set share their scale.
+        for ax in axes[0]:
+            ax.autoscale_view(scalex=False)
+        equal_spans(axes[0])
     legend(figure, list(handles.values()), list(handles))
     note(figure, _explain(data))
     return figure, data
@@ -95,16 +109,6 @@ def _log_ticks(low: float, high: float) -> np.ndarray:
         if len(ticks) >= 3:
             break
     return ticks
-
-
-def _equal_spans(axes: np.ndarray) -> None:
-    """A decibel has the same length in all panels; those of one set share their scale."""
-    for ax in axes[0]:
-        ax.autoscale_view(scalex=False)
-    span = max(np.ptp(ax.get_ylim()) for ax in axes[0])
-    for ax in axes[0]:
-        middle = sum(ax.get_ylim()) / 2
-        ax.set_ylim(middle - span / 2, middle + span / 2)
 
 
 def _explain(data: pd.DataFrame) -> list[str]:

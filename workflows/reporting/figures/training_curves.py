@@ -27,16 +27,16 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     if data.empty:
         return empty("No training log yet."), data
     data = data[data["fraction"].isin(chosen_fractions(data["fraction"]))]
-    shown = [model for model in models(study.runs) if model in set(data["model"])]
+    trained = [model for model in models(study.runs) if model in set(data["model"])]
     fractions = sorted(data["fraction"].unique())
     styles = dict(zip(fractions, zip(sns.color_palette("flare", len(fractions)), LINES, strict=False), strict=True))
-    across = min(ACROSS, len(shown))
-    bands = -(-len(shown) // across)
+    across = min(ACROSS, len(trained))
+    bands = -(-len(trained) // across)
     size = (column() if across == 1 else page(), 2.7 * bands + 0.6)
     figure, axes = plt.subplots(2 * bands, across, figsize=size, squeeze=False)
     pairs = {
         model: (axes[2 * (i // across), i % across], axes[2 * (i // across) + 1, i % across])
-        for i, model in enumerate(shown)
+        for i, model in enumerate(trained)
     }
     for ax in set(axes.flat) - {ax for pair in pairs.values() for ax in pair}:
         ax.remove()

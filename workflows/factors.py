@@ -59,7 +59,7 @@ class Group(NamedTuple):
     members: dict[str, Any]
 
 
-def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
+def groups(settings: dict[str, dict[str, Any]]) -> list[Group]:
     """Groups of two models or more that differ in one factor alone.
 
     A model without the contrastive loss has λ = 0 and belongs to every group over λ with equal other settings. The
@@ -67,14 +67,14 @@ def groups(known: dict[str, dict[str, Any]]) -> list[Group]:
     architectures are not ablations of one another.
 
     Args:
-        known: each model's `training_settings`, in the experiment's order.
+        settings: each model's `training_settings`, in the experiment's order.
     """
-    names = [key for key in dict.fromkeys(key for one in known.values() for key in one) if key != "variant"]
+    names = [key for key in dict.fromkeys(key for one in settings.values() for key in one) if key != "variant"]
     grouped = []
     for factor in ["variant", *names]:
         members: dict[str, dict[str, Any]] = {}
-        for model, mine in known.items():
-            for rest in _rests(mine, factor, known):
+        for model, mine in settings.items():
+            for rest in _rests(mine, factor, settings):
                 members.setdefault(rest, {})[model] = _value(mine, factor)
         for values in members.values():
             if len({json.dumps(value) for value in values.values()}) > 1:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ipt_models.variants import VARIANTS as IPTS
-from workflows import networks, preflight
+from workflows import network_checks, preflight
 from workflows.config.grid import parse
 from workflows.config.messages import ConfigError
 from workflows.config.schema import TRAINABLE
@@ -16,7 +16,7 @@ from workflows.provenance import ROOT
 def check(variant, tasks=("sr2",), name="x", training=None, **kwargs):
     training = {"budget": {"steps": 10}, "patch_size": 24, **(training or {})}
     config = {"name": name, "tasks": list(tasks), "training": training, "evaluation": {"references": []}}
-    networks.check(parse({**config, "models": [{"name": "m", "variant": variant, "kwargs": kwargs}]}))
+    network_checks.check(parse({**config, "models": [{"name": "m", "variant": variant, "kwargs": kwargs}]}))
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_what_can_run_is_accepted():
 def test_a_variant_as_it_is_listed_can_be_built_and_is_not_built_before_a_run(variant, monkeypatch):
     size = IPTS.get(variant, {}).get("patch_size", 24)
     experiment = parse({"name": "x", "models": [{"name": "m", "variant": variant}], "training": {"patch_size": size}})
-    assert networks.is_tested(next(iter(experiment.runs().values())))
-    monkeypatch.setattr(networks, "is_tested", lambda run: False)
-    networks.check(experiment)
+    assert network_checks.is_tested(next(iter(experiment.runs().values())))
+    monkeypatch.setattr(network_checks, "is_tested", lambda run: False)
+    network_checks.check(experiment)
 
 
 def test_networks_that_passed_are_not_built_again_until_they_change(tmp_path, monkeypatch):
     built = []
-    monkeypatch.setattr(networks.models, "check", lambda *arguments: built.append(arguments) or 1)
+    monkeypatch.setattr(network_checks.models, "check", lambda *arguments: built.append(arguments) or 1)
     monkeypatch.chdir(tmp_path)
     check("edsr_tiny", num_feat=8)
     assert not list(tmp_path.iterdir()), "a dry run of a new experiment leaves nothing"
@@ -93,5 +93,5 @@ def test_a_refusal_costs_no_torch_before_the_files_are_checked(tmp_path):
         "except ConfigError: sys.exit('torch' in sys.modules or 'pandas' in sys.modules)\n"
         "sys.exit(2)"
     )
-    assert preflight.networks is networks
+    assert preflight.network_checks is network_checks
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,4 +1,5 @@
-"""The report of an unfinished grid: scores so far; the rest is marked as missing.
+"""The report of an unfinished grid: analysis and reporting, one after the other, of the scores so far; the rest is marked as
+missing.
 
 It is written to a separate folder, `partial/`, so that it is not mistaken for the full report.
 """
@@ -7,16 +8,15 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
+from workflows.analysis import computation
 from workflows.analysis.collect import collect_results, collect_runs, missing
-from workflows.analysis.computation import write_tables as analyse
 from workflows.analysis.records import ReportError
 from workflows.config import grid
 from workflows.files import write_csv
-from workflows.reporting import outline
+from workflows.reporting import outline, tables
 from workflows.reporting.html import write_html
 from workflows.reporting.study import Study
 from workflows.reporting.style import house_style, save
-from workflows.reporting.tables import write_tables
 
 
 def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
@@ -47,11 +47,11 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
     for name in ("runs", "inputs"):  # the page reads provenance and pictures from there
         (out / name).symlink_to(Path("..") / name)
     logs = [log for name in spec.runs() if (log := experiment_dir / "runs" / name / "train.csv").is_file()]
-    analyse(results, runs, out / "tables", logs)
-    write_tables(study, out / "tables")
+    computation.write_tables(results, runs, out / "tables", logs)
+    tables.write_tables(study, out / "tables")
     for name in outline.figures(spec):
         with house_style(study.style):
-            figure, data = import_module(f"workflows.reporting.figures.{name}").draw(study)
-            save(figure, data, [out / "figures" / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")])
+            drawn = import_module(f"workflows.reporting.figures.{name}").draw(study)
+            save(*drawn, [out / "figures" / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")])
     write_html(out, out / "report.html")
     return out / "report.html", len(runs) - len(missing(runs)), len(runs)

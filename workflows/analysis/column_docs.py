@@ -1,15 +1,15 @@
-"""`python -m workflows.analysis.reference`: write the tables' columns into docs/results.md."""
+"""`python -m workflows.analysis.column_docs`: write the tables' columns into docs/results.md."""
 
 from pathlib import Path
 
 from workflows.analysis.tables import TABLES
 from workflows.files import write_text
+from workflows.generated_docs import rewritten
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
-BEGIN, END = "<!-- tables: written by `make docs` -->", "<!-- end of tables -->"
 
 
-def reference() -> str:
+def columns_of_tables() -> str:
     """One Markdown section per table, its columns in a list."""
     sections = []
     for name, table in TABLES.items():
@@ -18,12 +18,10 @@ def reference() -> str:
     return "\n\n".join(sections)
 
 
-def rewritten(text: str) -> str:
-    """`text` of the page with the part between the markers replaced."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
+def page() -> str:
+    """The page as the code has it now."""
+    return rewritten(PAGE, "tables", columns_of_tables())
 
 
 if __name__ == "__main__":
-    write_text(rewritten(PAGE.read_text(encoding="utf-8")), PAGE)
+    write_text(page(), PAGE)

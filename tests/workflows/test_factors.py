@@ -1,7 +1,7 @@
 """What decides the weights of a run."""
 
-from workflows.analysis.factors import pair_key, training_settings
 from workflows.config.grid import parse
+from workflows.factors import pair_key, training_settings
 
 
 def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():

@@ -1,4 +1,4 @@
-"""`python -m workflows.config.reference`: write the table of all keys in config/README.md from the schema."""
+"""`python -m workflows.config.key_docs`: write the table of all keys in config/README.md from the schema."""
 
 import types
 import typing
@@ -9,12 +9,12 @@ from pydantic_core import PydanticUndefined
 from workflows.config.experiment import Experiment
 from workflows.config.schema import Presets, Section, sections
 from workflows.files import write_text
+from workflows.generated_docs import rewritten
 
-README = Path(__file__).parents[2] / "config" / "README.md"
-BEGIN, END = "<!-- keys: written by `make docs` -->", "<!-- end of keys -->"
+PAGE = Path(__file__).parents[2] / "config" / "README.md"
 
 
-def reference(schema: type[Section] = Experiment, prefix: str = "", described: set[type[Section]] | None = None) -> str:
+def keys(schema: type[Section] = Experiment, prefix: str = "", described: set[type[Section]] | None = None) -> str:
     """A Markdown table of the section's own keys, followed by those of the sections inside it, each section once."""
     described = set() if described is None else described
     rows, inner = ["| key | type | default | meaning |", "|---|---|---|---|"], []
@@ -22,19 +22,19 @@ def reference(schema: type[Section] = Experiment, prefix: str = "", described: s
         nested = next(iter(sections(field.annotation)), None)
         default = field.default
         if field.is_required():
-            shown = "required"
+            told = "required"
         elif default is PydanticUndefined or isinstance(default, Section):
-            shown = "" if default is PydanticUndefined else "see below"
+            told = "" if default is PydanticUndefined else "see below"
         else:
-            shown = "empty" if default is None else f"`{_yaml(default)}`"
-        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {shown} | {field.description} |")
+            told = "empty" if default is None else f"`{_yaml(default)}`"
+        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {told} | {field.description} |")
         if nested is not None and nested not in described:
             described.add(nested)
             marker = "[]" if typing.get_origin(field.annotation) is list else ""
             inner.append((f"{prefix}{key}{marker}.", nested))
     text = "\n".join(rows) + "\n"
     for name, section in inner:
-        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + reference(section, name, described)
+        text += f"\n### `{name[:-1]}`\n\n{section.__doc__}\n\n" + keys(section, name, described)
     return text
 
 
@@ -66,13 +66,10 @@ def _type(annotation: object) -> str:
     return {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path"}[annotation]
 
 
-def rewritten(text: str) -> str:
-    """`text` of the README with the part between the markers replaced."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    several = f"### `budgets`\n\n{Presets.__doc__}\n\n{reference(Presets)}"
-    return f"{before}{BEGIN}\n\n{reference()}\n{several}\n{END}{after}"
+def page() -> str:
+    """The page as the code has it now."""
+    return rewritten(PAGE, "keys", f"{keys()}\n### `budgets`\n\n{Presets.__doc__}\n\n{keys(Presets)}")
 
 
 if __name__ == "__main__":
-    write_text(rewritten(README.read_text(encoding="utf-8")), README)
+    write_text(page(), PAGE)
