@@ -7,6 +7,7 @@ import torch
 from benchmarks.gpu.bench import Bench, reason, relative
 from benchmarks.gpu.registry import Line, at_most, failed, not_applicable
 from benchmarks.rounding import BITS, rounded_products, step
+from workflows.training.devices import use_deterministic_kernels
 
 # Largest relative difference of output and of gradient in float32 (Euclidean norm of the difference over the reference's).
 FLOAT32 = (1e-4, 1e-3)
@@ -47,6 +48,6 @@ def compare_networks(bench: Bench) -> Iterator[Line]:
 
 def set_arithmetic(arithmetic: str) -> None:
     """Deterministic kernels; float32 products in TF32 or not."""
-    torch.use_deterministic_algorithms(True)
+    use_deterministic_kernels()
     torch.set_float32_matmul_precision("high" if arithmetic == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = arithmetic == "tf32"

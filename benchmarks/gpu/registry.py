@@ -104,6 +104,7 @@ CHECKS = {
         Check("speed-edsr_baseline", "speed:edsr_baseline", 60, "its training step in bf16, eager and compiled"),
         Check("speed-rdn_b", "speed:rdn_b", 90, "its training step in bf16, eager and compiled"),
         Check("speed-ipt_small", "speed:ipt_small", 60, "its training step in bf16, eager and compiled"),
+        Check("small-batches", "small_batches:small_batches", 90, "64 patches per step: eager, compiled, CUDA graphs"),
         Check("kernels", "kernels:kernels", 30, "time by kernel class; the optimizer's and the losses' share"),
         Check("speed-swinir", "speed:swinir", 150, "its training step in bf16, eager and compiled"),
         Check("speed-edsr", "speed:edsr", 120, "its training step in bf16, eager and compiled"),

@@ -38,6 +38,7 @@ class Step:
         micro_batch: rows at a time.
         model: the compiled network, if it is a separate object.
         optimizer: replaces the suite's.
+        batch: rows of the step; None: the checks' usual batch.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class Step:
         micro_batch: int | None = None,
         model: Callable[[Tensor, str], Tensor] | None = None,
         optimizer: torch.optim.Optimizer | None = None,
+        batch: int | None = None,
     ) -> None:
         self.bench, self.bf16 = bench, bf16
         self.model = network if model is None else model  # a compiled network has no truth value
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = optimizer or build_optimizer(trained, Training(learning_rate=1e-6))
-        self.micro_batch = micro_batch or bench.sizes.batch
-        batch, side = bench.sizes.batch, bench.patch_size(variant)
+        batch, side = batch or bench.sizes.batch, bench.patch_size(variant)
+        self.micro_batch = micro_batch or batch
         self.x, self.y = (torch.rand(batch, 3, size, size, device=bench.device) for size in (side, 2 * side))
 
     def __call__(self) -> None:

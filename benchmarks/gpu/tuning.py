@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.gpu.bench import Bench, reason, relative
 from benchmarks.gpu.registry import Line, at_most, failed, not_applicable, number
 from benchmarks.gpu.steps import Step, network
+from workflows.training.devices import use_deterministic_kernels
 
 BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -104,7 +105,7 @@ def tuning(bench: Bench) -> Iterator[Line]:
         except Exception as error:
             yield failed(name, reason(error))
     bench.reset()
-    torch.use_deterministic_algorithms(True)
+    use_deterministic_kernels()
     yield number("deterministic kernels", usual / bench.seconds(build(bench)), "times as fast as eager")
     bench.reset()
     with mock.patch("ipt_models.network.attend", pad_heads):

@@ -5,7 +5,7 @@ in parallel, each on a GPU that it claims. After `--minutes`, running trainings 
 finish in time is not started, unless it is longer than a whole piece. The same call continues where the last one stopped.
 `--score` also scores each network of the grid when it is trained. `--pack` writes what is finished into archives of limited
 size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, and makes the report. Exit status: 0 all done,
-75 trainings or scores are left, 1 a command failed.
+75 trainings or scores are left, 1 a command failed, 2 the config is not valid.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from statistics import median
 
 import yaml
 
+from workflows.command_line import BAD_INPUT, fail
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
@@ -60,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         experiment = read(options.experiment, options.budget)
     except (OSError, ConfigError, yaml.YAMLError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(error, BAD_INPUT)
     if not options.run:
         jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
         print("\n".join(shlex.join(words) for words in [*preparation(experiment), *jobs.values()]))
@@ -163,8 +163,7 @@ def run(experiment: Experiment, until: float, side_by_side: int, score: bool = F
     logs.mkdir(parents=True, exist_ok=True)
     for words in preparation(experiment):
         if subprocess.run(words).returncode:
-            print(f"error: failed: {shlex.join(words)}", file=sys.stderr)
-            return 1
+            return fail(f"failed: {shlex.join(words)}")
     runs, left = experiment.trainings(), trainings(experiment)
     tables = scorings(experiment) if score else {}
     environment = os.environ | {"RUNS_PER_GPU": str(side_by_side)}

@@ -123,8 +123,8 @@ def test_a_training_longer_than_any_piece_is_begun(config, capsys, monkeypatch):
 
 
 def test_a_wrong_config_is_one_message(config, capsys):
-    assert pieces.main([str(config), "--budget", "lang"]) == 1
+    assert pieces.main([str(config), "--budget", "lang"]) == 2
     assert "did you mean 'long'?" in capsys.readouterr().err
     config.write_text("[]")
-    assert pieces.main([str(config), "--budget", "cpu"]) == 1
+    assert pieces.main([str(config), "--budget", "cpu"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
