@@ -1,12 +1,15 @@
-"""What several tests need: where fixtures and real images are, textures, and a small experiment as the stages write it."""
+"""What several tests need: paths, what a message has to name, textures, and a small experiment as the stages write it."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 import skimage.data
 import yaml
 from PIL import Image
@@ -30,6 +33,21 @@ MODELS = {
 }
 LABELS = {"ipt": "IPT", "ipt-contrastive": "IPT + contrastive", "edsr": "EDSR", "rdn": "RDN"}
 PARAMETERS = {"ipt_tiny": 1_234_567, "edsr_tiny": 207_331, "rdn_tiny": 311_004}
+
+
+def assert_names(message: object, *named: object) -> None:
+    """Each of `named` stands in the message as a word of its own; the words around it are free."""
+    text = str(message)
+    missing = [part for part in map(str, named) if not re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text)]
+    assert not missing, f"{missing} not named in: {text}"
+
+
+@contextmanager
+def raises_naming(error: type[Exception], *named: object) -> Iterator[pytest.ExceptionInfo]:
+    """`pytest.raises` of an error whose message names all of `named`: keys, files, values, and what would be right."""
+    with pytest.raises(error) as caught:
+        yield caught
+    assert_names(caught.value, *named)
 
 
 def scores(
