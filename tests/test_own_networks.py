@@ -7,6 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from baselines.own import source_sha256
+from tests.helpers import raises_naming
 from tests.test_pipeline import ROOT, snakemake
 from workflows.config.grid import parse
 from workflows.preflight import ConfigError, check
@@ -59,18 +60,17 @@ def test_the_file_is_part_of_the_digest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "message"),
+    ("model", "named"),
     [
-        ({"variant": "gone.py:Net"}, "no file gone.py"),
-        ({"variant": f"{ROOT}/examples/srcnn.py:SRCN"}, "did you mean 'SRCNN'"),
-        ({"variant": SRCNN, "kwargs": {"num_feet": 3}}, "no argument 'num_feet'"),
-        ({"variant": RCAN}, "needs num_in_ch, num_out_ch"),
-        ({"variant": RCAN, "kwargs": {**SMALL_RCAN, "upscale": 3}}, "returns (1, 3, 144, 144)"),
-        ({"variant": "edsr_tny"}, "did you mean 'edsr_tiny'"),
-        ({"variant": "edsr_tiny", "kwargs": {"num_block": "4x"}}, "num_block='4x'"),
+        ({"variant": "gone.py:Net"}, ["gone.py"]),
+        ({"variant": f"{ROOT}/examples/srcnn.py:SRCN"}, ["'SRCN'", "'SRCNN'"]),
+        ({"variant": SRCNN, "kwargs": {"num_feet": 3}}, ["'num_feet'", "num_feat"]),
+        ({"variant": RCAN}, ["num_in_ch", "num_out_ch"]),
+        ({"variant": RCAN, "kwargs": {**SMALL_RCAN, "upscale": 3}}, ["(1, 3, 144, 144)", "(1, 3, 96, 96)"]),
+        ({"variant": "edsr_tny"}, ["'edsr_tny'", "'edsr_tiny'"]),
+        ({"variant": "edsr_tiny", "kwargs": {"num_block": "4x"}}, ["num_block='4x'"]),
     ],
 )
-def test_what_is_wrong_stops_before_any_job(model, message):
-    with pytest.raises(ConfigError) as caught:
+def test_what_is_wrong_stops_before_any_job(model, named):
+    with raises_naming(ConfigError, *named):
         check(changed(**model))
-    assert message in str(caught.value)

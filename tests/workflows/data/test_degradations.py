@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import texture
+from tests.helpers import raises_naming, texture
 from workflows.data.batches import Batches
 from workflows.data.degradations import bicubic_resize, degrade_image, dihedral, make_pairs
 
@@ -155,5 +155,5 @@ def test_streaks_are_drops_drawn_out_by_a_line_without_wrapping_around():
     "image", [torch.zeros(3, 8, 8), torch.zeros(8, 8, dtype=torch.uint8), torch.zeros(3, 1, 8, dtype=torch.uint8)]
 )
 def test_anything_but_a_uint8_image_is_refused(image):
-    with pytest.raises(ValueError, match="uint8 image"):
+    with raises_naming(ValueError, "uint8", "(3, H, W)", image.dtype, tuple(image.shape)):
         degrade_image(image, "sr2", "a")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.helpers import texture
+from tests.helpers import raises_naming, texture
 from tests.workflows.data.test_sources import jpeg, tar
 from workflows.data.manifest import scan
 from workflows.data.sources import list_images
@@ -105,10 +105,10 @@ def test_an_archive_and_what_was_unpacked_from_it_count_once(root):
 
 def test_only_compressed_archives_and_broken_ones_stop_with_a_name(tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"x\.tar\.gz is compressed"):
+    with raises_naming(ValueError, tmp_path / "x.tar.gz"):
         list_images(tmp_path)
     (tmp_path / "cut.tar").write_bytes(tar({"1.jpg": jpeg(1)})[:1000])
-    with pytest.raises(ValueError, match=r"cut\.tar is not a readable tar"):
+    with raises_naming(ValueError, tmp_path / "cut.tar"):
         list_images(tmp_path)
 
 

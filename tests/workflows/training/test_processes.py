@@ -16,6 +16,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from tests.helpers import assert_names
 from workflows.config import grid
 from workflows.training.loop import EXIT_INTERRUPTED, train
 
@@ -150,7 +151,7 @@ def test_run_of_two_processes_stops_on_a_signal_and_resumes_with_one(images, at_
     process.send_signal(signal.SIGTERM)
     told = process.communicate(timeout=600)[1]
     assert process.returncode == EXIT_INTERRUPTED, told
-    assert "on SIGTERM; run again to go on" in told
+    assert_names(told, "plain-100-seed-0", "SIGTERM")
 
     (config,) = write_configs(tmp_path / "alone", ["sr2-plain"])
     (run,) = grid.read(config).runs().values()
