@@ -7,8 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from baselines.own import source_sha256
-from tests.helpers import raises_naming
-from tests.test_pipeline import ROOT, snakemake
+from tests.helpers import ROOT, raises_naming, run_snakemake
 from workflows.config.grid import parse
 from workflows.preflight import ConfigError, check
 
@@ -30,7 +29,7 @@ CONFIG = {
 
 
 def test_they_are_trained_scored_and_reported(tmp_path):
-    snakemake(tmp_path, **CONFIG)
+    run_snakemake(tmp_path, CONFIG)
     results = tmp_path / "results" / "micro"
     scores = pd.read_csv(results / "results.csv").set_index("model").psnr_y
     assert scores[["srcnn", "rcan"]].between(3, 60).all()

@@ -14,12 +14,10 @@ import psutil
 import pytest
 import yaml
 
-from tests.helpers import assert_names, raises_naming
-from tests.workflows.reporting.test_html import ASK, CHROMIUM, browse
+from tests.helpers import ASK, ROOT, assert_names, browse, needs_browser, raises_naming, run_snakemake
 from workflows.audit.verify import verify
 from workflows.reporting import outline
 
-ROOT = Path(__file__).parents[1]
 MICRO = {
     "name": "micro",
     "fractions": [0.5, 1.0],
@@ -41,16 +39,7 @@ def workdir(tmp_path_factory) -> Path:
 
 def snakemake(workdir: Path, *arguments: str, **changes) -> str:
     """Run the workflow in `workdir` on the micro config with some keys changed; returns what it printed."""
-    config = workdir / "micro.yaml"
-    config.write_text(yaml.safe_dump({**MICRO, **changes}))
-    command = (sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir)
-    done = subprocess.run(
-        (*map(str, command), "--configfile", str(config), "--cores", "2", *arguments), capture_output=True, text=True
-    )
-    if done.returncode:
-        logs = "\n".join(f"--- {log}\n{log.read_text()}" for log in workdir.glob("results/micro/logs/**/*.log"))
-        raise AssertionError(f"snakemake failed:\n{done.stdout}\n{done.stderr}\n{logs}")
-    return done.stdout + done.stderr
+    return run_snakemake(workdir, {**MICRO, **changes}, *arguments)
 
 
 def planned(workdir: Path, **changes) -> dict[str, int]:
@@ -113,7 +102,7 @@ def test_snakemakes_own_report_has_figures_and_tables(finished, workdir):
     assert "summary.csv" in text
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no chromium: install Debian's package chromium")
+@needs_browser
 def test_the_report_opens_in_a_browser_without_errors_or_broken_pictures(finished, tmp_path):
     title, log = browse((finished / "report.html").read_text(), tmp_path, ASK)
     assert json.loads(title)[0] == 0

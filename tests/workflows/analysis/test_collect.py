@@ -7,7 +7,7 @@ import yaml
 from tests.helpers import raises_naming
 from workflows.analysis.__main__ import main
 from workflows.analysis.collect import collect_results, collect_runs, missing
-from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
+from workflows.analysis.records import ReportError, read_results, read_runs
 
 
 def collected(folder, names):
@@ -15,20 +15,6 @@ def collected(folder, names):
     arguments += ["--out-results", str(folder / "results.csv"), "--out-runs", str(folder / "runs.csv")]
     assert main(arguments) == 0
     return read_results(folder / "results.csv"), read_runs(folder / "runs.csv")
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("ipt-20-seed-0", ("ipt", 0.2, 0)),
-        ("ipt-contrastive-0.5-seed-12", ("ipt-contrastive", 0.005, 12)),
-        ("edsr-64-100-seed-1", ("edsr-64", 1.0, 1)),
-        ("bicubic", ("bicubic", None, None)),
-    ],
-)
-def test_a_run_is_named_by_model_percent_and_seed(name, expected):
-    run = parse_run(name)
-    assert (run.model, run.fraction, run.seed) == expected
 
 
 def test_every_score_is_kept_digit_for_digit(experiment):

@@ -1,6 +1,5 @@
 """A crop carries exactly the pixels its low-resolution patch depends on, and each image is decoded once per block."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +10,6 @@ from workflows.data.batches import Batches
 from workflows.data.crops import REACH, cut
 from workflows.data.degradations import bicubic_resize
 from workflows.data.image_reader import ImageReader
-from workflows.data.manifest import scan
 
 POSITIONS = [0.0, 0.02, 0.5, 0.95, 0.999999]
 
@@ -104,22 +102,3 @@ def test_too_small_an_image_is_named_with_the_size_it_needs(folder, table):
     with raises_naming(ValueError, 4, 12, folder / "00.png", "62x40", "sr4", 11, "--min-side 44"):
         Batches(table, folder, ["sr2", "sr4"], 11, 4, 0)
     Batches(table, folder, ["sr2", "sr4"], 10, 4, 0)
-
-
-def test_a_file_that_changed_since_the_manifest_is_named(folder, table):
-    changed = table.tail(4).assign(width=lambda kept: kept["width"] + (kept["path"] == "09.png"))
-    with raises_naming(OSError, folder / "09.png", "53x49", "54x49"):
-        Batches(changed, folder, ["sr2"], 8, 4, 0).load(0)
-
-
-def test_a_file_of_equal_size_that_changed_since_the_manifest_is_named(folder, tmp_path):
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    cv2.imwrite(str(tmp_path / "00.png"), np.zeros((40, 62, 3), np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 0])
-    images = scan(tmp_path).images
-    Batches(images, tmp_path, ["sr2"], 8, 12, 0).load(0)
-    size = (tmp_path / "00.png").stat().st_size
-    cv2.imwrite(str(tmp_path / "00.png"), np.ones((40, 62, 3), np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 0])
-    assert (tmp_path / "00.png").stat().st_size == size
-    with raises_naming(OSError, tmp_path / "00.png"):
-        Batches(images, tmp_path, ["sr2"], 8, 12, 0).load(0)

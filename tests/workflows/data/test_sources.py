@@ -1,6 +1,5 @@
 """The forms a training source may have, and that ImageNet's all name their images alike."""
 
-import io
 import tarfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers import raises_naming, texture
+from tests.helpers import jpeg, raises_naming, tar, texture
 from workflows.config.grid import parse
 from workflows.data.__main__ import main as data_stage
 from workflows.data.batches import Batches
@@ -20,20 +19,6 @@ from workflows.data.sources import list_images
 from workflows.training.loop import train
 
 NAMES = [f"{category}/{category}_{index}.JPEG" for category in ("n00000001", "n00000002") for index in range(4)]
-
-
-def jpeg(seed: int) -> bytes:
-    return cv2.imencode(".jpg", texture(seed, 40 + seed, 50))[1].tobytes()
-
-
-def tar(members: dict[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tar_format) as archive:
-        for name, data in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

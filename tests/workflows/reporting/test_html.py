@@ -8,15 +8,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.helpers import MODELS, analyse, write_experiment, write_images
+from tests.helpers import ASK, CHROMIUM, MODELS, QUIET, analyse, browse, needs_browser, write_experiment, write_images
 from workflows.reporting.claims import sentence
 from workflows.reporting.html import sliders, write_html
 from workflows.reporting.study import Study
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Headless, without a network, and without the services that a browser calls by itself.
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-QUIET += ["--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"]
 NASTY = "it's a $(test) {x} [1]"
 
 
@@ -115,28 +111,6 @@ def test_an_experiment_without_figures_and_scores_has_a_page_without_empty_secti
     for part in ("claims", "figures", "images", "provenance"):
         assert f'id="{part}"' not in text
         assert f'href="#{part}"' not in text
-
-
-# Writes into the title what a test asks, once the page is there.
-ASK = """
-addEventListener("load", () => { document.title = JSON.stringify([
-  [...document.images].filter(image => !image.naturalWidth).length,
-  document.documentElement.scrollWidth - innerWidth, innerWidth,
-  getComputedStyle(document.body).backgroundColor]); });
-"""
-
-
-def browse(page: str, tmp_path: Path, script: str, *arguments: str) -> tuple[str, str]:
-    """Open the page with a script at its end; returns the title after it ran and the browser's log."""
-    path = tmp_path / "page.html"
-    path.write_text(page.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", *arguments]
-    done = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return re.search(r"<title>(.*?)</title>", done.stdout)[1], done.stderr
-
-
-needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium: install Debian's package chromium")
 
 
 @needs_browser

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from workflows import provenance
-from workflows.config.grid import parse
 from workflows.config.runs import Run
 
 
@@ -37,40 +36,6 @@ def images(tmp_path_factory) -> SimpleNamespace:
     table[:6].to_csv(root / "fraction.csv", index=False)
     table[6:].to_csv(root / "validation.csv", index=False)
     return SimpleNamespace(root=root, fraction=root / "fraction.csv", validation=root / "validation.csv")
-
-
-@pytest.fixture
-def make_run():
-    """A run by model name; keyword arguments change the recipe."""
-
-    def make(
-        model: str = "ipt", tasks: tuple[str, ...] = ("sr2",), contrastive: bool | dict | None = None, **recipe
-    ) -> Run:
-        variant = {
-            "ipt": {"variant": "ipt_tiny", "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}},
-            "edsr": {"variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}},
-        }[model]
-        if contrastive is True:
-            contrastive = {"weight": 0.1}
-        config = {
-            "name": "micro",
-            "tasks": list(tasks),
-            "evaluation": {"references": []},
-            "models": [{"name": model, **variant, "contrastive": contrastive}],
-            "training": {
-                "budget": {"steps": 6},
-                "batch_size": 4,
-                "patch_size": 6,
-                "learning_rate": 1e-3,
-                "log_every": 2,
-                "validate_every": 3,
-                "accelerator": "cpu",
-                **recipe,
-            },
-        }
-        return parse(config).runs()[f"{model}-100-seed-0"]
-
-    return make
 
 
 @pytest.fixture

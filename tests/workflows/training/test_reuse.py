@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import assert_names, raises_naming
+from tests.helpers import assert_names, make_run, raises_naming
 from workflows import models, provenance
 from workflows.training import reuse
 
@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def results(tmp_path, train, make_run):
+def results(tmp_path, train):
     """One experiment with one finished run."""
     train(make_run(), "results/micro/runs/ipt-100-seed-0")
     return tmp_path / "results"
 
 
 @pytest.fixture
-def other_run(make_run):
+def other_run():
     """The same training in another experiment under another name, logged more often."""
     run = make_run(log_every=1)
     return run.model_copy(update={"experiment": "second", "model": "plain", "name": "plain-100-seed-0"})
@@ -65,7 +65,7 @@ def test_another_training_is_not_taken(results, other_run, images):
 
 
 @pytest.mark.parametrize(("budget", "same"), [({"epochs": 4}, True), ({"patches": 24}, True), ({"epochs": 5}, False)])
-def test_equal_length_in_another_unit_is_the_same_training(budget, same, results, make_run, images):
+def test_equal_length_in_another_unit_is_the_same_training(budget, same, results, images):
     run = make_run(budget=budget).model_copy(update={"experiment": "second"})  # six images, batches of four, six steps
     origin, copy = find(run, images, results), results / "second" / "runs" / run.name
     assert (origin is not None) == same
@@ -75,7 +75,7 @@ def test_equal_length_in_another_unit_is_the_same_training(budget, same, results
         assert models.read_metadata(copy / "model.safetensors")["digest"] == run.digest
 
 
-def test_run_that_starts_from_other_weights_is_not_taken(results, other_run, images, train, make_run):
+def test_run_that_starts_from_other_weights_is_not_taken(results, other_run, images, train):
     begins = results / "micro" / "runs" / "ipt-100-seed-0" / "model.safetensors"
     models.copy(begins, results / "renamed.safetensors", {"experiment": "other"})
     tuned = make_run(learning_rate=1e-4)
@@ -108,7 +108,7 @@ def test_changed_or_unfinished_origin_is_refused(results, other_run, images, cap
     assert find(other_run, images, results) is None
 
 
-def test_results_that_snakemake_deleted_are_taken_back_and_not_trained_again(train, make_run, images, tmp_path):
+def test_results_that_snakemake_deleted_are_taken_back_and_not_trained_again(train, images, tmp_path):
     """As it does with the outputs of a job that has just finished when it is interrupted."""
     run, tables = make_run(), (images.fraction, images.validation)
     output, resume = train(run), tmp_path / "resume"
