@@ -49,3 +49,21 @@ def train(images, tmp_path):
         return tmp_path / name
 
     return run_training
+
+
+@pytest.fixture(scope="session")
+def trained(images, tmp_path_factory):
+    """The folder of a run that is trained once for all tests that only read it."""
+    known = {}
+
+    def folder_of(run: Run) -> Path:
+        from workflows.training import loop
+
+        key = run.model_dump_json()
+        if key not in known:
+            out = tmp_path_factory.mktemp("trained")
+            loop.train(run, images.root, images.fraction, images.validation, out / "out", out / "resume")
+            known[key] = out / "out"
+        return known[key]
+
+    return folder_of

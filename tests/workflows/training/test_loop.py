@@ -31,14 +31,14 @@ def checkpointed(folder):
 
 
 @pytest.mark.parametrize("model", ["ipt", "edsr"])
-def test_same_seed_gives_the_same_bits_twice(model, train):
+def test_same_seed_gives_the_same_bits_twice(model, train, trained):
     run = make_run(model)
-    assert weights(train(run, "a")) == weights(train(run, "b"))
+    assert weights(train(run)) == weights(trained(run))
 
 
-def test_another_seed_gives_other_weights(train):
+def test_another_seed_gives_other_weights(train, trained):
     run = make_run()
-    assert weights(train(run, "a")) != weights(train(run.model_copy(update={"seed": 1}), "b"))
+    assert weights(train(run.model_copy(update={"seed": 1}))) != weights(trained(run))
 
 
 def test_training_lowers_the_loss(train):
@@ -46,9 +46,8 @@ def test_training_lowers_the_loss(train):
     assert log.l1.iloc[-5:].mean() < 0.5 * log.l1.iloc[0]
 
 
-def test_contrastive_twin_starts_equal_and_ends_differently(train):
-    plain = train(make_run(), "plain")
-    twin = train(make_run(contrastive=True), "twin")
+def test_contrastive_twin_starts_equal_and_ends_differently(trained):
+    plain, twin = trained(make_run()), trained(make_run(contrastive=True))
     logs = [pd.read_csv(folder / "train.csv") for folder in (plain, twin)]
     assert logs[0].l1[0] == logs[1].l1[0], "same initial weights, same first batch"
     assert logs[0].contrastive.isna().all()
@@ -95,9 +94,9 @@ def test_each_task_of_a_multi_task_run_is_trained(train):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_run_that_is_stopped_saves_and_ends_in_the_same_bits(number, train, monkeypatch):
+def test_run_that_is_stopped_saves_and_ends_in_the_same_bits(number, train, trained, monkeypatch):
     run = make_run(contrastive=True)
-    whole = train(run, "whole", "resume-whole")
+    whole = trained(run)
     real, calls = accumulation.compute_loss, []
 
     def stops_in_its_third_step(*arguments):
@@ -183,8 +182,8 @@ def test_arguments_that_match_chose_are_recorded(train):
 
 
 def test_warmed_up_average_is_near_the_weights_after_a_short_run(train):
-    """0.999 over 300 steps: an average that starts at the initial weights is still mostly those."""
-    recipe = {"budget": {"steps": 300}, "learning_rate": 1e-2, "log_every": 300, "validate_every": 300}
+    """0.999 over 100 steps: an average that starts at the initial weights is still mostly those."""
+    recipe = {"budget": {"steps": 100}, "learning_rate": 1e-2, "log_every": 100, "validate_every": 100}
     raw, averaged = (
         pd.read_csv(train(make_run("edsr", **recipe, **ema), name) / "train.csv")
         for name, ema in (("raw", {}), ("averaged", {"ema": 0.999}))
@@ -192,8 +191,8 @@ def test_warmed_up_average_is_near_the_weights_after_a_short_run(train):
     assert averaged.validation_l1.iloc[-1] < 1.05 * raw.validation_l1.iloc[-1]
 
 
-def test_log_has_the_curve_and_the_pace(train):
-    log = pd.read_csv(train(make_run()) / "train.csv")
+def test_log_has_the_curve_and_the_pace(trained):
+    log = pd.read_csv(trained(make_run()) / "train.csv")
     assert log.step.tolist() == [1, 2, 4, 6]
     assert log.patches.tolist() == [4, 8, 16, 24]
     assert log.validation_psnr.notna().tolist() == [True, False, False, True]
@@ -270,9 +269,9 @@ def test_average_of_the_weights_is_what_is_scored_and_survives_an_interruption(t
     assert record["training"]["weights"] == "average of decay 0.5, last step"
 
 
-def test_recomputing_activations_changes_no_bit(train):
-    plain = train(make_run(contrastive=True), "plain")
-    assert weights(train(make_run(contrastive=True, gradient_checkpointing=True), "recomputed")) == weights(plain)
+def test_recomputing_activations_changes_no_bit(train, trained):
+    recomputed = train(make_run(contrastive=True, gradient_checkpointing=True))
+    assert weights(recomputed) == weights(trained(make_run(contrastive=True)))
 
 
 def test_weights_that_are_not_finite_never_take_a_good_checkpoints_place(train, monkeypatch, tmp_path):
@@ -290,9 +289,9 @@ def test_weights_that_are_not_finite_never_take_a_good_checkpoints_place(train, 
     assert checkpointed(tmp_path) == [1, 2]
 
 
-def test_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train, monkeypatch, tmp_path):
+def test_full_disk_ends_the_run_with_the_last_good_checkpoint_intact(train, trained, monkeypatch, tmp_path):
     run = make_run(checkpoint_steps=2)
-    whole = train(make_run(), "whole", "resume-whole")
+    whole = trained(make_run())
     # A real short write: files may not grow beyond half a checkpoint from the second one on.
     real, limits = checkpoint.save, resource.getrlimit(resource.RLIMIT_FSIZE)
 

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def results(tmp_path, train):
+def results(tmp_path, trained):
     """One experiment with one finished run."""
-    train(make_run(), "results/micro/runs/ipt-100-seed-0")
+    shutil.copytree(trained(make_run()), tmp_path / "results/micro/runs/ipt-100-seed-0")
     return tmp_path / "results"
 
 
