@@ -171,11 +171,10 @@ def test_finetuned_run_begins_from_its_pretrained_weights_and_is_scored(finished
     assert len(pd.read_csv(finished / "data" / "finetune" / "manifest.csv")) == 6
 
 
-def test_choosing_a_learning_rate_updates_its_table_and_repeats_no_trial(workdir):
+def test_choosing_a_learning_rate_updates_its_table_and_repeats_no_trial(finished, workdir):
     def tried(rate: float) -> dict[str, object]:
         model = {"name": "ipt", "variant": "ipt_tiny", "learning_rates": [0.001, 0.002]}
         return {
-            "name": "tried",
             "fractions": [1.0],
             "trial_seeds": [1000],
             "models": [model | {"training": {"learning_rate": rate}}],
@@ -183,7 +182,7 @@ def test_choosing_a_learning_rate_updates_its_table_and_repeats_no_trial(workdir
 
     snakemake(workdir, "learning_rates", **tried(0.001))
     said = snakemake(workdir, "learning_rates", **tried(0.002))
-    table = pd.read_csv(workdir / "results" / "tried" / "learning_rates.csv")
+    table = pd.read_csv(finished / "learning_rates.csv")
     assert table.loc[table.used, "learning_rate"].tolist() == [0.002]
     assert "Training" not in said
 
@@ -236,16 +235,16 @@ def test_broken_config_stops_before_any_job(workdir):
         snakemake(workdir, fractoins=[1.0])
 
 
-def test_a_failed_training_names_its_log_and_prints_its_cause_last(workdir):
+def test_a_failed_training_names_its_log_and_prints_its_cause_last(finished, workdir):
     with pytest.raises(AssertionError) as failed:
         snakemake(
             workdir,
             "--until",
             "train",
-            name="broken",
+            seeds=[9],
             fractions=[1.0],
             models=[{"name": "ipt", "variant": "ipt_tiny", "training": {"learning_rate": 1e9, "log_every": 1}}],
         )
     printed = str(failed.value).split("--- ")[0].strip()
-    assert re.search(r"FAILED: .*ipt-100-seed-0.*\n.* results/broken/logs/train/ipt-100-seed-0.log", printed)
-    assert_names(printed.splitlines()[-1], "ipt-100-seed-0", "step")
+    assert re.search(r"FAILED: .*ipt-100-seed-9.*\n.* results/micro/logs/train/ipt-100-seed-9.log", printed)
+    assert_names(printed.splitlines()[-1], "ipt-100-seed-9", "step")
