@@ -49,9 +49,10 @@ PARAMETERS = {"ipt_tiny": 1_234_567, "edsr_tiny": 207_331, "rdn_tiny": 311_004}
 
 
 def assert_names(message: object, *named: object) -> None:
-    """Each of `named` stands in the message as a word of its own; the words around it are free."""
+    """Each of `named` stands in the message as a word or number of its own; the words around it are free."""
     text = str(message)
-    missing = [part for part in map(str, named) if not re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text)]
+    alone = r"(?<!\w)(?<!\d[.,]){}(?!\w|[.,]\d)"
+    missing = [part for part in map(str, named) if not re.search(alone.format(re.escape(part)), text)]
     assert not missing, f"{missing} not named in: {text}"
 
 
