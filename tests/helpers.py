@@ -1,12 +1,22 @@
-"""What several tests need: where fixtures and real images are, textures, and a small experiment as the stages write it."""
+"""What several tests need: paths, what a message has to name, textures, and a small experiment as the stages write it."""
 
+import io
 import json
-from collections.abc import Sequence
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pandas as pd
+import pytest
 import skimage.data
 import yaml
 from PIL import Image
@@ -14,8 +24,14 @@ from PIL import Image
 from workflows.analysis.collect import collect_results, collect_runs
 from workflows.analysis.computation import write_tables
 from workflows.analysis.records import read_results, read_runs
+from workflows.config.grid import parse
+from workflows.config.runs import Run
 from workflows.files import write_csv
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROOT = Path(__file__).parents[1]
 FIXTURES = Path(__file__).parent / "fixtures"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -30,6 +46,22 @@ MODELS = {
 }
 LABELS = {"ipt": "IPT", "ipt-contrastive": "IPT + contrastive", "edsr": "EDSR", "rdn": "RDN"}
 PARAMETERS = {"ipt_tiny": 1_234_567, "edsr_tiny": 207_331, "rdn_tiny": 311_004}
+
+
+def assert_names(message: object, *named: object) -> None:
+    """Each of `named` stands in the message as a word or number of its own; the words around it are free."""
+    text = str(message)
+    alone = r"(?<!\w)(?<!\d[.,]){}(?!\w|[.,]\d)"
+    missing = [part for part in map(str, named) if not re.search(alone.format(re.escape(part)), text)]
+    assert not missing, f"{missing} not named in: {text}"
+
+
+@contextmanager
+def raises_naming(error: type[Exception], *named: object) -> Iterator[pytest.ExceptionInfo]:
+    """`pytest.raises` of an error whose message names all of `named`: keys, files, values, and what would be right."""
+    with pytest.raises(error) as caught:
+        yield caught
+    assert_names(caught.value, *named)
 
 
 def scores(
@@ -206,3 +238,101 @@ def texture(seed: int, height: int, width: int) -> np.ndarray:
     """A uint8 RGB image of noise, smoothed a little so that it is no worst case for PNG."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return cv2.blur(noise, (2, 2))
+
+
+def jpeg(seed: int) -> bytes:
+    return cv2.imencode(".jpg", texture(seed, 40 + seed, 50))[1].tobytes()
+
+
+def tar(members: dict[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tar_format) as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def make_run(
+    model: str = "ipt", tasks: tuple[str, ...] = ("sr2",), contrastive: bool | dict | None = None, **recipe
+) -> Run:
+    """A training that takes a second, by model name; keyword arguments change the recipe."""
+    variant = {
+        "ipt": {"variant": "ipt_tiny", "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}},
+        "edsr": {"variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}},
+    }[model]
+    if contrastive is True:
+        contrastive = {"weight": 0.1}
+    config = {
+        "name": "micro",
+        "tasks": list(tasks),
+        "evaluation": {"references": []},
+        "models": [{"name": model, **variant, "contrastive": contrastive}],
+        "training": {
+            "budget": {"steps": 6},
+            "batch_size": 4,
+            "patch_size": 6,
+            "learning_rate": 1e-3,
+            "log_every": 2,
+            "validate_every": 3,
+            "accelerator": "cpu",
+            **recipe,
+        },
+    }
+    return parse(config).runs()[f"{model}-100-seed-0"]
+
+
+def fill_by_rule(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """A state dict with the authors' names, with the values that `tests/fixtures/tiny_*.npz` were computed with."""
+    import torch
+
+    filled = {}
+    for key, tensor in state.items():
+        if any(name in key for name in ("sub_mean", "add_mean", "position_ids")):
+            filled[key] = tensor.clone()
+            continue
+        shape = tuple(tensor.shape)
+        size = 0.5 if "query_embed" in key or ".pe." in key else 1 / np.sqrt(np.prod(shape[1:])) if shape[1:] else 0.1
+        values = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape) * size
+        values += ".norm" in key and key.endswith("weight")
+        filled[key] = torch.from_numpy(values.astype(np.float32))
+    return filled
+
+
+def run_snakemake(workdir: Path, config: dict, *arguments: str) -> str:
+    """Run the workflow in `workdir` on two cores; returns what it printed. A failure shows the jobs' logs."""
+    path = workdir / "micro.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command = (sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir)
+    done = subprocess.run(
+        (*map(str, command), "--configfile", str(path), "--cores", "2", *arguments), capture_output=True, text=True
+    )
+    if done.returncode:
+        logs = "\n".join(f"--- {log}\n{log.read_text()}" for log in workdir.glob("results/micro/logs/**/*.log"))
+        raise AssertionError(f"snakemake failed:\n{done.stdout}\n{done.stderr}\n{logs}")
+    return done.stdout + done.stderr
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Headless, without a network, and without the services that a browser calls by itself.
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+QUIET += ["--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"]
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium: install Debian's package chromium")
+# Writes into the title what a test asks, once the page is there.
+ASK = """
+addEventListener("load", () => { document.title = JSON.stringify([
+  [...document.images].filter(image => !image.naturalWidth).length,
+  document.documentElement.scrollWidth - innerWidth, innerWidth,
+  getComputedStyle(document.body).backgroundColor]); });
+"""
+
+
+def browse(page: str, tmp_path: Path, script: str, *arguments: str) -> tuple[str, str]:
+    """Open the page with a script at its end; returns the title after it ran and the browser's log."""
+    path = tmp_path / "page.html"
+    path.write_text(page.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", *arguments]
+    done = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return re.search(r"<title>(.*?)</title>", done.stdout)[1], done.stderr

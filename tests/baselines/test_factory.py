@@ -9,6 +9,7 @@ import torch
 
 import baselines
 from baselines.registry import NETWORKS, UNTRAINED, VARIANTS
+from tests.helpers import raises_naming
 
 SCALE_ONE = ("dn30", "dr")
 SMALL = {
@@ -49,65 +50,64 @@ def test_inputs_are_on_the_scale_from_0_to_1(name):
 
 def test_another_task_than_the_network_was_built_for_is_refused():
     model = baselines.build("rdn_tiny", "sr2")
-    with pytest.raises(ValueError, match="built for sr2, not for sr3"):
+    with raises_naming(ValueError, "sr2", "sr3"):
         model(torch.rand(1, 3, 8, 8), "sr3")
 
 
 @pytest.mark.parametrize("task", SCALE_ONE)
 def test_ignn_refuses_scale_one_by_name(task):
-    with pytest.raises(ValueError, match=f"ignn cannot restore {task}"):
+    with raises_naming(ValueError, "ignn", task):
         baselines.build("ignn_tiny", task)
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "kwargs", "message"),
+    ("name", "task", "kwargs", "named"),
     [
-        ("rdn_tny", "sr2", {}, "did you mean 'rdn_tiny'"),
-        ("rdn_tiny", "sr5", {}, "unknown task 'sr5'"),
-        ("rdn_tiny", "sr2", {"width": 3}, "no argument 'width'"),
-        ("bicubic", "dn30", {}, "`identity`"),
-        ("identity", "sr2", {}, "`bicubic`"),
+        ("rdn_tny", "sr2", {}, ["'rdn_tny'", "'rdn_tiny'", *VARIANTS]),
+        ("rdn_tiny", "sr5", {}, ["'sr5'", "sr2", "dr"]),
+        ("rdn_tiny", "sr2", {"width": 3}, ["'rdn_tiny'", "'width'", "num_feat"]),
+        ("bicubic", "dn30", {}, ["bicubic", "dn30", "`identity`"]),
+        ("identity", "sr2", {}, ["identity", "sr2", "`bicubic`"]),
     ],
 )
-def test_wrong_requests_are_refused_in_one_message(name, task, kwargs, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_requests_are_refused_in_one_message(name, task, kwargs, named):
+    with raises_naming(ValueError, *named):
         baselines.build(name, task, **kwargs)
 
 
 @pytest.mark.parametrize(
     ("name", "kwargs", "named"),
     [
-        ("edsr_tiny", {"num_feat": -8}, "num_feat=-8"),
-        ("edsr_tiny", {"num_block": "4x"}, "num_block='4x'"),
-        ("edsr_tiny", {"num_block": -1}, "num_block=-1"),
-        ("edsr_tiny", {"num_block": 10**7}, "num_block=10000000"),
-        ("edsr_tiny", {"num_block": True}, "num_block=True"),
-        ("edsr_tiny", {"res_scale": float("inf")}, "res_scale=inf"),
-        ("rdn_tiny", {"growth": 0}, "growth=0"),
-        ("rdn_tiny", {"num_conv": 2.5}, "num_conv=2.5"),
-        ("rdn_tiny", {"subtract_mean": "no"}, "subtract_mean='no'"),
-        ("ignn_tiny", {"window": 0}, "window=0"),
-        ("ignn_tiny", {"graph_features": "vggg"}, "did you mean 'vgg'"),
-        ("swinir_light", {"window_size": 0}, "window_size=0"),
-        ("swinir_light", {"num_heads": 7}, "num_heads=7"),
-        ("swinir_light", {"depths": 6}, "depths=6"),
-        ("swinir_light", {"depths": [6, 0]}, "depth=0"),
-        ("swinir_light", {"upsampler": "nearest"}, "upsampler='nearest'"),
-        ("edsr_tiny", {"match": {"parms": "ipt_tiny"}}, "one of params and macs"),
-        ("edsr_tiny", {"match": "ipt_tiny"}, "match='ipt_tiny'"),
-        ("edsr_tiny", {"match": {"params": -3}}, "params=-3"),
+        ("edsr_tiny", {"num_feat": -8}, ["num_feat=-8", 1, 65536]),
+        ("edsr_tiny", {"num_block": "4x"}, ["num_block='4x'", 1, 1000]),
+        ("edsr_tiny", {"num_block": -1}, ["num_block=-1", 1, 1000]),
+        ("edsr_tiny", {"num_block": 10**7}, ["num_block=10000000", 1, 1000]),
+        ("edsr_tiny", {"num_block": True}, ["num_block=True", 1, 1000]),
+        ("edsr_tiny", {"res_scale": float("inf")}, ["res_scale=inf", 0]),
+        ("rdn_tiny", {"growth": 0}, ["growth=0", 1, 65536]),
+        ("rdn_tiny", {"num_conv": 2.5}, ["num_conv=2.5", 1, 100]),
+        ("rdn_tiny", {"subtract_mean": "no"}, ["subtract_mean='no'", "true", "false"]),
+        ("ignn_tiny", {"window": 0}, ["window=0", 1, 1024]),
+        ("ignn_tiny", {"graph_features": "vggg"}, ["graph_features='vggg'", "'vgg'", "encoder"]),
+        ("swinir_light", {"window_size": 0}, ["window_size=0", 2, 64]),
+        ("swinir_light", {"num_heads": 7}, ["num_heads=7", "embed_dim=60"]),
+        ("swinir_light", {"depths": 6}, ["depths=6", [6, 6, 6, 6]]),
+        ("swinir_light", {"depths": [6, 0]}, ["depth=0", 1]),
+        ("swinir_light", {"upsampler": "nearest"}, ["upsampler='nearest'", "pixelshuffle", "pixelshuffledirect"]),
+        ("edsr_tiny", {"match": {"parms": "ipt_tiny"}}, ["match", "parms", "params", "macs"]),
+        ("edsr_tiny", {"match": "ipt_tiny"}, ["match='ipt_tiny'", "params", "macs"]),
+        ("edsr_tiny", {"match": {"params": -3}}, ["match", "params=-3", 0]),
     ],
 )
 def test_values_that_no_network_can_have_are_refused_in_one_message(name, kwargs, named):
-    with pytest.raises(ValueError, match="expected") as caught:
+    with raises_naming(ValueError, *named):
         baselines.build(name, "sr2", **kwargs)
-    assert named in str(caught.value)
 
 
 def test_a_damaged_file_of_vgg_weights_is_one_message(tmp_path):
     path = tmp_path / "vgg.pth"
     path.write_bytes(b"junk")
-    with pytest.raises(ValueError, match=r"vgg\.pth is not a plain PyTorch state dict"):
+    with raises_naming(ValueError, path):
         baselines.build("ignn", "sr2", vgg_weights=path)
 
 

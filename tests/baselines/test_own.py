@@ -10,6 +10,7 @@ import baselines
 from baselines.cost import cost, count_parameters
 from baselines.own import source_file, source_sha256
 from baselines.own_network import check
+from tests.helpers import raises_naming
 from workflows import models
 
 SRCNN = "examples/srcnn.py:SRCNN"
@@ -70,7 +71,7 @@ def test_a_class_restores_by_the_same_call_as_every_other_network(variant, kwarg
     assert y.shape == (2, 3, 16 * model.scale, 20 * model.scale)
     assert torch.equal(y, model.network(x))
     assert model.tasks == (task,)
-    with pytest.raises(ValueError, match="built for"):
+    with raises_naming(ValueError, task, "sr4"):
         model(x, "sr4")
 
 
@@ -83,7 +84,7 @@ def test_the_receptive_field_is_measured(wrapped, name, task):
 def test_a_network_that_pools_the_whole_image_is_never_cut_into_tiles():
     model = baselines.build(RCAN, "sr2", **SMALL_RCAN).eval()
     assert model.receptive_field is None
-    with pytest.raises(ValueError, match="whole image"):
+    with raises_naming(ValueError, "tile=0"):
         baselines.restore(model, torch.rand(1, 3, 40, 40), tile=16)
 
 
@@ -114,30 +115,31 @@ def test_match_accepts_names_of_width_and_depth(wrapped):
 
 
 @pytest.mark.parametrize(
-    ("variant", "kwargs", "message"),
+    ("variant", "kwargs", "named"),
     [
-        ("{}:Edr", {}, "no class 'Edr', did you mean 'Edsr'"),
-        ("{}:not_a_class", {}, "not a torch.nn.Module class"),
-        ("{}:Edsr", {"num_feet": 3}, "takes no argument 'num_feet'"),
-        ("{}:Tuple", {}, "returns tuple"),
-        ("{}:Broken", {}, "RuntimeError: no luck"),
-        ("{}:Failing", {}, "fails on an input of"),
-        ("gone.py:Net", {}, "no file gone.py"),
-        ("gone:Net", {}, "no package 'gone'"),
-        ("basicsr.archs.gone:Net", {}, "no module 'basicsr.archs.gone'"),
-        (":Net", {}, "expected path/to/net.py:Class"),
-        (RCAN, {}, "needs num_in_ch, num_out_ch"),
-        (RCAN, {**SMALL_RCAN, "upscale": 3}, r"returns \(1, 3, 144, 144\)"),
+        ("{}:Edr", {}, ["'Edr'", "'Edsr'", "Failing"]),
+        ("{}:not_a_class", {}, ["not_a_class", "torch.nn.Module"]),
+        ("{}:Edsr", {"num_feet": 3}, ["'num_feet'", "upscale"]),
+        ("{}:Tuple", {}, ["tuple", "(1, 3, 48, 48)", "(1, 3, 96, 96)"]),
+        ("{}:Broken", {}, ["RuntimeError: no luck"]),
+        ("{}:Failing", {}, ["(1, 3, 48, 48)", "RuntimeError"]),
+        ("gone.py:Net", {}, ["gone.py"]),
+        ("gone:Net", {}, ["'gone'", ".py"]),
+        ("basicsr.archs.gone:Net", {}, ["'basicsr'", "'basicsr.archs.gone'"]),
+        (":Net", {}, ["path/to/net.py:Class", "package.module:Class"]),
+        (RCAN, {}, ["num_in_ch", "num_out_ch", "kwargs"]),
+        (RCAN, {**SMALL_RCAN, "upscale": 3}, ["(1, 3, 144, 144)", "sr2", "(1, 3, 96, 96)"]),
     ],
 )
-def test_whatever_is_wrong_is_one_message_before_any_job(wrapped, variant, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        check("sr2", variant.format(wrapped), **kwargs)
+def test_whatever_is_wrong_is_one_message_before_any_job(wrapped, variant, kwargs, named):
+    variant = variant.format(wrapped)
+    with raises_naming(ValueError, f"'{variant}'", *named):
+        check("sr2", variant, **kwargs)
 
 
 def test_an_import_that_fails_is_named(tmp_path):
     (tmp_path / "net.py").write_text("import nothing_of_this_name", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"net\.py failed with ModuleNotFoundError.*nothing_of_this_name"):
+    with raises_naming(ValueError, tmp_path / "net.py", "ModuleNotFoundError", "nothing_of_this_name"):
         check("sr2", f"{tmp_path}/net.py:Net")
 
 
@@ -162,5 +164,5 @@ def test_weights_load_with_the_code_that_they_were_trained_with_and_no_other(tmp
     assert torch.equal(loaded(x), model(x))
     assert metadata["source_sha256"] == source_sha256(variant)
     source.write_text(WRAPPED + "\n# changed", encoding="utf-8")
-    with pytest.raises(models.ModelFileError, match="another version of"):
+    with raises_naming(models.ModelFileError, tmp_path / "model.safetensors", variant):
         models.load(tmp_path / "model.safetensors")

@@ -6,6 +6,7 @@ import torch
 import baselines
 from baselines import whole_image
 from baselines.whole_image import restore
+from tests.helpers import raises_naming
 
 NETWORKS = {
     "edsr_tiny": ({"num_block": 3}, (61, 75), 20),
@@ -55,5 +56,5 @@ def test_only_images_above_a_size_are_cut(monkeypatch):
 
 
 def test_a_negative_tile_is_refused():
-    with pytest.raises(ValueError, match="tile"):
+    with raises_naming(ValueError, "tile", -1):
         restore(baselines.build("rdn_tiny", "sr2"), torch.rand(1, 3, 8, 8), tile=-1)

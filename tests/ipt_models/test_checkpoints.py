@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from ipt_models import IPT, build, load, save, to_official
 from ipt_models.variants import VARIANTS
 from ipt_models.weights_file import ModelFileError
+from tests.helpers import raises_naming
 
 SMALL = {"num_feat": 2, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 
@@ -74,14 +75,14 @@ def test_equal_weights_give_equal_bytes_in_every_process(tmp_path):
 
 
 def test_files_that_hold_no_ipt_are_refused_in_one_message(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+    with raises_naming(FileNotFoundError, tmp_path / "absent.safetensors"):
         load(tmp_path / "absent.safetensors")
     torch.save(to_official(IPT(**SMALL)), tmp_path / "official.pt")
-    with pytest.raises(ValueError, match=r"official\.pt is not a whole safetensors file.*convert"):
+    with raises_naming(ValueError, tmp_path / "official.pt", "python -m ipt_models convert"):
         load(tmp_path / "official.pt")
     weights = IPT(**SMALL).state_dict()
     save_file(weights, tmp_path / "bare.safetensors")
-    with pytest.raises(ValueError, match=r"bare\.safetensors.*no variant, kwargs, tasks in its header"):
+    with raises_naming(ValueError, tmp_path / "bare.safetensors", "variant", "kwargs", "tasks"):
         load(tmp_path / "bare.safetensors")
 
 
@@ -89,28 +90,26 @@ GOOD = {"variant": "ipt_tiny", "kwargs": json.dumps(SMALL), "tasks": '["sr2"]'}
 
 
 @pytest.mark.parametrize(
-    ("name", "fault", "message"),
+    ("name", "fault", "named"),
     [
-        ("variant", "edsr_tiny", "unknown IPT variant 'edsr_tiny'"),
-        ("kwargs", '{"width": 3}', "width"),
-        ("kwargs", "{}", "does not hold the weights"),
-        ("kwargs", "{", "kwargs in its header is not JSON"),
-        ("kwargs", "[1, 2]", "expected an object"),
-        ("kwargs", json.dumps({**SMALL, "self": 1}), "does not describe a network"),
-        ("kwargs", json.dumps({**SMALL, "num_feat": 60_000}), "misshapen"),
-        ("kwargs", json.dumps({**SMALL, "depth": 10_000_000}), "depth=10000000"),
-        ("kwargs", json.dumps({**SMALL, "depth": 2}), "missing: encoder.1"),
-        ("tasks", '["sr3"]', "heads.sr3"),
-        ("tasks", "null", "expected a list of names"),
-        ("tasks", "[2]", "does not describe a network"),
-        ("format", "3", "of format 3"),
+        ("variant", "edsr_tiny", ["variant", "'edsr_tiny'"]),
+        ("kwargs", '{"width": 3}', ["width"]),
+        ("kwargs", "{}", ["encoder.1.norm1.weight (72,)"]),
+        ("kwargs", "{", ["kwargs", "JSON"]),
+        ("kwargs", "[1, 2]", ["kwargs"]),
+        ("kwargs", json.dumps({**SMALL, "self": 1}), ["self"]),
+        ("kwargs", json.dumps({**SMALL, "num_feat": 60_000}), ["(60000,)"]),
+        ("kwargs", json.dumps({**SMALL, "depth": 10_000_000}), ["depth=10000000"]),
+        ("kwargs", json.dumps({**SMALL, "depth": 2}), ["encoder.1.norm1.weight"]),
+        ("tasks", '["sr3"]', ["heads.sr3.0.weight"]),
+        ("tasks", "null", ["tasks"]),
+        ("tasks", "[2]", ["tasks"]),
+        ("format", "3", ["format", 3]),
     ],
 )
-def test_a_header_that_does_not_fit_its_weights_is_refused_before_anything_is_allocated(tmp_path, name, fault, message):
+def test_a_header_that_does_not_fit_its_weights_is_refused_before_anything_is_allocated(tmp_path, name, fault, named):
     save_file(IPT(**SMALL).state_dict(), tmp_path / "bad.safetensors", GOOD)
     load(tmp_path / "bad.safetensors")
     save_file(IPT(**SMALL).state_dict(), tmp_path / "bad.safetensors", GOOD | {name: fault})
-    with pytest.raises(ModelFileError) as caught:
+    with raises_naming(ModelFileError, tmp_path / "bad.safetensors", *named):
         load(tmp_path / "bad.safetensors")
-    assert "bad.safetensors" in str(caught.value)
-    assert message in str(caught.value)

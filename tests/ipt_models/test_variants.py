@@ -7,6 +7,7 @@ import pytest
 
 import ipt_models
 from ipt_models.variants import VARIANTS, build
+from tests.helpers import raises_naming
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "ipt_base"])
@@ -26,7 +27,7 @@ def test_overrides_replace_a_variants_sizes():
 
 
 def test_an_unknown_variant_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match=r"'ipt_tinny', did you mean 'ipt_tiny'.*ipt_tiny, ipt_small, ipt_base"):
+    with raises_naming(ValueError, "'ipt_tinny'", "'ipt_tiny'", *VARIANTS):
         build("ipt_tinny", ("sr2",))
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.helpers import assert_names
 from workflows import models
 from workflows.training import checkpoint
 
@@ -88,8 +90,7 @@ def test_training_that_outlives_its_snakemake_is_neither_duplicated_nor_lost(adv
         second = snakemake(config, target)
         printed = second.communicate(timeout=PATIENCE)[0]
         assert second.returncode != 0
-        assert f"is being trained by process {training.pid} on " in printed
-        assert f"`kill {training.pid}`" in printed
+        assert_names(printed, f"process {training.pid}", f"`kill {training.pid}`")
         assert training.is_running()
         assert list(resume.glob("step-*.pt")), "its checkpoints are untouched"
         training.send_signal(signal.SIGTERM)
@@ -100,7 +101,8 @@ def test_training_that_outlives_its_snakemake_is_neither_duplicated_nor_lost(adv
     printed = third.communicate(timeout=PATIENCE)[0]
     assert third.returncode == 0, printed
     log = (results / "logs" / "train" / f"{RUN}.log").read_text(encoding="utf-8")
-    assert ("resumed after step" if advice == "stop it" else "the same training as") in log
+    resumed = re.search(rf"^{RUN}: .*\bstep [1-9]", log, re.M)
+    assert bool(resumed) == (advice == "stop it"), log
     record = json.loads((results / "runs" / RUN / "provenance.json").read_text(encoding="utf-8"))
     assert record["training"]["steps"] == 1500
     models.load(results / "runs" / RUN / "model.safetensors")
@@ -146,7 +148,7 @@ def test_full_disk_is_named_in_the_log_and_costs_nothing_but_time(config, tmp_pa
         filler.unlink()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert "resumed after step" in done.stdout
+        assert re.search(rf"^{RUN}: .*\bstep [1-9]", done.stdout, re.M), done.stdout
     finally:
         subprocess.run(["umount", disk], check=True)
 

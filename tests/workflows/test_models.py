@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from baselines.cost import cost
+from tests.helpers import raises_naming
 from workflows import models
 
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
@@ -67,7 +68,7 @@ def test_one_flipped_bit_of_the_weights_is_noticed(read, tmp_path):
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)
-    with pytest.raises(models.ModelFileError, match=r"model.safetensors is damaged"):
+    with raises_naming(models.ModelFileError, path):
         models.load(path) if read == "load" else models.initialise(network, path)
 
 
@@ -136,7 +137,7 @@ def test_what_match_chose_is_in_the_file(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*gone\.safetensors"):
+    with raises_naming(FileNotFoundError, tmp_path / "gone.safetensors"):
         models.load(tmp_path / "gone.safetensors")
 
 
@@ -144,13 +145,13 @@ def test_a_truncated_file_is_refused_by_name(tmp_path):
     path = tmp_path / "model.safetensors"
     models.save(small(), path, ORIGIN)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(models.ModelFileError, match=r"model\.safetensors is not a whole safetensors file"):
+    with raises_naming(models.ModelFileError, path):
         models.load(path)
 
 
 def test_a_foreign_safetensors_file_is_refused_by_name(tmp_path):
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(models.ModelFileError, match=r"other\.safetensors: .*match no known architecture"):
+    with raises_naming(models.ModelFileError, tmp_path / "other.safetensors", "weight"):
         models.load(tmp_path / "other.safetensors")
 
 
@@ -158,21 +159,21 @@ def test_missing_and_misshapen_weights_are_named(tmp_path):
     model = small()
     model.built_from["kwargs"] = SMALL | {"depth": 2}
     models.save(model, tmp_path / "model.safetensors", ORIGIN)
-    with pytest.raises(models.ModelFileError, match=r"missing: encoder\.1"):
+    with raises_naming(models.ModelFileError, tmp_path / "model.safetensors", "encoder.1.norm1.weight (16,)"):
         models.load(tmp_path / "model.safetensors")
     model.built_from["kwargs"] = SMALL | {"num_feat": 8}
     models.save(model, tmp_path / "model.safetensors", ORIGIN)
-    with pytest.raises(models.ModelFileError, match="misshapen: "):
+    with raises_naming(models.ModelFileError, "heads.sr2.0.weight", "(4, 3, 3, 3)", "(8, 3, 3, 3)"):
         models.load(tmp_path / "model.safetensors")
 
 
 def test_an_unknown_variant_is_refused_with_the_nearest_name():
-    with pytest.raises(ValueError, match="'ipt_tny', did you mean 'ipt_tiny'"):
+    with raises_naming(ValueError, "'ipt_tny'", "'ipt_tiny'", "edsr"):
         models.build("ipt_tny", ["sr2"])
 
 
 def test_a_baseline_takes_one_task():
-    with pytest.raises(ValueError, match=r"identity restores one task, not 2 \(dn30, dn50\)"):
+    with raises_naming(ValueError, "identity", 2, "dn30, dn50"):
         models.build("identity", ["dn30", "dn50"])
     assert models.build("identity", ["dn30"]).tasks == ("dn30",)
 

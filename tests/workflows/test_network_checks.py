@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ipt_models.variants import VARIANTS as IPTS
+from tests.helpers import raises_naming
 from workflows import network_checks, preflight
 from workflows.config.grid import parse
 from workflows.config.messages import ConfigError
@@ -20,7 +21,7 @@ def check(variant, tasks=("sr2",), name="x", training=None, **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("variant", "kwargs", "said"),
+    ("variant", "kwargs", "named"),
     [
         ("ipt_tiny", {"num_heads": 7}, "num_heads=7"),
         ("ipt_tiny", {"num_heads": "6"}, "num_heads='6'"),
@@ -29,29 +30,28 @@ def check(variant, tasks=("sr2",), name="x", training=None, **kwargs):
         ("ipt_tiny", {"depth": 10**7}, "depth=10000000"),
         ("ipt_tiny", {"depth": True}, "depth=True"),
         ("ipt_tiny", {"mlp": 1}, "mlp=1"),
-        ("ipt_tiny", {"position": "sincos"}, "position='sincos', did you mean 'sincos2d'?"),
+        ("ipt_tiny", {"position": "sincos"}, "position='sincos'"),
         ("ipt_tiny", {"num_feat": -8}, "num_feat=-8"),
-        ("ipt_tiny", {"num_feat": 4096}, "training.memory_mb is 3,000"),
+        ("ipt_tiny", {"num_feat": 4096}, "training.memory_mb"),
         ("ipt_tiny", {"patch_dim": 5}, "patch_dim=5"),
         ("edsr_tiny", {"num_block": "4x"}, "num_block='4x'"),
         ("edsr_tiny", {"num_block": -1}, "num_block=-1"),
         ("edsr_tiny", {"res_scale": "1"}, "res_scale='1'"),
-        ("edsr_tiny", {"match": {"parms": "ipt_tiny"}}, "match: expected"),
-        ("edsr_tiny", {"match": 3}, "match"),
+        ("edsr_tiny", {"match": {"parms": "ipt_tiny"}}, "'parms'"),
+        ("edsr_tiny", {"match": 3}, "match=3"),
         ("swinir_light", {"window_size": 0}, "window_size=0"),
         ("swinir_light", {"depths": [1], "num_heads": 7}, "num_heads=7"),
         ("swinir_light", {"depths": [1], "upsampler": "x"}, "upsampler='x'"),
     ],
 )
-def test_what_no_network_takes_is_named_with_its_value(variant, kwargs, said):
-    with pytest.raises(ConfigError) as error:
+def test_what_no_network_takes_is_named_with_its_value(variant, kwargs, named):
+    with raises_naming(ConfigError, "'m'", named) as error:
         check(variant, **kwargs)
-    assert said in str(error.value)
     assert len(error.value.lines) == 1
 
 
 def test_a_task_that_a_network_cannot_restore_is_refused():
-    with pytest.raises(ConfigError, match="ignn cannot restore dn30"):
+    with raises_naming(ConfigError, "'m'", "ignn", "dn30"):
         check("ignn_tiny", tasks=["dn30"])
 
 

@@ -28,15 +28,6 @@ def test_groups_differ_in_one_factor_alone(ablated):
     }
 
 
-def test_groups_differ_in_one_setting_alone(ablated):
-    _, runs = ablated
-    groups = {group.factor: group.members for group in find_groups(runs)}
-    assert groups == {
-        "contrastive.weight": {"ipt": 0, "l1": 0.1, "l5": 0.5},
-        "kwargs.position": {"ipt": "default", "sincos": "sincos2d"},
-    }
-
-
 def test_effects_are_paired_differences_from_the_baseline(ablated):
     results, runs = ablated
     found = effects(results, runs).set_index("model")

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.helpers import raises_naming
 from workflows.analysis.__main__ import main
 from workflows.analysis.learning_rates import compare_rates
 from workflows.analysis.records import ReportError
@@ -59,8 +60,9 @@ def test_choice_is_shown_with_its_spread_over_the_trial_seeds(experiment_dir):
 
 
 def test_unfinished_trial_is_named(experiment_dir):
-    (experiment_dir / "runs" / "ipt-lr-0.004-1-seed-1000" / "train.csv").unlink()
-    with pytest.raises(ReportError, match=r"the trial ipt-lr-0.004-1-seed-1000 is not finished"):
+    lost = experiment_dir / "runs" / "ipt-lr-0.004-1-seed-1000" / "train.csv"
+    lost.unlink()
+    with raises_naming(ReportError, lost):
         compare_rates(experiment_dir)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.helpers import raises_naming
 from workflows.config import grid, key_docs
 from workflows.config.grid import parse
 from workflows.config.messages import ConfigError
@@ -74,104 +75,90 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "named"),
     [
         (
             {"models__0__learning_rates": [0.001, 0.01], "models__1__learning_rates": [0.001]},
-            "learning_rates differ in number (edsr 2, ipt 1); every network must have the same number",
+            ["learning_rates", "edsr 2", "ipt 1"],
         ),
-        (
-            {"models__0__learning_rates": [0.001], "trial_seeds": [9, 1]},
-            "trial_seeds: 1 is among the seeds that are compared; trials need others",
-        ),
-        ({"fractoins": [0.2]}, ["fractoins", "did you mean 'fractions'", "allowed: name, seeds"]),
-        ({"training__bach_size": 3}, ["training.bach_size", "did you mean 'batch_size'"]),
-        ({"models__0__trainng": {}}, ["models[0].trainng", "did you mean 'training'"]),
-        ({"models__0__training": {"stpes": 3}}, ["'edsr'", "training.stpes", "allowed: budget"]),
-        (
-            {"models__0__training": {"batch_size": "many"}},
-            ["'edsr'", "training.batch_size", "'many'", "expected a whole number"],
-        ),
-        ({"seeds": "three"}, ["seeds", "'three'", "list"]),
-        ({"fractions": [0.2, 20]}, ["fractions[1]: 20: is more than 1", "did you mean 0.2?"]),
-        ({"fractions": [-0.1]}, ["fractions[0]", "greater than or equal to 0"]),
-        ({"more_seeds": {0.3: [2]}}, ["more_seeds", "0.3 is none of the fractions", "0.2, 1"]),
-        ({"more_seeds": {1.0: [1, 2]}}, ["more_seeds", "seed 1 at 1 is one of `seeds` already"]),
-        ({"more_seeds": {1.0: []}}, ["more_seeds", "expected at least one"]),
-        ({"more_seeds": {"all": [2]}}, ["more_seeds.all", "number"]),
-        ({"fractions": [0.2, 0.2 + 1e-12]}, ["fractions", "0.2 is given more than once"]),
-        ({"fractions": [1e-7]}, ["fractions[0]", "too small"]),
-        ({"seeds": [2**64]}, ["seeds[0]", "less than or equal to 4294967295"]),
-        ({"training__threads": 2**40}, ["training.threads", "less than or equal to 1024"]),
-        ({"training__threads": True}, ["training.threads", "expected a whole number"]),
-        ({"training__threads": "2"}, ["training.threads", "expected a whole number"]),
-        ({"training__budget": {"epochs": float("inf")}}, ["training.budget.epochs", "finite"]),
-        ({"data__root": "~no-such-user/x"}, ["data.root", "home of a user"]),
-        ({"name": "x" * 300}, ["name", "at most 100"]),
-        ({"models__1__label": "a\nb"}, ["models[1].label", "one line"]),
-        ({"data__validation": 300}, ["validation: all 300 generated images would be held out"]),
-        ({"data__size": 64, "training__patch_size": 48}, ["patch_size"]),
-        ({"data__size": 64, "tasks": ["sr3"]}, ["data.size: 64 pixels are too few", "takes 72"]),
+        ({"models__0__learning_rates": [0.001], "trial_seeds": [9, 1]}, ["trial_seeds", 1]),
+        ({"fractoins": [0.2]}, ["fractoins", "'fractions'", "name", "seeds"]),
+        ({"training__bach_size": 3}, ["training.bach_size", "'batch_size'"]),
+        ({"models__0__trainng": {}}, ["models[0].trainng", "'training'"]),
+        ({"models__0__training": {"stpes": 3}}, ["'edsr'", "training.stpes", "budget"]),
+        ({"models__0__training": {"batch_size": "many"}}, ["'edsr'", "training.batch_size", "'many'"]),
+        ({"seeds": "three"}, ["seeds", "'three'"]),
+        ({"fractions": [0.2, 20]}, ["fractions[1]", 20, 1, 0.2]),
+        ({"fractions": [-0.1]}, ["fractions[0]", -0.1, 0]),
+        ({"more_seeds": {0.3: [2]}}, ["more_seeds", 0.3, 0.2, 1]),
+        ({"more_seeds": {1.0: [1, 2]}}, ["more_seeds", "seed 1", "`seeds`"]),
+        ({"more_seeds": {1.0: []}}, ["more_seeds.1.0", []]),
+        ({"more_seeds": {"all": [2]}}, ["more_seeds.all"]),
+        ({"fractions": [0.2, 0.2 + 1e-12]}, ["fractions", 0.2]),
+        ({"fractions": [1e-7]}, ["fractions[0]", 1e-7]),
+        ({"seeds": [2**64]}, ["seeds[0]", 2**64, 2**32 - 1]),
+        ({"training__threads": 2**40}, ["training.threads", 2**40, 1024]),
+        ({"training__threads": True}, ["training.threads", True]),
+        ({"training__threads": "2"}, ["training.threads", "'2'"]),
+        ({"training__budget": {"epochs": float("inf")}}, ["training.budget.epochs", "inf"]),
+        ({"data__root": "~no-such-user/x"}, ["data.root", "'~no-such-user/x'"]),
+        ({"name": "x" * 300}, ["name", 100]),
+        ({"models__1__label": "a\nb"}, ["models[1].label", r"'a\nb'"]),
+        ({"data__validation": 300}, ["validation", 300]),
+        ({"data__size": 64, "training__patch_size": 48}, ["training.patch_size", 48]),
+        ({"data__size": 64, "tasks": ["sr3"]}, ["data.size", 64, 72]),
         (
             {"models__2__contrastive": {"weight": 0.1}, "training__batch_size": 1},
-            ["'ipt-contrastive'", "training.batch_size 1", "at least 2"],
+            ["'ipt-contrastive'", "training.batch_size", 1, 2],
         ),
-        ({"fractions": [0.2, 0.2]}, ["fractions", "0.2 is given more than once"]),
-        (
-            {"models__1__variant": "ipt_tyni"},
-            ["models[1].variant", "'ipt_tyni'", "did you mean 'ipt_tiny'", "edsr_tiny"],
-        ),
-        ({"models__0__variant": "bicubic"}, ["models[0].variant", "'bicubic'", "allowed"]),
-        ({"models__2__name": "ipt"}, ["two models are named 'ipt'"]),
-        ({"models__2__contrastive": {"weight": 0}}, ["'ipt' and 'ipt-contrastive' are the same training"]),
-        ({"models__2__name": "bicubic"}, ["two models are named 'bicubic'"]),
+        ({"fractions": [0.2, 0.2]}, ["fractions", 0.2]),
+        ({"models__1__variant": "ipt_tyni"}, ["models[1].variant", "'ipt_tyni'", "'ipt_tiny'", "edsr_tiny"]),
+        ({"models__0__variant": "bicubic"}, ["models[0].variant", "'bicubic'", "edsr_tiny"]),
+        ({"models__2__name": "ipt"}, ["models", "'ipt'"]),
+        ({"models__2__contrastive": {"weight": 0}}, ["models", "'ipt'", "'ipt-contrastive'"]),
+        ({"models__2__name": "bicubic"}, ["models", "'bicubic'"]),
         ({"models__2__name": "a/b"}, ["models[2].name", "a/b"]),
         ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
-        ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "did you mean", "dn<sigma>"]),
-        ({"tasks": ["sr2", "dn30"]}, ["'edsr'", "one task", "sr2, dn30"]),
-        ({"models__0__tasks": ["sr2", "sr3"]}, ["'edsr'", "one task", "sr2, sr3", "its own `tasks`"]),
-        (
-            {"models__0__tasks": ["sr3"], "evaluation__tasks": ["sr2"]},
-            ["'edsr' trains on sr3", "none of the scored", "sr2"],
-        ),
-        ({"evaluation__sets": ["photo"]}, ["evaluation.sets[0]", "'photo'", "did you mean 'photos'"]),
+        ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "sr2", "dn<sigma>"]),
+        ({"tasks": ["sr2", "dn30"]}, ["'edsr'", "sr2, dn30"]),
+        ({"models__0__tasks": ["sr2", "sr3"]}, ["'edsr'", "sr2, sr3", "`tasks`"]),
+        ({"models__0__tasks": ["sr3"], "evaluation__tasks": ["sr2"]}, ["'edsr'", "sr3", "sr2"]),
+        ({"evaluation__sets": ["photo"]}, ["evaluation.sets[0]", "'photo'", "'photos'"]),
         ({"evaluation__tasks": ["dn0"]}, ["evaluation.tasks[0]", "'dn0'"]),
-        ({"data__source": "image_folder"}, ["data", "`root` goes with `source: image_folder`"]),
-        ({"training__budget": {"steps": 3, "epochs": 1}}, ["training.budget", "exactly one of"]),
-        ({"training__devices": 3}, ["'edsr'", "batch_size", "cannot be shared by 3 processes", "devices 3"]),
+        ({"data__source": "image_folder"}, ["data", "`root`", "`source: image_folder`"]),
+        ({"training__budget": {"steps": 3, "epochs": 1}}, ["training.budget", {"steps": 3, "epochs": 1}]),
+        ({"training__devices": 3}, ["'edsr'", "training.batch_size", 16, "devices 3"]),
         (
             {"models__0__training": {"gradient_checkpointing": True}},
-            ["'edsr'", "training.gradient_checkpointing", "'edsr_tiny' cannot recompute", "ipt_base", "rdn_tiny"],
+            ["'edsr'", "training.gradient_checkpointing", "'edsr_tiny'", "ipt_base", "rdn_tiny"],
         ),
-        ({"models__2__contrastive": {"group_size": 3}}, ["'ipt-contrastive'", "contrastive.group_size 3", "divide"]),
-        ({"training__ema": 1.0}, ["training.ema", "less than 1"]),
+        ({"models__2__contrastive": {"group_size": 3}}, ["'ipt-contrastive'", "contrastive.group_size 3", 16]),
+        ({"training__ema": 1.0}, ["training.ema", 1.0]),
         ({"training__patch_size": 48}, ["'ipt'", "24", "training.patch_size", "48"]),
-        ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "dept", "did you mean 'depth'"]),
-        ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "num_blok", "did you mean 'num_block'"]),
-        ({"evaluation__tasks": ["sr2", "dn30"]}, ["evaluation.tasks", "trained on sr2", "no head for dn30"]),
-        ({"evaluation__download": True}, ["evaluation", "`download` needs `data_root`"]),
-        ({"fractions": [0, 1.0]}, ["fractions", "0 means training only on the images of `finetune`"]),
-        ({"finetune": {"data": {}, "task": "sr3"}}, ["finetune.task", "'sr3'", "allowed: sr2"]),
-        ({"finetune": {"task": "sr2"}}, ["finetune.data", "is missing"]),
-        ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "did you mean 'count'"]),
-        ({"finetune": {"data": {}, "training": {"stpes": 3}}}, ["'edsr'", "finetune.training.stpes"]),
-        ({"finetune": {"data": {}, "training": {"patch_size": 48}}}, ["'ipt'", "24", "finetune.training.patch_size"]),
-        ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["'ipt-ft'", "once it is fine-tuned"]),
+        ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "kwargs.dept", "'depth'"]),
+        ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "kwargs.num_blok", "'num_block'"]),
+        ({"evaluation__tasks": ["sr2", "dn30"]}, ["evaluation.tasks", "sr2", "dn30"]),
+        ({"evaluation__download": True}, ["evaluation", "`download`", "`data_root`"]),
+        ({"fractions": [0, 1.0]}, ["fractions", 0, "`finetune`"]),
+        ({"finetune": {"data": {}, "task": "sr3"}}, ["finetune.task", "'sr3'", "sr2"]),
+        ({"finetune": {"task": "sr2"}}, ["finetune.data"]),
+        ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "'count'"]),
+        ({"finetune": {"data": {}, "training": {"stpes": 3}}}, ["'edsr'", "finetune.training.stpes", "budget"]),
+        ({"finetune": {"data": {}, "training": {"patch_size": 48}}}, ["'ipt'", 24, "finetune.training.patch_size", 48]),
+        ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["models", "'ipt-ft'", "'ipt'"]),
         (
             {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
-            ["finetune.task", "several tasks", "sr2, dn30"],
+            ["finetune.task", "sr2, dn30"],
         ),
         (
             {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
-            ["report.comparisons", "baby"],
+            ["report.comparisons", "'baby'", "Set5", "photos"],
         ),
     ],
 )
-def test_mistake_is_reported_with_key_value_and_what_is_allowed(changes, said):
-    with pytest.raises(ConfigError) as error:
+def test_mistake_is_reported_with_key_value_and_what_is_allowed(changes, named):
+    with raises_naming(ConfigError, *named):
         parse(changed(**changes))
-    for part in said:
-        assert part in str(error.value)
 
 
 def test_unseen_noise_levels_are_scored_by_the_nearest_head():
@@ -229,7 +216,7 @@ def test_the_second_stage_alone_may_have_the_recipe_and_steps_of_both():
     assert (alone.budget.steps, alone.learning_rate) == (15, 0.002), "the first stage's rate of the model"
     assert (tuned.budget.steps, tuned.learning_rate) == (5, 2e-5)
     assert alone.budget.steps == tuned.budget.steps + runs["edsr-100-seed-0"].training.budget.steps
-    with pytest.raises(ConfigError, match=r"finetune\.alone\.stpes"):
+    with raises_naming(ConfigError, "'edsr'", "finetune.alone.stpes", "budget"):
         parse(changed(**{**config, "finetune": {**second, "alone": {"stpes": 3}}}))
 
 
@@ -240,9 +227,8 @@ def test_images_have_to_be_large_enough_for_the_tasks_and_patches_of_their_stage
 
 
 def test_all_mistakes_come_in_one_message():
-    with pytest.raises(ConfigError) as error:
+    with raises_naming(ConfigError, "fractions[0]", "seeds[0]", "nmae"):
         parse(changed(fractions=[2], seeds=[-1], nmae="x"))
-    assert all(key in str(error.value) for key in ("fractions[0]", "seeds[0]", "nmae"))
 
 
 def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
@@ -355,17 +341,23 @@ def test_checking_a_config_imports_no_torch():
 
 
 @pytest.mark.parametrize(
-    ("method", "message"),
+    ("method", "named"),
     [
-        ({"name": "x"}, "needs exactly one of `checkpoint` and `restored`"),
-        ({"name": "x", "checkpoint": "a", "restored": "b"}, "needs exactly one"),
-        ({"name": "x", "checkpoint": "a", "parameters": 3}, "those of a checkpoint are counted"),
-        ({"name": "x-20-seed-0", "restored": "b"}, "looks like a run of the grid"),
-        ({"name": "ipt", "restored": "b"}, "evaluation.methods: two models are named 'ipt'"),
-        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, "tasks of 'x': sr3 is not scored; the config scores sr2"),
-        ({"name": "x", "restored": "b", "sets": ["Set5"]}, "sets of 'x': Set5 is not scored"),
+        ({"name": "x"}, ["evaluation.methods[0]", "'x'", "`checkpoint`", "`restored`"]),
+        (
+            {"name": "x", "checkpoint": "a", "restored": "b"},
+            ["evaluation.methods[0]", "'x'", "`checkpoint`", "`restored`"],
+        ),
+        (
+            {"name": "x", "checkpoint": "a", "parameters": 3},
+            ["evaluation.methods[0]", "'x'", "`parameters`", "`restored`"],
+        ),
+        ({"name": "x-20-seed-0", "restored": "b"}, ["evaluation.methods[0]", "'x-20-seed-0'", "'-seed-'"]),
+        ({"name": "ipt", "restored": "b"}, ["evaluation.methods", "'ipt'"]),
+        ({"name": "x", "restored": "b", "tasks": ["sr3"]}, ["evaluation.methods", "tasks", "'x'", "sr3", "sr2"]),
+        ({"name": "x", "restored": "b", "sets": ["Set5"]}, ["evaluation.methods", "sets", "'x'", "Set5", "photos"]),
     ],
 )
-def test_methods_have_one_source_and_a_name_of_their_own(method, message):
-    with pytest.raises(ConfigError, match=re.escape(message)):
+def test_methods_have_one_source_and_a_name_of_their_own(method, named):
+    with raises_naming(ConfigError, *named):
         parse(changed(evaluation__methods=[method]))

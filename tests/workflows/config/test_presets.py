@@ -1,10 +1,10 @@
 """One file holds an experiment in several sizes, and says which one is made."""
 
 import copy
-import re
 
 import pytest
 
+from tests.helpers import raises_naming
 from workflows.config import grid
 from workflows.config.grid import parse
 from workflows.config.messages import ConfigError
@@ -63,28 +63,27 @@ def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "named"),
     [
-        ({"budget": "gpo"}, "budget: 'gpo': unknown budget, did you mean 'gpu'?; allowed: cpu, gpu"),
-        ({"budget": None}, "budget: is missing; allowed: cpu, gpu"),
-        ({"budgets": {}}, "budget: 'cpu': this config has no `budgets`"),
-        ({"budgets": ["cpu"]}, "budgets: ['cpu']: is not a section"),
-        ({"budgets": {"cpu": 3}}, "budgets.cpu: 3: is not a section"),
-        ({"budgets": {"cpu": {"name": "x"}}}, "budgets.cpu.name: cannot be changed; .* `<name>-cpu`"),
+        ({"budget": "gpo"}, ["budget", "'gpo'", "'gpu'", "cpu, gpu"]),
+        ({"budget": None}, ["budget", "cpu, gpu"]),
+        ({"budgets": {}}, ["budget", "'cpu'", "`budgets`"]),
+        ({"budgets": ["cpu"]}, ["budgets", ["cpu"]]),
+        ({"budgets": {"cpu": 3}}, ["budgets.cpu", 3]),
+        ({"budgets": {"cpu": {"name": "x"}}}, ["budgets.cpu.name", "`<name>-cpu`"]),
         (
             {"budgets": {"cpu": {"models": {"edrs": {}}}}},
-            "budgets.cpu.models.edrs: no model has this name, did you mean 'edsr'",
+            ["budgets.cpu.models.edrs", "'edsr'", "edsr, ipt, ignn"],
         ),
-        ({"budgets": {"cpu": {"models": []}}}, "budgets.cpu.models: takes what differs by the model's name"),
-        ({"budgets": {"cpu": {}, "gpu": {"seeds": "x"}}}, "with budget gpu: seeds: 'x'"),
-        ({"budgets": {"cpu": {}, "a/b": {}}}, "with budget a/b: name: 'small-a/b'"),
-        ({"budgts": {}}, "budgts: unknown key, did you mean 'budgets'"),
+        ({"budgets": {"cpu": {"models": []}}}, ["budgets.cpu.models"]),
+        ({"budgets": {"cpu": {}, "gpu": {"seeds": "x"}}}, ["gpu", "seeds", "'x'"]),
+        ({"budgets": {"cpu": {}, "a/b": {}}}, ["name", "'small-a/b'"]),
+        ({"budgts": {}}, ["budgts", "'budgets'"]),
     ],
 )
-def test_mistake_in_an_unused_preset_is_reported(changes, said):
-    with pytest.raises(ConfigError) as error:
+def test_mistake_in_an_unused_preset_is_reported(changes, named):
+    with raises_naming(ConfigError, *named):
         parse(changed(**changes))
-    assert re.search(said.replace("[", r"\[").replace("?", r"\?"), str(error.value)), error.value
 
 
 def test_no_budgets_are_as_good_as_none():

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.helpers import assert_names
 from workflows.data.__main__ import main
 from workflows.data.manifest import read_table
 
@@ -46,7 +47,7 @@ def test_from_nothing_to_a_fraction(drawn, tmp_path, capsys):
         "rejected.csv",
         "validation.csv",
     ]
-    assert "4 of 8 training images" in capsys.readouterr().out
+    assert_names(capsys.readouterr().out, "4 of 8")
 
 
 def test_drawing_again_replaces_what_was_drawn(drawn, tmp_path):
@@ -62,7 +63,7 @@ def test_drawing_again_replaces_what_was_drawn(drawn, tmp_path):
 def test_a_folder_with_other_files_does_not_change(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("x")
     assert main(["synthesize", "--count", "1", "--size", "64", "--out", str(tmp_path)]) == 2
-    assert "is not empty and was not made by this command" in capsys.readouterr().err
+    assert_names(capsys.readouterr().err, tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 
 
@@ -71,9 +72,7 @@ def test_a_failed_manifest_says_why_and_keeps_what_it_found(drawn, tmp_path, cap
     path.write_bytes(b"")
     out = tmp_path / "data"
     assert main(manifest_arguments(drawn, out)) == 2
-    said = capsys.readouterr().err
-    assert f"{path.name}: empty file" in said
-    assert f"listed in {out / 'rejected.csv'}" in said
+    assert_names(capsys.readouterr().err, path.relative_to(drawn).as_posix(), out / "rejected.csv")
     assert sorted(path.name for path in out.iterdir()) == ["manifest.csv.partial", "rejected.csv"]
     assert (out / "rejected.csv").read_text().count("empty file") == 1
     assert main(manifest_arguments(drawn, out, "--max-undecodable", "0.2", "--min-side", "64")) == 0
@@ -87,13 +86,13 @@ def test_every_stage_explains_itself(stage, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*stage, "--help"])
     assert ended.value.code == 0
-    assert "usage: python -m workflows.data" in capsys.readouterr().out
+    assert_names(capsys.readouterr().out, " ".join(["python -m workflows.data", *stage]))
 
 
 def test_a_negative_count_is_refused_by_its_option(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["synthesize", "--count", "-3", "--size", "64", "--out", str(tmp_path / "x")])
-    assert "--count: must be at least 1, got -3" in capsys.readouterr().err
+    assert_names(capsys.readouterr().err, "--count", 1, -3)
 
 
 def test_the_command_needs_no_torch():

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers import texture
+from tests.helpers import raises_naming, texture
 from workflows.data import containers
 from workflows.data.batches import Batches
 from workflows.data.containers import parquet
@@ -127,10 +127,10 @@ def test_a_plain_binary_column_is_read_and_another_shape_is_refused(tmp_path, im
     pq.write_table(pa.table({"jpg": images[:3], "cls": ["a", "b", "a"]}), tmp_path / "x.parquet")
     assert scan(tmp_path).images["class"].tolist() == ["a", "b", "a"]
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "x.parquet")
-    with pytest.raises(ValueError, match=r"x\.parquet: expected one column of images.*its columns: text"):
+    with raises_naming(ValueError, tmp_path / "x.parquet", "`bytes`", "text"):
         scan(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 cut")
-    with pytest.raises(ValueError, match=r"x\.parquet is not a readable parquet file"):
+    with raises_naming(ValueError, tmp_path / "x.parquet"):
         scan(tmp_path)
 
 
@@ -147,12 +147,12 @@ def test_a_broken_lmdb_folder_is_named(tmp_path, basicsr):
     folder = basicsr / "DIV2K_train_HR_sub.lmdb"
     with open(folder / "meta_info.txt", "a", encoding="utf-8") as file:
         file.write("9999.png (20,24,3) 1\n")
-    with pytest.raises(ValueError, match=r"meta_info\.txt lists '9999\.png .*not in the database"):
+    with raises_naming(ValueError, folder / "meta_info.txt", "9999.png"):
         list_images(basicsr)
     (folder / "meta_info.txt").unlink()
-    with pytest.raises(ValueError, match=r"DIV2K_train_HR_sub\.lmdb lacks meta_info\.txt"):
+    with raises_naming(ValueError, folder, "meta_info.txt"):
         list_images(basicsr)
-    with pytest.raises(OSError, match="does not hold x"):
+    with raises_naming(OSError, folder, "x/x.png"):
         containers.read(folder, "x.lmdb", "x/x.png", 0, 1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers import raises_naming
 from workflows.data.fractions import select, split_validation
 
 SIZES = {"a": 100, "b": 37, "c": 10, "d": 3, "e": 1}
@@ -113,11 +114,11 @@ def test_equal_hashes_are_decided_by_path(monkeypatch, train):
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01])
 def test_a_fraction_out_of_range_is_refused(train, fraction):
-    with pytest.raises(ValueError, match=r"\(0, 1\]"):
+    with raises_naming(ValueError, "fraction", "(0, 1]", fraction):
         select(train, fraction, 0)
 
 
 def test_a_validation_that_leaves_nothing_is_refused(train):
-    with pytest.raises(ValueError, match="none would be left"):
+    with raises_naming(ValueError, "validation", len(train)):
         split_validation(train, len(train))
     assert len(split_validation(train, 0)[1]) == 0

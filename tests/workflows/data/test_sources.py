@@ -1,6 +1,5 @@
 """The forms a training source may have, and that ImageNet's all name their images alike."""
 
-import io
 import tarfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers import texture
+from tests.helpers import jpeg, raises_naming, tar, texture
 from workflows.config.grid import parse
 from workflows.data.__main__ import main as data_stage
 from workflows.data.batches import Batches
@@ -20,20 +19,6 @@ from workflows.data.sources import list_images
 from workflows.training.loop import train
 
 NAMES = [f"{category}/{category}_{index}.JPEG" for category in ("n00000001", "n00000002") for index in range(4)]
-
-
-def jpeg(seed: int) -> bytes:
-    return cv2.imencode(".jpg", texture(seed, 40 + seed, 50))[1].tobytes()
-
-
-def tar(members: dict[str, bytes], tar_format: int = tarfile.USTAR_FORMAT) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tar_format) as archive:
-        for name, data in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -179,21 +164,21 @@ def test_a_run_trains_from_every_form_and_imagenet_s_give_the_same_weights(forms
 
 
 def test_sources_without_images_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder of images at .*absent"):
+    with raises_naming(FileNotFoundError, tmp_path / "absent"):
         list_images(tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match="train/<class>"):
+    with raises_naming(FileNotFoundError, tmp_path, "train/<class>", ".png"):
         list_images(tmp_path)
     (tmp_path / "train.tar.gz").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"train\.tar\.gz is compressed"):
+    with raises_naming(ValueError, tmp_path / "train.tar.gz"):
         list_images(tmp_path)
     (tmp_path / "train.tar.gz").rename(tmp_path / "train.tar")
     (tmp_path / "train.tar").write_bytes(b"no archive" * 100)
-    with pytest.raises(ValueError, match=r"train\.tar is not a readable tar archive"):
+    with raises_naming(ValueError, tmp_path / "train.tar"):
         list_images(tmp_path)
 
 
 def test_an_archive_cut_short_is_named(forms, tmp_path):
     whole = (forms["official"] / "ILSVRC2012_img_train.tar").read_bytes()
     (tmp_path / "ILSVRC2012_img_train.tar").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"ILSVRC2012_img_train\.tar is not a readable tar archive"):
+    with raises_naming(ValueError, tmp_path / "ILSVRC2012_img_train.tar"):
         list_images(tmp_path)

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.helpers import raises_naming
 from workflows.evaluation.download import DownloadError, fetch
 
 PICTURE = b"pixels"
@@ -105,7 +106,7 @@ def test_parts_of_one_archive_go_to_folders_of_their_own_by_one_download(server,
     found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     assert found == ["Set5/HR/a.png", "Set5/X2/a.png", "x/B100/HR/b.png"]
     assert server.requests == 1
-    with pytest.raises(DownloadError, match="holds no images in all/Set14"):
+    with raises_naming(DownloadError, server.url, "all/Set14"):
         get(server, {"all/Set14": tmp_path / "again"})
 
 
@@ -119,7 +120,7 @@ def test_passing_troubles_are_tried_again(server, tmp_path, answers):
 
 def test_lasting_troubles_end_with_the_address(server, tmp_path):
     server.answers = [503] * 5
-    with pytest.raises(DownloadError, match=rf"{server.url}: failed after 3 attempts"):
+    with raises_naming(DownloadError, server.url, 3, 503):
         get(server, tmp_path / "Set5")
     assert server.requests == 3
     assert nothing_is_left(tmp_path)
@@ -127,48 +128,44 @@ def test_lasting_troubles_end_with_the_address(server, tmp_path):
 
 def test_a_missing_file_is_not_tried_again(server, tmp_path):
     server.answers = [404]
-    with pytest.raises(DownloadError, match="answered 404"):
+    with raises_naming(DownloadError, server.url, 404):
         get(server, tmp_path / "Set5")
     assert server.requests == 1
 
 
 def test_another_checksum_unpacks_nothing(server, tmp_path):
-    with pytest.raises(DownloadError, match="expected 00; nothing was unpacked"):
+    with raises_naming(DownloadError, server.url, hashlib.sha256(server.content).hexdigest(), "00"):
         get(server, tmp_path / "Set5", "00")
     assert nothing_is_left(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "member"),
     [
-        zipped("a.png", "../evil.png"),
-        zipped("a.png", "/evil.png"),
-        zipped("a.png", "x\\..\\..\\evil.png"),
-        tarred("a.png", "../../evil.png"),
-        tarred("a.png", "/evil.png"),
-        tarred("a.png", link=("link", "/etc")),
+        (zipped("a.png", "../evil.png"), "../evil.png"),
+        (zipped("a.png", "/evil.png"), "/evil.png"),
+        (zipped("a.png", "x\\..\\..\\evil.png"), "x\\..\\..\\evil.png"),
+        (tarred("a.png", "../../evil.png"), "../../evil.png"),
+        (tarred("a.png", "/evil.png"), "/evil.png"),
+        (tarred("a.png", link=("link", "/etc")), "link"),
     ],
     ids=["zip ..", "zip absolute", "zip backslash", "tar ..", "tar absolute", "tar link"],
 )
-def test_no_member_lands_outside_its_folder(server, tmp_path, content):
+def test_no_member_lands_outside_its_folder(server, tmp_path, content, member):
     server.content = content
-    with pytest.raises(DownloadError, match="would land outside its folder"):
+    with raises_naming(DownloadError, server.url, repr(member)[1:-1]):
         get(server, tmp_path / "inner/Set5")
     assert list(tmp_path.rglob("*.png")) == []
     assert nothing_is_left(tmp_path / "inner")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"<html>moved</html>", "neither a zip nor a tar"),
-        (zipped("readme.txt"), "holds no images"),
-        (zipped("a.png")[:-30], "neither a zip nor a tar|damaged"),
-    ],
+    "content",
+    [b"<html>moved</html>", zipped("readme.txt"), zipped("a.png")[:-30]],
     ids=["page", "no images", "cut short"],
 )
-def test_what_is_no_archive_of_images_is_refused(server, tmp_path, content, message):
+def test_what_is_no_archive_of_images_is_refused(server, tmp_path, content):
     server.content = content
-    with pytest.raises(DownloadError, match=message):
+    with raises_naming(DownloadError, server.url):
         get(server, tmp_path / "Set5")
     assert nothing_is_left(tmp_path)

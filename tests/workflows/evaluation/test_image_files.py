@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import raises_naming
 from workflows.evaluation.image_files import ImageError, inspect, read, write
 
 RNG = np.random.default_rng(0)
@@ -54,15 +55,17 @@ def test_an_opaque_alpha_channel_is_dropped_and_a_transparent_one_refused(tmp_pa
     assert picture.gray == (mode == "LA")
     alpha[3, 3] = 254
     Image.fromarray(np.concatenate([color, alpha], 2)).save(tmp_path / "glass.png")
-    with pytest.raises(ImageError, match=r"glass\.png: has transparent pixels"):
+    with raises_naming(ImageError, tmp_path / "glass.png"):
         read(tmp_path / "glass.png")
 
 
 def test_a_transparent_palette_color_is_refused(tmp_path):
     image = Image.fromarray(np.zeros((7, 9), np.uint8))
     image.putpalette([1, 2, 3])
+    image.save(tmp_path / "a.png")
+    assert (read(tmp_path / "a.png").pixels == [1, 2, 3]).all()
     image.save(tmp_path / "a.png", transparency=0)
-    with pytest.raises(ImageError, match="has transparent pixels"):
+    with raises_naming(ImageError, tmp_path / "a.png"):
         read(tmp_path / "a.png")
 
 
@@ -73,23 +76,27 @@ def test_sixteen_bits_are_refused(tmp_path, suffix, channels):
     deep = RGB.astype(np.uint16) * 257
     cv2.imwrite(str(path), deep if channels == 3 else deep[..., 0])
     for reader in (read, inspect):
-        with pytest.raises(ImageError, match=rf"deep\.{suffix}: has 16 bits per sample"):
+        with raises_naming(ImageError, path, 16, 8):
             reader(path)
 
 
-@pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "jpg"), ("LAB", "tif"), ("F", "tif")])
-def test_other_color_models_are_refused(tmp_path, mode, suffix):
+@pytest.mark.parametrize(
+    ("mode", "suffix", "named"), [("CMYK", "jpg", "CMYK"), ("LAB", "tif", "LAB"), ("F", "tif", 32)]
+)
+def test_other_color_models_are_refused(tmp_path, mode, suffix, named):
     path = tmp_path / f"a.{suffix}"
     Image.new(mode, (9, 7)).save(path)
-    with pytest.raises(ImageError, match=r"a\.\w+: (is (CMYK|LAB)|has 32 bits)"):
+    with raises_naming(ImageError, path, named):
         read(path)
 
 
 def test_several_frames_are_refused(tmp_path):
     frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
-    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
-    with pytest.raises(ImageError, match="has several frames"):
-        read(tmp_path / "a.tif")
+    for count in (1, 2):
+        frames[0].save(tmp_path / f"{count}.tif", save_all=True, append_images=frames[1:count])
+    np.testing.assert_array_equal(read(tmp_path / "1.tif").pixels, RGB)
+    with raises_naming(ImageError, tmp_path / "2.tif"):
+        read(tmp_path / "2.tif")
 
 
 @pytest.mark.parametrize(("orientation", "turned"), [(3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))])
@@ -108,14 +115,14 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
     data = (tmp_path / "a.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
     assert inspect(tmp_path / "cut.png") == (140, 180)
-    with pytest.raises(ImageError, match=r"cut\.png: is damaged"):
+    with raises_naming(ImageError, tmp_path / "cut.png"):
         read(tmp_path / "cut.png")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("text", "empty"):
-        with pytest.raises(ImageError, match=rf"{name}\.png: is not an image"):
+        with raises_naming(ImageError, tmp_path / f"{name}.png"):
             read(tmp_path / f"{name}.png")
-    with pytest.raises(ImageError, match=r"gone\.png: cannot be read"):
+    with raises_naming(ImageError, tmp_path / "gone.png"):
         read(tmp_path / "gone.png")
 
 

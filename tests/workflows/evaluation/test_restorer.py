@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from ipt_models import windows
-from ipt_models.tasks import HeadError, nearest_head, parse_task
+from ipt_models.tasks import parse_task
 from ipt_models.windows import restore
+from tests.helpers import raises_naming
 from workflows import models
 from workflows.config.choices import Windows
 from workflows.evaluation.protocol import Protocol
@@ -23,21 +24,6 @@ def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     models.save(models.build("ipt_tiny", ["sr2", "dn30", "dn50"], **SMALL), path, {"model": "ipt", "seed": 4})
     return path
-
-
-@pytest.mark.parametrize(
-    ("task", "head"),
-    [("dn30", "dn30"), ("dn10", "dn30"), ("dn70", "dn50"), ("dn39", "dn30"), ("dn40", "dn50"), ("sr2", "sr2")],
-)
-def test_unseen_levels_take_the_nearest_head_of_their_kind(task, head):
-    assert nearest_head(parse_task(task), ["sr2", "dn30", "dn50"]) == head
-    assert nearest_head(parse_task(task), ["dn50", "dn30", "sr2"]) == head
-
-
-@pytest.mark.parametrize("task", ["sr3", "dr"])
-def test_another_scale_or_kind_has_no_head(task):
-    with pytest.raises(HeadError, match=f"trained on sr2, dn30 and has no head for {task}"):
-        nearest_head(parse_task(task), ["sr2", "dn30"])
 
 
 def test_a_network_restores_with_the_head_that_it_names(checkpoint):
@@ -86,11 +72,11 @@ def test_references_do_their_half_of_the_tasks():
 
 
 def test_options_that_a_model_has_no_use_for_are_refused(tmp_path):
-    with pytest.raises(RestorerError, match="bicubic is not a network"):
+    with raises_naming(RestorerError, "bicubic"):
         Restorer("bicubic", self_ensemble=True)
     torch.manual_seed(0)
     models.save(models.build("rdn_tiny", ["sr2"]), tmp_path / "rdn.safetensors", {"model": "rdn"})
-    with pytest.raises(RestorerError, match="takes whole images; only IPT"):
+    with raises_naming(RestorerError, "rdn", "rdn_tiny", "IPT"):
         Restorer(tmp_path / "rdn.safetensors", windows="averaged")
 
 

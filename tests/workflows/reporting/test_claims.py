@@ -43,7 +43,7 @@ def test_numbers_stand_in_their_unit(studies):
     assert shown["estimate"].replace("\u00a0", " ") == "58.4 %"
     assert shown["95 % interval"].replace("\u00a0", " ") == "42 % to 90 %"
     assert [cells[first.header.index("windows")] for cells in first.rows] == ["centre", "averaged"]
-    assert second.rows[0][0] == "IPT was limited by data"
+    assert second.rows[0][0] == sentence("data_limited", "IPT")
     assert "windows" not in second.header
     assert "< 0.001" in second.rows[0]
 

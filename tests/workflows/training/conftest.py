@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from workflows import provenance
-from workflows.config.grid import parse
 from workflows.config.runs import Run
 
 
@@ -40,40 +39,6 @@ def images(tmp_path_factory) -> SimpleNamespace:
 
 
 @pytest.fixture
-def make_run():
-    """A run by model name; keyword arguments change the recipe."""
-
-    def make(
-        model: str = "ipt", tasks: tuple[str, ...] = ("sr2",), contrastive: bool | dict | None = None, **recipe
-    ) -> Run:
-        variant = {
-            "ipt": {"variant": "ipt_tiny", "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}},
-            "edsr": {"variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}},
-        }[model]
-        if contrastive is True:
-            contrastive = {"weight": 0.1}
-        config = {
-            "name": "micro",
-            "tasks": list(tasks),
-            "evaluation": {"references": []},
-            "models": [{"name": model, **variant, "contrastive": contrastive}],
-            "training": {
-                "budget": {"steps": 6},
-                "batch_size": 4,
-                "patch_size": 6,
-                "learning_rate": 1e-3,
-                "log_every": 2,
-                "validate_every": 3,
-                "accelerator": "cpu",
-                **recipe,
-            },
-        }
-        return parse(config).runs()[f"{model}-100-seed-0"]
-
-    return make
-
-
-@pytest.fixture
 def train(images, tmp_path):
     """Train a run into a folder of its own and return it."""
 
@@ -84,3 +49,21 @@ def train(images, tmp_path):
         return tmp_path / name
 
     return run_training
+
+
+@pytest.fixture(scope="session")
+def trained(images, tmp_path_factory):
+    """The folder of a run that is trained once for all tests that only read it."""
+    known = {}
+
+    def folder_of(run: Run) -> Path:
+        from workflows.training import loop
+
+        key = run.model_dump_json()
+        if key not in known:
+            out = tmp_path_factory.mktemp("trained")
+            loop.train(run, images.root, images.fraction, images.validation, out / "out", out / "resume")
+            known[key] = out / "out"
+        return known[key]
+
+    return folder_of

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.helpers import make_run
 from workflows import models
 from workflows.training import accumulation
 from workflows.training.devices import start
@@ -19,7 +20,7 @@ LOSSES = {
 @pytest.mark.parametrize("task", ["sr2", "sr3", "sr4", "dn30", "dn50", "dr"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("size", [1, 3, 4, 5])
-def test_gradient_value_and_share_are_those_of_the_whole_batch(size, loss, task, make_run):
+def test_gradient_value_and_share_are_those_of_the_whole_batch(size, loss, task):
     whole = _step(make_run(tasks=(task,), contrastive=LOSSES[loss], batch_size=ROWS, precision="64-true"), task)
     parts = _step(
         make_run(tasks=(task,), contrastive=LOSSES[loss], batch_size=ROWS, precision="64-true", micro_batch_size=size),
@@ -59,7 +60,7 @@ def _step(run, task):
         (8, 2, 2, 2, 2),
     ],
 )
-def test_groups_stay_whole_and_take_a_second_pass_only_where_they_must(group, devices, micro, slices, passes, make_run):
+def test_groups_stay_whole_and_take_a_second_pass_only_where_they_must(group, devices, micro, slices, passes):
     run = make_run(contrastive={"group_size": group}, batch_size=ROWS, devices=devices, micro_batch_size=micro)
     micro_batches = accumulation.divide(run)
     assert (len(micro_batches.slices), micro_batches.two_passes + 1) == (slices, passes)

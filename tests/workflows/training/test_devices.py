@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.helpers import raises_naming
 from workflows import models, provenance
 from workflows.config.schema import Training
 from workflows.training.devices import DeviceError, choose_precision, start
@@ -73,5 +74,5 @@ def test_float64_reaches_the_loss():
 
 def test_too_many_devices_are_reported_with_the_key(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(DeviceError, match=r"training.devices is 2, but this machine shows 1 CUDA device"):
+    with raises_naming(DeviceError, "training.devices", 2, 1):
         start(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from tests.helpers import assert_names
 from workflows.config import grid
 from workflows.training.loop import EXIT_INTERRUPTED, train
 
@@ -49,7 +50,7 @@ DIVIDED = {"processes": ({"devices": 2}, RUNS), "parts": ({"devices": 2, "micro_
 
 
 def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
-    """Micro IPTs for one task each, or for all of them; 20 steps in float64."""
+    """Micro IPTs for one task each, or for all of them, in float64; those of sr2 take long enough to be stopped."""
     folder.mkdir(parents=True)
     configs = []
     for name in dict.fromkeys(run.split("-")[0] for run in runs):
@@ -61,7 +62,7 @@ def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
             "tasks": tasks,
             "models": [{"name": model, "variant": "ipt_tiny", "kwargs": kwargs, **MODELS[model]} for model in models],
             "training": {
-                "budget": {"steps": 20},
+                "budget": {"steps": 20 if name == "sr2" else 12},
                 "batch_size": 4,
                 "patch_size": 6,
                 "learning_rate": 1e-3,
@@ -78,39 +79,39 @@ def write_configs(folder: Path, runs: list[str], **recipe) -> list[Path]:
     return configs
 
 
-def train_all(root: Path, out: Path, count: int, ways: dict[str, tuple[dict, list[str]]]) -> Path:
-    """Train runs in one way or several, on processes that are started from outside, as Slurm and torchrun do."""
-    configs = [config for way, (recipe, runs) in ways.items() for config in write_configs(out / way, runs, **recipe)]
-    command = [sys.executable, "-c", DRIVER, root, *configs]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    if count > 1:
-        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-    together = [
-        subprocess.Popen(
-            list(map(str, command)),
-            env=environment | ({"LOCAL_RANK": str(rank)} if count > 1 else {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    printed = [process.communicate(timeout=600)[0] for process in together]
-    assert not any(process.returncode for process in together), "\n".join(printed)
+@pytest.fixture(scope="module")
+def at_once(images, tmp_path_factory) -> Path:
+    """Trained by this process, with whole batches."""
+    out = tmp_path_factory.mktemp("one") / "at once"
+    for config in write_configs(out, RUNS):
+        for run in grid.read(config).runs().values():
+            folder = out / f"{config.stem}-{run.model}"
+            train(run, images.root, images.fraction, images.validation, folder, folder / "resume")
     return out
 
 
 @pytest.fixture(scope="module")
-def at_once(images, tmp_path_factory) -> Path:
-    return train_all(images.root, tmp_path_factory.mktemp("one"), 1, {"at once": ({}, RUNS)}) / "at once"
-
-
-@pytest.fixture(scope="module")
 def divided(images, tmp_path_factory) -> Path:
-    return train_all(images.root, tmp_path_factory.mktemp("two"), 2, DIVIDED)
+    """Trained in all ways by two processes that are started from outside, as Slurm and torchrun do."""
+    out = tmp_path_factory.mktemp("two")
+    configs = [config for way, (recipe, runs) in DIVIDED.items() for config in write_configs(out / way, runs, **recipe)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    together = [
+        subprocess.Popen(
+            list(map(str, (sys.executable, "-c", DRIVER, images.root, *configs))),
+            env=environment | {"NODE_RANK": "0", "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    printed = [process.communicate(timeout=600)[0] for process in together]
+    assert not any(process.returncode for process in together), "\n".join(printed)
+    return out
 
 
 @pytest.mark.parametrize("way", DIVIDED)
@@ -129,6 +130,9 @@ def test_processes_that_share_a_batch_give_the_weights_of_one(way, at_once, divi
         assert records[0]["digest"] == records[1]["digest"]
         assert records[0]["training"]["negatives"] == records[1]["training"]["negatives"]
         assert [record["training"]["computed_on"][0]["devices"] for record in records] == [1, 2]
+        assert set(records[0]["training"]["patches_by_task"]) == set(
+            TASKS if run.startswith("all") else [run.split("-")[0]]
+        )
 
 
 def test_losses_that_are_compared_are_different_losses(at_once):
@@ -150,7 +154,7 @@ def test_run_of_two_processes_stops_on_a_signal_and_resumes_with_one(images, at_
     process.send_signal(signal.SIGTERM)
     told = process.communicate(timeout=600)[1]
     assert process.returncode == EXIT_INTERRUPTED, told
-    assert "on SIGTERM; run again to go on" in told
+    assert_names(told, "plain-100-seed-0", "SIGTERM")
 
     (config,) = write_configs(tmp_path / "alone", ["sr2-plain"])
     (run,) = grid.read(config).runs().values()

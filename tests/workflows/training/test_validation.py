@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.helpers import make_run
 from workflows.data.batches import Batches
 from workflows.data.degradations import bicubic_resize, make_pairs
 from workflows.training.validation import FixedCrops, Learning, generalization_gap
@@ -41,7 +42,7 @@ def test_l1_is_on_the_0_255_scale_and_psnr_in_decibels(images):
     assert progress.psnr == pytest.approx(20 * torch.log10(torch.tensor(255 / 2)).item(), rel=1e-4)
 
 
-def test_held_out_crops_are_those_of_every_run_and_training_patches_the_run_s_own(images, make_run):
+def test_held_out_crops_are_those_of_every_run_and_training_patches_the_run_s_own(images):
     run = make_run("edsr")
     one, two = learning(images, run), learning(images, run.model_copy(update={"seed": 5}))
     for first, second in zip(one._held_out.batches, two._held_out.batches, strict=True):
@@ -51,7 +52,7 @@ def test_held_out_crops_are_those_of_every_run_and_training_patches_the_run_s_ow
 
 
 @pytest.mark.parametrize(("task", "augment"), [("sr2", False), ("dn30", True)])
-def test_training_patches_are_those_of_the_run_s_steps_bit_for_bit(task, augment, images, make_run):
+def test_training_patches_are_those_of_the_run_s_steps_bit_for_bit(task, augment, images):
     """Noise and flips included: what is measured is what was trained on."""
     run = make_run("edsr", tasks=(task,), augment=augment)
     run = run.model_copy(update={"data": run.data.model_copy(update={"fixed_crops": 2})})
