@@ -1,5 +1,6 @@
 """How a command ends: with its own exit status; with 2 and one line `error: …` on bad input; with 130 after Ctrl-C."""
 
+import argparse
 import contextlib
 import sys
 from collections.abc import Callable
@@ -37,3 +38,10 @@ def fail(message: object, status: int = 1) -> int:
             print(f"error: {message}", file=stream, flush=True)
             break
     return status
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)

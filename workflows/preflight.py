@@ -9,13 +9,13 @@ from pathlib import Path
 
 from baselines.registry import NETWORK_OF
 from ipt_models.suggestions import nearest
-from ipt_models.tasks import parse_task
 from workflows import network_checks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
 from workflows.evaluation import sets
 from workflows.evaluation.image_files import ImageError, inspect
+from workflows.evaluation.job_options import JobOptions
 from workflows.evaluation.outputs import RestoredFolder
 
 
@@ -92,12 +92,8 @@ def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
         if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
             yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (seen from {os.getcwd()})"
         if method.restored is not None:
-            tasks = method.tasks or experiment.scored_tasks
-            kinds = {parse_task(task).kind for task in tasks}
-            wanted = [name for name in method.sets or scored.sets if kinds & set(parse_set(name).kinds)]
-            fitting = {kind for name in wanted for kind in parse_set(name).kinds}
-            tasks = [task for task in tasks if parse_task(task).kind in fitting]
-            jobs = sets.find_jobs(wanted, tasks, scored.data_root, absent)
+            tasks, scored_on = JobOptions(experiment).scored_sets(method.name)
+            jobs = sets.find_jobs(scored_on, tasks, scored.data_root, absent)
             try:
                 incomplete = RestoredFolder(method.restored.expanduser(), jobs).lacking(jobs)
             except ImageError as error:

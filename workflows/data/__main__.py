@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workflows.command_line import exit_status
+from workflows.command_line import exit_status, positive
 
 
 # Each command imports what it needs: `--help` should not wait for pandas and OpenCV.
@@ -121,10 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     stage = stages.add_parser("synthesize", help="generate dead-leaves images")
     stage.set_defaults(run=_synthesize)
     stage.add_argument("--seed", type=_whole, default=0, help="seed of the collection (default 0)")
-    stage.add_argument("--count", type=_positive, required=True, help="how many images")
-    stage.add_argument("--size", type=_positive, required=True, help="side of an image in pixels")
+    stage.add_argument("--count", type=positive, required=True, help="how many images")
+    stage.add_argument("--size", type=positive, required=True, help="side of an image in pixels")
     stage.add_argument("--out", type=Path, required=True, help="folder; images land in OUT/train/<class>/<index>.png")
-    stage.add_argument("--threads", type=_positive, help="processes (default: one per processor)")
+    stage.add_argument("--threads", type=positive, help="processes (default: one per processor)")
 
     stage = stages.add_parser(
         "manifest", help="list, check and hash a source's images, and split off those for validation"
@@ -144,13 +144,13 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", help="for pairs: folder of the clean images, or a pattern such as norain-*.png, in ROOT"
     )
     stage.add_argument(
-        "--scale", type=_positive, default=1, help="for pairs: a target's side over its input's (default 1)"
+        "--scale", type=positive, default=1, help="for pairs: a target's side over its input's (default 1)"
     )
     stage.add_argument("--validation", type=_whole, required=True, help="how many images to hold out")
     stage.add_argument("--seed", type=_whole, default=0, help="seed of the choice of validation images (default 0)")
     stage.add_argument(
         "--min-side",
-        type=_positive,
+        type=positive,
         default=1,
         help="reject images with a shorter side, in pixels: scale times patch size of the largest task (default 1)",
     )
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="CSV of the rejected images with reasons (default: rejected.csv in the manifest's folder)",
     )
-    stage.add_argument("--threads", type=_positive, help="reader processes (default: one per processor)")
+    stage.add_argument("--threads", type=positive, help="reader processes (default: one per processor)")
 
     stage = stages.add_parser("fraction", help="choose a nested, class-balanced fraction of the training images")
     stage.set_defaults(run=_fraction)
@@ -182,13 +182,6 @@ def _whole(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {value}")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
 
 

@@ -5,15 +5,17 @@ import csv
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ipt_models.files import replacing, target
 from workflows import models
+from workflows.command_line import exit_status, positive
 from workflows.config.benchmark_sets import SetError
 from workflows.config.choices import Windows
 from workflows.evaluation import score_provenance
-from workflows.evaluation.arguments import PRECISIONS, check_names, positive, scope_parser
+from workflows.evaluation.arguments import PRECISIONS, check_names, scope_parser
 from workflows.evaluation.commands import download_command, export_command, features_command
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restore import restore_command
@@ -52,14 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "restore": restore_command,
     }
     command = commands.get(arguments[0]) if arguments else None
-    try:
-        return command(arguments[1:]) if command else score_command(arguments)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    work = partial(command, arguments[1:]) if command else partial(score_command, arguments)
+    return exit_status(work, (ValueError, OSError))
 
 
 def score_command(arguments: Sequence[str]) -> int:

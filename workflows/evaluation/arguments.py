@@ -12,13 +12,6 @@ from workflows.evaluation.sets import Job
 PRECISIONS = {"32": "32-true", "32-true": "32-true", "bf16": "bf16-mixed", "bf16-mixed": "bf16-mixed"}
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 up, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
-
-
 def scope_parser() -> argparse.ArgumentParser:
     """The arguments that say what is scored, by which protocol."""
     parser = argparse.ArgumentParser(add_help=False)

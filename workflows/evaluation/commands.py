@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflows import provenance
+from workflows.command_line import positive
 from workflows.config.benchmark_sets import SETS
-from workflows.evaluation.arguments import check_names, positive, scope_parser
+from workflows.evaluation.arguments import check_names, scope_parser
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.sets import fetched_folder, find_jobs
 

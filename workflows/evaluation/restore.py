@@ -16,8 +16,9 @@ from PIL import Image
 
 from ipt_models.files import replacing, target
 from ipt_models.tasks import Task, parse_task
+from workflows.command_line import positive
 from workflows.config.choices import Windows
-from workflows.evaluation.arguments import PRECISIONS, positive
+from workflows.evaluation.arguments import PRECISIONS
 from workflows.evaluation.image_files import ImageError, read
 from workflows.files import IMAGE_SUFFIXES, is_image
 
