@@ -27,7 +27,8 @@ def exit_status(
     except bad_input as error:
         return fail(error, BAD_INPUT)
     except KeyboardInterrupt:
-        return fail("interrupted", INTERRUPTED)
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def fail(message: object, status: int = 1) -> int:

@@ -15,7 +15,7 @@ def ending(error: type[BaseException] | None, **options) -> int:
 @pytest.mark.parametrize(("error", "status"), [(None, 1), (InputError, 2), (OSError, 2), (KeyboardInterrupt, 130)])
 def test_a_command_ends_with_its_own_status_or_says_why(error, status, capsys):
     assert ending(error) == status
-    told = {2: "error: no such set\n", 130: "error: interrupted\n"}
+    told = {2: "error: no such set\n", 130: "interrupted\n"}
     assert capsys.readouterr().err == told.get(status, "")
 
 
