@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluation": ("workflows.evaluation", "score a checkpoint, a reference or a folder of restored images"),
     "analysis": ("workflows.analysis", "compute tables from scores"),
     "reporting": ("workflows.reporting", "render tables, figures and the page"),
+    "partial_report": ("workflows.partial_report", "report an unfinished experiment"),
     "audit": ("workflows.audit", "verify an experiment, compare two, publish one"),
     "planning": ("workflows.planning", "estimate what an experiment costs"),
     "launch": ("workflows.launch", "start a job on the GPUs that it claims"),

@@ -1,22 +1,40 @@
-"""The report of an unfinished grid: analysis and reporting, one after the other, of the scores so far; the rest is marked as
-missing.
+"""The report of an unfinished grid: `python -m workflows.partial_report results/<name>`.
 
-It is written to a separate folder, `partial/`, so that it is not mistaken for the full report.
+Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing. It is written to a separate folder, `partial/`, so that it is not mistaken for the full report.
 """
 
+import argparse
 import shutil
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 from workflows.analysis import computation
 from workflows.analysis.collect import collect_results, collect_runs, missing
 from workflows.analysis.records import ReportError
+from workflows.command_line import exit_status
 from workflows.config import grid
 from workflows.files import write_csv
 from workflows.reporting import outline, tables
 from workflows.reporting.html import write_html
 from workflows.reporting.study import Study
 from workflows.reporting.style import house_style, save
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workflows.partial_report", description="Report an unfinished grid."
+    )
+    parser.add_argument("experiment_dir", type=Path, help="results/<name>; the report lands in its folder partial/")
+    options = parser.parse_args(arguments)
+
+    def report() -> None:
+        page, scored, planned = report_partially(options.experiment_dir)
+        print(f"{page}: {scored} of {planned} runs are scored")
+
+    return exit_status(report)
 
 
 def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
@@ -55,3 +73,7 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
             save(*drawn, [out / "figures" / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")])
     write_html(out, out / "report.html")
     return out / "report.html", len(runs) - len(missing(runs)), len(runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

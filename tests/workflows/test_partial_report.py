@@ -5,7 +5,7 @@ import yaml
 
 from tests.helpers import write_experiment
 from workflows.analysis.records import read_runs
-from workflows.reporting.__main__ import main
+from workflows.partial_report import main
 
 CONFIG = {
     "name": "small",
@@ -27,7 +27,7 @@ def unfinished(tmp_path):
 
 def test_missing_runs_are_shown_as_missing_and_the_experiment_does_not_change(unfinished, capsys):
     before = sorted(path.name for path in unfinished.iterdir())
-    assert main(["partial", str(unfinished)]) == 0
+    assert main([str(unfinished)]) == 0
     assert "report.html: 4 of 5 runs are scored" in capsys.readouterr().out
     out = unfinished / "partial"
     runs = read_runs(out / "runs.csv").set_index("run")
@@ -41,5 +41,5 @@ def test_missing_runs_are_shown_as_missing_and_the_experiment_does_not_change(un
 def test_nothing_is_reported_of_nothing(unfinished, capsys):
     for path in unfinished.glob("runs/*-seed-*/metrics.csv"):
         path.unlink()
-    assert main(["partial", str(unfinished)]) == 2
+    assert main([str(unfinished)]) == 2
     assert "no trained run is scored yet" in capsys.readouterr().err

@@ -60,10 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_experiment(page)
     page.add_argument("--out", type=Path, required=True)
     page.set_defaults(run=_html)
-
-    partial = commands.add_parser("partial", help="report an unfinished grid, in results/<name>/partial/")
-    partial.add_argument("experiment_dir", type=Path, help="results/<name>")
-    partial.set_defaults(run=_partial)
     return parser
 
 
@@ -124,14 +120,6 @@ def _html(options: argparse.Namespace) -> None:
     from workflows.reporting.html import write_html
 
     write_html(options.experiment_dir, options.out)
-
-
-def _partial(options: argparse.Namespace) -> None:
-    # This command alone runs two stages, so its code lies above both.
-    from workflows.partial_report import report_partially
-
-    page, scored, planned = report_partially(options.experiment_dir)
-    print(f"{page}: {scored} of {planned} runs are scored")
 
 
 if __name__ == "__main__":

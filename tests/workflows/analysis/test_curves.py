@@ -78,6 +78,9 @@ def test_the_share_of_the_gradient_is_the_mean_over_seeds_of_runs_that_have_one(
             "contrastive_share": [0.2, 0.4, 0.1, None],
         }
     )
-    found = curves.gradient_shares(runs).to_numpy().tolist()
+    runs["seed"] = [0, 1, 0, 0]
+    by_seed = curves.gradient_shares_by_seed(runs)
+    assert by_seed["share"].tolist() == [0.2, 0.4, 0.1]
+    found = curves.gradient_shares(by_seed)[["model", "weight", "fraction", "share", "seeds"]].to_numpy().tolist()
     assert found == [["con", 0.1, 0.5, pytest.approx(0.3), 2], ["con", 0.1, 1.0, 0.1, 1]]
-    assert curves.gradient_shares(runs.drop(columns="contrastive_share")).empty
+    assert curves.gradient_shares_by_seed(runs.drop(columns="contrastive_share")).empty
