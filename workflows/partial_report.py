@@ -1,6 +1,7 @@
 """The report of an unfinished grid: `python -m workflows.partial_report results/<name>`.
 
-Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing. It is written to a separate folder, `partial/`, so that it is not mistaken for the full report.
+Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing. It is written to a separate
+folder, `partial/`, so that it is not mistaken for the full report.
 """
 
 import argparse
@@ -10,16 +11,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from workflows.analysis import computation
-from workflows.analysis.collect import collect_results, collect_runs, missing
-from workflows.analysis.records import ReportError
 from workflows.command_line import exit_status
 from workflows.config import grid
-from workflows.files import write_csv
-from workflows.reporting import outline, tables
-from workflows.reporting.html import write_html
-from workflows.reporting.study import Study
-from workflows.reporting.style import house_style, save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +42,16 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
     Raises:
         ReportError: if no trained run is scored yet.
     """
+    # Here, because they load torch and drawing libraries, which --help does not need.
+    from workflows.analysis import computation
+    from workflows.analysis.collect import collect_results, collect_runs, missing
+    from workflows.analysis.records import ReportError
+    from workflows.files import write_csv
+    from workflows.reporting import outline, tables
+    from workflows.reporting.html import write_html
+    from workflows.reporting.study import Study
+    from workflows.reporting.style import house_style, save
+
     spec = grid.read(experiment_dir / "experiment.yaml")
     names = [*spec.references, *spec.runs()]
     out = experiment_dir / "partial"
