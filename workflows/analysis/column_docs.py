@@ -1,10 +1,12 @@
-"""`python -m workflows.analysis.column_docs`: write the tables' columns into docs/results.md."""
+"""`python -m workflows.analysis.column_docs`: write the columns of train.csv and of tables into docs/results.md."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from workflows.analysis.tables import TABLES
 from workflows.files import write_text
 from workflows.generated_docs import rewritten
+from workflows.training import history
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
@@ -13,14 +15,18 @@ def columns_of_tables() -> str:
     """One Markdown section per table, its columns in a list."""
     sections = []
     for name, table in TABLES.items():
-        columns = [f"- `{column}`" + (f": {meaning}" if meaning else "") for column, meaning in table.columns.items()]
-        sections.append(f"### `{name}.csv`\n\n{table.about}.\n\n" + "\n".join(columns))
+        sections.append(f"### `{name}.csv`\n\n{table.about}.\n\n{_listed(table.columns)}")
     return "\n\n".join(sections)
+
+
+def _listed(columns: Mapping[str, str]) -> str:
+    return "\n".join(f"- `{column}`" + (f": {meaning}" if meaning else "") for column, meaning in columns.items())
 
 
 def page() -> str:
     """The page as the code has it now."""
-    return rewritten(PAGE, "tables", columns_of_tables())
+    text = PAGE.read_text(encoding="utf-8")
+    return rewritten(rewritten(text, "train.csv", _listed(history.COLUMNS)), "tables", columns_of_tables())
 
 
 if __name__ == "__main__":

@@ -68,7 +68,9 @@ def _type(annotation: object) -> str:
 
 def page() -> str:
     """The page as the code has it now."""
-    return rewritten(PAGE, "keys", f"{keys()}\n### `budgets`\n\n{Presets.__doc__}\n\n{keys(Presets)}")
+    return rewritten(
+        PAGE.read_text(encoding="utf-8"), "keys", f"{keys()}\n### `budgets`\n\n{Presets.__doc__}\n\n{keys(Presets)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A run's devices and precision: Lightning Fabric, set up from the recipe."""
+"""A run's devices and precision: Lightning Fabric, set up from the recipe.
+
+Which GPUs a job may use is decided before, by `workflows/launch.py`.
+"""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A run's progress and speed: part of its checkpoints, and columns of train.csv."""
+"""A run's progress and speed: part of its checkpoints, and the columns of train.csv."""
 
 import resource
 import time
@@ -11,6 +11,30 @@ import torch
 
 from ipt_models.tasks import parse_task
 from workflows.config.schema import Training
+
+# Of train.csv, with their meanings, from which docs/results.md is written.
+COLUMNS = {
+    "step": "optimizer steps since the beginning of the run",
+    "patches": "patches seen since then",
+    "loss": "of this step's batch: L1 + λ · contrastive",
+    "l1": "of this step's batch, on the 0–255 scale",
+    "contrastive": "of this step's batch, without λ; empty without the loss",
+    "contrastive_share": "norm of λ · contrastive's gradient over that of L1's plus its own",
+    "learning_rate": "of this step",
+    "clipped_share": "share of the steps since the last row whose gradient was clipped",
+    "gradient_norm": "median norm of the gradient before clipping, over the steps since the last row",
+    "patches_per_second": "since the last row",
+    "data_wait": "share of the time since the last row that was spent waiting for data; on a CPU also making the pairs",
+    "mfu": "model FLOPs utilization since the last row; empty where the peak is not known",
+    "memory_mb": "largest memory of the run so far: of the GPU's tensors, or of the process",
+    "seconds": "wall time since the beginning of the run",
+    "training_l1": "on the run's own patches, which it sees repeatedly with `data.fixed_crops`",
+    "training_psnr": "in dB, on the same patches",
+    "validation_l1": "on held-out crops, the same for all runs of an experiment",
+    "validation_psnr": "in dB, on the same crops",
+    "gap": "held-out minus training L1, for crops as hard as the training ones: a line is fitted to held-out loss over "
+    "interpolation's loss, crop by crop, and evaluated at the training crops",
+}
 
 
 def training_flops(macs_per_output_pixel: dict[str, float], patch_size: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ from tests.helpers import make_run, raises_naming
 from workflows import models, provenance
 from workflows.training import accumulation, checkpoint, loop
 from workflows.training.devices import choose_precision
+from workflows.training.history import COLUMNS
 
 
 def weights(folder):
@@ -194,6 +195,7 @@ def test_warmed_up_average_is_near_the_weights_after_a_short_run(train):
 
 def test_log_has_the_curve_and_the_pace(trained):
     log = pd.read_csv(trained(make_run()) / "train.csv")
+    assert log.columns.tolist() == list(COLUMNS)
     assert log.step.tolist() == [1, 2, 4, 6]
     assert log.patches.tolist() == [4, 8, 16, 24]
     assert log.validation_psnr.notna().tolist() == [True, False, False, True]
