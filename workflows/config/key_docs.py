@@ -52,7 +52,7 @@ def _type(annotation: object) -> str:
     if origin is typing.Annotated:
         return _type(arguments[0])
     if origin is typing.Literal:
-        return ", ".join(f"`{a}`" for a in arguments)
+        return ", ".join(f"`{str(a).lower() if isinstance(a, bool) else a}`" for a in arguments)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_type(a) for a in arguments if a is not type(None))
     if origin is list:

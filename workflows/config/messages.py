@@ -52,6 +52,7 @@ WORDS = (
     (r"a valid number.*", "a number"),
     (r"a valid string", "text"),
     (r"a valid boolean", "true or false"),
+    (r"False, True", "false, true"),
     (r"a valid (list|tuple)", "a list"),
     (r"a valid dictionary.*", "a section of keys"),
     (r"^Input is not a valid path.*", "expected a path"),

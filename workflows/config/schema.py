@@ -217,7 +217,7 @@ class Training(Section):
         "first 10 / (1 - decay) steps. The average after the last step is what is scored. Empty: none, the weights of the last "
         "step are scored",
     )
-    compile: Switch | Literal["cuda-graphs"] = Field(
+    compile: Literal[False, True, "cuda-graphs"] = Field(
         False,
         description="compile the network with `torch.compile`; `cuda-graphs` also replays its kernels as CUDA graphs, for "
         "networks whose kernels run for less time than their launch takes",

@@ -6,7 +6,7 @@ import torch
 from tests.helpers import raises_naming
 from workflows import models, provenance
 from workflows.config.schema import Training
-from workflows.training.devices import DeviceError, choose_precision, start
+from workflows.training.devices import DeviceError, choose_precision, compiled, start
 
 NETWORKS = {
     "ipt_tiny": {"num_feat": 4, "patch_size": 8, "patch_dim": 2, "num_heads": 2, "depth": 1},
@@ -76,3 +76,22 @@ def test_too_many_devices_are_reported_with_the_key(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with raises_naming(DeviceError, "training.devices", 2, 1):
         start(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])
+
+
+@pytest.mark.parametrize(("choice", "modes"), [(False, []), (True, [None]), ("cuda-graphs", ["reduce-overhead"])])
+def test_the_network_is_compiled_as_the_recipe_asks(choice, modes, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda network, mode: asked.append(mode) or network)
+    network = torch.nn.Identity()
+    assert compiled(network, Training(compile=choice).compile) is network
+    assert asked == modes
+
+
+@pytest.mark.parametrize("variant", ["ipt_tiny", "edsr_tiny", "rdn_tiny"])
+def test_a_network_compiles_to_one_graph_under_autocast(variant):
+    graphs = []
+    network = models.build(variant, ["sr2"], **NETWORKS[variant])
+    backend = lambda graph, inputs: graphs.append(graph) or graph.forward  # noqa: E731
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.compile(network, backend=backend)(torch.rand(2, 3, 8, 8), "sr2")
+    assert len(graphs) == 1
