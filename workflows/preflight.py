@@ -19,25 +19,33 @@ from workflows.evaluation.job_options import JobOptions
 from workflows.evaluation.outputs import RestoredFolder
 
 
-def check(experiment: Experiment) -> None:
+def check(experiment: Experiment, scores: bool = True) -> None:
     """Check that everything that the experiment needs exists.
+
+    Args:
+        scores: whether networks are scored too, which needs the benchmark sets.
 
     Raises:
         ConfigError: one message that names each key, its value and what would be right.
     """
+    lines = [*_training_folders(experiment), *_weights(experiment), *_contrasts(experiment)]
+    if scores:
+        lines += _scoring(experiment)
+    if lines:
+        raise ConfigError(lines)
+    network_checks.check(experiment)
+
+
+def _scoring(experiment: Experiment) -> Iterator[str]:
     scored = experiment.evaluation
     absent = sets.fetchable(scored.sets, experiment.scored_tasks, scored.data_root) if scored.data_root else []
-    lines = [*_training_folders(experiment), *_weights(experiment), *_contrasts(experiment)]
     try:
         sets.check(scored.sets, scored.data_root, experiment.scored_tasks, absent if scored.download else ())
     except (SetError, OSError) as error:
         hint = f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
-        lines.append(f"evaluation.sets, evaluation.data_root: {error}{hint}")
+        yield f"evaluation.sets, evaluation.data_root: {error}{hint}"
     else:
-        lines += [*_pictures(experiment, absent), *_methods(experiment, absent)]
-    if lines:
-        raise ConfigError(lines)
-    network_checks.check(experiment)
+        yield from (*_pictures(experiment, absent), *_methods(experiment, absent))
 
 
 def _training_folders(experiment: Experiment) -> Iterator[str]:

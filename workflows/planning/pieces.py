@@ -22,6 +22,7 @@ from statistics import median
 
 import yaml
 
+from workflows import preflight
 from workflows.command_line import BAD_INPUT, fail
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--side-by-side, --minutes and --archive-mb are above 0")
     try:
         experiment = read(options.experiment, options.budget)
+        if options.run:
+            preflight.check(experiment, scores=options.score)
     except (OSError, ConfigError, yaml.YAMLError) as error:
         return fail(error, BAD_INPUT)
     if not options.run:

@@ -125,6 +125,10 @@ def test_a_training_longer_than_any_piece_is_begun(config, capsys, monkeypatch):
 def test_a_wrong_config_is_one_message(config, capsys):
     assert pieces.main([str(config), "--budget", "lang"]) == 2
     assert "did you mean 'long'?" in capsys.readouterr().err
+    config.write_text(yaml.safe_dump(CONFIG | {"evaluation": {"sets": ["Set5"], "data_root": "nowhere"}}))
+    assert pieces.main([str(config), "--run", "--score"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not (config.parent / "results").exists(), "nothing was begun"
     config.write_text("[]")
     assert pieces.main([str(config), "--budget", "cpu"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
