@@ -9,32 +9,31 @@ size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, a
 """
 
 import argparse
+import math
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import tarfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-import yaml
-
 from workflows import preflight
-from workflows.command_line import BAD_INPUT, fail
-from workflows.config import grid
+from workflows.command_line import exit_status, fail, positive
+from workflows.config import grid, reading
 from workflows.config.experiment import Experiment
-from workflows.config.messages import ConfigError
 from workflows.config.runs import Run
 from workflows.evaluation.job_options import JobOptions
+from workflows.planning import archives
 from workflows.training import reuse
 
 EXIT_LEFT = 75
 ENDING = 30  # seconds for trainings to save and end
-WEIGHTS = "model.safetensors"
-PACKED = (WEIGHTS, "train.csv", "provenance.json", "metrics*.csv", "metrics*.json", "images/**/*.png")
+LOGS = Path("logs", "pieces")  # in the experiment's folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,45 +46,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", help="which of its budgets (default: the file's)")
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
     parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece (default 8)")
-    parser.add_argument("--side-by-side", type=int, default=4, metavar="N", help="trainings at a time (default 4)")
+    parser.add_argument("--side-by-side", type=positive, default=4, metavar="N", help="jobs at a time (default 4)")
     parser.add_argument("--score", action="store_true", help="score trained networks too; needs the benchmark sets")
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="write finished trainings and scores there as archives"
     )
-    parser.add_argument(
-        "--no-weights", action="store_true", help="leave out the weights of scored networks and of trials"
-    )
+    parser.add_argument("--no-weights", action="store_true", help="leave out weights that nothing reads any more")
     parser.add_argument("--archive-mb", type=float, default=15.0, help="largest archive (default 15)")
     options = parser.parse_args(arguments)
-    if options.side_by_side < 1 or not options.minutes > 0 or not options.archive_mb > 0:
-        parser.error("--side-by-side, --minutes and --archive-mb are above 0")
-    try:
-        experiment = read(options.experiment, options.budget)
-        if options.run:
-            preflight.check(experiment, scores=options.score)
-    except (OSError, ConfigError, yaml.YAMLError) as error:
-        return fail(error, BAD_INPUT)
-    if not options.run:
-        jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
-        print("\n".join(shlex.join(words) for words in [*preparation(experiment), *jobs.values()]))
+    if not 0 < options.minutes < math.inf or not 0 < options.archive_mb < math.inf:
+        parser.error("--minutes and --archive-mb are above 0")
+    return exit_status(lambda: carry_out(options))
+
+
+def carry_out(options: argparse.Namespace) -> int:
+    """Print or run the grid's commands, then pack; returns the exit status."""
+    experiment = read(options.experiment, options.budget)
     status = 0
     if options.run:
-        until = time.time() + 60 * options.minutes
-        status = run(experiment, until, options.side_by_side, options.score)
+        preflight.check(experiment, scores=options.score)
+        status = run(experiment, time.time() + 60 * options.minutes, options.side_by_side, options.score)
+    else:
+        jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
+        # One write, so that `| head` ends without a traceback.
+        print("\n".join(shlex.join(words) for words in [*preparation(experiment), *jobs.values()]) + "\n", end="")
     if options.pack:
-        for archive, names in pack(experiment, options.pack, options.archive_mb * 1e6, not options.no_weights):
+        without = unread_weights(experiment) if options.no_weights else ()
+        for archive, names in archives.pack(experiment, options.pack, options.archive_mb * 1e6, without):
             print(f"{archive}: {', '.join(names)}")
     return status
 
 
 def read(path: Path, budget: str | None) -> Experiment:
     """An experiment in one of its sizes."""
-    if budget is None:
-        return grid.read(path)
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ConfigError([f"{path}: is not a section of keys"])
-    return grid.parse(config | {"budget": budget})
+    config = reading.load(path)
+    return grid.parse(config if budget is None else config | {"budget": budget})
 
 
 def preparation(experiment: Experiment) -> Iterator[list[str]]:
@@ -145,7 +140,7 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
         if not _finished(experiment, trained):
             continue
         out = _out(experiment, trained)
-        shared = ["--model", out / WEIGHTS, *options.scope(name), *options.protocol, "--device", device]
+        shared = ["--model", out / archives.WEIGHTS, *options.scope(name), *options.protocol, "--device", device]
         if experiment.evaluation.data_root is not None:
             shared += ["--data-root", experiment.evaluation.data_root]
         saved = options.saved_images(name) if name in options.compared else []
@@ -153,20 +148,45 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
         tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in options.ensembles(name)}
         for table, further in tables.items():
             path = out / table
-            if not path.is_file() or path.stat().st_mtime < (out / WEIGHTS).stat().st_mtime:
+            if not path.is_file() or path.stat().st_mtime < (out / archives.WEIGHTS).stat().st_mtime:
                 commands[str(path)] = [*launch, *map(str, [*shared, *further, "--out", path])]
     return commands
+
+
+def unread_weights(experiment: Experiment) -> set[str]:
+    """Finished runs whose weights nothing reads any more: trials, and networks of which every table is made."""
+    runs = experiment.runs()
+    unscored = {Path(table).parent.name for table in scorings(experiment)}
+    started_from = {run.pretrained.name for run in runs.values() if run.pretrained and not _finished(experiment, run)}
+    mapped = JobOptions(experiment).compared if experiment.report.similarity else []
+    scored = {name for name, run in runs.items() if _finished(experiment, run)} - unscored
+    return {*experiment.trials(), *scored} - started_from - set(mapped)
 
 
 def run(experiment: Experiment, until: float, side_by_side: int, score: bool = False) -> int:
     """Run the remaining jobs until all are done or the time is up; returns the exit status."""
     longest = until - ENDING - time.time()  # seconds of training that fit into a whole piece
     grid.write(experiment, experiment.folder / "experiment.yaml")
-    logs = experiment.folder / "logs" / "pieces"
+    logs = experiment.folder / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     for words in preparation(experiment):
         if subprocess.run(words).returncode:
             return fail(f"failed: {shlex.join(words)}")
+    with ended_by_sigterm() as ended:
+        failed = work(experiment, until, longest, side_by_side, score, ended)
+    runs, rest, unscored = experiment.trainings(), trainings(experiment), scorings(experiment) if score else {}
+    print(
+        f"{len(runs) - len(rest)} of {len(runs)} trainings are finished"
+        + (f"; {len(unscored)} of their tables of scores are left" if score else "")
+        + (f"; failed, see {logs}: {', '.join(failed)}" if failed else "")
+    )
+    return 1 if failed else EXIT_LEFT if rest or unscored else 0
+
+
+def work(
+    experiment: Experiment, until: float, longest: float, side_by_side: int, score: bool, ended: threading.Event
+) -> list[str]:
+    """Run jobs side by side until the time is up; returns the names of those that failed."""
     runs, left = experiment.trainings(), trainings(experiment)
     tables = scorings(experiment) if score else {}
     environment = os.environ | {"RUNS_PER_GPU": str(side_by_side)}
@@ -175,48 +195,58 @@ def run(experiment: Experiment, until: float, side_by_side: int, score: bool = F
     failed: list[str] = []
 
     def start(name: str, words: list[str]) -> None:
-        with open(logs / f"{name.replace(os.sep, '-')}.log", "a", encoding="utf-8") as log:
+        path = experiment.folder / LOGS / f"{name.replace(os.sep, '-')}.log"
+        with open(path, "a", encoding="utf-8") as log:
             under_way[name] = subprocess.Popen(words, env=environment, stdout=log, stderr=log), time.time()
 
-    while left or tables or under_way:
-        for name, (process, begun) in list(under_way.items()):
-            if process.poll() is not None:
-                del under_way[name]
-                if process.returncode == 0 and name in runs:
-                    took.setdefault(runs[name].model, []).append(time.time() - begun)
-                    # Its scores come next, before other trainings.
-                    tables |= _scores_of(experiment, name) if score else {}
-                elif process.returncode not in (0, EXIT_LEFT):
-                    failed.append(name)
-                print(f"{name}: exit status {process.returncode} after {time.time() - begun:.0f} s", flush=True)
-        if time.time() > until - ENDING:
-            break
-        for name in list(tables):
-            if len(under_way) < side_by_side:
+    def end(name: str) -> None:
+        process, begun = under_way.pop(name)
+        if process.returncode == 0 and name in runs:
+            took.setdefault(runs[name].model, []).append(time.time() - begun)
+            # Its scores come next, before other trainings.
+            tables.update(_scores_of(experiment, name) if score else {})
+        elif process.returncode not in (0, EXIT_LEFT, -signal.SIGTERM):
+            failed.append(name)
+        print(f"{name}: exit status {process.returncode} after {time.time() - begun:.0f} s", flush=True)
+
+    try:
+        while left or tables or under_way:
+            for name in [name for name, (process, _) in under_way.items() if process.poll() is not None]:
+                end(name)
+            if time.time() > until - ENDING or ended.is_set():
+                break
+            for name in list(tables)[: side_by_side - len(under_way)]:
                 start(name, tables.pop(name))
-        for name in list(left):
-            waits = runs[name].pretrained is not None and not _finished(experiment, runs[name].pretrained)
-            if len(under_way) >= side_by_side or waits:
-                continue
-            takes = seconds(experiment, runs[name], took, side_by_side)
-            # A training that is longer than a piece continues from its checkpoint in the next one.
-            if time.time() + takes > until - ENDING and takes <= longest:
-                continue
-            start(name, left.pop(name))
-        if not under_way:
-            break  # no remaining training would end in time
-        time.sleep(0.2)
-    for process, _ in under_way.values():
-        process.send_signal(signal.SIGTERM)
-    for process, _ in under_way.values():
-        process.wait()
-    rest, unscored = trainings(experiment), scorings(experiment) if score else {}
-    print(
-        f"{len(runs) - len(rest)} of {len(runs)} trainings are finished"
-        + (f"; {len(unscored)} of their tables of scores are left" if score else "")
-        + (f"; failed: {', '.join(failed)}" if failed else "")
-    )
-    return 1 if failed else EXIT_LEFT if rest or unscored else 0
+            for name in list(left):
+                waits = runs[name].pretrained is not None and not _finished(experiment, runs[name].pretrained)
+                if len(under_way) >= side_by_side or waits:
+                    continue
+                takes = seconds(experiment, runs[name], took, side_by_side)
+                # A training that is longer than a piece continues from its checkpoint in the next one.
+                if time.time() + takes > until - ENDING and takes <= longest:
+                    continue
+                start(name, left.pop(name))
+            if not under_way:
+                break  # no remaining training would end in time
+            time.sleep(0.2)
+    finally:  # on Ctrl-C too: no job outlives this process
+        for process, _ in under_way.values():
+            process.send_signal(signal.SIGTERM)
+        for name, (process, _) in list(under_way.items()):
+            process.wait()
+            end(name)
+    return failed
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[threading.Event]:
+    """An event that is set when this process is asked to end."""
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        yield ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _scores_of(experiment: Experiment, name: str) -> dict[str, list[str]]:
@@ -235,56 +265,9 @@ def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side
     return side_by_side * steps * run.training.batch_size / rate
 
 
-def pack(
-    experiment: Experiment, folder: Path, largest: float, weights: bool = True
-) -> Iterator[tuple[Path, list[str]]]:
-    """Archive what is finished and in no archive of `folder` yet; returns each archive with the names of its runs.
-
-    Args:
-        experiment: the experiment.
-        folder: for `<experiment>-001.tar`, …; paths in them are relative to the results folder.
-        largest: bytes per archive. A larger run gets a separate archive.
-        weights: False leaves out those of scored networks and of trials, which nothing reads any more.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = sorted(folder.glob(f"{experiment.name}-*.tar"))
-    held = {name for archive in written for name in _names(archive)}
-    results, trials = experiment.folder.parent, experiment.trials()
-    # The tables of images come along: trainings follow from them, and would be older than tables that are made anew.
-    groups = {"tables of images": sorted(experiment.folder.glob("data/**/*.csv"))}
-    for name, trained in experiment.trainings().items():
-        if _finished(experiment, trained):
-            out = _out(experiment, trained)
-            files = [path for pattern in PACKED for path in sorted(out.glob(pattern))]
-            unread = name in trials or any(path.match("metrics*.csv") for path in files)
-            groups[name] = [path for path in files if weights or not unread or path.name != WEIGHTS]
-    parts: list[dict[str, list[Path]]] = []
-    size = largest + 1
-    for name, files in groups.items():
-        missing = [path for path in files if str(path.relative_to(results)) not in held]
-        takes = sum(path.stat().st_size for path in missing)
-        if missing and (not parts or size + takes > largest):
-            parts.append({})
-            size = 0.0
-        if missing:
-            parts[-1][name] = missing
-            size += takes
-    for number, part in enumerate(parts, start=len(written) + 1):
-        archive_path = folder / f"{experiment.name}-{number:03d}.tar"
-        with tarfile.open(archive_path, "w") as archive:
-            for path in (path for files in part.values() for path in files):
-                archive.add(path, path.relative_to(results))
-        yield archive_path, list(part)
-
-
 def images(experiment: Experiment, source: str) -> Path:
     """The folder of a stage's images."""
     return (experiment.sources[source].root or experiment.folder / source / "images").expanduser()
-
-
-def _names(archive: Path) -> set[str]:
-    with tarfile.open(archive) as opened:
-        return set(opened.getnames())
 
 
 def _out(experiment: Experiment, run: Run) -> Path:

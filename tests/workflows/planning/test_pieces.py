@@ -1,5 +1,8 @@
 """The grid's commands without Snakemake: in pieces that resume."""
 
+import os
+import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -114,6 +117,28 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     clock.time = iter([0, *[55.0] * 99]).__next__  # of 60.5 seconds, in which a training fits, 5.5 are left
     assert pieces.run(experiment, 60.5, 1) == pieces.EXIT_LEFT
     assert "exit status" not in capsys.readouterr().out
+
+
+def test_no_job_outlives_a_piece_that_is_asked_to_end(config, tmp_path):
+    call = [
+        sys.executable,
+        "-m",
+        "workflows.planning.pieces",
+        str(config),
+        "--run",
+        "--budget",
+        "long",
+        "--side-by-side",
+        "1",
+    ]
+    with subprocess.Popen(call, start_new_session=True) as piece:
+        while not list((tmp_path / "results/tiny-long/resume").glob("*/step-*")):
+            assert piece.poll() is None
+            time.sleep(0.1)
+        piece.terminate()
+        assert piece.wait(timeout=60) == pieces.EXIT_LEFT
+        with pytest.raises(ProcessLookupError):
+            os.killpg(piece.pid, 0)
 
 
 def test_a_training_longer_than_any_piece_is_begun(config, capsys, monkeypatch):
