@@ -1,6 +1,7 @@
 """The experiment's claims, one per row, each with its answer and the numbers behind it."""
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,13 +39,30 @@ def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) ->
 
 def claims(tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
     """All claims, from the tables that they rest on; columns and vocabulary in `tables.py`."""
-    rows = [*_data_limited(tables["slopes"], runs), *_gains_more(tables["gain_differences"])]
-    rows += [*_overtakes(tables["crossovers"]), *_contrastive_helps(tables["contrastive"])]
-    rows += _order(tables["differences"], tables["quality_data"])
+    repeated = Repeated(tables["quality_data"])
+    rows = [*_data_limited(tables["slopes"], runs, repeated), *_gains_more(tables["gain_differences"], repeated)]
+    rows += [*_overtakes(tables["crossovers"], repeated), *_contrastive_helps(tables["contrastive"])]
+    rows += _order(tables["differences"], tables["quality_data"], repeated)
     return pd.DataFrame(rows, columns=columns("claims"))
 
 
-def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, Any]]:
+class Repeated:
+    """Whether networks have two seeds or more at both ends of a span.
+
+    A cell with one seed borrows the spread of other networks (`cells.py`): enough between the ends, not for a claim about them.
+    """
+
+    def __init__(self, curves: pd.DataFrame) -> None:
+        self._seeds = curves.set_index([*SEEN_ON, "model", "fraction"])["seeds"].to_dict()
+
+    def __call__(self, row: Mapping[str, Any], *models: str) -> bool:
+        ends = [float(end) for end in re.findall(r"[\d.]+(?:e-\d+)?", row["span"])]
+        cells = itertools.product(models, (ends[0], ends[-1]))
+        on = tuple(row[column] for column in SEEN_ON)
+        return min(self._seeds.get((*on, *cell), row["seeds"]) for cell in cells) > 1
+
+
+def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
     """`data_limited`: more data made this network better, by more than seeds vary.
 
     The estimate is the gain over the span by the least-squares slope through the means at all fractions, per decade of data;
@@ -60,16 +78,22 @@ def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, An
         if slope["dataset"] == HELD_OUT:
             row |= {"estimate": -slope["gain"], "low": -slope["high"], "high": -slope["low"], "unit": "L1"}
             noticeable = (1 - 10 ** (-NOTICEABLE / 20)) * slope["mean"]
-        rows.append(row | {"answer": answer(row["low"], row["high"], row["p"], noticeable)})
+        reply = answer(row["low"], row["high"], row["p"], noticeable) if repeated(row, row["model"]) else NOT_TESTED
+        rows.append(row | {"answer": reply})
     return rows
 
 
-def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _gains_more(table: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
     """One answer from both kinds of windows: yes or no only if they agree."""
     if table.empty:
         return []
     key = [*SCORED_ON, "model", "rival", "span"]
-    single = table.assign(single=[answer(*row) for row in table[["low", "high", "p_holm"]].itertuples(index=False)])
+    single = table.assign(
+        single=[
+            answer(row["low"], row["high"], row["p_holm"]) if repeated(row, row["model"], row["rival"]) else NOT_TESTED
+            for row in table.to_dict("records")
+        ]
+    )
     joint = single.groupby(key, dropna=False).apply(lambda of_pair: _joint(of_pair.set_index("windows")["single"]))
     return [
         {"claim": "gains_more", **row, "estimate": row["difference"], "unit": "dB"}
@@ -85,7 +109,7 @@ def _joint(answers: pd.Series) -> str:
     return replies.pop() if len(replies) == 1 else UNRESOLVED
 
 
-def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _overtakes(table: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
     """Yes if the crossing's interval lies within the range: significantly behind at its start, and ahead at its end."""
     rows = []
     for row in table.to_dict("records"):
@@ -93,20 +117,15 @@ def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:
         excluded = (row["status"] == NONE and row["high"] != row["largest"]) or (
             row["status"] == ALREADY and np.isnan(row["low"])
         )
-        if not row["tested"]:
+        row |= {"rival": row["other"], "span": span(row["smallest"], row["largest"])}
+        if not row["tested"] or not repeated(row, row["model"], row["rival"]):
             reply = NOT_TESTED
         elif row["status"] == OVERTAKES and inside:
             reply = YES
         else:
             reply = NO if excluded else UNRESOLVED
-        row |= {
-            "p": np.nan,
-            "p_holm": np.nan,
-            "claim": "overtakes",
-            "rival": row["other"],
-            "span": span(row["smallest"], row["largest"]),
-        }
-        rows.append(row | {"answer": reply, "estimate": row["fraction"], "unit": "fraction"})
+        row |= {"claim": "overtakes", "answer": reply, "p": np.nan, "p_holm": np.nan}
+        rows.append(row | {"estimate": row["fraction"], "unit": "fraction"})
     return rows
 
 
@@ -126,7 +145,7 @@ def _contrastive_helps(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _order(differences: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
+def _order(differences: pd.DataFrame, curves: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
     """At the largest fraction each model before the next, corrected for all pairs of models there."""
     rows = []
     for _, curve in curves[curves["fraction"] > 0].groupby(SEEN_ON, sort=False):
@@ -142,5 +161,6 @@ def _order(differences: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, An
                 row |= {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
             row |= on | {"claim": "order", "model": first, "rival": second, "span": f"{largest:g}"}
             row |= {"estimate": row["difference"], "unit": "dB"}
-            rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"])})
+            reply = answer(row["low"], row["high"], row["p_holm"]) if repeated(row, first, second) else NOT_TESTED
+            rows.append(row | {"answer": reply})
     return rows

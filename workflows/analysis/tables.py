@@ -100,7 +100,7 @@ TABLES: dict[str, Table] = {
             "span": "range of fractions, for example `0.01-1`, or one fraction, `1`",
             "answer": "`yes`: the interval lies above 0, and p_holm, if there is one, is below 0.05; `no`: the interval lies "
             "below 0.05 dB (of L1: 0.6 %, the equivalent), so the effect is smaller than `high`; `unresolved`: neither; "
-            "`not tested`: fewer than two seeds, or no scores of averaged windows",
+            "`not tested`: fewer than two seeds of a network at an end of the span, or no scores of averaged windows",
             "estimate": "estimate of the effect, in `unit`",
             **INTERVAL,
             "unit": "unit of estimate and interval: `dB`, `L1` (0-255 scale) or `fraction`",

@@ -14,14 +14,19 @@ from workflows.analysis.data_slopes import data_slopes
 from workflows.analysis.differences import differences
 from workflows.analysis.gains import gain_differences
 
-NOTHING = pd.DataFrame(columns=["task", "dataset", "windows", "without", "with", "fraction", "level", "over"])
+NOTHING = pd.DataFrame(
+    columns=["task", "dataset", "windows", "model", "without", "with", "fraction", "level", "over", "seeds"]
+)
 
 
 def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
     known = runs(slopes)
     curves = pd.concat(
-        scores.groupby(["model", "fraction"], as_index=False)["value"].mean().assign(**on) for on, scores, _ in made
-    ).rename(columns={"value": "psnr_y"})
+        scores.groupby(["model", "fraction"], as_index=False)
+        .agg(psnr_y=("value", "mean"), seeds=("value", "size"))
+        .assign(**on)
+        for on, scores, _ in made
+    )
     tables = {"slopes": data_slopes(made, known), "gain_differences": gain_differences(made, known)}
     tables |= {"crossovers": crossovers(made, known), "differences": differences(made, known)}
     found = claims({**tables, "contrastive": NOTHING, "quality_data": curves}, known)
@@ -53,6 +58,20 @@ def test_gaining_more_is_claimed_only_where_both_ways_of_cutting_windows_say_so(
     assert set(claimed(grids(equal, spread=0.005), equal, "gains_more")["answer"]) == {NO}
     assert set(claimed(both[:1], more, "gains_more")["answer"]) == {NOT_TESTED}
     assert set(claimed(grids(more, seeds=1), more, "gains_more")["answer"]) == {NOT_TESTED}
+
+
+@pytest.mark.parametrize("claim", ["data_limited", "gains_more", "overtakes", "order"])
+def test_a_claim_needs_two_seeds_at_both_ends_of_its_span(claim):
+    truth = {"ipt": 2.0, "edsr": 0.1}
+    for few, tested in ((0.6, True), (0.2, claim == "order"), (1.0, False)):
+        seeds = {
+            "ipt": {fraction: 1 if fraction == few else 4 for fraction in FRACTIONS},
+            "edsr": dict.fromkeys(FRACTIONS, 4),
+        }
+        made = grids(truth, spread=0.01, seeds=seeds, levels={"ipt": 33.5, "edsr": 32.8})
+        found = claimed(made, truth, claim)
+        of_ipt = found[found["model"] == "ipt"]
+        assert (set(of_ipt["answer"]) == {NOT_TESTED}) is not tested
 
 
 def test_data_limited_has_three_answers_and_a_bound():
