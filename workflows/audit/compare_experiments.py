@@ -48,14 +48,17 @@ def differences(first: Path, second: Path) -> pd.DataFrame:
 
 
 def agreement(first: Path, second: Path, tolerance: float) -> tuple[bool, str]:
-    """Whether every score has a partner and each network's mean over a set's images differs by at most `tolerance` dB.
+    """Whether the second has every score of the first, and each network's mean over a set's images differs by at most
+    `tolerance` dB.
 
-    A network is one training: a model at a fraction with a seed. The sentence names the network that differs most.
+    A network is one training: a model at a fraction with a seed. The sentence names the network that differs most. Further
+    scores of the second do not matter.
     """
     pairs = _paired(first, second)
-    alone = int((pairs["_merge"] != "both").sum())
-    if pairs.empty or alone:
-        return False, f"{alone} scores have no partner" if alone else "there are no scores"
+    pairs = pairs[pairs["_merge"] != "right_only"]
+    lacking = int((pairs["_merge"] == "left_only").sum())
+    if pairs.empty or lacking:
+        return False, f"{lacking} scores of {first} are not in {second}" if lacking else f"{first} has no scores"
     if all(pairs[f"{metric}_first"].equals(pairs[f"{metric}_second"]) for metric in METRICS):
         return True, f"all {len(pairs)} scores are equal to the last digit"
     network = [*RUN, *SCORED_ON, "setting"]

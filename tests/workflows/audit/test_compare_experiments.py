@@ -75,6 +75,9 @@ def test_agreement_is_of_each_networks_mean_over_a_set(experiment, capsys):
     table.iloc[1:].to_csv(folders[1] / "results.csv", index=False)
     assert main(call) == 1
     assert_names(capsys.readouterr().out, "1 scores")
+    assert main(["compare-experiments", str(folders[1]), str(folders[0]), "--within"]) == 0, (
+        "further scores do not matter"
+    )
 
 
 def test_exactly_restored_images_agree_with_each_other_alone(experiment):
