@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from baselines.own import source_file
 from baselines.registry import NETWORK_OF, VARIANTS, is_own
 from ipt_models.command_line import InputError, exit_status
 from ipt_models.suggestions import nearest
@@ -29,8 +30,10 @@ def _list(names: Sequence[str], task: str) -> None:
             raise InputError(f"unknown network {name!r}{nearest(name, networks)}; known are {', '.join(networks)}")
     try:
         parse_task(task)
+        for name in filter(is_own, names):
+            source_file(name)
     except ValueError as error:
-        raise InputError(f"--task: {error}") from None
+        raise InputError(error) from None
     print_table(names or networks, task)
 
 

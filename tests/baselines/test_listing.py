@@ -19,7 +19,12 @@ def test_every_network_has_a_row_with_its_costs(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"), [(["edsr_huge"], ["'edsr_huge'", "edsr_tiny"]), (["--task", "sr7"], ["'sr7'", "sr2"])]
+    ("arguments", "named"),
+    [
+        (["edsr_huge"], ["'edsr_huge'", "edsr_tiny"]),
+        (["--task", "sr7"], ["'sr7'", "sr2"]),
+        (["edsr_tiny", "absent.py:Net"], ["'absent.py:Net'", "absent.py"]),
+    ],
 )
 def test_unknown_names_are_refused(arguments, named, capsys):
     assert main(["list", *arguments]) == 2
