@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.records import ReportError
+from workflows.analysis.records import SIMILARITY_COLUMNS, ReportError
 from workflows.readers import read_arrays
 
 ANCHORS = 3  # reference patches per image
@@ -73,7 +73,7 @@ def similarities(files: Mapping[str, Path]) -> pd.DataFrame:
         files: each run's `.npz` of the same image (see `read_features`).
 
     Returns:
-        Columns run, anchor_row, anchor_column, row, column, similarity; rows and columns count patches.
+        `SIMILARITY_COLUMNS`; rows and columns count patches.
     """
     by_run = {run: read_features(path) for run, path in files.items()}
     (image, features), *_ = by_run.values()
@@ -87,4 +87,4 @@ def similarities(files: Mapping[str, Path]) -> pd.DataFrame:
         for anchor in anchors
         for patch, value in np.ndenumerate(similarity(features, anchor))
     ]
-    return pd.DataFrame(rows, columns=["run", "anchor_row", "anchor_column", "row", "column", "similarity"])
+    return pd.DataFrame(rows, columns=SIMILARITY_COLUMNS)

@@ -17,6 +17,7 @@ METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
 RUN_COLUMNS = ["run", "status", *RUN]
+SIMILARITY_COLUMNS = ["run", "anchor_row", "anchor_column", "row", "column", "similarity"]
 TEXT_OF_RUNS = ["run", "status", "kind", "model", "label", "variant", "tasks", "matched", "formulation", "twin"]
 TEXT_OF_RUNS += ["pretrained", "settings", "commit"]
 

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from workflows.analysis.records import ReportError, parse_run, percent
+from workflows.analysis.records import SIMILARITY_COLUMNS, ReportError, parse_run, percent
 from workflows.config.pictures import slugs
 from workflows.readers import read_arrays
 from workflows.reporting.study import Study
@@ -30,7 +30,7 @@ def draw(
         with_whole: show the image next to its maps; otherwise the figure shows nothing of the image.
     """
     (slug,) = slugs([{"task": task, "dataset": dataset, "image": image}])
-    data = study.table(f"similarity-{slug}")
+    data = study.table(f"similarity-{slug}", SIMILARITY_COLUMNS)
     if lacking := [name for name in names if name not in set(data["run"])]:
         raise ReportError(f"tables/similarity-{slug}.csv: lacks {', '.join(lacking)}")
     data = data.set_index("run").loc[list(names)].reset_index()

@@ -1,5 +1,6 @@
 """Reads an experiment's folder: its config, `results.csv`, `runs.csv` and the tables of the analysis."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from workflows.analysis.records import ReportError, labels, read_results, read_runs
+from workflows.analysis.tables import TABLES
 from workflows.config import reading
 from workflows.config.schema import Style
 from workflows.readers import read_csv
@@ -54,8 +56,12 @@ class Study:
         """The models' names in figures and tables."""
         return labels(self.runs)
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
         """`tables/<name>.csv`: see `workflows.analysis.tables`.
+
+        Args:
+            name: the table's.
+            columns: those that it needs, if `TABLES` does not say.
 
         Raises:
             InputError: if it is missing or damaged.
@@ -64,7 +70,10 @@ class Study:
             path = self.folder / "tables" / f"{name}.csv"
             try:
                 kinds = dict.fromkeys(_TEXT, "str")
-                self._tables[name] = read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+                needed = columns or [
+                    column for column in (TABLES[name].columns if name in TABLES else ()) if "<" not in column
+                ]
+                self._tables[name] = read_csv(path, needed, dtype=kinds, keep_default_na=False, na_values=[""])
             except FileNotFoundError:
                 hint = "python -m workflows.analysis --help"
                 raise ReportError(f"{path}: is missing; the analysis writes it ({hint})") from None
