@@ -1,35 +1,44 @@
 """`python -m baselines list`: each network's cost, receptive field, and the figures that its paper states."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
+from baselines.own import source_file
 from baselines.registry import NETWORK_OF, VARIANTS, is_own
+from ipt_models.command_line import InputError, exit_status
 from ipt_models.suggestions import nearest
 from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and print."""
     parser = argparse.ArgumentParser(prog="python -m baselines", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="a table of the networks for one task")
     listing.add_argument("names", nargs="*", metavar="NETWORK", help="networks, yours as net.py:Class (default: all)")
     listing.add_argument("--task", default="sr2", help="sr2 (default), sr3, sr4, dn30, dr, …")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
+    return exit_status(lambda: _list(options.names, options.task))
+
+
+def _list(names: Sequence[str], task: str) -> None:
     networks = [*VARIANTS, *IPT_VARIANTS]
-    for name in arguments.names:
+    for name in names:
         if name not in networks and not is_own(name):
-            parser.error(f"unknown network {name!r}{nearest(name, networks)}; known are {', '.join(networks)}")
+            raise InputError(f"unknown network {name!r}{nearest(name, networks)}; known are {', '.join(networks)}")
     try:
-        parse_task(arguments.task)
+        parse_task(task)
+        for name in filter(is_own, names):
+            source_file(name)
     except ValueError as error:
-        parser.error(str(error))
-    print_table(arguments.names or networks, arguments.task)
+        raise InputError(error) from None
+    print_table(names or networks, task)
 
 
 def print_table(names: Sequence[str], task: str) -> None:
-    """One row per network; a network that does not do the task says why."""
+    """One row per network; for a network without this task, the reason."""
     from baselines import build
     from baselines.cost import build_shape, count_macs, count_parameters
 
@@ -55,4 +64,4 @@ def print_table(names: Sequence[str], task: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

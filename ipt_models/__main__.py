@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ipt_models.command_line import exit_status
 from ipt_models.files import replacing
 from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS, build
@@ -11,12 +12,7 @@ from ipt_models.variants import VARIANTS, build
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: options.run(options), (OSError, ValueError))
 
 
 def list_variants(options: argparse.Namespace) -> None:

@@ -49,7 +49,7 @@ def model_card(
         scores: a run's `metrics.csv`.
     """
     if provenance is not None and not isinstance(provenance, Mapping):
-        provenance = json.loads(Path(provenance).read_text(encoding="utf-8"))
+        provenance = _record(Path(provenance))
     facts: Mapping[str, Any] = provenance or {}
     kinds = dict.fromkeys(KINDS[task[:2]] for task in tasks)
     text = HEAD.format(
@@ -66,7 +66,26 @@ def model_card(
     return text + "\n## Network\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in config.items())
 
 
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}: holds no JSON object")
+    return record
+
+
 def _score_table(path: Path) -> str:
+    try:
+        return _means(path)
+    except KeyError as error:
+        raise ValueError(f"{path}: lacks the column {error}") from None
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: is not a table of scores: {error}") from None
+
+
+def _means(path: Path) -> str:
     """Means over images without exactly restored ones, whose PSNR is infinite."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

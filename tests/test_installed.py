@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import assert_names
 from workflows.__main__ import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -63,8 +64,7 @@ def test_the_list_names_every_command_and_an_unknown_one_is_refused(installed, t
     assert {line.split()[0] for line in listed.stdout.splitlines() if line.startswith("  ")} == set(COMMANDS)
     refused = run(installed, tmp_path, "-m", "workflows", "evaluate")
     assert refused.returncode == 2
-    assert "evaluate" in refused.stderr
-    assert "evaluation" in refused.stderr
+    assert_names(refused.stderr, "error", "'evaluate'", "evaluation")
 
 
 def test_a_network_is_built_and_a_set_is_scored_from_the_wheel(installed, tmp_path):

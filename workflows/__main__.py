@@ -1,8 +1,11 @@
-"""Every command of the suite behind one name: `ipt-bench` lists them, `ipt-bench STAGE …` is `python -m workflows.STAGE …`."""
+"""Every command of the suite behind one name: `ipt-bench` lists them, `ipt-bench audit …` is `python -m workflows.audit …`."""
 
 import runpy
 import sys
 from collections.abc import Sequence
+
+from ipt_models.suggestions import nearest
+from workflows.command_line import BAD_INPUT, fail
 
 # In the order in which data flows; the two model packages first.
 COMMANDS = {
@@ -16,6 +19,7 @@ COMMANDS = {
     "partial_report": ("workflows.partial_report", "report an unfinished experiment"),
     "audit": ("workflows.audit", "verify an experiment, compare two, publish one"),
     "planning": ("workflows.planning", "estimate what an experiment costs"),
+    "pieces": ("workflows.planning.pieces", "run a grid without Snakemake, in pieces of a few minutes"),
     "launch": ("workflows.launch", "start a job on the GPUs that it claims"),
 }
 
@@ -32,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        print(f"ipt-bench: unknown command {name!r}; known are {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
+        return fail(f"unknown command {name!r}{nearest(name, COMMANDS)}; known are {', '.join(COMMANDS)}", BAD_INPUT)
     module, _ = COMMANDS[name]
     sys.argv = [f"ipt-bench {name}", *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,48 +1,60 @@
-"""How a command ends: with its own exit status; with 2 and one line `error: …` on bad input; with 130 after Ctrl-C."""
+"""What the suite's commands share: how they end (`ipt_models.command_line`), and the kinds of arguments that they take."""
 
 import argparse
-import contextlib
-import sys
-from collections.abc import Callable
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-BAD_INPUT = 2
-INTERRUPTED = 130
+from ipt_models.command_line import BAD_INPUT, INTERRUPTED, InputError, exit_status, fail
 
-
-class InputError(ValueError):
-    """A problem with what the user gave, in one readable message."""
-
-
-def exit_status(
-    command: Callable[[], int | None], bad_input: tuple[type[Exception], ...] = (InputError, OSError)
-) -> int:
-    """Run a command; its exit status.
-
-    Args:
-        command: returns its status; None means 0.
-        bad_input: the errors that are the user's to mend; others keep their traceback.
-    """
-    try:
-        return command() or 0
-    except bad_input as error:
-        return fail(error, BAD_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-
-
-def fail(message: object, status: int = 1) -> int:
-    """Say why a command ends; returns its exit status."""
-    # Under Snakemake stderr is a log file, perhaps on the disk that is full; stdout is not.
-    for stream in (sys.stderr, sys.stdout):
-        with contextlib.suppress(OSError):
-            print(f"error: {message}", file=stream, flush=True)
-            break
-    return status
+__all__ = ["BAD_INPUT", "INTERRUPTED", "InputError", "above_zero", "exit_status", "fail", "from_zero", "positive"]
+__all__ += ["refuse_repeated", "refuse_same_file", "whole"]
 
 
 def positive(text: str) -> int:
     """A whole number from 1 up, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return _whole(text, 1)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 up, for argparse."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
     return int(text)
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    number = from_zero(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def from_zero(text: str) -> float:
+    """A finite number from 0 up, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return number
+
+
+def refuse_repeated(option: str, values: Sequence[str]) -> None:
+    """Raise InputError where an option lists a value more than once."""
+    if repeated := sorted({value for value in values if values.count(value) > 1}):
+        raise InputError(f"{option}: {', '.join(repeated)} is given more than once; name each once")
+
+
+def refuse_same_file(outputs: Mapping[str, Path]) -> None:
+    """Raise InputError where two options name one file to write."""
+    first: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if (other := first.setdefault(path.resolve(), option)) != option:
+            raise InputError(f"{other} and {option} are both {path}; each table needs a file of its own")

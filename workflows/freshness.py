@@ -1,7 +1,7 @@
 """Keeps copied results up to date, even if a copy or `touch` changed their modification times.
 
 Snakemake makes a file again if it is older than its inputs. If a finished run's provenance names the present tables (and the
-weights to start from), these get times before the run's, and their own inputs get earlier ones still.
+weights to start from), this module sets the tables' times before the run's, and their inputs' times before the tables'.
 """
 
 import functools

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflows.command_line import fail
+from workflows.command_line import InputError, exit_status, fail, positive, whole
 
 POLL_SECONDS = 0.5
 
@@ -30,12 +30,17 @@ class LaunchError(RuntimeError):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m workflows.launch", description=__doc__)
-    parser.add_argument("--gpus", type=int, required=True, help="GPUs per node; 0: none")
-    parser.add_argument("--processes", type=int, default=1, help="processes per node (default 1)")
-    parser.add_argument("--nodes", type=int, default=1, help="nodes (default 1); several need a Slurm job")
-    parser.add_argument("--cpus", type=int, default=1, help="cores per process (default 1)")
+    parser.add_argument("--gpus", type=whole, required=True, help="GPUs per node; 0: none")
+    parser.add_argument("--processes", type=positive, default=1, help="processes per node (default 1)")
+    parser.add_argument("--nodes", type=positive, default=1, help="nodes (default 1); several need a Slurm job")
+    parser.add_argument("--cpus", type=positive, default=1, help="cores per process (default 1)")
     parser.add_argument("command", nargs="+", help="the job, after --")
     options = parser.parse_args()
+    return exit_status(lambda: start(options))
+
+
+def start(options: argparse.Namespace) -> int:
+    """Become the job; returns only if that is not possible."""
     # Variables of the enclosing Slurm job, which srun would read as options and Fabric as its own ranks.
     inherited = {name for name in os.environ if name.startswith("SLURM_")} - {"SLURM_JOB_ID", "SLURM_CONF"}
     command, environment = options.command, {k: v for k, v in os.environ.items() if k not in inherited}
@@ -45,12 +50,32 @@ def main() -> int:
         elif options.nodes > 1:
             raise LaunchError(f"{options.nodes} nodes need Slurm: snakemake --profile workflows/profiles/slurm")
         elif options.gpus:
-            held = claim(visible_gpus(), options.gpus, runs_per_gpu=int(os.environ.get("RUNS_PER_GPU", 1)))
+            _find(command[0])  # before waiting
+            held = claim(visible_gpus(), options.gpus, runs_per_gpu())
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(held)
     except LaunchError as error:
         return fail(error)
-    # exec replaces this process: signals reach the job itself, and the claims end with it.
-    os.execvpe(command[0], command, environment)
+    try:
+        # exec replaces this process: signals reach the job itself, and the claims end with it.
+        os.execve(_find(command[0]), command, environment)
+    except OSError as error:
+        raise InputError(f"{command[0]!r} cannot be started: {error.strerror}") from None
+
+
+def _find(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        raise InputError(f"{program!r} is not a program that can be started here; the job follows after --")
+    return found
+
+
+def runs_per_gpu() -> int:
+    """How many jobs share a GPU."""
+    given = os.environ.get("RUNS_PER_GPU", "1")
+    try:
+        return positive(given)
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"RUNS_PER_GPU: {error}") from None
 
 
 def srun(nodes: int, processes: int, cpus: int) -> list[str]:
@@ -65,7 +90,8 @@ def visible_gpus() -> list[str]:
     """The GPUs that CUDA shows to this process, by UUID, or by number if UUIDs are not known."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+        names = (name.strip() for name in named.split(","))
+        return list(dict.fromkeys(name for name in names if name not in ("", "-1")))
     if shutil.which("nvidia-smi"):
         query = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
         done = subprocess.run(query, capture_output=True, text=True)

@@ -1,18 +1,23 @@
 """The report of an unfinished grid: `python -m workflows.partial_report results/<name>`.
 
 Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing. It is written to a separate
-folder, `partial/`, so that it is not mistaken for the full report.
+folder, `partial/`, so that it is not mistaken for the full report. A later call replaces the folder when its page is complete.
 """
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from workflows.command_line import exit_status
+from workflows.command_line import InputError, exit_status
 from workflows.config import grid
+from workflows.config.experiment import Experiment
+from workflows.files import write_csv, write_text
+
+MADE = ".made"  # lists what the command wrote, relative to its folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,29 +45,61 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
         The page, the number of scored runs, and the number of planned ones.
 
     Raises:
-        ReportError: if no trained run is scored yet.
+        InputError: if no trained run is scored yet, a file of the experiment is damaged, or `partial` holds files of others.
     """
+    spec = grid.read(experiment_dir / "experiment.yaml")
+    out, new = experiment_dir / "partial", experiment_dir / ".partial-new"
+    _refuse_others(out)
+    shutil.rmtree(new, ignore_errors=True)  # left by a killed call
+    new.mkdir()
+    try:
+        counts = _write(experiment_dir, spec, new)
+        write_text("".join(f"{name}\n" for name in _files(new)), new / MADE)
+        if out.exists():
+            shutil.rmtree(out)
+        new.rename(out)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return out / "report.html", *counts
+
+
+def _files(folder: Path) -> list[str]:
+    """Files and links, relative to the folder; links are not followed."""
+    paths = (Path(root, name) for root, folders, files in os.walk(folder) for name in (*folders, *files))
+    return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_symlink() or not path.is_dir())
+
+
+def _refuse_others(out: Path) -> None:
+    """Raise InputError if replacing `out` would delete what this command did not write."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InputError(f"{out}: is not a folder of this command; move it away")
+    listed = out / MADE
+    made = {MADE, *(listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else ())}
+    if others := [name for name in _files(out) if name not in made]:
+        raise InputError(
+            f"{out}: would be replaced, but this command did not write {others[0]}"
+            + (f" and {len(others) - 1} other files" if others[1:] else "")
+            + "; move what you need, and delete the folder"
+        )
+
+
+def _write(experiment_dir: Path, spec: Experiment, out: Path) -> tuple[int, int]:
+    """Write the page with its tables and figures to `out`; the numbers of scored and of planned runs."""
     # Here, because they load torch and drawing libraries, which --help does not need.
     from workflows.analysis import computation
     from workflows.analysis.collect import collect_results, collect_runs, missing
     from workflows.analysis.records import ReportError
-    from workflows.files import write_csv
     from workflows.reporting import outline, tables
     from workflows.reporting.html import write_html
     from workflows.reporting.study import Study
     from workflows.reporting.style import house_style, save
 
-    spec = grid.read(experiment_dir / "experiment.yaml")
     names = [*spec.references, *spec.runs()]
-    out = experiment_dir / "partial"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
     write_csv(collect_results(experiment_dir, names), out / "results.csv")
     write_csv(collect_runs(experiment_dir, names), out / "runs.csv")
     study = Study(out)
     results, runs = study.results, study.runs
     if results["fraction"].isna().all():
-        shutil.rmtree(out)
         raise ReportError(f"{experiment_dir}: no trained run is scored yet, so there is nothing to report")
     shutil.copyfile(experiment_dir / "experiment.yaml", out / "experiment.yaml")
     for name in ("runs", "inputs"):  # the page reads provenance and pictures from there
@@ -75,7 +112,7 @@ def report_partially(experiment_dir: Path) -> tuple[Path, int, int]:
             drawn = import_module(f"workflows.reporting.figures.{name}").draw(study)
             save(*drawn, [out / "figures" / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")])
     write_html(out, out / "report.html")
-    return out / "report.html", len(runs) - len(missing(runs)), len(runs)
+    return len(runs) - len(missing(runs)), len(runs)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,13 @@
 """`python -m baselines list`."""
 
-import sys
-
 import pytest
 
 from baselines.__main__ import main
 from tests.helpers import assert_names
 
 
-def run(monkeypatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["baselines", "list", *arguments])
-    main()
-
-
-def test_every_network_has_a_row_with_its_costs(capsys, monkeypatch):
-    run(monkeypatch, "edsr_baseline", "ipt_tiny", "ignn_tiny", "identity", "bicubic", "--task", "sr4")
+def test_every_network_has_a_row_with_its_costs(capsys):
+    assert main(["list", "edsr_baseline", "ipt_tiny", "ignn_tiny", "identity", "bicubic", "--task", "sr4"]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line for line in lines[2:]}
     assert set(rows) == {"edsr_baseline", "ipt_tiny", "ignn_tiny", "identity", "bicubic"}
@@ -26,9 +19,22 @@ def test_every_network_has_a_row_with_its_costs(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"), [(["edsr_huge"], ["'edsr_huge'", "edsr_tiny"]), (["--task", "sr7"], ["'sr7'", "sr2"])]
+    ("arguments", "named"),
+    [
+        (["edsr_huge"], ["'edsr_huge'", "edsr_tiny"]),
+        (["--task", "sr7"], ["'sr7'", "sr2"]),
+        (["edsr_tiny", "absent.py:Net"], ["'absent.py:Net'", "absent.py"]),
+    ],
 )
-def test_unknown_names_are_refused(arguments, named, capsys, monkeypatch):
-    with pytest.raises(SystemExit):
-        run(monkeypatch, *arguments)
-    assert_names(capsys.readouterr().err, *named)
+def test_unknown_names_are_refused(arguments, named, capsys):
+    assert main(["list", *arguments]) == 2
+    assert_names(capsys.readouterr().err, "error", *named)
+
+
+def test_an_interrupted_list_says_so(capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("baselines.cost.build_shape", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -27,6 +27,15 @@ def test_list_prints_parameters_and_multiply_adds(capsys):
     assert_names(printed.err, "sr5")
 
 
+def test_an_interrupted_list_says_so(capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ipt_models.__main__.build", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 class TestConvert:
     def test_there_and_back_keeps_every_number(self, tmp_path, capsys):
         state = to_official(IPT(("sr2", "dn30"), **SMALL))

@@ -6,6 +6,7 @@ Slurm does before a job's time is over, and one that a job of a higher priority 
 read from Slurm's records and the runs' files. Needs root and, where Slurm is not installed, apt-get.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -52,10 +53,11 @@ EXPERIMENT = {
 
 
 class Unproved(Exception):
-    """What did not happen, told for a person."""
+    """An expected event that did not happen."""
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m tests.proofs.slurm", description=__doc__).parse_args()
     if reason := why_not():
         print(f"prove-slurm: skipped: {reason}")
         return 0

@@ -1,6 +1,19 @@
+import argparse
+from pathlib import Path
+
 import pytest
 
-from workflows.command_line import InputError, exit_status
+from tests.helpers import raises_naming
+from workflows.command_line import (
+    InputError,
+    above_zero,
+    exit_status,
+    from_zero,
+    positive,
+    refuse_repeated,
+    refuse_same_file,
+    whole,
+)
 
 
 def ending(error: type[BaseException] | None, **options) -> int:
@@ -23,3 +36,28 @@ def test_an_error_of_the_program_keeps_its_traceback():
     with pytest.raises(ValueError, match="no such set"):
         ending(ValueError)
     assert ending(ValueError, bad_input=(ValueError,)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken", "refused"),
+    [
+        (whole, {"0": 0, "12": 12}, ("-1", "1.5", "x", "", "nan")),
+        (positive, {"1": 1}, ("0", "-1", "1e3")),
+        (from_zero, {"0": 0.0, "0.25": 0.25, "1e3": 1000.0}, ("-1", "nan", "inf", "-0.1", "x", "")),
+        (above_zero, {"0.5": 0.5}, ("0", "-1", "nan", "inf", "x")),
+    ],
+)
+def test_an_argument_is_a_number_in_its_range(kind, taken, refused):
+    assert {text: kind(text) for text in taken} == taken
+    for text in refused:
+        with raises_naming(argparse.ArgumentTypeError, repr(text)):
+            kind(text)
+
+
+def test_what_is_given_twice_is_named():
+    refuse_repeated("--runs", ["a", "b"])
+    with raises_naming(InputError, "--runs", "a"):
+        refuse_repeated("--runs", ["a", "b", "a"])
+    refuse_same_file({"--one": Path("x.csv"), "--two": Path("y.csv")})
+    with raises_naming(InputError, "--one", "--three"):
+        refuse_same_file({"--one": Path("x.csv"), "--two": Path("y.csv"), "--three": Path("./z/../x.csv")})

@@ -99,6 +99,42 @@ def test_too_few_gpus_are_reported_before_the_job_starts(environment):
     assert process.returncode == 1
 
 
+def test_bad_arguments_are_refused_before_anything_waits(environment):
+    for options in (["--gpus", "-1"], ["--processes", "0"], ["--nodes", "0"], ["--cpus", "0"], ["--gpus", "one"]):
+        process = started("true", gpus=0, options=tuple(options))
+        assert_names(process.communicate(timeout=30)[1], *options)
+        assert process.returncode == 2
+    environment.setenv("RUNS_PER_GPU", "many")
+    process = started("true")
+    assert_names(process.communicate(timeout=30)[1], "error", "RUNS_PER_GPU", "'many'")
+    assert process.returncode == 2
+
+
+def test_a_program_that_is_not_there_is_named(holding, environment, tmp_path):
+    holding(gpus=2).stdout.readline()
+    for gpus in (0, 1):
+        process = started("nosuchcmd", gpus=gpus)
+        printed = process.communicate(timeout=30)[1]
+        assert_names(printed, "error", "'nosuchcmd'")
+        assert printed.count("\n") == 1, "no traceback, and no waiting for a GPU"
+        assert process.returncode == 2
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF")
+    broken.chmod(0o755)
+    process = started(str(broken), gpus=0)
+    assert_names(process.communicate(timeout=30)[1], "error", f"'{broken}'")
+    assert process.returncode == 2
+
+
+def test_an_interrupted_wait_says_so(holding):
+    holding(gpus=2).stdout.readline()
+    waiting = started("true")
+    waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.communicate(timeout=30)[1] == "interrupted\n"
+    assert waiting.returncode == 130
+
+
 def test_job_without_gpu_is_started_as_it_is(environment):
     assert held(started(*SHOW, gpus=0)) == "GPU-a,GPU-b"
 
@@ -114,6 +150,8 @@ def test_signal_and_status_are_the_jobs_own(environment):
 def test_gpus_are_found_as_cuda_shows_them(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 0")
     assert launch.visible_gpus() == ["2", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,0")
+    assert launch.visible_gpus() == ["0", "1"], "one GPU is claimed once"
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\nprintf 'GPU-1\\nGPU-2\\n'\n")

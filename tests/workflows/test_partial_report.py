@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.helpers import write_experiment
+from tests.helpers import assert_names, write_experiment
 from workflows.analysis.records import read_runs
 from workflows.partial_report import main
 
@@ -42,4 +42,35 @@ def test_nothing_is_reported_of_nothing(unfinished, capsys):
     for path in unfinished.glob("runs/*-seed-*/metrics.csv"):
         path.unlink()
     assert main([str(unfinished)]) == 2
-    assert "no trained run is scored yet" in capsys.readouterr().err
+    assert_names(capsys.readouterr().err, "error", unfinished)
+    assert not (unfinished / "partial").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'"'])
+def test_a_call_that_fails_keeps_the_old_page(unfinished, capsys, content):
+    out, metrics = unfinished / "partial", unfinished / "runs" / "ipt-50-seed-0" / "metrics.csv"
+    assert main([str(unfinished)]) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    scores = metrics.read_bytes()
+    metrics.write_bytes(content)
+    assert main([str(unfinished)]) == 2
+    assert_names(capsys.readouterr().err, "error", metrics)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    metrics.write_bytes(scores)
+    assert main([str(unfinished)]) == 0, "its own folder is replaced"
+    assert not [path.name for path in unfinished.iterdir() if path.name.startswith(".")]
+
+
+def test_what_others_wrote_is_never_deleted(unfinished, capsys):
+    out = unfinished / "partial"
+    out.mkdir()
+    assert main([str(unfinished)]) == 0, "an empty folder is free"
+    (out / "figures" / "mine.txt").write_text("mine")
+    page = (out / "report.html").read_bytes()
+    assert main([str(unfinished)]) == 2
+    assert_names(capsys.readouterr().err, "error", out, "figures/mine.txt")
+    assert ((out / "figures" / "mine.txt").read_text(), (out / "report.html").read_bytes()) == ("mine", page)
+    out.rename(unfinished / "kept")
+    out.symlink_to("kept")
+    assert main([str(unfinished)]) == 2
+    assert_names(capsys.readouterr().err, "error", out)

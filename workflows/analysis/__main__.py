@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflows.command_line import exit_status
+from workflows.command_line import exit_status, refuse_repeated, refuse_same_file
 
 # Each command imports what it needs, so that --help is there at once.
 
@@ -53,6 +53,8 @@ def _collect(options: argparse.Namespace) -> None:
     from workflows.analysis.collect import collect_results, collect_runs, missing
     from workflows.files import write_csv
 
+    refuse_repeated("--runs", options.runs)
+    refuse_same_file({"--out-results": options.out_results, "--out-runs": options.out_runs})
     results, runs = (gather(options.experiment_dir, options.runs) for gather in (collect_results, collect_runs))
     write_csv(results, options.out_results)
     write_csv(runs, options.out_runs)
@@ -78,6 +80,7 @@ def _similarity(options: argparse.Namespace) -> None:
     from workflows.analysis.patch_similarity import similarities
     from workflows.files import write_csv
 
+    refuse_repeated("--runs", options.runs)
     file = Path("features", options.task, options.dataset, f"{options.image}.npz")
     files = {run: options.experiment_dir / "runs" / run / file for run in options.runs}
     write_csv(similarities(files), options.out, digits=None)

@@ -1,16 +1,18 @@
 """Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and one row per run into `runs.csv`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from workflows.analysis.records import MACS, RESULT_COLUMNS, ReportError, RunName, parse_run
+from workflows.analysis.records import MACS, METRICS, RESULT_COLUMNS, ReportError, RunName, parse_run
+from workflows.config import reading
 from workflows.config.schema import FINETUNED
 from workflows.factors import pair_key, training_settings
+from workflows.readers import numbers, read_csv, read_json
 
 # Columns of train.csv: those with the last measurement, and those with the mean over the log.
 LAST = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")
@@ -27,8 +29,13 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         names: the grid's runs, references among them; those without scores are left out; `collect_runs` names them.
 
     Raises:
-        ReportError: a file lacks columns or holds another run's rows, or files were scored by different versions of the protocol.
+        InputError: the folder is no experiment's; a file is damaged, lacks columns or holds another run's rows; or files were
+            scored by different versions of the protocol.
     """
+    if not any((experiment_dir / part).exists() for part in ("runs", "experiment.yaml")):
+        raise ReportError(
+            f"{experiment_dir}: has neither runs/ nor experiment.yaml, so it is not an experiment's folder"
+        )
     tables = []
     for name in names:
         tables += [_read_metrics(path, parse_run(name)) for path in score_files(experiment_dir / "runs" / name)]
@@ -56,25 +63,20 @@ def score_files(folder: Path) -> list[Path]:
 
 
 def _read_metrics(path: Path, run: RunName) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if lacking := [column for column in RESULT_COLUMNS if column not in table]:
-        raise ReportError(f"{path}: lacks the columns {', '.join(lacking)}")
-    expected = {"model": {run.model}, "fraction": {run.fraction}, "seed": {run.seed}}
-    for column, values in expected.items():
-        recorded = {_number(text) if column != "model" else text for text in table[column]}
-        if not all(any(_same(a, b) for b in values) for a in recorded):
-            raise ReportError(f"{path}: {column} is {', '.join(map(str, recorded))}, but the run is {run.name}")
+    table = read_csv(path, RESULT_COLUMNS, dtype=str, keep_default_na=False)
+    for column, expected in (("model", run.model), ("fraction", run.fraction), ("seed", run.seed)):
+        if expected is None:
+            other = table[column] != ""
+        elif column == "model":
+            other = table[column] != expected
+        else:
+            other = ~((numbers(table, column, path) - expected).abs() < 1e-9)
+        if other.any():
+            recorded = ", ".join(table.loc[other, column].unique())
+            raise ReportError(f"{path}: {column} is {recorded or 'empty'}, but the run is {run.name}")
+    for metric in METRICS:
+        numbers(table, metric, path)
     return table
-
-
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float | int):
-        return abs(a - b) < 1e-9
-    return a == b
 
 
 def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
@@ -108,7 +110,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return reading.load(path) if path.is_file() else {}
 
 
 def _labels(config: dict[str, Any]) -> dict[str, str]:
@@ -125,9 +127,19 @@ def _method_facts(path: Path) -> dict[str, Any]:
     """Facts about an external method, from its metrics.json."""
     if not path.is_file():
         return {}
-    method = json.loads(path.read_text(encoding="utf-8"))["method"]
-    macs = {f"{MACS}{task}": macs for task, macs in (method["macs_per_output_pixel"] or {}).items()}
-    return {"parameters": method["parameters"], "training_data": method["training_data"], **macs}
+    with _facts_of(path):
+        method = read_json(path)["method"]
+        macs = {f"{MACS}{task}": macs for task, macs in (method["macs_per_output_pixel"] or {}).items()}
+        return {"parameters": method["parameters"], "training_data": method["training_data"], **macs}
+
+
+@contextmanager
+def _facts_of(path: Path) -> Iterator[None]:
+    """What a record lacks becomes a message that names the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise ReportError(f"{path}: lacks {error}") from None
 
 
 def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:
@@ -144,12 +156,12 @@ def _status(folder: Path, run: RunName) -> str:
 
 def _facts(path: Path) -> dict[str, Any]:
     """A run's facts from its provenance.json."""
-    try:
-        provenance = json.loads(path.read_text(encoding="utf-8"))
+    with _facts_of(path):
+        provenance = read_json(path)
         training = provenance["training"]
         pretrained = provenance["config"].get("pretrained") or {}
         contrastive = provenance["config"].get("contrastive") or pretrained.get("contrastive") or {}
-        facts = {
+        return {
             "variant": provenance["variant"],
             "tasks": "+".join(provenance["tasks"]),
             **{key: training[key] for key in ("images", "steps", "batch_size", "patch_size", "patches")},
@@ -174,16 +186,13 @@ def _facts(path: Path) -> dict[str, Any]:
             "commit": provenance["commit"],
             "dirty": provenance["dirty"],
         }
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ReportError(f"{path}: {type(error).__name__}: {error}") from None
-    return facts
 
 
 def _last_losses(path: Path) -> dict[str, float | None]:
     """Final losses, and means over the log, from a run's train.csv; empty without the file."""
     if not path.is_file():
         return {}
-    log = pd.read_csv(path)
+    log = read_csv(path)
     values = {
         column: log[column].dropna() if column in log else pd.Series(dtype="float64") for column in (*LAST, *MEANS)
     }

@@ -1,5 +1,6 @@
 """`python -m workflows.analysis.column_docs`: write the columns of train.csv and of tables into docs/results.md."""
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,4 +31,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m workflows.analysis.column_docs", description=__doc__).parse_args()
     write_text(page(), PAGE)

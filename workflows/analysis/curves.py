@@ -10,6 +10,7 @@ from workflows.analysis.means import common_images, per_seed, seen_by
 from workflows.analysis.records import CENTRE, MACS, RUN, SCORED_ON, WINDOWS, data_size, images_at, models
 from workflows.analysis.statistics import t_interval, within_image_interval
 from workflows.analysis.tables import columns
+from workflows.readers import read_csv
 
 SEEDS, IMAGES = "seeds", "images"
 
@@ -85,7 +86,7 @@ def learning_curves(runs: pd.DataFrame, train_logs: Sequence[Path]) -> pd.DataFr
         name = path.parent.name
         if name not in by_run.index or not path.is_file():
             continue
-        log = pd.read_csv(path)
+        log = read_csv(path, ("step", "l1"))
         window = max(1, round(SMOOTHING * len(log)))
         table = pd.DataFrame({"step": log["step"], "l1": log["l1"].rolling(window, center=True, min_periods=1).mean()})
         table["validation_psnr"] = log.get("validation_psnr")

@@ -9,6 +9,7 @@ from workflows.analysis.statistics import t_interval
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import fraction_label
+from workflows.readers import read_csv
 
 
 def compare_rates(experiment_dir: Path) -> pd.DataFrame:
@@ -37,7 +38,10 @@ def compare_rates(experiment_dir: Path) -> pd.DataFrame:
         path = experiment_dir / "runs" / run.name / "train.csv"
         if not path.is_file():
             raise ReportError(f"the trial {run.name} is not finished: no {path}")
-        last = pd.read_csv(path).iloc[-1]
+        log = read_csv(path, ("step", "validation_l1"))
+        if log.empty:
+            raise ReportError(f"{path}: has no rows; the trial {run.name} is not finished")
+        last = log.iloc[-1]
         row = {"model": run.model, "learning_rate": run.training.learning_rate, "steps": int(last["step"])}
         rows.append({**row, "fraction": run.fraction, "seed": run.seed, "l1": last["validation_l1"]})
     long = pd.DataFrame(rows)

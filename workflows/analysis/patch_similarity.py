@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.records import ReportError
+from workflows.analysis.records import SIMILARITY_COLUMNS, ReportError
+from workflows.readers import read_arrays
+
+ANCHORS = 3  # reference patches per image
 
 
 def read_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -16,19 +19,28 @@ def read_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
         path: an `.npz` with `image` and `features`.
 
     Raises:
-        ReportError: naming the file and the problem.
+        InputError: naming the file and the problem.
     """
     if not path.is_file():
         raise ReportError(f"{path}: is missing")
-    with np.load(path) as arrays:
-        if lacking := {"image", "features"} - set(arrays):
-            raise ReportError(
-                f"{path}: lacks {', '.join(sorted(lacking))}; expected image (H, W, 3) and features (rows, columns, D)"
-            )
-        image, features = arrays["image"], arrays["features"].astype("float64")
-    if image.ndim != 3 or features.ndim != 3:
-        raise ReportError(f"{path}: image is {image.shape} and features are {features.shape}; expected three axes each")
-    return image, features
+    image, features = read_arrays(path, ("image", "features")).values()
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ReportError(f"{path}: image is {image.dtype} {image.shape}; expected uint8 (H, W, 3)")
+    if features.ndim != 3 or not features.size or features.dtype.kind != "f":
+        raise ReportError(
+            f"{path}: features are {features.dtype} {features.shape}; expected floats (rows, columns, D), none of them 0"
+        )
+    rows, columns = features.shape[:2]
+    if (rows - 2) * (columns - 2) < ANCHORS or rows < 3:
+        raise ReportError(
+            f"{path}: features are of {rows} x {columns} patches; {ANCHORS} different ones are picked away from the border, "
+            "so at least 3 x 5 or 4 x 4 are needed"
+        )
+    if rows > image.shape[0] or columns > image.shape[1]:
+        raise ReportError(f"{path}: features are of {rows} x {columns} patches, but image has {image.shape[:2]} pixels")
+    if broken := int((~np.isfinite(features)).sum()):
+        raise ReportError(f"{path}: features: {broken} of {features.size} values are not finite")
+    return image, features.astype("float64")
 
 
 def similarity(features: np.ndarray, anchor: tuple[int, int]) -> np.ndarray:
@@ -61,7 +73,7 @@ def similarities(files: Mapping[str, Path]) -> pd.DataFrame:
         files: each run's `.npz` of the same image (see `read_features`).
 
     Returns:
-        Columns run, anchor_row, anchor_column, row, column, similarity; rows and columns count patches.
+        `SIMILARITY_COLUMNS`; rows and columns count patches.
     """
     by_run = {run: read_features(path) for run, path in files.items()}
     (image, features), *_ = by_run.values()
@@ -75,4 +87,4 @@ def similarities(files: Mapping[str, Path]) -> pd.DataFrame:
         for anchor in anchors
         for patch, value in np.ndenumerate(similarity(features, anchor))
     ]
-    return pd.DataFrame(rows, columns=["run", "anchor_row", "anchor_column", "row", "column", "similarity"])
+    return pd.DataFrame(rows, columns=SIMILARITY_COLUMNS)

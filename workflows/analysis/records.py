@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from workflows.command_line import InputError
+from workflows.readers import numbers, read_csv
 
 # The columns that identify a trained network and its benchmark set.
 RUN = ["model", "fraction", "seed"]
@@ -16,6 +17,7 @@ METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
 RUN_COLUMNS = ["run", "status", *RUN]
+SIMILARITY_COLUMNS = ["run", "anchor_row", "anchor_column", "row", "column", "similarity"]
 TEXT_OF_RUNS = ["run", "status", "kind", "model", "label", "variant", "tasks", "matched", "formulation", "twin"]
 TEXT_OF_RUNS += ["pretrained", "settings", "commit"]
 
@@ -62,13 +64,13 @@ def read_results(path: Path | str) -> pd.DataFrame:
         untrained references; `setting` is `plain` if the file has no such column.
 
     Raises:
-        ReportError: naming the file and what it lacks.
+        InputError: naming the file and what it lacks.
     """
     table = _read(
         path, RESULT_COLUMNS, text=["experiment", "model", "task", "dataset", "image", "setting", "head", "protocol"]
     )
     for metric in METRICS:
-        table[metric] = table[metric].astype("float64")
+        table[metric] = numbers(table, metric, path)
     table["setting"] = table["setting"].fillna(PLAIN) if "setting" in table else PLAIN
     _named_with_protocol(table)
     key = [*RUN, *SCORED_ON, "setting", "image"]
@@ -101,22 +103,20 @@ def read_runs(path: Path | str) -> pd.DataFrame:
     """Runs, one row each, in the experiment's order; missing ones have a `status` other than `done`.
 
     Raises:
-        ReportError: naming the file and what it lacks.
+        InputError: naming the file and what it lacks.
     """
     return _read(path, RUN_COLUMNS, text=TEXT_OF_RUNS)
 
 
 def _read(path: Path | str, columns: list[str], text: list[str]) -> pd.DataFrame:
-    try:
-        # Only empty fields are missing: a model or an image may be called "none" or "001".
-        table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=[""])
-    except pd.errors.EmptyDataError:
-        raise ReportError(f"{path}: is empty; expected a header with {', '.join(columns)}") from None
-    if lacking := [column for column in columns if column not in table]:
-        raise ReportError(f"{path}: lacks the columns {', '.join(lacking)}")
+    # Only empty fields are missing: a model or an image may be called "none" or "001".
+    table = read_csv(path, columns, dtype=dict.fromkeys(text, "str"), keep_default_na=False, na_values=[""])
     # Rounded, so that 12.3 % in a run's name equals 0.123 in its scores.
-    table["fraction"] = table["fraction"].astype("float64").round(9)
-    table["seed"] = table["seed"].astype("Int64")
+    table["fraction"] = numbers(table, "fraction", path).round(9)
+    seeds = numbers(table, "seed", path)
+    if len(broken := seeds[seeds % 1 > 0]):
+        raise InputError(f"{path}: seed: {broken.iloc[0]:g} is not a whole number (line {broken.index[0] + 2})")
+    table["seed"] = seeds.astype("Int64")
     return table
 
 

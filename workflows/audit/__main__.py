@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflows.command_line import exit_status
+from workflows.command_line import exit_status, from_zero
 
 WITHIN = 0.3  # dB between two trainings of one network on other hardware
 
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, help="also write the differences as .csv")
     compare.add_argument(
         "--within",
-        type=float,
+        type=from_zero,
         nargs="?",
         const=WITHIN,
         metavar="DB",

@@ -19,6 +19,7 @@ from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
 from workflows.audit.publish import SUMS
+from workflows.command_line import InputError
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
@@ -97,7 +98,7 @@ def _readable(what: str, check: Callable[..., Iterable[Finding]], *arguments: An
 
 
 def _unreadable(what: str, error: Exception) -> Finding:
-    kind = "" if isinstance(error, ReportError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
     return Finding(what, CHANGED, f"cannot be read: {kind}{' '.join(str(error).split())}")
 
 

@@ -74,6 +74,11 @@ def _models(experiment: Experiment) -> None:
             )
         for stage, recipe in _recipes(experiment, model):
             _division(model, recipe)
+            if recipe.compile == "cuda-graphs" and recipe.accelerator == "cpu":
+                raise ValueError(
+                    f"models: {model.name!r}: {stage}.compile: cuda-graphs needs a GPU, but {stage}.accelerator is cpu; "
+                    "allowed there: false, true"
+                )
             takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
             if takes != recipe.patch_size:
                 raise ValueError(

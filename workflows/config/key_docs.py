@@ -1,5 +1,6 @@
 """`python -m workflows.config.key_docs`: write the table of all keys in config/README.md from the schema."""
 
+import argparse
 import types
 import typing
 from pathlib import Path
@@ -22,12 +23,12 @@ def keys(schema: type[Section] = Experiment, prefix: str = "", described: set[ty
         nested = next(iter(sections(field.annotation)), None)
         default = field.default
         if field.is_required():
-            told = "required"
+            shown_default = "required"
         elif default is PydanticUndefined or isinstance(default, Section):
-            told = "" if default is PydanticUndefined else "see below"
+            shown_default = "" if default is PydanticUndefined else "see below"
         else:
-            told = "empty" if default is None else f"`{_yaml(default)}`"
-        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {told} | {field.description} |")
+            shown_default = "empty" if default is None else f"`{_yaml(default)}`"
+        rows.append(f"| `{prefix}{key}` | {_type(field.annotation)} | {shown_default} | {field.description} |")
         if nested is not None and nested not in described:
             described.add(nested)
             marker = "[]" if typing.get_origin(field.annotation) is list else ""
@@ -74,4 +75,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m workflows.config.key_docs", description=__doc__).parse_args()
     write_text(page(), PAGE)

@@ -23,7 +23,7 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     inherited one. The experiment is called `<name>-<budget>`.
 
     Raises:
-        PresetError: a preset that is not a section, or that changes an unknown model.
+        PresetError: a preset that is not a section, changes an unknown model, or takes an argument away that is not there.
     """
     budgets = config.get("budgets") or {}
     if not isinstance(budgets, Mapping):
@@ -93,11 +93,28 @@ def _models(models: Any, by_name: Any, where: str) -> Any:
             raise PresetError(
                 f"{where}.{name}: no model has this name{nearest(name, names)}; allowed: {', '.join(map(str, names))}"
             )
-    return [
-        _merged(model, by_name.get(model.get("name"), {}))
-        for model in models
-        if by_name.get(model.get("name"), {}) is not None
-    ]
+    changed = [(model, by_name.get(model["name"], {}), f"{where}.{model['name']}") for model in models]
+    return [_model(model, changes, place) for model, changes, place in changed if changes is not None]
+
+
+def _model(model: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A model with its changes; an empty argument in `kwargs` takes the inherited one away."""
+    given, inherited = changes.get("kwargs"), model.get("kwargs") or {}
+    if not isinstance(given, Mapping) or not isinstance(inherited, Mapping):
+        return _merged(model, changes)  # the schema reports a wrong kind
+    taken = [key for key, value in given.items() if value is None]
+    for key in taken:
+        if key not in inherited:
+            names = ", ".join(map(str, inherited))
+            raise PresetError(
+                f"{where}.kwargs.{key}: is empty, which takes an inherited argument away, but "
+                + (f"none has this name{nearest(key, inherited)}; inherited: {names}" if names else "none is inherited")
+            )
+    kept = {key: value for key, value in inherited.items() if key not in taken}
+    return _merged(
+        {**model, "kwargs": kept},
+        {**changes, "kwargs": {key: value for key, value in given.items() if key not in taken}},
+    )
 
 
 def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -106,8 +123,6 @@ def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str
         path = f"{prefix}{key}"
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and path not in REPLACED:
             merged[key] = _merged(merged[key], value, f"{path}.")
-        elif value is None and prefix == "kwargs.":
-            merged.pop(key, None)
         else:
             merged[key] = copy.deepcopy(value)
     return merged

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from workflows.command_line import exit_status, positive
+from workflows.command_line import exit_status, from_zero, positive, refuse_same_file, whole
 
 
 # Each command imports what it needs: `--help` should not wait for pandas and OpenCV.
@@ -69,6 +69,8 @@ def _manifest(options: argparse.Namespace) -> None:
     from workflows.data import fractions, manifest
 
     out, rejected_path = options.out_manifest, options.out_rejected or options.out_manifest.with_name("rejected.csv")
+    outputs = {"--out-manifest": out, "--out-validation": options.out_validation, "--out-rejected": rejected_path}
+    refuse_same_file(outputs)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Not an output of the workflow's rule, so its content survives an interrupted or failed job.
     journal = out.with_name(f"{out.name}.partial")
@@ -120,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
     stage = stages.add_parser("synthesize", help="generate dead-leaves images")
     stage.set_defaults(run=_synthesize)
-    stage.add_argument("--seed", type=_whole, default=0, help="seed of the collection (default 0)")
+    stage.add_argument("--seed", type=whole, default=0, help="seed of the collection (default 0)")
     stage.add_argument("--count", type=positive, required=True, help="how many images")
     stage.add_argument("--size", type=positive, required=True, help="side of an image in pixels")
     stage.add_argument("--out", type=Path, required=True, help="folder; images land in OUT/train/<class>/<index>.png")
@@ -146,8 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument(
         "--scale", type=positive, default=1, help="for pairs: a target's side over its input's (default 1)"
     )
-    stage.add_argument("--validation", type=_whole, required=True, help="how many images to hold out")
-    stage.add_argument("--seed", type=_whole, default=0, help="seed of the choice of validation images (default 0)")
+    stage.add_argument("--validation", type=whole, required=True, help="how many images to hold out")
+    stage.add_argument("--seed", type=whole, default=0, help="seed of the choice of validation images (default 0)")
     stage.add_argument(
         "--min-side",
         type=positive,
@@ -155,7 +157,10 @@ def _parser() -> argparse.ArgumentParser:
         help="reject images with a shorter side, in pixels: scale times patch size of the largest task (default 1)",
     )
     stage.add_argument(
-        "--max-undecodable", type=float, default=0.01, help="stop above this share of undecodable images (default 0.01)"
+        "--max-undecodable",
+        type=from_zero,
+        default=0.01,
+        help="stop above this share of undecodable images (default 0.01)",
     )
     stage.add_argument("--out-manifest", type=Path, required=True, help="CSV of all usable images")
     stage.add_argument("--out-validation", type=Path, required=True, help="CSV of those held out")
@@ -173,16 +178,9 @@ def _parser() -> argparse.ArgumentParser:
         "--validation", type=Path, required=True, help="CSV of those held out, which belong to no fraction"
     )
     stage.add_argument("--fraction", type=float, required=True, help="in (0, 1]")
-    stage.add_argument("--seed", type=_whole, required=True, help="seed of the run")
+    stage.add_argument("--seed", type=whole, required=True, help="seed of the run")
     stage.add_argument("--out", type=Path, required=True, help="CSV of the chosen images")
     return parser
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative, got {value}")
-    return value
 
 
 if __name__ == "__main__":

@@ -45,23 +45,23 @@ def cut(image: np.ndarray, task: Task, patch_size: int, position: Sequence[float
 
 
 def cut_pair(
-    target: np.ndarray, given: np.ndarray, task: Task, patch_size: int, position: Sequence[float]
+    target: np.ndarray, degraded: np.ndarray, task: Task, patch_size: int, position: Sequence[float]
 ) -> np.ndarray:
     """Cut the same region from a target and from its input.
 
     Args:
         target: uint8 (scale * height, scale * width, 3).
-        given: uint8 (height, width, 3), the degraded image.
+        degraded: uint8 (height, width, 3), the input.
         task, patch_size, position: as in `cut`.
 
     Returns:
         uint8 (scale * p + p, scale * p, 3): the target's patch, and the input's below it on the left.
     """
     scale, side = task.scale, task.scale * patch_size
-    top, left = (int(at * (size - patch_size + 1)) for at, size in zip(position, given.shape, strict=False))
+    top, left = (int(at * (size - patch_size + 1)) for at, size in zip(position, degraded.shape, strict=False))
     both = np.zeros((side + patch_size, side, 3), np.uint8)
     both[:side] = target[top * scale : top * scale + side, left * scale : left * scale + side]
-    both[side:, :patch_size] = given[top : top + patch_size, left : left + patch_size]
+    both[side:, :patch_size] = degraded[top : top + patch_size, left : left + patch_size]
     return both
 
 

@@ -17,6 +17,7 @@ from workflows.data.containers import Entry
 from workflows.data.inspection import Finding, inspect_all
 from workflows.data.pairs import list_pairs
 from workflows.data.sources import list_images
+from workflows.readers import read_csv
 
 COLUMNS = ["path", "class", "width", "height", "bytes", "sha256"]
 ARCHIVE_COLUMNS = ["archive", "offset"]  # present where images lie in containers
@@ -139,13 +140,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a manifest, a fraction of one, or its validation part.
 
     Raises:
-        ValueError: if it lacks a column.
+        InputError: if it is damaged or lacks a column.
     """
     text = dict.fromkeys(("path", "class", "sha256", "archive", "input", "input_sha256"), str)
-    table = pd.read_csv(path, dtype=text, keep_default_na=False)
-    if missing := [column for column in COLUMNS if column not in table]:
-        raise ValueError(f"{path} is not a manifest: it lacks the columns {', '.join(missing)}")
-    return table
+    return read_csv(path, COLUMNS, dtype=text, keep_default_na=False)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

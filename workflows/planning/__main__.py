@@ -1,11 +1,12 @@
 """Estimates what an experiment costs (hours, disk, operations) and shows which runs are finished. Trains nothing."""
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from workflows.command_line import InputError, exit_status
+from workflows.command_line import InputError, above_zero, exit_status, positive
 from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
@@ -23,17 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
         help="training speed by model; the others are measured here; a single RATE applies to all models",
     )
     parser.add_argument(
-        "--seconds", type=float, help="length of a measurement (default: the experiment's plan.seconds)"
+        "--seconds", type=above_zero, help="length of a measurement (default: the experiment's plan.seconds)"
     )
     parser.add_argument("--out", type=Path, help="folder for plan.csv and plan.md (default: results/<name>)")
-    parser.add_argument("--gpus", type=int, default=1, help="number of GPUs to distribute the runs over (default: 1)")
+    parser.add_argument(
+        "--gpus", type=positive, default=1, help="number of GPUs to distribute the runs over (default: 1)"
+    )
     options = parser.parse_args(arguments)
     return exit_status(lambda: _plan(options), (ValueError, OSError))
 
 
 def _plan(options: argparse.Namespace) -> None:
-    if options.gpus < 1:
-        raise InputError(f"--gpus {options.gpus}: expected at least 1")
     # Importing pandas takes most of a second, and `--help` does not need it.
     from workflows.planning.costs import own_images, plan
     from workflows.planning.text import to_markdown
@@ -70,7 +71,7 @@ def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
             number = float(rate)
         except ValueError:
             number = 0.0
-        if not number > 0:
+        if not 0 < number < math.inf:
             raise InputError(
                 f"--patches-per-second: {text!r}: expected MODEL=RATE with a rate above 0, for example ipt=120"
             )

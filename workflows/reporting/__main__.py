@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflows.command_line import exit_status
+from workflows.command_line import InputError, exit_status, refuse_repeated
 from workflows.reporting.outline import FIGURES
 
 # Each command imports what it needs: drawing libraries cost seconds, and --help needs none of them.
@@ -104,13 +104,16 @@ def _comparison(options: argparse.Namespace) -> None:
 def _similarity(options: argparse.Namespace) -> None:
     from workflows.reporting.similarity import draw
 
+    refuse_repeated("--runs", options.runs)
     _draw(options, draw, options.task, options.dataset, options.image, options.runs, not options.maps_only)
 
 
 def _draw(options: argparse.Namespace, draw, *arguments) -> None:
     from workflows.reporting.study import Study
-    from workflows.reporting.style import house_style, save
+    from workflows.reporting.style import FORMATS, house_style, save
 
+    if unknown := [path for path in options.out if path.suffix not in FORMATS]:
+        raise InputError(f"--out: {', '.join(map(str, unknown))}: unknown format; allowed: {', '.join(FORMATS)}")
     study = Study(options.experiment_dir)
     with house_style(study.style):
         save(*draw(study, *arguments), options.out)

@@ -20,6 +20,7 @@ from PIL import Image
 from workflows.analysis.records import percent
 from workflows.config.pictures import slugs
 from workflows.files import write_text
+from workflows.readers import read_json
 from workflows.reporting import claims
 from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
 from workflows.reporting.markup import to_html
@@ -207,7 +208,7 @@ def provenance(experiment_dir: Path, names: list[str]) -> list[dict[str, Any]]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def _data_address(path: Path) -> str:

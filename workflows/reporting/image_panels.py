@@ -124,10 +124,15 @@ def _read(path: Path) -> np.ndarray:
     """uint8 (H, W, 3) from a PNG, or from an array of noisy values on the 0-255 scale, (H, W, 3) or (3, H, W)."""
     if not path.is_file():
         raise ReportError(f"{path}: is missing")
-    if path.suffix != ".npy":
-        with Image.open(path) as file:
-            return np.asarray(file.convert("RGB"))
-    values = np.load(path)
+    try:
+        if path.suffix != ".npy":
+            with Image.open(path) as file:
+                return np.asarray(file.convert("RGB"))
+        values = np.load(path)
+    except Exception as error:  # damaged files raise many kinds of errors
+        raise ReportError(f"{path}: is damaged: {' '.join(str(error).split())}") from None
+    if values.ndim != 3 or 3 not in (values.shape[0], values.shape[-1]):
+        raise ReportError(f"{path}: is an array of {values.shape}; expected (H, W, 3) or (3, H, W)")
     if values.shape[0] == 3 and values.shape[-1] != 3:
         values = np.moveaxis(values, 0, -1)
     return np.rint(values.clip(0, 255)).astype("uint8")

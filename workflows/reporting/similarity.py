@@ -5,12 +5,12 @@ contrastive loss.
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from workflows.analysis.records import ReportError, parse_run, percent
+from workflows.analysis.records import SIMILARITY_COLUMNS, ReportError, parse_run, percent
 from workflows.config.pictures import slugs
+from workflows.readers import read_arrays
 from workflows.reporting.study import Study
 from workflows.reporting.style import column, frame, model_colors, note, small, title
 
@@ -30,12 +30,12 @@ def draw(
         with_whole: show the image next to its maps; otherwise the figure shows nothing of the image.
     """
     (slug,) = slugs([{"task": task, "dataset": dataset, "image": image}])
-    data = study.table(f"similarity-{slug}")
+    data = study.table(f"similarity-{slug}", SIMILARITY_COLUMNS)
     if lacking := [name for name in names if name not in set(data["run"])]:
         raise ReportError(f"tables/similarity-{slug}.csv: lacks {', '.join(lacking)}")
     data = data.set_index("run").loc[list(names)].reset_index()
-    with np.load(study.folder / "runs" / names[0] / "features" / task / dataset / f"{image}.npz") as exported:
-        pixels = exported["image"]
+    exported = study.folder / "runs" / names[0] / "features" / task / dataset / f"{image}.npz"
+    pixels = read_arrays(exported, ("image",))["image"]
     anchors = list(dict.fromkeys(zip(data["anchor_row"], data["anchor_column"], strict=True)))
     grid = (data["row"].max() + 1, data["column"].max() + 1)
     across = with_whole + len(anchors)

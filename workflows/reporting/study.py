@@ -1,14 +1,17 @@
 """Reads an experiment's folder: its config, `results.csv`, `runs.csv` and the tables of the analysis."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from workflows.analysis.records import ReportError, labels, read_results, read_runs
+from workflows.analysis.tables import TABLES
+from workflows.config import reading
 from workflows.config.schema import Style
+from workflows.readers import read_csv
 
 # Columns that are always text.
 _TEXT = ["task", "dataset", "model", "rival", "other", "with", "without", "baseline", "value", "image", "setting"]
@@ -26,7 +29,7 @@ class Study:
     def config(self) -> dict[str, Any]:
         """`experiment.yaml`; empty without one."""
         path = self.folder / "experiment.yaml"
-        return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return reading.load(path) if path.is_file() else {}
 
     @property
     def report(self) -> dict[str, Any]:
@@ -53,20 +56,25 @@ class Study:
         """The models' names in figures and tables."""
         return labels(self.runs)
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
         """`tables/<name>.csv`: see `workflows.analysis.tables`.
 
+        Args:
+            name: the table's.
+            columns: those that it needs, if `TABLES` does not say.
+
         Raises:
-            ReportError: if it is missing or empty.
+            InputError: if it is missing or damaged.
         """
         if name not in self._tables:
             path = self.folder / "tables" / f"{name}.csv"
             try:
                 kinds = dict.fromkeys(_TEXT, "str")
-                self._tables[name] = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+                needed = columns or [
+                    column for column in (TABLES[name].columns if name in TABLES else ()) if "<" not in column
+                ]
+                self._tables[name] = read_csv(path, needed, dtype=kinds, keep_default_na=False, na_values=[""])
             except FileNotFoundError:
                 hint = "python -m workflows.analysis --help"
                 raise ReportError(f"{path}: is missing; the analysis writes it ({hint})") from None
-            except pd.errors.EmptyDataError:
-                raise ReportError(f"{path}: is empty; expected a header") from None
         return self._tables[name]

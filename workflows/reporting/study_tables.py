@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from workflows.analysis.records import MACS, SCORED_ON, percent
+from workflows.readers import read_csv
 from workflows.reporting.markup import Block, Cell
 from workflows.reporting.numbers import NONE, count, interval, number, percents, probability, whole
 from workflows.reporting.study import Study
@@ -294,10 +295,13 @@ def published_blocks(study: Study) -> list[Block]:
     return blocks
 
 
+RATES = ("model", "label", "learning_rate", "steps", "validation_l1", "best", "edge", "used")  # of learning_rates.csv
+
+
 def learning_rate_blocks(study: Study) -> list[Block]:
     """The choice of the learning rates; empty without trials."""
     path = study.folder / "learning_rates.csv"
-    return [learning_rates(pd.read_csv(path))] if path.is_file() else []
+    return [learning_rates(read_csv(path, RATES))] if path.is_file() else []
 
 
 def learning_rates(table: pd.DataFrame) -> Block:

@@ -39,6 +39,7 @@ _FONTS = {"sans-serif": "DejaVu Sans", "serif": "STIXGeneral"}
 
 # Left out, because timestamps and program names make equal figures differ.
 _METADATA = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
+FORMATS = (*_METADATA, ".csv")  # that `save` writes
 
 _style = Style()
 

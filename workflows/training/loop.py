@@ -285,7 +285,7 @@ def _fail(fabric: Fabric, run: Run, what: str, resume: Path) -> NoReturn:
 
 
 def _end(fabric: Fabric, error: Exception) -> NoReturn:
-    """End all processes alike: the first one raises, and Fabric does not kill it because of another's failure."""
+    """Stop every process if one fails: the first one raises, and Fabric does not kill it because of another's failure."""
     if fabric.is_global_zero:
         raise error
     raise SystemExit(0)

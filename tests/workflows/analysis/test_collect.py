@@ -4,10 +4,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.helpers import raises_naming
+from tests.helpers import assert_names, raises_naming
 from workflows.analysis.__main__ import main
 from workflows.analysis.collect import collect_results, collect_runs, missing
 from workflows.analysis.records import ReportError, read_results, read_runs
+from workflows.command_line import InputError
 
 
 def collected(folder, names):
@@ -209,3 +210,48 @@ def test_what_a_missing_run_was_to_be_trained_on_is_known(experiment):
     folder, names = experiment(fractions=(1.0,), tasks=("dn30",))
     runs = collect_runs(folder, [*names, "ipt-50-seed-0"]).set_index("run")
     assert (runs.loc["ipt-50-seed-0", "tasks"], runs.loc["ipt-50-seed-0", "status"]) == ("dn30", "missing")
+
+
+def test_a_folder_without_an_experiment_is_refused(tmp_path, capsys):
+    out = ["--out-results", str(tmp_path / "results.csv"), "--out-runs", str(tmp_path / "runs.csv")]
+    assert main(["collect", "--experiment-dir", str(tmp_path / "nowhere"), "--runs", "bicubic", *out]) == 2
+    assert_names(capsys.readouterr().err, "error", tmp_path / "nowhere", "experiment.yaml")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_each_run_and_each_table_is_named_once(experiment, capsys):
+    folder, names = experiment(fractions=(1.0,))
+    call = ["collect", "--experiment-dir", str(folder), "--out-results", str(folder / "a.csv")]
+    assert main([*call, "--runs", *names, "--out-runs", str(folder / "runs" / ".." / "a.csv")]) == 2
+    assert_names(capsys.readouterr().err, "error", "--out-results", "--out-runs")
+    assert main([*call, "--runs", *names, "bicubic", "--out-runs", str(folder / "b.csv")]) == 2
+    assert_names(capsys.readouterr().err, "error", "--runs", "bicubic")
+    assert not (folder / "a.csv").exists()
+
+
+@pytest.mark.parametrize("file", ["metrics.csv", "train.csv", "provenance.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'"', b"[1]\n"])
+def test_a_damaged_file_of_a_run_is_named(experiment, capsys, file, content):
+    folder, names = experiment(fractions=(1.0,))
+    path = folder / "runs" / names[0] / file
+    path.write_bytes(content)
+    arguments = ["--out-results", str(folder / "results.csv"), "--out-runs", str(folder / "runs.csv")]
+    if (file, content) == ("train.csv", b"[1]\n"):
+        return  # a table of other columns, which older versions wrote
+    assert main(["collect", "--experiment-dir", str(folder), "--runs", *names, *arguments]) == 2
+    printed = capsys.readouterr().err
+    assert_names(printed, "error", path)
+    assert printed.count("\n") == 1
+
+
+def test_a_score_that_is_no_number_is_named(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    path = folder / "runs" / names[0] / "metrics.csv"
+    for column in ("psnr_y", "fraction"):
+        whole = path.read_text()
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table.loc[2, column] = "much"
+        table.to_csv(path, index=False)
+        with raises_naming(InputError, path, column, "'much'", "line 4"):
+            collect_results(folder, names)
+        path.write_text(whole)

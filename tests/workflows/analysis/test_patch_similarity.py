@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers import assert_names
 from workflows.analysis.__main__ import main
-from workflows.analysis.patch_similarity import pick_anchors, read_features, similarity
-from workflows.analysis.records import ReportError
+from workflows.analysis.patch_similarity import pick_anchors, similarity
 
 RUNS = ["ipt-100-seed-0", "ipt-contrastive-100-seed-0"]
 
@@ -41,8 +41,8 @@ def featured(tmp_path):
     return tmp_path
 
 
-def compare(folder):
-    scope = ["--task", "sr2", "--dataset", "photos", "--image", "chelsea", "--runs", *RUNS]
+def compare(folder, runs=RUNS):
+    scope = ["--task", "sr2", "--dataset", "photos", "--image", "chelsea", "--runs", *runs]
     return main(["similarity", "--experiment-dir", str(folder), *scope, "--out", str(folder / "out.csv")])
 
 
@@ -59,16 +59,61 @@ def test_every_run_is_compared_with_the_same_three_patches(featured):
     assert row.similarity == pytest.approx(expected, abs=1e-6)
 
 
-def test_bad_features_are_named(featured, capsys):
+def test_features_of_two_windows_are_not_compared(featured, capsys):
     path = featured / f"runs/{RUNS[0]}/features/sr2/photos/chelsea.npz"
     with np.load(path) as arrays:
-        image, features = arrays["image"], arrays["features"]
-    np.savez(path, image=image[::-1], features=features)
+        np.savez(path, image=arrays["image"][::-1], features=arrays["features"])
     assert compare(featured) == 2
-    assert "not of the same window" in capsys.readouterr().err
-    np.savez(path, image=image)
-    with pytest.raises(ReportError, match=r"chelsea\.npz: lacks features"):
-        read_features(path)
+    assert_names(capsys.readouterr().err, "error", path)
     path.unlink()
     assert compare(featured) == 2
-    assert "chelsea.npz: is missing" in capsys.readouterr().err
+    assert_names(capsys.readouterr().err, "error", path)
+
+
+def test_a_run_is_compared_once(featured, capsys):
+    assert compare(featured, [*RUNS, RUNS[0]]) == 2
+    assert_names(capsys.readouterr().err, "error", "--runs", RUNS[0])
+    assert not (featured / "out.csv").exists()
+
+
+IMAGE = np.zeros((24, 24, 3), "uint8")
+FEATURES = np.ones((8, 8, 12), "float32")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"junk", []),
+        (b"", []),
+        ("truncated", []),
+        (FEATURES, []),
+        ({"image": IMAGE}, ["features"]),
+        ({"features": FEATURES}, ["image"]),
+        ({"image": IMAGE, "features": np.array([{}])}, []),
+        ({"image": IMAGE, "features": FEATURES[0]}, ["features", (8, 12)]),
+        ({"image": IMAGE, "features": FEATURES.astype("str")}, ["features"]),
+        ({"image": IMAGE[..., 0], "features": FEATURES}, ["image", (24, 24)]),
+        ({"image": IMAGE.astype("float32"), "features": FEATURES}, ["image", "float32", "uint8"]),
+        ({"image": IMAGE, "features": FEATURES[:0]}, ["features", (0, 8, 12)]),
+        ({"image": IMAGE, "features": FEATURES[:2, :2]}, ["features", "2 x 2", "4 x 4"]),
+        ({"image": IMAGE, "features": FEATURES[:1, :1]}, ["features", "1 x 1", "4 x 4"]),
+        ({"image": IMAGE[:6], "features": FEATURES}, ["features", "8 x 8", "image", (6, 24)]),
+        ({"image": IMAGE, "features": np.where(np.arange(12) == 3, np.nan, FEATURES)}, ["features", 64, 768]),
+    ],
+)
+def test_bad_features_are_one_message(featured, capsys, content, named):
+    path = featured / f"runs/{RUNS[0]}/features/sr2/photos/chelsea.npz"
+    if isinstance(content, str):
+        path.write_bytes(path.read_bytes()[:-200])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        with open(path, "wb") as file:
+            np.save(file, content)
+    assert compare(featured) == 2
+    printed = capsys.readouterr().err
+    assert_names(printed, "error", path, *named)
+    assert printed.count("\n") == 1
+    assert not (featured / "out.csv").exists()

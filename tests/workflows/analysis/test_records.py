@@ -5,7 +5,8 @@ import pytest
 
 from tests.helpers import raises_naming
 from workflows.analysis import records
-from workflows.analysis.records import ReportError, parse_run, read_results
+from workflows.analysis.records import parse_run, read_results
+from workflows.command_line import InputError
 from workflows.config.runs import fraction_label
 
 RUNS = pd.DataFrame(
@@ -63,9 +64,9 @@ def test_the_amount_of_data_is_the_first_stages_in_the_finest_unit_that_all_runs
 def test_empty_files_and_missing_columns_are_named(tmp_path):
     path = tmp_path / "results.csv"
     path.write_text("")
-    with raises_naming(ReportError, path, *records.RESULT_COLUMNS):
+    with raises_naming(InputError, path, *records.RESULT_COLUMNS):
         read_results(path)
     path.write_text(",".join(column for column in records.RESULT_COLUMNS if column not in ("seed", "psnr_y")) + "\n")
-    with raises_naming(ReportError, path, "seed", "psnr_y") as caught:
+    with raises_naming(InputError, path, "seed", "psnr_y") as caught:
         read_results(path)
     assert "ssim_y" not in str(caught.value)

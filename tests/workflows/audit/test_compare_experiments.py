@@ -34,6 +34,14 @@ def test_two_experiments_are_paired_by_seed_and_image(experiment, tmp_path, caps
     assert len(pd.read_csv(tmp_path / "out.csv")) == 5
 
 
+@pytest.mark.parametrize("limit", ["nan", "inf", "-1", "x"])
+def test_a_limit_is_a_number_of_decibels(limit, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["compare-experiments", "a", "b", f"--within={limit}"])
+    assert ended.value.code == 2
+    assert_names(capsys.readouterr().err, "error", "--within", f"'{limit}'")
+
+
 def test_other_protocols_and_settings_are_said(experiment):
     folders = []
     for name in ("a", "b"):

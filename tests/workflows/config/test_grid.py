@@ -135,6 +135,14 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__2__contrastive": {"group_size": 3}}, ["'ipt-contrastive'", "contrastive.group_size 3", 16]),
         ({"training__ema": 1.0}, ["training.ema", 1.0]),
         ({"training__compile": "graphs"}, ["training.compile", "'graphs'", "true", "'cuda-graphs'"]),
+        (
+            {"training__compile": "cuda-graphs", "training__accelerator": "cpu"},
+            ["'edsr'", "training.compile", "cuda-graphs", "training.accelerator", "cpu"],
+        ),
+        (
+            {"models__1__training": {"compile": "cuda-graphs"}, "training__accelerator": "cpu"},
+            ["'ipt'", "training.compile", "training.accelerator"],
+        ),
         ({"training__patch_size": 48}, ["'ipt'", "24", "training.patch_size", "48"]),
         ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "kwargs.dept", "'depth'"]),
         ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "kwargs.num_blok", "'num_block'"]),

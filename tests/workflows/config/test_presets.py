@@ -76,6 +76,14 @@ def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
             ["budgets.cpu.models.edrs", "'edsr'", "edsr, ipt, ignn"],
         ),
         ({"budgets": {"cpu": {"models": []}}}, ["budgets.cpu.models"]),
+        (
+            {"budgets": {"cpu": {"models": {"edsr": {"kwargs": {"num_fet": None}}}}}},
+            ["budgets.cpu.models.edsr.kwargs.num_fet", "'num_feat'", "num_feat, num_block"],
+        ),
+        (
+            {"budgets": {"cpu": {"models": {"ipt": {"kwargs": {"num_feat": None, "depth": 2}}}}}},
+            ["budgets.cpu.models.ipt.kwargs.num_feat", "none is inherited"],
+        ),
         ({"budgets": {"cpu": {}, "gpu": {"seeds": "x"}}}, ["gpu", "seeds", "'x'"]),
         ({"budgets": {"cpu": {}, "a/b": {}}}, ["name", "'small-a/b'"]),
         ({"budgts": {}}, ["budgts", "'budgets'"]),
@@ -102,3 +110,4 @@ def test_an_empty_argument_takes_the_inherited_one_away():
     wide = {"models": {"edsr": {"kwargs": {"match": None, "num_feat": 56}}}}
     (model,) = grid.parse(CONFIG | {"models": models, "budgets": {"wide": wide}, "budget": "wide"}).models
     assert model.kwargs == {"num_feat": 56, "res_scale": 0.1}
+    assert models[0]["kwargs"] == {"match": {"macs": "ipt_tiny"}, "res_scale": 0.1}, "the given config is left alone"

@@ -95,6 +95,23 @@ def test_a_negative_count_is_refused_by_its_option(tmp_path, capsys):
     assert_names(capsys.readouterr().err, "--count", 1, -3)
 
 
+def test_two_tables_are_not_written_to_one_file(drawn, tmp_path, capsys):
+    out = tmp_path / "data"
+    assert main(manifest_arguments(drawn, out, "--out-rejected", str(out / "manifest.csv"))) == 2
+    assert_names(capsys.readouterr().err, "error", "--out-manifest", "--out-rejected")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"junk"])
+def test_a_damaged_table_is_named(drawn, tmp_path, capsys, content):
+    out = tmp_path / "data"
+    assert main(manifest_arguments(drawn, out)) == 0
+    (out / "manifest.csv").write_bytes(content)
+    tables = ["--manifest", str(out / "manifest.csv"), "--validation", str(out / "validation.csv")]
+    assert main(["fraction", *tables, "--fraction", "0.5", "--seed", "3", "--out", str(out / "fraction.csv")]) == 2
+    assert_names(capsys.readouterr().err, "error", out / "manifest.csv")
+
+
 def test_the_command_needs_no_torch():
     code = "import sys, workflows.data.__main__; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

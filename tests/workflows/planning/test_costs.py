@@ -165,4 +165,10 @@ def test_a_rate_beyond_any_gpu_is_refused_and_gpus_share_the_hours(tmp_path, cap
     assert "more than the peak of 1 of the fastest listed GPUs (989 each)" in capsys.readouterr().err
     assert main([str(spec), "--patches-per-second", "80", "--gpus", "4"]) == 0
     assert "On 4 GPUs, 4 runs at a time" in capsys.readouterr().out
-    assert main([str(spec), "--patches-per-second", "80", "--gpus", "0"]) == 2
+    assert main([str(spec), "--patches-per-second", "inf"]) == 2
+    assert_names(capsys.readouterr().err, "error", "--patches-per-second", "'inf'")
+    for option, value in (("--gpus", "0"), ("--seconds", "0"), ("--seconds", "nan")):
+        with pytest.raises(SystemExit) as ended:
+            main([str(spec), option, value])
+        assert ended.value.code == 2
+        assert_names(capsys.readouterr().err, "error", option, f"'{value}'")

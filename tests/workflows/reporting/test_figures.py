@@ -94,6 +94,14 @@ def outlier(study: Study) -> Study:
     return study
 
 
+def test_an_unknown_format_is_refused_before_anything_is_drawn(studies, tmp_path, capsys):
+    folder = studies(**SEEDS).folder
+    files = [tmp_path / name for name in ("gains.csv", "gains.xyz", "gains")]
+    assert main(["figure", "gains", "--experiment-dir", str(folder), "--out", *map(str, files)]) == 2
+    assert_names(capsys.readouterr().err, "error", "--out", *files[1:], ".png, .pdf, .csv")
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "training_curves"])
 def test_every_model_is_inside_the_axes_of_every_figure(name, studies):
     figure, _ = draw(name, outlier(studies(**SEEDS)))

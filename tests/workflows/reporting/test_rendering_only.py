@@ -10,7 +10,7 @@ import workflows.reporting
 ROOM = Path(workflows.reporting.__file__).parent
 FILES = sorted(ROOM.rglob("*.py"))
 # What reporting may read from the analysis: names and readers.
-READERS = {"records"}
+READERS = {"records", "tables"}
 LIBRARIES = {"pandas", "numpy", "matplotlib", "seaborn", "PIL", "jinja2", "docutils", "yaml"}
 # Methods of tables and arrays that would compute a statistic.
 STATISTICS = {

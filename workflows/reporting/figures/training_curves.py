@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workflows.analysis.records import models, percent
+from workflows.readers import read_csv
 from workflows.reporting.study import Study
 from workflows.reporting.style import column, empty, legend, note, page, thousands
 
@@ -77,7 +78,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
 def _batches(study: Study, model: str, fraction: float) -> list[tuple[pd.Series, pd.Series]]:
     runs = study.runs[(study.runs["model"] == model) & (study.runs["fraction"] == fraction)]
     paths: list[Path] = [study.folder / "runs" / run / "train.csv" for run in runs["run"]]
-    logs = [pd.read_csv(path) for path in paths if path.is_file()]
+    logs = [read_csv(path, ("step", "l1")) for path in paths if path.is_file()]
     return [(log["step"], log["l1"]) for log in logs]
 
 
