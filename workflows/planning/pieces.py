@@ -9,7 +9,6 @@ size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, a
 """
 
 import argparse
-import math
 import os
 import shlex
 import signal
@@ -23,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from workflows import preflight
-from workflows.command_line import exit_status, fail, positive
+from workflows.command_line import above_zero, exit_status, fail, positive
 from workflows.config import grid, reading
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
@@ -45,17 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("experiment", type=Path, help="the experiment's YAML file")
     parser.add_argument("--budget", help="which of its budgets (default: the file's)")
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
-    parser.add_argument("--minutes", type=float, default=8.0, help="length of a piece (default 8)")
+    parser.add_argument("--minutes", type=above_zero, default=8.0, help="length of a piece (default 8)")
     parser.add_argument("--side-by-side", type=positive, default=4, metavar="N", help="jobs at a time (default 4)")
     parser.add_argument("--score", action="store_true", help="score trained networks too; needs the benchmark sets")
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="write finished trainings and scores there as archives"
     )
     parser.add_argument("--no-weights", action="store_true", help="leave out weights that nothing reads any more")
-    parser.add_argument("--archive-mb", type=float, default=15.0, help="largest archive (default 15)")
+    parser.add_argument("--archive-mb", type=above_zero, default=15.0, help="largest archive (default 15)")
     options = parser.parse_args(arguments)
-    if not 0 < options.minutes < math.inf or not 0 < options.archive_mb < math.inf:
-        parser.error("--minutes and --archive-mb are above 0")
     return exit_status(lambda: carry_out(options))
 
 
