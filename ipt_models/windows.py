@@ -101,7 +101,7 @@ def restore(
 
 
 def default_stride(model: IPT, windows: Windows) -> int:
-    """A setting's distance between windows, in input pixels.
+    """Distance between windows, in input pixels.
 
     `blended` takes one pixel more than half a window where `patch_dim` divides the half: neighbouring windows then cut the
     image into different tokens, and the mean also smooths the tokens' borders.

@@ -1,4 +1,4 @@
-"""Effects of single settings: scores of models that differ in exactly one."""
+"""Effects of single factors: scores of models that differ in exactly one."""
 
 import json
 from typing import Any

@@ -118,7 +118,7 @@ def _division(model: Model, recipe: Training) -> None:
     ):
         raise ValueError(
             f"{where}contrastive.group_size {group} has to be the whole training.batch_size ({recipe.batch_size}), or divide "
-            f"each process's share ({recipe.batch_size // recipe.processes})"
+            f"each process's rows ({recipe.batch_size // recipe.processes})"
         )
 
 

@@ -73,7 +73,7 @@ class Run(Section):
 
     @property
     def digest(self) -> str:
-        """Changes exactly when a setting changes that affects the weights by more than the order of sums.
+        """Changes exactly when a key changes that affects the weights by more than the order of sums.
 
         The images' location is not included: the tables given to a run identify the images.
         `threads` is included, because it changes the order of sums and so the bits;

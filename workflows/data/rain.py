@@ -37,10 +37,10 @@ def rain_streaks(
     """
     device = generator.device
     ranges = torch.tensor([ANGLE, LENGTH, WIDTH, DENSITY, BRIGHTNESS], device=device)
-    share = torch.rand((batch, 5), generator=generator, device=device)
+    position = torch.rand((batch, 5), generator=generator, device=device)  # in each range
     # One number per pixel decides whether a drop starts there and how bright it is.
     chance = torch.rand((batch, height + 2 * _REACH, width + 2 * _REACH), generator=generator, device=device)
-    parameters = ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * share[rows]
+    parameters = ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * position[rows]
     angle, length, thickness, density, brightness = parameters[:, :, None, None].unbind(1)
     chance = chance[rows]
     drops = torch.where(chance < density, brightness * (0.5 + chance / density), 0.0)

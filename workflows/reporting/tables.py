@@ -18,7 +18,7 @@ _BLOCKS: dict[str, tuple[Callable[[Study], list[Block]], str]] = {
     "crossovers": (study_tables.crossover_blocks, "No IPT and other network are both scored at two fractions."),
     "differences": (study_tables.difference_blocks, "No two models are scored at one fraction."),
     "contrastive": (study_tables.contrastive_blocks, "No model is scored both with and without the contrastive loss."),
-    "ablations": (study_tables.ablation_blocks, "No two scored models differ in only one setting."),
+    "ablations": (study_tables.ablation_blocks, "No two scored models differ in only one factor."),
     "published": (study_tables.published_blocks, "There are no published scores for these sets and tasks."),
     "gaps": (study_tables.gap_blocks, "No run has both losses."),
     "costs": (study_tables.cost_blocks, "Nothing was trained."),

@@ -19,7 +19,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, one panel per factor, task and dataset, and its data, `tables/ablations.csv`."""
     data = study.table("ablations")
     if data["over"].notna().sum() == 0:
-        return empty("No two scored models differ in only one setting."), data
+        return empty("No two scored models differ in only one factor."), data
     group = ["factor", "baseline", "dataset", "task"]
     keys = list(dict.fromkeys(data[group].itertuples(index=False, name=None)))
     figure, axes = panels(keys, height=0.6 + 0.2 * data.groupby(group).size().max(), most=3)
