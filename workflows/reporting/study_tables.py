@@ -1,5 +1,6 @@
 """Tables besides the scores: gains from data, crossovers, differences, costs, and published numbers next to ours."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import pandas as pd
@@ -304,15 +305,19 @@ def learning_rate_blocks(study: Study) -> list[Block]:
     return [learning_rates(read_csv(path, RATES))] if path.is_file() else []
 
 
+def _loss(l1: float) -> str:
+    return "diverged" if math.isinf(l1) else number(l1, 3)
+
+
 def learning_rates(table: pd.DataFrame) -> Block:
     """The table of trials, `learning_rates.csv`."""
     columns = {"model": lambda row: row["label"], "learning rate": lambda row: f"{row['learning_rate']:g}"}
     for name in (name for name in table if name.startswith("validation_l1_")):
         at = percent(float(name.removeprefix("validation_l1_")) / 100)
-        columns[f"L1, {at} of the images"] = lambda row, name=name: number(row[name], 3)
-    columns["mean L1"] = lambda row: number(row["validation_l1"], 3)
+        columns[f"L1, {at} of the images"] = lambda row, name=name: _loss(row[name])
+    columns["mean L1"] = lambda row: _loss(row["validation_l1"])
     if "behind" in table and table["behind_low"].notna().any():
-        columns["behind the best"] = lambda row: number(row["behind"], 3, "+")
+        columns["behind the best"] = lambda row: number(row["behind"], 3, "+") if math.isfinite(row["behind"]) else NONE
         columns["95 % interval"] = lambda row: interval(row["behind_low"], row["behind_high"], 3)
     columns["choice"] = lambda row: ", ".join(word for word in ("best", "edge", "used") if row[word]) or NONE
     steps = ", ".join(f"{steps:,}" for steps in sorted(set(table["steps"])))
@@ -320,4 +325,6 @@ def learning_rates(table: pd.DataFrame) -> Block:
         "L1 on held-out training images, 0–255 scale. Best: the lowest mean. Edge: the best is the smallest or largest rate "
         "tried. Used: the rate of the experiment's runs. Intervals are over trial seeds, paired by seed."
     ]
+    if table["validation_l1"].eq(math.inf).any():
+        notes.append("Diverged: the loss of at least one trial became NaN or infinite.")
     return _block(f"Learning rates, tried with {steps} steps each", notes, columns, table)

@@ -39,18 +39,19 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    runs = grid.read(arguments.experiment).trainings()
+    experiment = grid.read(arguments.experiment)
+    runs = experiment.trainings()
     if arguments.run not in runs:
         hint = nearest(arguments.run, runs) or f"; its runs: {', '.join(runs)}"
         raise InputError(f"no run {arguments.run!r} in {arguments.experiment}{hint}")
     try:
         with locked(arguments.out):
-            return _train(runs[arguments.run], arguments)
+            return _train(runs[arguments.run], arguments, trial=arguments.run in experiment.trials())
     except (FolderLocked, OSError) as error:
         return fail(error)
 
 
-def _train(run: Run, arguments: argparse.Namespace) -> int:
+def _train(run: Run, arguments: argparse.Namespace, trial: bool) -> int:
     models.code(reuse.CODE, run.variant, run.kwargs)  # hashed now: the code on disk may change during the training
     started_by_another = "LOCAL_RANK" in os.environ  # the first task has searched already, and trains
     if not started_by_another:
@@ -81,6 +82,7 @@ def _train(run: Run, arguments: argparse.Namespace) -> int:
             arguments.out,
             arguments.resume,
             arguments.init,
+            trial,
         )
     except loop.Interrupted as error:
         print(error, file=sys.stderr)

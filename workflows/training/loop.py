@@ -52,6 +52,7 @@ def train(
     output: Path,
     resume: Path,
     init: Path | None = None,
+    trial: bool = False,
 ) -> None:
     """Train one run of the grid; writes `model.safetensors`, `train.csv` and `provenance.json` into `output`.
 
@@ -67,9 +68,11 @@ def train(
         resume: folder for checkpoints; an interrupted run continues from there. When the run is complete, it holds a second
             link to the results, see `reuse.keep`.
         init: a `model.safetensors` whose weights the run starts from; it may have more tasks. None: fresh weights.
+        trial: whether the run tries a learning rate. That it diverges is then its result: it ends at the next row of
+            train.csv, whose validation_l1 is NaN.
 
     Raises:
-        TrainingError: when the loss or a weight is not finite.
+        TrainingError: when the loss or a weight is not finite, and the run is no trial.
         CheckpointError: when a checkpoint cannot be written, or an existing one cannot be used.
         LostProcess: when another process of the run has ended.
         Interrupted: after a signal, once the state is saved.
@@ -137,6 +140,8 @@ def train(
         def save() -> None:
             """Weights that are not finite do not replace a good checkpoint."""
             if broken := _not_finite(network):
+                if trial:
+                    return
                 _fail(fabric, run, f"{broken} is not finite after step {history.step:,}", resume)
             cpu_seconds = processes.total(provenance.cpu_seconds())
             if fabric.is_global_zero:
@@ -156,6 +161,7 @@ def train(
             dynamic_ncols=True,
             disable=not fabric.is_global_zero or None,  # None: only on a terminal
         )
+        diverged = False
         stream = batches.iterate(history.step)
         for batch, waited in _timed(stream, steps - history.step):
             step = batch.step + 1
@@ -188,7 +194,9 @@ def train(
             save_now |= recipe.checkpoint_steps is not None and step % recipe.checkpoint_steps == 0
             save_now, stop_signal = processes.agree(save_now)
             if (logged or save_now or stop_signal) and not math.isfinite(total := _mean(fabric, loss.total)):
-                _fail(fabric, run, f"the loss at step {step:,} is {total}", resume)
+                if not trial:
+                    _fail(fabric, run, f"the loss at step {step:,} is {total}", resume)
+                diverged = logged
             if logged:
                 row = {
                     "step": step,
@@ -203,13 +211,15 @@ def train(
                     "seconds": round(history.wall_seconds, 3),
                 }
                 if learning is not None:
-                    measured = step % recipe.validate_every == 0 or step in (1, steps)
+                    measured = step % recipe.validate_every == 0 or step in (1, steps) or diverged
                     row |= learning.measure(Unwrapped(fabric, scored)) if measured else dict.fromkeys(learning.columns)
                     network.train()
                 history.log.append(row)
                 loggers.log(row, step)
                 window.restart()
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
+                if diverged:
+                    break
                 if bar.disable and _crosses_tenth(step, steps, recipe.log_every):
                     seconds_left = (steps - step) * recipe.batch_size / row["patches_per_second"]
                     fabric.print(
@@ -233,7 +243,9 @@ def train(
         loggers.close()
 
         if broken := _not_finite(scored):
-            _fail(fabric, run, f"{broken} is not finite after the last step", resume)
+            if not trial:
+                _fail(fabric, run, f"{broken} is not finite after the last step", resume)
+            diverged = True
         cpu_seconds = history.cpu_seconds + processes.total(provenance.cpu_seconds())
         if not fabric.is_global_zero:
             return
@@ -250,8 +262,12 @@ def train(
             macs=macs,
             learning=learning,
             initial=initial,
+            diverged=diverged,
         )
         reuse.keep(output, resume)
+        if diverged:
+            print(f"{run.name}: diverged; ended after step {history.step:,} of {steps:,}", flush=True)
+            return
         print(
             f"{run.name}: {steps:,} steps, {history.patches.total():,} patches of {len(images):,} images in "
             f"{history.wall_seconds:.0f} s; L1 {history.log[-1]['l1']:.2f}, "

@@ -30,6 +30,7 @@ def write_results(
     macs: dict[str, float],
     learning: Learning,
     initial: dict[str, str] | None,
+    diverged: bool,
 ) -> None:
     """Write them, each whole or not at all.
 
@@ -46,6 +47,7 @@ def write_results(
         macs: multiply-adds per pixel of each task's output.
         learning: the measurements of the learning curve.
         initial: path and hash of the weights that the run started from, if not from fresh ones.
+        diverged: whether it is a trial whose loss or weights are not finite.
     """
     output.mkdir(parents=True, exist_ok=True)
     header = {**run.model_dump(mode="json", include={"experiment", "model", "fraction", "seed"}), "run": run.name}
@@ -66,6 +68,7 @@ def write_results(
         config=run.model_dump(mode="json"),
         training={
             "steps": history.step,
+            "diverged": diverged,
             "batch_size": recipe.batch_size,
             "patch_size": recipe.patch_size,
             "patches": patches,

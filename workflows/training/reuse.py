@@ -72,6 +72,8 @@ def find(
         other["devices"] = record.get("training", {}).get("computed_on")
         if differs := [key for key in SAME if other.get(key) != wanted[key]]:
             print(f"{run.name}: {folder} has the same config but other {' and '.join(differs)}: not taken", flush=True)
+        elif record["training"].get("diverged"):
+            print(f"{run.name}: {folder} is the same training, as a trial that diverged: not taken", flush=True)
         elif not _is_whole(folder, record):
             print(f"{run.name}: {folder} is the same training, but its files are missing or changed", flush=True)
         else:

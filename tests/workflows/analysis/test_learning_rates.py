@@ -1,5 +1,7 @@
 """A learning rate is chosen by held-out loss alone, and a reader sees all that was tried."""
 
+import math
+
 import pandas as pd
 import pytest
 import yaml
@@ -8,6 +10,7 @@ from tests.helpers import raises_naming
 from workflows.analysis.__main__ import main
 from workflows.analysis.learning_rates import compare_rates
 from workflows.analysis.records import ReportError
+from workflows.reporting.study_tables import learning_rates
 
 RATES = [0.001, 0.004, 0.016]
 CONFIG = {
@@ -35,7 +38,7 @@ def experiment_dir(tmp_path):
                     folder = tmp_path / "runs" / f"{model}-lr-{rate:g}-{percent}-seed-{seed}"
                     folder.mkdir(parents=True)
                     own = shift * (1.1 if rate == 0.016 else 1)
-                    log = pd.DataFrame({"step": [1, 300], "l1": 1.0, "validation_l1": [20.0, loss + own]})
+                    log = pd.DataFrame({"step": [1, 300], "loss": 1.0, "validation_l1": [20.0, loss + own]})
                     log.to_csv(folder / "train.csv", index=False)
     return tmp_path
 
@@ -57,6 +60,32 @@ def test_choice_is_shown_with_its_spread_over_the_trial_seeds(experiment_dir):
     assert row["spread"] == pytest.approx(0.55)
     assert row["behind"] == pytest.approx(0.45)
     assert row["behind_high"] - row["behind"] == pytest.approx(4.3027 * 0.05 / 3**0.5, rel=1e-4)
+
+
+def diverge(experiment_dir, trial):
+    log = pd.DataFrame({"step": [1, 40], "loss": [30.0, math.nan], "validation_l1": [20.0, math.nan]})
+    log.to_csv(experiment_dir / "runs" / trial / "train.csv", index=False)
+
+
+def test_rate_at_which_one_trial_diverged_is_never_the_best(experiment_dir):
+    diverge(experiment_dir, "ipt-lr-0.016-1-seed-1000")
+    table = compare_rates(experiment_dir).set_index(["model", "learning_rate"])
+    row = table.loc[("ipt", 0.016)]
+    assert row[["validation_l1_1", "validation_l1", "behind"]].tolist() == [math.inf] * 3
+    assert row["validation_l1_100"] == pytest.approx(4.9)
+    assert row[["low", "high", "spread", "behind_low", "behind_high"]].isna().all()
+    assert table.index[table["best"]].tolist() == [("edsr", 0.004), ("ipt", 0.004)]
+    assert not table["edge"].any()
+    block = learning_rates(table.reset_index())
+    row = dict(zip(block.header, block.rows[-1], strict=True))
+    assert (row["L1, 1 % of the images"], row["mean L1"], row["choice"]) == ("diverged", "diverged", "used")
+
+
+def test_network_that_diverged_at_each_rate_is_named(experiment_dir):
+    for rate in RATES:
+        diverge(experiment_dir, f"ipt-lr-{rate:g}-100-seed-1001")
+    with raises_naming(ReportError, "ipt", *RATES):
+        compare_rates(experiment_dir)
 
 
 def test_unfinished_trial_is_named(experiment_dir):

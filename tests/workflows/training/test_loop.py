@@ -15,9 +15,9 @@ import pytest
 import torch
 from timm.utils import ModelEmaV3
 
-from tests.helpers import make_run, raises_naming
+from tests.helpers import assert_names, make_run, raises_naming
 from workflows import models, provenance
-from workflows.training import accumulation, checkpoint, loop
+from workflows.training import accumulation, checkpoint, loop, reuse
 from workflows.training.devices import choose_precision
 from workflows.training.history import COLUMNS
 
@@ -129,6 +129,23 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(train, tmp_p
     with pytest.raises(loop.TrainingError, match=r"^ipt-100-seed-0: .*\bstep \d+ .*\b(nan|inf)\b"):
         train(make_run(learning_rate=1e9, budget={"steps": 40}))
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_trial_that_diverges_ends_with_its_log(images, tmp_path, capsys):
+    run = make_run(learning_rate=1e9, budget={"steps": 40}, log_every=10)
+    out, resume = tmp_path / "out", tmp_path / "resume"
+    loop.train(run, images.root, images.fraction, images.validation, out, resume, trial=True)
+    log = pd.read_csv(out / "train.csv")
+    assert math.isnan(log["loss"].iloc[-1])
+    assert math.isnan(log["validation_l1"].iloc[-1])
+    assert log["step"].iloc[-1] < 40
+    record = json.loads((out / "provenance.json").read_text())
+    assert record["training"]["diverged"]
+    assert record["training"]["steps"] == log["step"].iloc[-1]
+    # Another experiment's run of the same config must not start from it.
+    tables = (images.fraction, images.validation)
+    assert reuse.find(run, tables, None, tmp_path / "other", resume=resume) is None
+    assert_names(capsys.readouterr().out, run.name, resume / "finished")
 
 
 def test_provenance_lets_a_number_be_traced(train, images):
