@@ -59,7 +59,9 @@ def _of_model(trials: pd.DataFrame, spec: Experiment, label: str) -> pd.DataFram
     by_seed = trials.pivot_table(index="learning_rate", columns="seed", values="l1")  # means over the fractions
     best = by_seed.mean(axis=1).idxmin()
     if math.isinf(by_seed.loc[best].mean()):
-        raise ReportError(f"{model} diverged at each of its learning_rates, {', '.join(f'{r:g}' for r in by_seed.index)}")
+        raise ReportError(
+            f"{model} diverged at each of its learning_rates, {', '.join(f'{r:g}' for r in by_seed.index)}"
+        )
     rows = []
     for rate, of_rate in trials.groupby("learning_rate", sort=False):
         level, behind = _over_seeds(by_seed.loc[rate]), _over_seeds(by_seed.loc[rate] - by_seed.loc[best])

@@ -298,7 +298,8 @@ class Model(Section):
     learning_rates: Annotated[list[Positive], AfterValidator(distinct)] = Field(
         [],
         description="rates to try first: trained at the smallest and the largest fraction, judged on held-out "
-        "images of the training source, shown in `learning_rates.md`. A trial that diverges ends early, and its L1 counts as infinite. Set the chosen one as `training.learning_rate`",
+        "images of the training source, shown in `learning_rates.md`. A trial that diverges ends early, and its L1 counts as "
+        "infinite. Set the chosen one as `training.learning_rate`",
     )
 
     @property

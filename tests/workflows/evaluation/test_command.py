@@ -375,7 +375,13 @@ def test_wrong_requests_end_with_one_message(root, capsys):
     assert len(errors) == 5
     for error, named in zip(
         errors,
-        (("Set6", "Set5"), (root / "gone.safetensors",), ("--images", "zebra", "a, b, c, d, e"), ("bicubic",), ("sr5",)),
+        (
+            ("Set6", "Set5"),
+            (root / "gone.safetensors",),
+            ("--images", "zebra", "a, b, c, d, e"),
+            ("bicubic",),
+            ("sr5",),
+        ),
         strict=True,
     ):
         assert_names(error, *named)
