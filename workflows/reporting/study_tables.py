@@ -318,7 +318,9 @@ def learning_rates(table: pd.DataFrame) -> Block:
     columns["mean L1"] = lambda row: _loss(row["validation_l1"])
     if "behind" in table and table["behind_low"].notna().any():
         columns["behind the best"] = lambda row: number(row["behind"], 3, "+") if 0 < row["behind"] < math.inf else NONE
-        columns["95 % interval"] = lambda row: NONE if row["best"] else interval(row["behind_low"], row["behind_high"], 3)
+        columns["95 % interval"] = lambda row: (
+            NONE if row["best"] else interval(row["behind_low"], row["behind_high"], 3)
+        )
     columns["choice"] = lambda row: ", ".join(word for word in ("best", "edge", "used") if row[word]) or NONE
     steps = ", ".join(f"{steps:,}" for steps in sorted(set(table["steps"])))
     notes = [
