@@ -137,15 +137,16 @@ def train(
         if history.note_division(recipe):
             fabric.print(f"{run.name}: batches are now split differently, so results differ by rounding", flush=True)
 
-        def save() -> None:
-            """Weights that are not finite do not replace a good checkpoint."""
+        def save() -> bool:
+            """Weights that are not finite do not replace a good checkpoint; False if that left a trial's last one in place."""
             if broken := _not_finite(network):
                 if trial:
-                    return
+                    return False
                 _fail(fabric, run, f"{broken} is not finite after step {history.step:,}", resume)
             cpu_seconds = processes.total(provenance.cpu_seconds())
             if fabric.is_global_zero:
                 state.save(resume, cpu_seconds)
+            return True
 
         peak = peak_of(fabric.device, precision.precision, recipe.matmul_precision)
         flops = training_flops(macs, recipe.patch_size)
@@ -230,13 +231,13 @@ def train(
             if (save_now or stop_signal) and step < steps:
                 if stop_signal:
                     stream.close()  # so that its workers' time is included
-                save()
+                what = f"saved after step {step:,}" if save() else f"diverged by step {step:,}"
                 saved_at = time.perf_counter()
                 if stop_signal:
                     loggers.close()
                     _end(
                         fabric,
-                        Interrupted(f"{run.name}: saved after step {step:,} on {stop_signal}; run again to go on"),
+                        Interrupted(f"{run.name}: {what} on {stop_signal}; run again to go on"),
                     )
         bar.close()
         stream.close()

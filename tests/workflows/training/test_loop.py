@@ -132,7 +132,7 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(train, tmp_p
 
 
 def test_trial_that_diverges_ends_with_its_log(images, tmp_path, capsys):
-    run = make_run(learning_rate=1e9, budget={"steps": 40}, log_every=10)
+    run = make_run(learning_rate=1e9, budget={"steps": 40}, log_every=10, checkpoint_steps=3)
     out, resume = tmp_path / "out", tmp_path / "resume"
     loop.train(run, images.root, images.fraction, images.validation, out, resume, trial=True)
     log = pd.read_csv(out / "train.csv")
