@@ -1,0 +1,69 @@
+"""How much of a trained IPT's PSNR its attention contributes: PSNR-Y with the attention, and with its outputs set to zero.
+
+Run as `python -m benchmarks.attention_use --checkpoints results/NAME/runs/*/model.safetensors --sets Set5 --data-root DIR`
+(IPT for x2, `centre` windows). Without attention only the head, the MLPs and the tail are left, with the weights that were
+trained beside it, and only the convolutions of head and tail look beyond one token.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.hardware import report
+from ipt_models import IPT, restore
+from ipt_models.network import Attention
+from workflows import models
+from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
+from workflows.evaluation.metrics import psnr_y
+from workflows.evaluation.protocol import Protocol, border
+from workflows.evaluation.sets import Job, find_jobs
+
+
+def main() -> int:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
+    parser.add_argument("--sets", nargs="+", default=["photos"], help="benchmark sets for x2 (default: photos)")
+    parser.add_argument("--data-root", type=Path, help="where sets other than photos are")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention_use.csv"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    jobs = find_jobs(options.sets, ["sr2"], options.data_root)
+    rows = []
+    for checkpoint in tqdm(options.checkpoints, unit="network"):
+        network, header = models.load(checkpoint)
+        named = {"run": header.get("run", checkpoint.stem), "weights": header["weights_sha256"][:16]}
+        levels = [mean_psnr(network, job) for job in jobs]
+        silence(network)
+        for job, level in zip(jobs, levels, strict=True):
+            row = {"dataset": job.request.label, "psnr_y": level, "psnr_y_without": mean_psnr(network, job)}
+            rows.append({**named, **row, "gain": level - row["psnr_y_without"]})
+    report(rows, options.out, options.threads)
+    return 0
+
+
+def silence(network: IPT) -> None:
+    """Set every attention's output to zero; its output projection has no bias."""
+    for module in network.modules():
+        if isinstance(module, Attention):
+            torch.nn.init.zeros_(module.out_proj.weight)
+
+
+def mean_psnr(network: IPT, job: Job) -> float:
+    """Mean PSNR-Y in dB over the images of a set, by the protocol."""
+    values = []
+    for sample in job.samples:
+        files = decode(sample, job.task)
+        x = as_batch(degraded_pixels(files, job.request, sample, job.task, Protocol()))
+        output = as_pixels(restore(network, x, job.task.name, "centre"))
+        values.append(psnr_y(output, target_pixels(files, job.task), border(job.task)))
+    return fmean(values)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
