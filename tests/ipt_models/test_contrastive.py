@@ -163,6 +163,7 @@ def test_one_patch_an_image_has_a_value_in_the_papers_formulation():
 
 
 RANK = """
+import os
 import sys
 import torch
 import torch.distributed as dist
@@ -189,8 +190,10 @@ for formulation in ("supcon", "paper"):
         torch.testing.assert_close(mean, expected, rtol=1e-5, atol=1e-6)
 
 local = contrastive_loss(x[mine])
+dist.barrier()
 dist.destroy_process_group()
 torch.testing.assert_close(local, contrastive_loss(x[mine], gather=True), rtol=0, atol=0)
+os._exit(0)  # gloo's threads sometimes abort a process that has finished (torch 2.14)
 """
 
 
