@@ -1,5 +1,6 @@
 """The workflow fetches a missing set from its public address, here a local one, and scores it; once."""
 
+import functools
 import hashlib
 import io
 import shutil
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 REQUESTS = []
 
 
+@functools.cache  # made once: a ZIP holds the time of its making, so a second one may have another SHA-256
 def archive() -> bytes:
     """Five small images as benchmark/Set5/HR/<name>.png."""
     data = io.BytesIO()
