@@ -29,6 +29,7 @@ from benchmarks.hardware import CLOCKS, EXACT_MEMORY, peak_memory, report, reset
 from benchmarks.mha_reference import ReferenceIPT
 from ipt_models import build, to_official
 from ipt_models.variants import VARIANTS
+from workflows.command_line import exit_status
 from workflows.peak_rates import peak_flops
 
 SPEED_LIMITS = {"fp32": 1.25, "bf16": 2.2}  # times the float32 reference's; bf16 on CPUs with AVX512-BF16
@@ -225,4 +226,4 @@ def run_child(name: str, precision: str, options: argparse.Namespace) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

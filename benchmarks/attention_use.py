@@ -17,6 +17,7 @@ from benchmarks.hardware import report
 from ipt_models import IPT, restore
 from ipt_models.network import Attention
 from workflows import models
+from workflows.command_line import existing_file, exit_status
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import psnr_y
 from workflows.evaluation.protocol import Protocol, border
@@ -26,7 +27,7 @@ from workflows.evaluation.sets import Job, find_jobs
 def main() -> int:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
+    parser.add_argument("--checkpoints", type=existing_file, nargs="+", required=True)
     parser.add_argument("--sets", nargs="+", default=["photos"], help="benchmark sets for x2 (default: photos)")
     parser.add_argument("--data-root", type=Path, help="where sets other than photos are")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -66,4 +67,4 @@ def mean_psnr(network: IPT, job: Job) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

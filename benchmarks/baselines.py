@@ -23,6 +23,7 @@ from tqdm import trange
 import baselines
 from benchmarks.hardware import CLOCKS, EXACT_MEMORY, report, reset_peak_memory
 from benchmarks.hardware import peak_memory as peak_of_process
+from workflows.command_line import exit_status
 
 RATIO_LIMIT, MEMORY_LIMIT = 1.05, 1.0
 CHECKPOINTING_TIME_LIMIT, CHECKPOINTING_MEMORY_LIMIT = 1.35, 0.5
@@ -236,4 +237,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

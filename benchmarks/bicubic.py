@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 import baselines.basicsr_alias  # noqa: F401
+from workflows.command_line import exit_status
 
 # isort: split
 from basicsr.utils.matlab_functions import imresize
@@ -73,4 +74,4 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

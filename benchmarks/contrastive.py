@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmarks.dense_contrastive import dense_contrastive_loss
 from benchmarks.hardware import CLOCKS, EXACT_MEMORY, peak_memory, report, reset_peak_memory
 from ipt_models.contrastive import TEMPERATURES, contrastive_loss
+from workflows.command_line import exit_status
 
 LIMITS = {"gigabytes": 1.5, "ratio": 1.3}
 TIMED = ((16, 64, 72), (16, 64, 144), (32, 64, 144), (8, 256, 576), (16, 256, 576))  # batch, patches, features
@@ -123,4 +124,4 @@ def run_child(method: str, formulation: str, shape: tuple[int, ...], options: ar
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

@@ -6,6 +6,7 @@ Run as `python -m benchmarks.cpu_precision`. The four variants alternate, `--rou
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ import torch
 
 from benchmarks.hardware import report
 from workflows import models
+from workflows.command_line import exit_status
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "IPT": ("ipt_tiny", {}),
@@ -68,4 +70,4 @@ def prepare(variant: str, kwargs: dict[str, Any], precision: str, layout: str):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main, (ValueError, OSError)))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from workflows import provenance
+from workflows.command_line import InputError, exit_status
 
 
 def run(folder: Path, cores: int) -> dict[str, float]:
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.folder.exists() and any(arguments.folder.iterdir()):
-        sys.exit(f"{arguments.folder} is not empty: the demo is measured from nothing")
+        raise InputError(f"{arguments.folder} is not empty: the demo is measured from nothing")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     cost = run(arguments.folder, arguments.cores)
     results = arguments.folder / "results" / "demo"
@@ -76,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main, (ValueError, OSError)))

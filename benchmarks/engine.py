@@ -24,6 +24,7 @@ import torch
 from benchmarks.hardware import report
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
+from workflows.command_line import exit_status
 from workflows.config import grid
 from workflows.config.runs import Run
 from workflows.data.batches import Batches
@@ -167,4 +168,4 @@ def time_bare(run: Run, images: pd.DataFrame, root: Path, steps: int) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

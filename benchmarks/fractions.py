@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.hardware import report
+from workflows.command_line import exit_status
 
 LIMITS = {"seconds": 10, "gigabytes": 1}
 
@@ -57,4 +58,4 @@ def write_manifest(manifest: Path, validation: Path, images: int, classes: int) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

@@ -34,6 +34,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.hardware import report
+from workflows.command_line import exit_status
 from workflows.data.batches import Batches
 from workflows.data.degradations import bicubic_resize, make_pairs
 from workflows.data.manifest import Pairs, scan
@@ -280,4 +281,4 @@ def compare_pipelines(options: argparse.Namespace, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

@@ -26,6 +26,7 @@ import yaml
 
 from benchmarks.hardware import report
 from workflows.analysis.statistics import t_interval
+from workflows.command_line import exit_status
 from workflows.config import grid
 from workflows.config.runs import Run
 from workflows.data.manifest import scan
@@ -107,4 +108,4 @@ def score(model: Path, data_root: Path) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

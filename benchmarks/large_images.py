@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.hardware import report
 from workflows import models
+from workflows.command_line import exit_status
 
 SIZES = {"2k": (1080, 2048), "4k": (2160, 4096), "8k": (4320, 7680)}
 REFERENCES = {"bicubic": "sr2", "identity": "dn30"}
@@ -67,4 +68,4 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main, (ValueError, OSError)))

@@ -7,6 +7,7 @@ relative to float32. The last column gives a scale: the difference between the g
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from benchmarks.hardware import report
 from benchmarks.mha_reference import ReferenceIPT
 from ipt_models import IPT, to_official
 from workflows import models
+from workflows.command_line import existing_file, exit_status
 from workflows.training.objective import l1_loss
 
 BITS = {"tf32": 10, "bf16": 7}  # of the mantissa
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--networks", nargs="+", default=["edsr_tiny", "ipt_tiny", "ipt_small"], help="ipt_base: minutes"
     )
-    parser.add_argument("--checkpoints", nargs="*", type=Path, default=[], help="trained networks, model.safetensors")
+    parser.add_argument("--checkpoints", nargs="*", type=existing_file, default=[], help="trained networks, model.safetensors")
     parser.add_argument("--rows", type=int, default=4, help="images in a batch")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/rounding.csv"))
     options = parser.parse_args()
@@ -132,4 +134,4 @@ def round_mantissa(value: Any, bits: int) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main, (ValueError, OSError)))

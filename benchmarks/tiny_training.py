@@ -6,6 +6,7 @@ of whole-image inference. Experiments train with `python -m workflows.training` 
 
 import argparse
 import math
+import sys
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from tqdm import trange
 
 from baselines.bicubic import bicubic_resize
 from ipt_models import IPT, build, save
+from workflows.command_line import exit_status
 from workflows.data.dead_leaves import draw
 
 IMAGES, SIDE, BATCH = 128, 192, 16
@@ -77,4 +79,4 @@ def crops(low: Tensor, high: Tensor, size: int, generator: torch.Generator) -> t
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main, (ValueError, OSError)))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ipt_models.command_line import BAD_INPUT, INTERRUPTED, InputError, exit_status, fail
 
-__all__ = ["BAD_INPUT", "INTERRUPTED", "InputError", "above_zero", "exit_status", "fail", "from_zero", "positive"]
-__all__ += ["refuse_repeated", "refuse_same_file", "whole"]
+__all__ = ["BAD_INPUT", "INTERRUPTED", "InputError", "above_zero", "existing_file", "exit_status", "fail", "from_zero"]
+__all__ += ["positive", "refuse_repeated", "refuse_same_file", "whole"]
 
 
 def positive(text: str) -> int:
@@ -44,6 +44,14 @@ def from_zero(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
     return number
+
+
+def existing_file(text: str) -> Path:
+    """The path of a file that is there, for argparse."""
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"no file at {text}")
+    return path
 
 
 def refuse_repeated(option: str, values: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from tests.helpers import raises_naming
 from workflows.command_line import (
     InputError,
     above_zero,
+    existing_file,
     exit_status,
     from_zero,
     positive,
@@ -52,6 +53,14 @@ def test_an_argument_is_a_number_in_its_range(kind, taken, refused):
     for text in refused:
         with raises_naming(argparse.ArgumentTypeError, repr(text)):
             kind(text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "x.csv").touch()
+    assert existing_file(str(tmp_path / "x.csv")) == tmp_path / "x.csv"
+    for missing in (tmp_path / "y.csv", tmp_path):
+        with raises_naming(argparse.ArgumentTypeError, str(missing)):
+            existing_file(str(missing))
 
 
 def test_what_is_given_twice_is_named():
