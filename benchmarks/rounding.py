@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument(
         "--networks", nargs="+", default=["edsr_tiny", "ipt_tiny", "ipt_small"], help="ipt_base: minutes"
     )
-    parser.add_argument("--checkpoints", nargs="*", type=existing_file, default=[], help="trained networks, model.safetensors")
+    parser.add_argument(
+        "--checkpoints", nargs="*", type=existing_file, default=[], help="trained networks, model.safetensors"
+    )
     parser.add_argument("--rows", type=int, default=4, help="images in a batch")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/rounding.csv"))
     options = parser.parse_args()
