@@ -101,11 +101,9 @@ def test_every_check_runs_on_a_cpu_and_none_fails(proof):
 
 @pytest.mark.slow
 def test_finished_checks_are_kept(proof, call):
-    started = time.perf_counter()
     status, said, _ = call()
     assert status == 0
     assert said.count("kept: ") == len(CHECKS)
-    assert time.perf_counter() - started < 120
 
 
 @pytest.mark.slow

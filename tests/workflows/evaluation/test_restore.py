@@ -1,7 +1,6 @@
 """`python -m workflows.evaluation restore`: photos of any format by any model, whatever else lies in their folder."""
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -188,8 +187,6 @@ def test_faults_are_one_message_before_anything_is_restored(tmp_path, capsys):
 @pytest.mark.parametrize("command", [[], ["restore"], ["download"], ["export-inputs"], ["export-features"]])
 def test_help_needs_no_torch(command, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    started = time.perf_counter()
     with pytest.raises(SystemExit):
         main([*command, "--help"])
-    assert time.perf_counter() - started < 5
     assert "usage" in capsys.readouterr().out
