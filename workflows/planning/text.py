@@ -1,5 +1,6 @@
 """The plan as Markdown."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -46,9 +47,10 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
     left = table[table["state"] == TO_DO]
     notes = [
         f"{len(table)} runs: {(table['state'] == DONE).sum()} done, {(table['state'] == REUSED).sum()} to be copied from other "
-        f"experiments, {len(left)} to do. {_whole(_sum(table['patches']))} patches, {_flops(_sum(table['flops']))} FLOPs in all.",
-        f"Left, one run at a time: {_short(_sum(left['hours']))} hours "
-        f"({_short(_sum(left['hours'] * left['threads']))} core-hours where a run has `training.threads` cores). "
+        f"experiments, {len(left)} to do; in all {_total(table['patches'], _whole)} patches, "
+        f"{_total(table['flops'], _flops)} FLOPs.",
+        f"Left, one run at a time: {_total(left['hours'], _short)} hours "
+        f"({_total(left['hours'] * left['threads'], _short)} core-hours where a run has `training.threads` cores). "
         "Training only; running trainings count in full.",
         f"Disk: {table['weights_mb'].sum():,.1f} MB of weights, and up to {table['checkpoints_mb'].max():,.1f} MB of checkpoints "
         "for each run under way.",
@@ -61,7 +63,7 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
             f"On {gpus} GPUs, {at_once} runs at a time: {_short(max(hours / at_once, longest))} hours at best."
         )
     if table["steps"].isna().any():
-        notes.append("Unknown (?): steps of epochs need the number of images, known once data/manifest.csv exists.")
+        notes.append("Unknown (?): a budget in epochs gives a number of steps only once data/manifest.csv exists.")
     if (unknown := left["patches_per_second"].isna()).any():
         notes.append(
             f"No speed known for {', '.join(left.loc[unknown, 'model'].unique())}; set `plan.patches_per_second`."
@@ -74,6 +76,13 @@ def _notes(experiment: Experiment, table: pd.DataFrame, gpus: int) -> list[str]:
 def _sum(numbers: pd.Series) -> Any:
     """The sum, unknown if any value is."""
     return numbers.sum() if numbers.notna().all() else None
+
+
+def _total(numbers: pd.Series, text: Callable[[Any], str]) -> str:
+    """The sum; "at least" the sum of the known values if some are unknown."""
+    if numbers.isna().all() and len(numbers):
+        return text(None)
+    return "at least " * bool(numbers.isna().any()) + text(numbers.sum())
 
 
 def _whole(number: Any) -> str:
