@@ -164,7 +164,7 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
         elif state[key].shape != value.shape:
             faults.append(f"misshapen: {key} {tuple(state[key].shape)}, expected {tuple(value.shape)}")
     if faults:
-        raise ValueError("not a whole RDN checkpoint:\n  " + "\n  ".join(faults))
+        raise ValueError("incomplete RDN checkpoint:\n  " + "\n  ".join(faults))
     model.load_state_dict(state)
     model.config = {**sizes, "subtract_mean": False}
     return model

@@ -48,16 +48,16 @@ def main() -> int:
     parser.add_argument("--gradient-checkpointing", action="store_true", help="in our network")
     parser.add_argument("--what", nargs="+", choices=WHAT, default=WHAT)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--warm-up", type=int, default=2, help="rounds before (default: 2)")
+    parser.add_argument("--warm-up", type=int, default=2, help="warm-up rounds (default: 2)")
     parser.add_argument(
-        "--clock", choices=CLOCKS, default="wall", help="processor: with one thread, on a shared machine"
+        "--clock", choices=CLOCKS, default="wall", help="`processor` (CPU time): with one thread, on a shared machine"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--flush-denormal", action="store_true", help="flush denormal numbers to zero (CPU)")
     parser.add_argument("--no-memory", action="store_true", help="time only")
     parser.add_argument("--operators", action="store_true", help="profile a training step and exit")
     parser.add_argument("--limits", action="store_true", help="exit status 1 if a limit is missed")
-    parser.add_argument("--append", action="store_true", help="keep what the file has")
+    parser.add_argument("--append", action="store_true", help="add to what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention.csv"))
     parser.add_argument("--child", choices=("ours", "reference"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -17,7 +17,7 @@ from benchmarks.hardware import report
 from ipt_models import IPT, restore
 from ipt_models.network import Attention
 from workflows import models
-from workflows.command_line import existing_file, exit_status
+from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import psnr_y
 from workflows.evaluation.protocol import Protocol, border
@@ -27,12 +27,13 @@ from workflows.evaluation.sets import Job, find_jobs
 def main() -> int:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoints", type=existing_file, nargs="+", required=True)
+    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
     parser.add_argument("--sets", nargs="+", default=["photos"], help="benchmark sets for x2 (default: photos)")
     parser.add_argument("--data-root", type=Path, help="where sets other than photos are")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention_use.csv"))
     options = parser.parse_args()
+    refuse_missing("--checkpoints", options.checkpoints)
     torch.set_num_threads(options.threads)
     jobs = find_jobs(options.sets, ["sr2"], options.data_root)
     rows = []

@@ -217,7 +217,7 @@ def main() -> int:
     parser.add_argument("--image", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--clock", choices=CLOCKS, default="wall", help="processor: with one thread, on a shared machine"
+        "--clock", choices=CLOCKS, default="wall", help="`processor` (CPU time): with one thread, on a shared machine"
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/baselines.csv"))
     options = parser.parse_args()

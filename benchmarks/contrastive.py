@@ -33,12 +33,12 @@ def main() -> int:
     parser.add_argument("--block-size", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument(
-        "--clock", choices=CLOCKS, default="wall", help="processor: with one thread, on a shared machine"
+        "--clock", choices=CLOCKS, default="wall", help="`processor` (CPU time): with one thread, on a shared machine"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-memory", action="store_true", help="compare times only")
     parser.add_argument("--no-times", action="store_true", help="measure memory only")
-    parser.add_argument("--append", action="store_true", help="keep what the file has")
+    parser.add_argument("--append", action="store_true", help="add to what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/contrastive.csv"))
     parser.add_argument("--child", choices=("blocks", "dense"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.hardware import report
-from workflows.command_line import existing_file, exit_status
+from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.image_files import read
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import psnr_y
@@ -28,11 +28,12 @@ LIMIT = 0.1
 def main() -> int:
     """Measure, write the table, and fail if the default costs too much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=existing_file, default="tests/fixtures/ipt_trained_x2.safetensors")
+    parser.add_argument("--checkpoint", type=Path, default="tests/fixtures/ipt_trained_x2.safetensors")
     parser.add_argument("--sets", nargs="+", default=["photos"])
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/jpeg.csv"))
     options = parser.parse_args()
+    refuse_missing("--checkpoint", [options.checkpoint])
     model, rows = Restorer(options.checkpoint), []
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "image.jpg")

@@ -23,7 +23,7 @@ from benchmarks.hardware import report
 from benchmarks.mha_reference import ReferenceIPT
 from ipt_models import IPT, to_official
 from workflows import models
-from workflows.command_line import existing_file, exit_status
+from workflows.command_line import exit_status, refuse_missing
 from workflows.training.objective import l1_loss
 
 BITS = {"tf32": 10, "bf16": 7}  # of the mantissa
@@ -42,12 +42,11 @@ def main() -> None:
     parser.add_argument(
         "--networks", nargs="+", default=["edsr_tiny", "ipt_tiny", "ipt_small"], help="ipt_base: minutes"
     )
-    parser.add_argument(
-        "--checkpoints", nargs="*", type=existing_file, default=[], help="trained networks, model.safetensors"
-    )
+    parser.add_argument("--checkpoints", nargs="*", type=Path, default=[], help="trained networks, model.safetensors")
     parser.add_argument("--rows", type=int, default=4, help="images in a batch")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/rounding.csv"))
     options = parser.parse_args()
+    refuse_missing("--checkpoints", options.checkpoints)
     rows: list[dict[str, Any]] = []
     for name in options.networks:
         torch.manual_seed(0)

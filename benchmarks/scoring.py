@@ -17,7 +17,7 @@ import torch
 
 import baselines.basicsr_alias  # noqa: F401  (before basicsr)
 from benchmarks.hardware import peak_memory, report, reset_peak_memory
-from workflows.command_line import existing_file, exit_status
+from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.score import score
@@ -36,9 +36,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without-basicsr", action="store_true", help="measure the suite alone")
-    parser.add_argument("--checkpoint", type=existing_file, help="an IPT: compare the windows of v2 and v1 instead")
+    parser.add_argument("--checkpoint", type=Path, help="an IPT: compare the windows of v2 and v1 instead")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/scoring.csv"))
     options = parser.parse_args()
+    refuse_missing("--checkpoint", [options.checkpoint] if options.checkpoint else [])
     jobs = find_jobs(options.sets, options.tasks, options.data_root)
 
     if options.checkpoint:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from benchmarks.hardware import report
 from ipt_models import IPT, load, restore
 from ipt_models.windows import WINDOWS, default_stride, starts
-from workflows.command_line import existing_file, exit_status
+from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import psnr_y
 from workflows.evaluation.protocol import Protocol, border
@@ -33,7 +33,7 @@ FURTHER = (3 / 4, 1 / 4)  # strides of `centre`, as fractions of a window
 def main() -> int:
     """Measure, write the table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoints", type=existing_file, nargs="+", required=True)
+    parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
     parser.add_argument("--sets", nargs="+", default=["photos"], help="benchmark sets for x2 (default: photos)")
     parser.add_argument("--data-root", type=Path, help="where sets other than photos are")
     parser.add_argument("--brief", nargs="*", default=[], help="sets with `side-by-side` and `centre` alone")
@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/stride.csv"))
     options = parser.parse_args()
+    refuse_missing("--checkpoints", options.checkpoints)
     torch.set_flush_denormal(True)
     torch.set_num_threads(options.threads)
     jobs = find_jobs(options.sets, ["sr2"], options.data_root)

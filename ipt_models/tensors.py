@@ -33,7 +33,7 @@ def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
     try:
         return unwrap(load_file(path) if path.suffix == ".safetensors" else _load_pickle(path), str(path))
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error})") from None
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from None
 
 
 def _load_pickle(path: Path) -> Any:

@@ -73,7 +73,7 @@ def read_header(path: str | PathLike[str]) -> dict[str, Any]:
         with safe_open(path, framework="numpy") as file:
             header: dict[str, Any] = dict(file.metadata() or {})
     except SafetensorError as error:
-        raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
+        raise ModelFileError(f"{path} is damaged or not a safetensors file ({error})") from None
     if missing := [key for key in BUILT_FROM if key not in header]:
         raise ModelFileError(f"{path} does not say how to build its network: no {', '.join(missing)} in its header")
     if header.get("format", "1") not in ("1", FORMAT):

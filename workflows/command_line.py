@@ -2,13 +2,13 @@
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ipt_models.command_line import BAD_INPUT, INTERRUPTED, InputError, exit_status, fail
 
-__all__ = ["BAD_INPUT", "INTERRUPTED", "InputError", "above_zero", "existing_file", "exit_status", "fail", "from_zero"]
-__all__ += ["positive", "refuse_repeated", "refuse_same_file", "whole"]
+__all__ = ["BAD_INPUT", "INTERRUPTED", "InputError", "above_zero", "exit_status", "fail", "from_zero"]
+__all__ += ["positive", "refuse_missing", "refuse_repeated", "refuse_same_file", "whole"]
 
 
 def positive(text: str) -> int:
@@ -23,7 +23,7 @@ def whole(text: str) -> int:
 
 def _whole(text: str, least: int) -> int:
     if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
 
 
@@ -42,16 +42,14 @@ def from_zero(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return number
 
 
-def existing_file(text: str) -> Path:
-    """The path of a file that is there, for argparse."""
-    path = Path(text)
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"no file at {text}")
-    return path
+def refuse_missing(option: str, paths: Iterable[Path]) -> None:
+    """Raise InputError where an option names files that are not there."""
+    if missing := [str(path) for path in paths if not path.is_file()]:
+        raise InputError(f"{option}: no file at {', '.join(missing)}")
 
 
 def refuse_repeated(option: str, values: Sequence[str]) -> None:

@@ -182,7 +182,7 @@ def is_native(path: Path | str) -> bool:
             return bool(set(weights_file.BUILT_FROM) & set(file.metadata() or {}))
     except SafetensorError as error:
         if path.suffix == ".safetensors":
-            raise ModelFileError(f"{path} is not a whole safetensors file ({error})") from None
+            raise ModelFileError(f"{path} is damaged or not a safetensors file ({error})") from None
         return False
 
 

@@ -53,7 +53,7 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
     for key, data in keys.items():
         if data.root is not None and not data.root.expanduser().is_dir():
             hint = "; name the folder that holds it" if data.root.expanduser().is_file() else ""
-            yield f"{key}.root: {str(data.root)!r} is not a folder (seen from {os.getcwd()}){hint}"
+            yield f"{key}.root: {str(data.root)!r} is not a folder (working directory: {os.getcwd()}){hint}"
 
 
 def _contrasts(experiment: Experiment) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
     for method in scored.methods:
         key = f"evaluation.methods: {method.name!r}: "
         if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
-            yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (seen from {os.getcwd()})"
+            yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (working directory: {os.getcwd()})"
         if method.restored is not None:
             tasks, scored_on = JobOptions(experiment).scored_sets(method.name)
             jobs = sets.find_jobs(scored_on, tasks, scored.data_root, absent)

@@ -92,7 +92,7 @@ def read_arrays(path: Path | str, names: Sequence[str]) -> "dict[str, np.ndarray
     except InputError:
         raise
     except Exception as error:  # damaged files raise many kinds of errors
-        raise InputError(f"{path}: is not a whole .npz file: {_line(error)}") from None
+        raise InputError(f"{path}: is damaged or not an .npz file: {_line(error)}") from None
 
 
 def _line(error: Exception) -> str:

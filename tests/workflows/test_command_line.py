@@ -7,10 +7,10 @@ from tests.helpers import raises_naming
 from workflows.command_line import (
     InputError,
     above_zero,
-    existing_file,
     exit_status,
     from_zero,
     positive,
+    refuse_missing,
     refuse_repeated,
     refuse_same_file,
     whole,
@@ -55,12 +55,11 @@ def test_an_argument_is_a_number_in_its_range(kind, taken, refused):
             kind(text)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_files_that_are_not_there_are_named(tmp_path):
     (tmp_path / "x.csv").touch()
-    assert existing_file(str(tmp_path / "x.csv")) == tmp_path / "x.csv"
-    for missing in (tmp_path / "y.csv", tmp_path):
-        with raises_naming(argparse.ArgumentTypeError, str(missing)):
-            existing_file(str(missing))
+    refuse_missing("--runs", [tmp_path / "x.csv"])
+    with raises_naming(InputError, "--runs", tmp_path / "y.csv", tmp_path):
+        refuse_missing("--runs", [tmp_path / "y.csv", tmp_path / "x.csv", tmp_path])
 
 
 def test_what_is_given_twice_is_named():

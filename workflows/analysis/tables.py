@@ -99,7 +99,7 @@ TABLES: dict[str, Table] = {
             **WINDOWS,
             "span": "range of fractions, for example `0.01-1`, or one fraction, `1`",
             "answer": "`yes`: the interval lies above 0, and p_holm, if there is one, is below 0.05; `no`: the interval lies "
-            "below 0.05 dB (of L1: 0.6 %, the equivalent), so the effect is smaller than `high`; `unresolved`: neither; "
+            "below 0.05 dB (of L1: 0.57 %, which is equivalent), so the effect is smaller than `high`; `unresolved`: neither; "
             "`not tested`: fewer than two seeds of a network at an end of the span, or no scores of averaged windows",
             "estimate": "estimate of the effect, in `unit`",
             **INTERVAL,
@@ -264,9 +264,9 @@ TABLES: dict[str, Table] = {
             "gain": "PSNR-Y at the largest minus at the smallest fraction",
             **TESTED,
             **FEWEST_SEEDS,
-            "crops_smallest": "crops per image at the smallest fraction",
+            "crops_smallest": "crops seen per image at the smallest fraction",
             "gap_smallest": "`gap` of runs.csv at the smallest fraction",
-            "crops_largest": "crops per image at the largest fraction",
+            "crops_largest": "crops seen per image at the largest fraction",
             "gap_largest": "`gap` of runs.csv at the largest fraction",
             "limiting": "answer of the claim `data_limited`",
             "limit": "limit of the power law: PSNR at unlimited data",
@@ -291,7 +291,7 @@ TABLES: dict[str, Table] = {
             "crops_per_image": "how often a run took a crop from each of its images",
             "training_l1": "L1 on the run's own crops, 0-255 scale",
             "validation_l1": "L1 on held-out crops, 0-255 scale",
-            "gap": "held-out L1 minus what the training L1 would be on crops as hard as the held-out ones",
+            "gap": "held-out minus training L1, for crops as hard as the training ones",
             "gap_low": "lower end of the 95 % interval over seeds",
             "gap_high": "upper end of the 95 % interval over seeds",
         },
@@ -334,7 +334,7 @@ TABLES: dict[str, Table] = {
             "published": "published PSNR in dB",
             "source": "",
             "channel": "",
-            "gray": "how they score gray files",
+            "gray": "how the paper scores gray files",
             "our_gray": "how gray files are scored here",
             "model": "our network of the same kind; empty if there is none",
             "fraction": "our largest fraction",

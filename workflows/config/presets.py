@@ -107,7 +107,7 @@ def _model(model: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> 
         if key not in inherited:
             names = ", ".join(map(str, inherited))
             raise PresetError(
-                f"{where}.kwargs.{key}: is empty, which takes an inherited argument away, but "
+                f"{where}.kwargs.{key}: is empty, which removes an inherited argument, but "
                 + (f"none has this name{nearest(key, inherited)}; inherited: {names}" if names else "none is inherited")
             )
     kept = {key: value for key, value in inherited.items() if key not in taken}

@@ -89,7 +89,7 @@ class Data(Section):
         8, description="images held out of every fraction, for learning curves and learning-rate trials"
     )
     max_undecodable: Share = Field(
-        0.01, description="largest fraction of undecodable files; above it the manifest stops with a message"
+        0.01, description="largest fraction of undecodable files; above it the run stops with a message"
     )
     fixed_crops: whole(1, 10**6) | None = Field(
         None,
@@ -102,7 +102,7 @@ class Data(Section):
     )
     cache_mb: whole(0, 10**9) = Field(
         1024,
-        description="memory for decoded images, or for fixed crops, in MB per training process, shared out over its loader "
+        description="memory for decoded images, or for fixed crops, in MB per training process, divided among its loader "
         "processes",
     )
     workers: whole(0, 1024) = Field(0, description="loader processes per run; 0 loads in the training process")
@@ -281,7 +281,7 @@ PLACING = ("root", "max_undecodable")
 
 
 class Model(Section):
-    """One line of the comparison."""
+    """One network of the comparison."""
 
     name: FileName = Field(description="name in tables and folders, unique")
     label: Line | None = Field(None, description="name in figures; empty: `name`")
@@ -408,7 +408,9 @@ class Evaluation(Section):
     )
     gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
     bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
-    noise: Noise = Field("clipped", description="whether noisy inputs are clipped to 0-255; some papers do not")
+    noise: Noise = Field(
+        "clipped", description="whether noisy inputs are clipped to 0-255; some papers do not clip them"
+    )
     download: Switch = Field(
         False,
         description="download sets that are missing from `data_root` and have a public address: "

@@ -95,7 +95,7 @@ def find_jobs(
         except SetError as error:
             problems.append(str(error))
     labels = [request.label for request in requests]
-    problems += [f"{label} is asked for twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
+    problems += [f"{label} is requested twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
     for request in requests:
         fitting = [task for task in parsed if task.kind in request.kinds]
         if not fitting:

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", help="which of its budgets (default: the file's)")
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
     parser.add_argument("--minutes", type=above_zero, default=8.0, help="length of a piece (default 8)")
-    parser.add_argument("--side-by-side", type=positive, default=4, metavar="N", help="jobs at a time (default 4)")
+    parser.add_argument("--jobs", type=positive, default=4, metavar="N", help="jobs at a time (default 4)")
     parser.add_argument("--score", action="store_true", help="score trained networks too; needs the benchmark sets")
     parser.add_argument(
         "--pack", type=Path, metavar="FOLDER", help="write finished trainings and scores there as archives"
@@ -62,7 +62,7 @@ def carry_out(options: argparse.Namespace) -> int:
     status = 0
     if options.run:
         preflight.check(experiment, scores=options.score)
-        status = run(experiment, time.time() + 60 * options.minutes, options.side_by_side, options.score)
+        status = run(experiment, time.time() + 60 * options.minutes, options.jobs, options.score)
     else:
         jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
         # One write, so that `| head` ends without a traceback.
@@ -160,7 +160,7 @@ def unread_weights(experiment: Experiment) -> set[str]:
     return {*experiment.trials(), *scored} - started_from - set(mapped)
 
 
-def run(experiment: Experiment, until: float, side_by_side: int, score: bool = False) -> int:
+def run(experiment: Experiment, until: float, at_once: int, score: bool = False) -> int:
     """Run the remaining jobs until all are done or the time is up; returns the exit status."""
     longest = until - ENDING - time.time()  # seconds of training that fit into a whole piece
     grid.write(experiment, experiment.folder / "experiment.yaml")
@@ -170,7 +170,7 @@ def run(experiment: Experiment, until: float, side_by_side: int, score: bool = F
         if subprocess.run(words).returncode:
             return fail(f"failed: {shlex.join(words)}")
     with ended_by_sigterm() as ended:
-        failed = work(experiment, until, longest, side_by_side, score, ended)
+        failed = work(experiment, until, longest, at_once, score, ended)
     runs, rest, unscored = experiment.trainings(), trainings(experiment), scorings(experiment) if score else {}
     print(
         f"{len(runs) - len(rest)} of {len(runs)} trainings are finished"
@@ -181,12 +181,12 @@ def run(experiment: Experiment, until: float, side_by_side: int, score: bool = F
 
 
 def work(
-    experiment: Experiment, until: float, longest: float, side_by_side: int, score: bool, ended: threading.Event
+    experiment: Experiment, until: float, longest: float, at_once: int, score: bool, ended: threading.Event
 ) -> list[str]:
     """Run jobs side by side until the time is up; returns the names of those that failed."""
     runs, left = experiment.trainings(), trainings(experiment)
     tables = scorings(experiment) if score else {}
-    environment = os.environ | {"RUNS_PER_GPU": str(side_by_side)}
+    environment = os.environ | {"RUNS_PER_GPU": str(at_once)}
     under_way: dict[str, tuple[subprocess.Popen, float]] = {}
     took: dict[str, list[float]] = {}  # seconds of finished trainings, by model
     failed: list[str] = []
@@ -212,13 +212,13 @@ def work(
                 end(name)
             if time.time() > until - ENDING or ended.is_set():
                 break
-            for name in list(tables)[: side_by_side - len(under_way)]:
+            for name in list(tables)[: at_once - len(under_way)]:
                 start(name, tables.pop(name))
             for name in list(left):
                 waits = runs[name].pretrained is not None and not _finished(experiment, runs[name].pretrained)
-                if len(under_way) >= side_by_side or waits:
+                if len(under_way) >= at_once or waits:
                     continue
-                takes = seconds(experiment, runs[name], took, side_by_side)
+                takes = seconds(experiment, runs[name], took, at_once)
                 # A training that is longer than a piece continues from its checkpoint in the next one.
                 if time.time() + takes > until - ENDING and takes <= longest:
                     continue
@@ -251,7 +251,7 @@ def _scores_of(experiment: Experiment, name: str) -> dict[str, list[str]]:
     return {table: words for table, words in scorings(experiment).items() if table.startswith(folder)}
 
 
-def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side_by_side: int) -> float:
+def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], at_once: int) -> float:
     """Duration of a training: from finished ones of its model, or from `plan.patches_per_second`; 0 if unknown."""
     if run.model in took:
         return median(took[run.model])
@@ -259,7 +259,7 @@ def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], side
     steps = run.training.budget.steps
     if not rate or not steps:
         return 0.0
-    return side_by_side * steps * run.training.batch_size / rate
+    return at_once * steps * run.training.batch_size / rate
 
 
 def images(experiment: Experiment, source: str) -> Path:

@@ -79,7 +79,8 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
             ]
         )
     notes = [
-        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: the interval allows both answers."
+        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: neither yes nor no, or, for gains "
+        "compared between models, `centre` and averaged windows disagree."
     ]
     return Block(title, notes, header, cells)
 

@@ -82,12 +82,14 @@ def data_blocks(study: Study) -> list[Block]:
             "gain in dB": lambda row: number(row["gain"], 2, "+"),
             **_inference(holm=False),
             "data limited it": lambda row: NONE if pd.isna(row["limiting"]) else row["limiting"],
-            "crops per image": lambda row: f"{count(row['crops_smallest'])} to {count(row['crops_largest'])}",
+            "crops seen per image": lambda row: f"{count(row['crops_smallest'])} to {count(row['crops_largest'])}",
             "gap": lambda row: f"{number(row['gap_smallest'], 2, '+')} to {number(row['gap_largest'], 2, '+')}",
         }
         notes = [
-            "A model was limited by data if PSNR-Y rises with the amount of data (slope over all fractions); see the claims.",
-            "Crops per image: how often each image was seen. Gap: held-out minus training L1; see the table of both losses.",
+            "A model was limited by data if PSNR-Y rises significantly with the amount of data (slope over all fractions); "
+            "see the claims.",
+            "Crops seen per image: patches cut from each image in training. "
+            "Gap: held-out minus training L1; see the table of both losses.",
         ]
         blocks.append(_block(title, notes, columns, rows))
         fitted = rows[rows["exponent"].notna()]
@@ -200,7 +202,7 @@ def gap_blocks(study: Study) -> list[Block]:
         "model": _model(study),
         "data": lambda row: percent(row["fraction"]),
         "images": lambda row: whole(row["images"]),
-        "crops per image": lambda row: count(row["crops_per_image"]),
+        "crops seen per image": lambda row: count(row["crops_per_image"]),
         "training L1": lambda row: number(row["training_l1"]),
         "held-out L1": lambda row: number(row["validation_l1"]),
         "gap": lambda row: number(row["gap"], 2, "+"),
@@ -210,7 +212,7 @@ def gap_blocks(study: Study) -> list[Block]:
     notes = [
         "L1 on the 0–255 scale after the last step, on a run's own crops and on held-out ones. Crops per image: how often a run "
         "took a crop from each of its images.",
-        "Gap: held-out L1 minus what the training L1 would be on crops as hard as the held-out ones. Above zero, the network "
+        "Gap: held-out minus training L1, for crops as hard as the training ones. Above zero, the network "
         "fits its own images better than others.",
     ]
     return [_block("Training and held-out loss", notes, columns, table)]
@@ -258,7 +260,7 @@ def _patch_blocks(study: Study) -> list[Block]:
         "epochs over them": lambda row: count(row["patch_epochs"]),
         "target values per parameter": lambda row: count(row["target_values_per_parameter"]),
     }
-    return [_block("Training patches", ["Of the first seed's run."], columns, table)]
+    return [_block("Training patches", ["Values are those of the first seed's run."], columns, table)]
 
 
 def published_blocks(study: Study) -> list[Block]:

@@ -119,7 +119,7 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
                 f"delete {folder} to start afresh, or restore the config that it was made with"
             )
         for one in damaged:
-            print(f"checkpoint {one} cannot be used; going on from {path}", flush=True)
+            print(f"checkpoint {one} cannot be used; resuming from {path}", flush=True)
         return state
     if damaged:
         raise CheckpointError(f"no checkpoint can be used: {', '.join(damaged)}; delete {folder} to start afresh")

@@ -237,7 +237,7 @@ def train(
                     loggers.close()
                     _end(
                         fabric,
-                        Interrupted(f"{run.name}: {what} on {stop_signal}; run again to go on"),
+                        Interrupted(f"{run.name}: {what} on {stop_signal}; run again to continue"),
                     )
         bar.close()
         stream.close()

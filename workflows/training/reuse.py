@@ -71,9 +71,12 @@ def find(
         other = {**record, "init": (record.get("init") or {}).get("weights_sha256")}
         other["devices"] = record.get("training", {}).get("computed_on")
         if differs := [key for key in SAME if other.get(key) != wanted[key]]:
-            print(f"{run.name}: {folder} has the same config but other {' and '.join(differs)}: not taken", flush=True)
+            print(
+                f"{run.name}: {folder} has the same config but different {' and '.join(differs)}: not reused",
+                flush=True,
+            )
         elif record["training"].get("diverged"):
-            print(f"{run.name}: {folder} is the same training, as a trial that diverged: not taken", flush=True)
+            print(f"{run.name}: {folder} is the same training, as a trial that diverged: not reused", flush=True)
         elif not _is_whole(folder, record):
             print(f"{run.name}: {folder} is the same training, but its files are missing or changed", flush=True)
         else:

@@ -53,7 +53,7 @@ def test_commands_are_the_grids_own_in_order(config, capsys):
 
 
 def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
-    call = [str(config), "--run", "--side-by-side", "2", "--pack", "packed", "--archive-mb", "0.01"]
+    call = [str(config), "--run", "--jobs", "2", "--pack", "packed", "--archive-mb", "0.01"]
     assert pieces.main([*call, "--minutes", "60"]) == 0
     assert "2 of 2 trainings are finished" in capsys.readouterr().out
     archives = sorted((tmp_path / "packed").glob("*.tar"))
@@ -80,7 +80,7 @@ def test_trained_networks_are_scored_and_travel_without_weights(config, capsys, 
     assert cv2.imwrite(str(photo), pixels)
     scored = {"evaluation": {"sets": [f"mine={photo.parent}"], "accelerator": "cpu"}}
     config.write_text(yaml.safe_dump(CONFIG | scored))
-    call = [str(config), "--run", "--score", "--side-by-side", "2", "--minutes", "60"]
+    call = [str(config), "--run", "--score", "--jobs", "2", "--minutes", "60"]
     assert pieces.main([*call, "--pack", "packed", "--no-weights"]) == 0
     out = tmp_path / "results/tiny-cpu/runs"
     tables = {str(path.relative_to(out)) for path in out.rglob("metrics*.csv")}
@@ -103,7 +103,7 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     # Time is up once the first training has saved.
     clock = SimpleNamespace(sleep=time.sleep, time=lambda: time.time() + 3600 * bool(list(saved.glob("*/step-*"))))
     monkeypatch.setattr(pieces, "time", clock)
-    call = [str(config), "--run", "--budget", "long", "--side-by-side", "1"]
+    call = [str(config), "--run", "--budget", "long", "--jobs", "1"]
     experiment = pieces.read(config, "long")
     for words in pieces.preparation(experiment):
         pieces.subprocess.run(words, check=True)
@@ -128,7 +128,7 @@ def test_no_job_outlives_a_piece_that_is_asked_to_end(config, tmp_path):
         "--run",
         "--budget",
         "long",
-        "--side-by-side",
+        "--jobs",
         "1",
     ]
     with subprocess.Popen(call, start_new_session=True) as piece:
@@ -143,7 +143,7 @@ def test_no_job_outlives_a_piece_that_is_asked_to_end(config, tmp_path):
 
 def test_a_training_longer_than_any_piece_is_begun(config, capsys, monkeypatch):
     monkeypatch.setattr(pieces, "seconds", lambda *_: 7200.0)
-    assert pieces.main([str(config), "--run", "--minutes", "60", "--side-by-side", "2"]) == 0
+    assert pieces.main([str(config), "--run", "--minutes", "60", "--jobs", "2"]) == 0
     assert "2 of 2 trainings are finished" in capsys.readouterr().out
 
 
