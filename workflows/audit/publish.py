@@ -36,12 +36,16 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         The copied files, `SHA256SUMS` and `README.md`, relative to `out`.
 
     Raises:
-        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, or a file is larger than 1 MiB.
+        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, a file is larger than 1 MiB, or
+            `out` holds something other than an earlier copy.
     """
     if not (experiment_dir / "results.csv").is_file():
         raise ReportError(f"{experiment_dir}: no results.csv, so nothing to keep; run the experiment first")
     if out.resolve() == experiment_dir.resolve() or out.resolve() in experiment_dir.resolve().parents:
         raise ReportError(f"{out}: holds the experiment itself and would be replaced; name another folder")
+    earlier = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    if earlier and not all((out / name).is_file() for name in (SUMS, "experiment.yaml")):
+        raise ReportError(f"{out}: is no published copy and would be replaced; name a new folder")
     try:
         report = grid.read(experiment_dir / "experiment.yaml").report
     except grid.ConfigError as error:
@@ -62,9 +66,12 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     write_text(page(experiment_dir, summary), temporary / PAGE)
     sums = "".join(f"{provenance.sha256(temporary / file)}  {file.as_posix()}\n" for file in (*files, Path(PAGE)))
     write_text(sums, temporary / SUMS)
+    aside = out.with_name(f".{out.name}.replaced")
+    shutil.rmtree(aside, ignore_errors=True)
     if out.exists():
-        shutil.rmtree(out)
+        out.rename(aside)
     temporary.rename(out)
+    shutil.rmtree(aside, ignore_errors=True)
     return [*files, Path(PAGE), Path(SUMS)]
 
 

@@ -23,7 +23,9 @@ def experiment_dir(tmp_path):
 
 def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_path, capsys):
     out = tmp_path / "reference" / "small"
-    (out / "old").mkdir(parents=True)
+    out.mkdir(parents=True)
+    for old in ("SHA256SUMS", "experiment.yaml", "old"):
+        (out / old).touch()
     assert main(["publish", str(experiment_dir), str(out)]) == 0
     kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"results.csv", "runs.csv", "runs/ipt-50-seed-0/train.csv", "runs/ipt-50-seed-0/provenance.json"} <= kept
@@ -61,6 +63,20 @@ def test_an_experiment_is_not_published_over_itself(experiment_dir):
     for out in (experiment_dir, experiment_dir.parent):
         with raises_naming(ReportError, out):
             publish(experiment_dir, out)
+
+
+def test_what_is_no_published_copy_is_never_replaced(experiment_dir, tmp_path):
+    out = tmp_path / "papers"
+    (out / "other").mkdir(parents=True)
+    (out / "other" / "thesis.tex").write_text("years of work")
+    (tmp_path / "file").write_text("kept")
+    for place in (out, tmp_path / "file"):
+        with raises_naming(ReportError, place):
+            publish(experiment_dir, place)
+    assert (out / "other" / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "file").read_text() == "kept"
+    (tmp_path / "empty").mkdir()
+    assert publish(experiment_dir, tmp_path / "empty")
 
 
 def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path):
