@@ -60,6 +60,15 @@ class Experiment(Section):
         """Smallest usable side of a source's image in pixels: a crop of the largest task of any of its runs must fit."""
         return max((run.min_side for run in self.trainings().values() if run.source == source), default=1)
 
+    def pair_options(self, source: str = "data") -> list[str | int]:
+        """The options by which the manifest finds a source's pairs; none for a source of clean images."""
+        data = self.sources[source]
+        if data.source != "paired_folders":
+            return []
+        tasks = {task for run in self.trainings().values() if run.source == source for task in run.tasks}
+        (scale,) = {parse_task(task).scale for task in tasks}
+        return ["--inputs", data.inputs, "--targets", data.targets, "--scale", scale]
+
     @property
     def references(self) -> list[str]:
         """The untrained references that are scored on some task."""

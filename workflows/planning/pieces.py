@@ -9,6 +9,8 @@ size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, a
 """
 
 import argparse
+import functools
+import json
 import os
 import shlex
 import signal
@@ -21,13 +23,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from workflows import preflight
+from workflows import preflight, provenance
 from workflows.command_line import above_zero, exit_status, fail, positive
 from workflows.config import grid, reading
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.evaluation.job_options import JobOptions
 from workflows.planning import archives
+from workflows.planning.made import Made
 from workflows.training import reuse
 
 EXIT_LEFT = 75
@@ -66,7 +69,8 @@ def carry_out(options: argparse.Namespace) -> int:
     else:
         jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
         # One write, so that `| head` ends without a traceback.
-        print("\n".join(shlex.join(words) for words in [*preparation(experiment), *jobs.values()]) + "\n", end="")
+        commands = [*preparation(experiment).values(), *jobs.values()]
+        print("\n".join(map(shlex.join, commands)) + "\n", end="")
     if options.pack:
         without = unread_weights(experiment) if options.no_weights else ()
         for archive, names in archives.pack(experiment, options.pack, options.archive_mb * 1e6, without):
@@ -80,35 +84,60 @@ def read(path: Path, budget: str | None) -> Experiment:
     return grid.parse(config if budget is None else config | {"budget": budget})
 
 
-def preparation(experiment: Experiment) -> Iterator[list[str]]:
-    """Commands that list the images and choose the fractions, unless that is done."""
-    python = [sys.executable, "-m", "workflows.data"]
+def preparation(experiment: Experiment) -> dict[Path, list[str]]:
+    """Commands that list the images and choose the fractions, by what they write, unless that is done."""
+    python, made = [sys.executable, "-m", "workflows.data"], Made(experiment.folder)
+    left: dict[Path, list[str]] = {}
     for source, data in experiment.sources.items():
         folder, root = experiment.folder / source, images(experiment, source)
-        if data.source == "dead_leaves" and not root.is_dir():
-            numbers = ["--seed", str(data.seed), "--count", str(data.count), "--size", str(data.size)]
-            yield [*python, "synthesize", *numbers, "--out", str(root)]
-        tables = [str(folder / "manifest.csv"), str(folder / "validation.csv")]
-        if not all(map(os.path.isfile, tables)):
-            limits = ["--min-side", str(experiment.min_side(source)), "--max-undecodable", str(data.max_undecodable)]
-            split = ["--validation", str(data.validation), "--seed", str(data.seed)]
-            written = ["--out-manifest", tables[0], "--out-validation", tables[1]]
-            yield [*python, "manifest", "--root", str(root), *split, *limits, *written]
-        subsets = {run.subset: run for run in experiment.trainings().values() if run.source == source}
-        for subset, first in subsets.items():
-            if not (experiment.folder / subset).is_file():
-                chosen = ["--fraction", str(first.subset_fraction), "--seed", str(first.seed)]
-                tables_read = ["--manifest", tables[0], "--validation", tables[1]]
-                yield [*python, "fraction", *tables_read, *chosen, "--out", str(experiment.folder / subset)]
+        manifest, validation = folder / "manifest.csv", folder / "validation.csv"
+        steps: dict[Path, list[str | int | Path]] = {}
+        if data.source == "dead_leaves":
+            numbers = ["--seed", data.seed, "--count", data.count, "--size", data.size]
+            steps[root] = [*python, "synthesize", *numbers, "--out", root]
+        limits = ["--min-side", experiment.min_side(source), "--max-undecodable", data.max_undecodable]
+        split = [*experiment.pair_options(source), "--validation", data.validation, "--seed", data.seed]
+        written = ["--out-manifest", manifest, "--out-validation", validation]
+        steps[manifest] = [*python, "manifest", "--root", root, *split, *limits, *written]
+        for run in experiment.trainings().values():
+            if run.source == source:
+                chosen = ["--fraction", run.subset_fraction, "--seed", run.seed]
+                out = experiment.folder / run.subset
+                steps[out] = [
+                    *python,
+                    "fraction",
+                    "--manifest",
+                    manifest,
+                    "--validation",
+                    validation,
+                    *chosen,
+                    "--out",
+                    out,
+                ]
+        again = False  # what is made of something that is made again is made again too
+        for path, step in steps.items():
+            words = [*map(str, step)]
+            if again or not made.holds(path, words) or (path == manifest and not validation.is_file()):
+                left[path] = words
+                again |= path in (root, manifest)
+    return left
 
 
 def trainings(experiment: Experiment) -> dict[str, list[str]]:
     """The command of each training that is not finished, trials of learning rates first, then seed by seed."""
-    trials = experiment.trials()
+    trials, hash_of = experiment.trials(), functools.cache(provenance.sha256)
+
+    def is_current(run: Run) -> bool:
+        if not _finished(experiment, run):
+            return False
+        used = [experiment.folder / run.subset, experiment.folder / run.source / "validation.csv"]
+        listed = json.loads((_out(experiment, run) / "provenance.json").read_text(encoding="utf-8"))["data"]
+        return all(listed.get(path.name) == hash_of(path) for path in used if path.is_file())
+
     ordered = sorted(
         experiment.trainings().values(), key=lambda run: (run.name not in trials, run.finetuned, run.seed, run.fraction)
     )
-    return {run.name: command(experiment, run) for run in ordered if not reuse.is_finished(_out(experiment, run), run)}
+    return {run.name: command(experiment, run) for run in ordered if not is_current(run)}
 
 
 def command(experiment: Experiment, run: Run) -> list[str]:
@@ -129,7 +158,7 @@ def command(experiment: Experiment, run: Run) -> list[str]:
 
 def scorings(experiment: Experiment) -> dict[str, list[str]]:
     """The command of each table of scores that a finished training lacks, by the table's path."""
-    options, python = JobOptions(experiment), [sys.executable, "-m"]
+    options, python, made = JobOptions(experiment), [sys.executable, "-m"], Made(experiment.folder)
     device = experiment.evaluation.accelerator
     launch = [*python, "workflows.launch", "--gpus", str(int(device == "cuda")), "--", *python, "workflows.evaluation"]
     commands = {}
@@ -145,8 +174,9 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
         tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in options.ensembles(name)}
         for table, further in tables.items():
             path = out / table
-            if not path.is_file() or path.stat().st_mtime < (out / archives.WEIGHTS).stat().st_mtime:
-                commands[str(path)] = [*launch, *map(str, [*shared, *further, "--out", path])]
+            words = [*launch, *map(str, [*shared, *further, "--out", path])]
+            if not made.holds(path, words) or path.stat().st_mtime < (out / archives.WEIGHTS).stat().st_mtime:
+                commands[str(path)] = words
     return commands
 
 
@@ -166,9 +196,11 @@ def run(experiment: Experiment, until: float, at_once: int, score: bool = False)
     grid.write(experiment, experiment.folder / "experiment.yaml")
     logs = experiment.folder / LOGS
     logs.mkdir(parents=True, exist_ok=True)
-    for words in preparation(experiment):
+    made = Made(experiment.folder)
+    for path, words in preparation(experiment).items():
         if subprocess.run(words).returncode:
             return fail(f"failed: {shlex.join(words)}")
+        made.note(path, words)
     with ended_by_sigterm() as ended:
         failed = work(experiment, until, longest, at_once, score, ended)
     runs, rest, unscored = experiment.trainings(), trainings(experiment), scorings(experiment) if score else {}
@@ -188,6 +220,7 @@ def work(
     tables = scorings(experiment) if score else {}
     environment = os.environ | {"RUNS_PER_GPU": str(at_once)}
     under_way: dict[str, tuple[subprocess.Popen, float]] = {}
+    made = Made(experiment.folder)
     took: dict[str, list[float]] = {}  # seconds of finished trainings, by model
     failed: list[str] = []
 
@@ -202,7 +235,9 @@ def work(
             took.setdefault(runs[name].model, []).append(time.time() - begun)
             # Its scores come next, before other trainings.
             tables.update(_scores_of(experiment, name) if score else {})
-        elif process.returncode not in (0, EXIT_LEFT, -signal.SIGTERM):
+        elif process.returncode == 0:
+            made.note(Path(name), process.args)
+        elif process.returncode not in (EXIT_LEFT, -signal.SIGTERM):
             failed.append(name)
         print(f"{name}: exit status {process.returncode} after {time.time() - begun:.0f} s", flush=True)
 

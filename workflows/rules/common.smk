@@ -7,10 +7,8 @@ import signal
 from functools import cache
 from pathlib import Path
 
-from ipt_models.tasks import parse_task
 from workflows import launch, provenance
 from workflows.config.benchmark_sets import SETS, parse_set
-from workflows.config.runs import fraction_label
 from workflows.data import listing
 from workflows.evaluation.job_options import JobOptions
 from workflows.evaluation.protocol import VERSION
@@ -132,15 +130,6 @@ def holds(source):
         files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
         state = listing.state(*files, workflow.is_main_process, paired)
     return f"{state}, {data.validation} held out, seed {data.seed}, from {least} pixels"
-
-
-def pair_options(source):
-    """The options by which the manifest finds a source's pairs."""
-    data = SOURCES[source]
-    if data.source != "paired_folders":
-        return []
-    (scale,) = {parse_task(task).scale for run in TRAININGS.values() if run.source == source for task in run.tasks}
-    return ["--inputs", data.inputs, "--targets", data.targets, "--scale", scale]
 
 
 def picture(known):

@@ -56,7 +56,7 @@ rule manifest:
         seed=lambda wildcards: SOURCES[wildcards.source].seed,
         # One size for all runs of a stage, so that all draw from the same images.
         min_side=lambda wildcards: EXPERIMENT.min_side(wildcards.source),
-        pairs=lambda wildcards: pair_options(wildcards.source),
+        pairs=lambda wildcards: EXPERIMENT.pair_options(wildcards.source),
         max_undecodable=lambda wildcards: SOURCES[wildcards.source].max_undecodable,
     message:
         "Listing the training images under {params.root}"
@@ -87,7 +87,9 @@ rule fraction:
     params:
         holds=lambda wildcards: holds(wildcards.source),
         # The config's value: the one in file names may be rounded.
-        fraction=lambda wildcards: next(f for f in EXPERIMENT.fractions if fraction_label(f) == wildcards.percent),
+        fraction=lambda wildcards, output: next(
+            run.subset_fraction for run in TRAININGS.values() if output.table == f"{OUT}/{run.subset}"
+        ),
     message:
         "Choosing {wildcards.percent} % of the training images for seed {wildcards.seed}"
     shell:

@@ -1,5 +1,6 @@
 """The grid's commands without Snakemake: in pieces that resume."""
 
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,61 @@ def test_trained_networks_are_scored_and_travel_without_weights(config, capsys, 
     assert "exit status" not in capsys.readouterr().out, "nothing is scored again"
 
 
+def test_edited_images_are_listed_again_and_their_trainings_repeated(config, capsys, tmp_path):
+    call = [str(config), "--run", "--jobs", "2", "--minutes", "60"]
+    assert pieces.main(call) == 0
+    folder = tmp_path / "results/tiny-cpu"
+    assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 2
+    config.write_text(yaml.safe_dump(CONFIG | {"data": {"count": 12, "size": 64, "validation": 3, "seed": 7}}))
+    assert list(pieces.preparation(pieces.read(config, None))) == [
+        folder.relative_to(tmp_path) / "data" / name
+        for name in ("images", "manifest.csv", "fraction-50-seed-0.csv", "fraction-100-seed-0.csv")
+    ]
+    assert pieces.main(call) == 0
+    assert "2 of 2 trainings are finished" in capsys.readouterr().out
+    assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 3
+    record = json.loads((folder / "runs/ipt-100-seed-0/provenance.json").read_text())
+    assert record["training"]["images"] == 9
+    assert not pieces.preparation(pieces.read(config, None))
+    (folder / "data/validation.csv").write_text("path,class,width,height,bytes,sha256\n")
+    assert len(pieces.trainings(pieces.read(config, None))) == 2, "other tables than those it was trained on"
+
+
+def test_pairs_are_listed_as_pairs(config, tmp_path):
+    data = {"source": "paired_folders", "root": str(tmp_path), "inputs": "rain-*.png", "targets": "norain-*.png"}
+    config.write_text(yaml.safe_dump(CONFIG | {"data": {**data, "validation": 2}, "tasks": ["dr"]}))
+    (words, *_) = pieces.preparation(pieces.read(config, None)).values()
+    assert words[words.index("--inputs") :][:6] == [
+        "--inputs",
+        "rain-*.png",
+        "--targets",
+        "norain-*.png",
+        "--scale",
+        "1",
+    ]
+
+
+def test_scores_by_other_rules_are_made_again(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(pieces, "_finished", lambda *_: True)
+    scored = {"sets": ["photos@1"], "accelerator": "cpu", "data_root": "a"}
+
+    def left(**changed):
+        config.write_text(yaml.safe_dump(CONFIG | {"evaluation": scored | changed}))
+        return pieces.scorings(pieces.read(config, None))
+
+    made = pieces.Made(tmp_path / "results/tiny-cpu")
+    commands = left()
+    for folder in {Path(table).parent for table in commands}:
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+    for table, words in commands.items():
+        Path(table).touch()
+        made.note(Path(table), words)
+    assert not left()
+    assert not left(data_root="b")
+    assert left(sets=["photos@2"]).keys() == left(bicubic="float").keys() == commands.keys()
+
+
 def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(pieces, "ENDING", 0.5)
     saved = tmp_path / "results/tiny-long/resume"
@@ -105,7 +161,7 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     monkeypatch.setattr(pieces, "time", clock)
     call = [str(config), "--run", "--budget", "long", "--jobs", "1"]
     experiment = pieces.read(config, "long")
-    for words in pieces.preparation(experiment):
+    for words in pieces.preparation(experiment).values():
         pieces.subprocess.run(words, check=True)
     assert pieces.main([*call, "--minutes", "30"]) == pieces.EXIT_LEFT
     assert "0 of 2 trainings are finished" in capsys.readouterr().out
