@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from workflows.config.schema import DIVIDING, FEEDING, WATCHING
+from workflows.config.schema import DIVIDING, FEEDING, PLACING, WATCHING
 
 # These identify a run; the rest of its config describes the training.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
@@ -23,7 +23,7 @@ def training_settings(config: dict[str, Any]) -> dict[str, Any]:
     which only the first stage has, keeps its name.
     """
     kept = {key: value for key, value in config.items() if key not in (*IDENTITY, PRETRAINED)}
-    for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", FEEDING)):
+    for section, harmless in (("training", (*WATCHING, *DIVIDING)), ("data", (*FEEDING, *PLACING))):
         kept[section] = {key: value for key, value in kept.get(section, {}).items() if key not in harmless}
     if kept.get("contrastive"):  # by default it follows the batch size, so that two settings would differ
         group_size = kept["contrastive"].get("group_size") or kept["training"].get("batch_size")

@@ -1,7 +1,8 @@
 """Keeps copied results up to date, even if a copy or `touch` changed their modification times.
 
 Snakemake makes a file again if it is older than its inputs. If a finished run's provenance names the present tables (and the
-weights to start from), this module sets the tables' times before the run's, and their inputs' times before the tables'.
+weights to start from), this module sets the tables' times before the run's, and their inputs' times before the tables'. If
+it records a training with other settings, the run's time is set before the tables', so that it is trained again.
 """
 
 import functools
@@ -37,7 +38,12 @@ def settle(folder: Path, runs: Mapping[str, Run]) -> None:
             [tables / "manifest.csv", tables / "validation.csv"],
             [*tables.glob("fraction-*.csv")],
         ]
-        if not all(path.is_file() for path in (*made, *used, *start)) or not is_finished(outputs, run):
+        if not all(path.is_file() for path in (*made, *used, *start)):
+            continue
+        if not is_finished(
+            outputs, run
+        ):  # of another config, which Snakemake knows only where it trained the run itself
+            _make_older(made, _oldest(used) - 10**9)
             continue
         pairs = [*itertools.pairwise(chain), (used, made), (start, made)]
         if all(_newest(files) <= _oldest(later) for files, later in pairs):

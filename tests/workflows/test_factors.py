@@ -4,6 +4,18 @@ from workflows.config.grid import parse
 from workflows.factors import pair_key, training_settings
 
 
+def test_where_images_lie_decides_no_weights():
+    models = [{"name": "ipt", "variant": "ipt_tiny"}]
+    models += [{"name": "ipt-contrastive", "variant": "ipt_tiny", "contrastive": {"weight": 0.1}}]
+    config = {"name": "micro", "models": models, "training": {"patch_size": 24}}
+    here, there = (
+        parse(config | {"data": {"source": "image_folder", "root": root}}).runs() for root in ("here", "there")
+    )
+    plain, contrastive = here["ipt-100-seed-0"], there["ipt-contrastive-100-seed-0"]
+    assert plain.digest == there["ipt-100-seed-0"].digest
+    assert pair_key(plain.model_dump(mode="json")) == pair_key(contrastive.model_dump(mode="json"))
+
+
 def test_a_finetuned_model_is_a_twin_by_its_first_stages_contrastive_loss():
     config = {
         "name": "micro",

@@ -8,8 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from workflows.analysis.records import MACS, METRICS, RESULT_COLUMNS, ReportError, RunName, parse_run
-from workflows.config import reading
+from workflows.analysis.records import (
+    MACS,
+    METRICS,
+    RESULT_COLUMNS,
+    ReportError,
+    RunName,
+    parse_run,
+    refuse_another_training,
+)
+from workflows.config import grid, reading
+from workflows.config.runs import Run
 from workflows.config.schema import FINETUNED
 from workflows.factors import pair_key, training_settings
 from workflows.readers import numbers, read_csv, read_json
@@ -44,15 +53,17 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
 
 
 def _check_protocols(tables: Iterable[pd.DataFrame]) -> None:
-    """Refuse scores of several versions of the protocol, which cannot be compared."""
-    scored: dict[str, dict[str, None]] = {}
-    for table in tables:
-        for version in (table["protocol"] if "protocol" in table else pd.Series("")).str.split(" ").str[0].unique():
-            scored.setdefault(version or "unknown", {}).update(dict.fromkeys(table["model"]))
-    if len(scored) > 1:
-        which = "; ".join(f"{version} ({', '.join(models)})" for version, models in sorted(scored.items()))
+    """Refuse scores of several protocols on a set, which cannot be compared."""
+    parts = [table[["model", "task", "dataset"]].assign(protocol=table.get("protocol", "")) for table in tables]
+    scored = pd.concat(parts).drop_duplicates().replace({"protocol": {"": "unknown"}}) if parts else pd.DataFrame()
+    if scored.empty:
+        return
+    versions = scored["protocol"].str.split(" ").str[0]
+    if len(versions.unique()) > 1 or scored.groupby(["task", "dataset"])["protocol"].nunique().max() > 1:
+        models = scored.groupby("protocol")["model"].unique()
+        which = "; ".join(f"{protocol} ({', '.join(names)})" for protocol, names in models.items())
         raise ReportError(
-            f"scores of different protocol versions cannot be mixed in one table: {which}. Delete the older metrics*.csv "
+            f"scores of different protocols cannot be mixed in one table: {which}. Delete the older metrics*.csv "
             "and run the workflow again"
         )
 
@@ -85,8 +96,11 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     Args:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
         names: the grid's runs, references and methods among them.
+
+    Raises:
+        ReportError: a record is damaged, or of another training than `experiment.yaml` describes.
     """
-    config = _config(experiment_dir / "experiment.yaml")
+    config, trainings = _config(experiment_dir / "experiment.yaml"), _trainings(experiment_dir / "experiment.yaml")
     labels, planned = _labels(config), _planned_tasks(config)
     methods = {method["name"] for method in (config.get("evaluation") or {}).get("methods") or []}
     rows = []
@@ -100,6 +114,8 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         if kind == "method":
             row |= _method_facts(folder / "metrics.json")
         if run.fraction is not None and (folder / "provenance.json").is_file():
+            if name in trainings:
+                refuse_another_training(folder / "provenance.json", trainings[name])
             row |= _facts(folder / "provenance.json") | _last_losses(folder / "train.csv")
         rows.append(row)
     table = pd.DataFrame(rows)
@@ -111,6 +127,14 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
 
 def _config(path: Path) -> dict[str, Any]:
     return reading.load(path) if path.is_file() else {}
+
+
+def _trainings(path: Path) -> dict[str, Run]:
+    """The trainings that a config describes; none without a file, and for a config of an earlier version."""
+    try:
+        return grid.read(path).trainings() if path.is_file() else {}
+    except grid.ConfigError:
+        return {}
 
 
 def _labels(config: dict[str, Any]) -> dict[str, str]:

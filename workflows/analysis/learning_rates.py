@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflows.analysis.records import ReportError
+from workflows.analysis.records import ReportError, refuse_another_training
 from workflows.analysis.statistics import Interval, t_interval
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -40,6 +40,8 @@ def compare_rates(experiment_dir: Path) -> pd.DataFrame:
         path = experiment_dir / "runs" / run.name / "train.csv"
         if not path.is_file():
             raise ReportError(f"the trial {run.name} is not finished: no {path}")
+        if (record := path.with_name("provenance.json")).is_file():
+            refuse_another_training(record, run)
         log = read_csv(path, ("step", "loss", "validation_l1"))
         if log.empty:
             raise ReportError(f"{path}: has no rows; the trial {run.name} is not finished")

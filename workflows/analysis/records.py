@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from workflows.command_line import InputError
-from workflows.readers import numbers, read_csv
+from workflows.config.runs import Run
+from workflows.readers import numbers, read_csv, read_json
 
 # The columns that identify a trained network and its benchmark set.
 RUN = ["model", "fraction", "seed"]
@@ -97,6 +98,16 @@ def _named_with_protocol(table: pd.DataFrame) -> None:
             table["setting"] = table["setting"].where(~has, rest)
             protocol = table["protocol"] if "protocol" in table else pd.Series("", table.index)
             table["protocol"] = protocol.where(~has, protocol.fillna("") + f" {word}")
+
+
+def refuse_another_training(path: Path, run: Run) -> None:
+    """Raise ReportError where a `provenance.json` records another training than the config has for the run."""
+    record = read_json(path)
+    if record.get("digest") and not run.is_recorded_in(record):
+        raise ReportError(
+            f"{path}: the run was trained with other settings than experiment.yaml has for {run.name}; "
+            "train it again, or undo the change of the config"
+        )
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:

@@ -142,8 +142,7 @@ def _run(experiment_dir: Path, name: str, planned: dict[str, Run]) -> Iterator[F
         return
     recorded = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     if name in planned:
-        # The rest of a fine-tuned run's digest names its initial weights.
-        same = str(recorded.get("digest")).split("-")[0] == planned[name].digest
+        same = planned[name].is_recorded_in(recorded)
         yield _compared(f"runs/{name}: config", "" if same else "experiment.yaml describes another training")
     tables = experiment_dir / Run.model_construct(**{"fraction": 1, **recorded.get("config", {})}).source
     files = {tables / file: digest for file, digest in recorded["data"].items()}

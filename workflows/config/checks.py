@@ -28,6 +28,9 @@ def _seeds(experiment: Experiment) -> None:
         raise ValueError(
             f"fractions: two are named {', '.join(repeated)} % in files; they have to differ in six digits"
         )
+    for fraction, label in zip(experiment.fractions, labels, strict=True):
+        if float(label) != round(100 * fraction, 12):
+            raise ValueError(f"fractions: {fraction!r} is named {label} % in files; write it as {float(label) / 100:g}")
     for fraction, seeds in experiment.more_seeds.items():
         if fraction not in experiment.fractions:
             allowed = ", ".join(f"{f:g}" for f in experiment.fractions)

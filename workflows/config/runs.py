@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from baselines.own import source_sha256
@@ -70,6 +71,10 @@ class Run(Section):
         if self.contrastive is None or self.contrastive.weight == 0:
             return None
         return self.contrastive.group_size or self.training.batch_size
+
+    def is_recorded_in(self, record: Mapping[str, Any]) -> bool:
+        """Whether a `provenance.json` records this training. A fine-tuned run's digest also names its initial weights."""
+        return str(record.get("digest")).partition("-")[0] == self.digest
 
     @property
     def digest(self) -> str:

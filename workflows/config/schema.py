@@ -135,7 +135,7 @@ class Contrastive(Section):
 
     weight: NotNegative = Field(0.1, description="λ, the weight relative to the L1 loss on the 0-255 scale")
     formulation: Literal["supcon", "paper"] = Field("supcon", description="see `ipt_models/contrastive.py`")
-    temperature: Annotated[Positive, Field(ge=1e-4)] | None = Field(
+    temperature: Annotated[Positive, Field(ge=0.003)] | None = Field(
         None, description="temperature; empty: the formulation's own (0.07 for `supcon`, 1 for `paper`)"
     )
     group_size: whole(2, 10**6) | None = Field(

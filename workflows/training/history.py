@@ -3,6 +3,7 @@
 import resource
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from ipt_models.tasks import parse_task
+from workflows import provenance
 from workflows.config.schema import Training
 
 # Of train.csv, with their meanings, from which docs/results.md is written.
@@ -60,6 +62,7 @@ class History:
         gradient_norms: of the steps since the last row of train.csv, before clipping; a float or a scalar tensor each.
         negatives: negatives of an anchor of the contrastive loss: mean over the batch, summed over the steps.
         computed_on: the divisions of its batches, in the order in which they were used.
+        made_by: the code that trained it (its hash and commit, versions of packages), in the order in which it was used.
         seconds, cpu_seconds: wall and processor time of earlier processes.
     """
 
@@ -69,6 +72,7 @@ class History:
     gradient_norms: list[float | torch.Tensor] = field(default_factory=list)
     negatives: float = 0.0
     computed_on: list[dict[str, Any]] = field(default_factory=list)
+    made_by: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -89,6 +93,7 @@ class History:
             "gradient_norms": [float(norm) for norm in self.gradient_norms],
             "negatives": self.negatives,
             "computed_on": self.computed_on,
+            "made_by": self.made_by,
             "seconds": self.wall_seconds,
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
@@ -106,16 +111,26 @@ class History:
 
     def note_division(self, recipe: Training) -> bool:
         """Record the division of batches from here on; True if it differs from the one before."""
-        division = recipe.division
-        changed = bool(self.computed_on) and self.computed_on[-1] != division
-        if changed or not self.computed_on:
-            self.computed_on.append(division)
-        return changed
+        return _note(recipe.division, self.computed_on)
+
+    def note_code(self, code: str) -> bool:
+        """Record the code that trains from here on, by its hash; True if it or a package differs from the one before."""
+        return _note(
+            {"code": code, "versions": provenance.versions(), **provenance.commit()}, self.made_by, ("code", "versions")
+        )
 
     @property
     def wall_seconds(self) -> float:
         """Seconds of this process and earlier ones."""
         return self.seconds + time.perf_counter() - self._started
+
+
+def _note(entry: dict[str, Any], entries: list[dict[str, Any]], keys: Iterable[str] | None = None) -> bool:
+    """Append an entry unless it equals the last one (in these keys); True if it differs from an earlier one."""
+    same = entries and all(entries[-1].get(key) == entry[key] for key in keys or entry)
+    if not same:
+        entries.append(entry)
+    return not same and len(entries) > 1
 
 
 class Window:

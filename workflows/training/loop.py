@@ -72,7 +72,8 @@ def train(
             train.csv, whose validation_l1 is NaN.
 
     Raises:
-        TrainingError: when the loss or a weight is not finite, and the run is no trial.
+        TrainingError: when the loss or a weight is not finite, and the run is no trial; or when the tables are those of
+            another kind of source.
         CheckpointError: when a checkpoint cannot be written, or an existing one cannot be used.
         LostProcess: when another process of the run has ended.
         Interrupted: after a signal, once the state is saved.
@@ -82,6 +83,9 @@ def train(
     with Processes(fabric) as processes:
         recipe = run.training
         images, held_out = read_table(fraction_csv), read_table(validation_csv)
+        if ("input" in images) != (paired := run.data.source == "paired_folders"):
+            listed = "clean images" if paired else "pairs"
+            raise TrainingError(f"{run.name}: {fraction_csv} lists {listed}, but its data.source is {run.data.source}")
         steps = recipe.budget.resolve_steps(len(images), recipe.batch_size, run.data.epoch_crops)
 
         # Counted first: it draws from the generator that is seeded next, and a failure costs no training.
@@ -136,6 +140,12 @@ def train(
             )
         if history.note_division(recipe):
             fabric.print(f"{run.name}: batches are now split differently, so results differ by rounding", flush=True)
+        if history.note_code(models.code(reuse.CODE, run.variant, run.kwargs)):
+            fabric.print(
+                f"{run.name}: earlier steps were made by other code or packages, so no single version repeats this run; "
+                "provenance.json names all under training.made_by",
+                flush=True,
+            )
 
         def save() -> bool:
             """Weights that are not finite do not replace a good checkpoint; False if that left a trial's last one in place."""

@@ -65,6 +65,8 @@ def grouped_contrastive_loss(
 ) -> Tensor:
     """The contrastive loss, a scalar: the mean over groups of consecutive rows; rows are compared within their group.
 
+    A group of one image counts as 0, unless `gather` is given.
+
     Args:
         features: (B, N, D).
         image_ids: (B,), the image that each row was cut from.
@@ -74,10 +76,22 @@ def grouped_contrastive_loss(
     """
     options = {} if contrastive.temperature is None else {"temperature": contrastive.temperature}
     options |= {"formulation": contrastive.formulation, "gather": gather}
-    if gather or group_size is None or group_size == len(features):
+    if gather:
         return contrastive_loss(features, image_ids=image_ids, **options)
-    groups = zip(features.split(group_size), image_ids.split(group_size), strict=True)
-    return torch.stack([contrastive_loss(rows, image_ids=ids, **options) for rows, ids in groups]).mean()
+    size = len(features) if group_size is None else group_size
+    groups = zip(features.split(size), image_ids.split(size), strict=True)
+    # With few images, a small group may hold crops of a single one: then there is nothing to compare.
+    return torch.stack(
+        [
+            _zero(rows) if bool((ids == ids[0]).all()) else contrastive_loss(rows, image_ids=ids, **options)
+            for rows, ids in groups
+        ]
+    ).mean()
+
+
+def _zero(features: Tensor) -> Tensor:
+    """0, with a gradient of 0."""
+    return features.sum(dtype=torch.promote_types(features.dtype, torch.float32)) * 0
 
 
 def count_negatives(image_ids: np.ndarray, group_size: int) -> float:

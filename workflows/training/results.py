@@ -86,6 +86,7 @@ def write_results(
             "precision": precision.precision,
             "precision_reason": precision.reason,
             "computed_on": history.computed_on,
+            "made_by": history.made_by,
             "wall_seconds": history.log[-1]["seconds"],
             "cpu_seconds": round(cpu_seconds, 2),
         },

@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from ipt_models.files import replacing
 from workflows import models, provenance
 from workflows.config.runs import Run
@@ -59,7 +57,7 @@ def find(
     steps: int | None = None
     for folder, record in _finished(results, output, resume):
         steps = steps or _steps(run, tables[0])
-        if not (_is_of(record, run) or _is_as_long(record, run, steps)):
+        if not (run.is_recorded_in(record) or _is_as_long(record, run, steps)):
             continue
         wanted = wanted or {
             "data": {path.name: provenance.sha256(path) for path in tables},
@@ -70,6 +68,8 @@ def find(
         }
         other = {**record, "init": (record.get("init") or {}).get("weights_sha256")}
         other["devices"] = record.get("training", {}).get("computed_on")
+        if len(record.get("training", {}).get("made_by", ())) > 1:
+            other["code"] = None  # its steps are not all of one version
         if differs := [key for key in SAME if other.get(key) != wanted[key]]:
             print(
                 f"{run.name}: {folder} has the same config but different {' and '.join(differs)}: not reused",
@@ -127,7 +127,7 @@ def is_finished(folder: Path, run: Run) -> bool:
         record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return False
-    return _is_of(record, run) and (folder / "model.safetensors").is_file()
+    return run.is_recorded_in(record) and (folder / "model.safetensors").is_file()
 
 
 def keep(output: Path, resume: Path) -> None:
@@ -151,7 +151,7 @@ def take(source: Path, run: Run, output: Path, init: Path | None = None) -> None
     """
     record = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
     output.mkdir(parents=True, exist_ok=True)
-    if source.name == KEPT:
+    if source.name == KEPT and run.is_recorded_in(record):
         for name in RESULTS:
             _link(source / name, output / name)
         return
@@ -206,19 +206,15 @@ def _is_whole(folder: Path, record: dict[str, Any]) -> bool:
     )
 
 
-def _is_of(record: dict[str, Any], run: Run) -> bool:
-    return str(record.get("digest")).split("-")[0] == run.digest
-
-
 def _is_as_long(record: dict[str, Any], run: Run, steps: int) -> bool:
     """Whether it is the same training with its length in another unit."""
     if record.get("training", {}).get("steps") != steps:
         return False
     try:
         other = Run.model_validate(record.get("config"))
-    except ValidationError:  # an earlier version's
+        return _of_steps(other, steps).digest == _of_steps(run, steps).digest
+    except ValueError:  # an earlier version's, or its network's file is gone
         return False
-    return _of_steps(other, steps).digest == _of_steps(run, steps).digest
 
 
 def _of_steps(run: Run, steps: int) -> Run:

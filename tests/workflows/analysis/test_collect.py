@@ -9,6 +9,7 @@ from workflows.analysis.__main__ import main
 from workflows.analysis.collect import collect_results, collect_runs, missing
 from workflows.analysis.records import ReportError, read_results, read_runs
 from workflows.command_line import InputError
+from workflows.config import grid
 
 
 def collected(folder, names):
@@ -187,7 +188,31 @@ def test_versions_of_the_protocol_are_never_mixed(experiment):
     folder, names = experiment(fractions=(1.0,))
     path = folder / "runs" / "ipt-100-seed-0" / "metrics.csv"
     path.write_text(path.read_text().replace(",v1,", ",v2 gray=matlab,"))
-    with raises_naming(ReportError, "v1 (ipt-contrastive, edsr, rdn, bicubic)", "v2 (ipt)"):
+    with raises_naming(ReportError, "v1 (ipt-contrastive, edsr, rdn, bicubic)", "v2 gray=matlab (ipt)"):
+        collect_results(folder, names)
+
+
+def test_a_run_of_another_config_is_named(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    path = folder / "runs" / "edsr-100-seed-0" / "provenance.json"
+    own = grid.read(folder / "experiment.yaml").trainings()["edsr-100-seed-0"].digest
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"digest": own}))
+    assert len(collect_runs(folder, names)) == len(names)
+    config = yaml.safe_load((folder / "experiment.yaml").read_text())
+    config["training"]["learning_rate"] = 0.01
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config))
+    with raises_naming(ReportError, path, "edsr-100-seed-0"):
+        collect_runs(folder, names)
+
+
+def test_protocols_may_differ_between_sets_but_not_on_one(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    paths = [folder / "runs" / name / "metrics.csv" for name in names]
+    for path in paths:
+        path.write_text(path.read_text().replace(",v1,", ",v1 bicubic=float,"))
+    assert len(collect_results(folder, names))
+    paths[0].write_text(paths[0].read_text().replace(",v1 bicubic=float,", ",v1,"))
+    with raises_naming(ReportError, "v1 bicubic=float", "v1"):
         collect_results(folder, names)
 
 

@@ -96,6 +96,8 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"more_seeds": {"all": [2]}}, ["more_seeds.all"]),
         ({"fractions": [0.2, 0.2 + 1e-12]}, ["fractions", 0.2]),
         ({"fractions": [1e-7]}, ["fractions[0]", 1e-7]),
+        ({"fractions": [0.3333333, 1.0]}, ["fractions", 0.3333333, 0.333333]),
+        ({"models__0__contrastive": {"temperature": 0.001}}, ["temperature", 0.001, 0.003]),
         ({"seeds": [2**64]}, ["seeds[0]", 2**64, 2**32 - 1]),
         ({"training__threads": 2**40}, ["training.threads", 2**40, 1024]),
         ({"training__threads": True}, ["training.threads", True]),

@@ -22,9 +22,9 @@ MICRO = {
 }
 
 
-def snakemake(workdir: Path, data: dict, *arguments: str) -> str:
+def snakemake(workdir: Path, data: dict, *arguments: str, **recipe) -> str:
     config = workdir / "micro.yaml"
-    config.write_text(yaml.safe_dump({**MICRO, "data": data}))
+    config.write_text(yaml.safe_dump({**MICRO, "data": data, "training": MICRO["training"] | recipe}))
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir]
     command += [TARGET, "--configfile", config, "--cores", "1", *arguments]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
@@ -32,8 +32,8 @@ def snakemake(workdir: Path, data: dict, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def planned(workdir: Path, data: dict) -> set[str]:
-    text = snakemake(workdir, data, "--dry-run", "--quiet", "reason")
+def planned(workdir: Path, data: dict, **recipe) -> set[str]:
+    text = snakemake(workdir, data, "--dry-run", "--quiet", "reason", **recipe)
     if "Nothing to be done" in text:
         return set()
     lines = text.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
@@ -107,4 +107,5 @@ def test_copied_results_and_touched_folders_of_drawn_images_train_nothing_again(
     for number, path in enumerate([*runs.rglob("*"), *sorted(runs.parent.glob("data/*.csv"))]):
         os.utime(path, (1e9 + number, 1e9 + number))  # tables newer than runs, and in another order than they were made
     assert planned(tmp_path / "clone", drawn) == set()
+    assert planned(tmp_path / "clone", drawn, budget={"steps": 3}) == {"train"}, "another length"
     assert planned(tmp_path / "first", {**drawn, "seed": 1}) == {"synthesize", "manifest", "fraction", "train"}

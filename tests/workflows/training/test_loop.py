@@ -17,6 +17,7 @@ from timm.utils import ModelEmaV3
 
 from tests.helpers import assert_names, make_run, raises_naming
 from workflows import models, provenance
+from workflows.config.schema import Data
 from workflows.training import accumulation, checkpoint, loop, reuse
 from workflows.training.devices import choose_precision
 from workflows.training.history import COLUMNS
@@ -93,6 +94,31 @@ def test_each_task_of_a_multi_task_run_is_trained(train):
     by_task = record["training"]["patches_by_task"]
     assert set(by_task) == {"sr2", "dn30", "dr"}
     assert sum(by_task.values()) == record["training"]["patches"] == 12 * 4
+
+
+def test_a_run_that_other_code_continued_names_both_and_is_not_reused(train, images, tmp_path, monkeypatch, capsys):
+    run, tables = make_run(), (images.fraction, images.validation)
+    folder, resume = tmp_path / "out", tmp_path / "resume"
+    with monkeypatch.context() as patched:
+        patched.setattr(models, "code", lambda *_: "earlier code")
+        patched.setattr(loop, "compiled", lambda *_: os.kill(os.getpid(), signal.SIGTERM) or _[0])
+        with pytest.raises(loop.Interrupted):
+            train(run)
+    train(run)
+    assert "training.made_by" in capsys.readouterr().out
+    made_by = json.loads((folder / "provenance.json").read_text())["training"]["made_by"]
+    assert [entry["code"] for entry in made_by] == ["earlier code", models.code(reuse.CODE, run.variant, run.kwargs)]
+    assert made_by[1]["versions"] == provenance.versions()
+    assert reuse.find(run, tables, None, tmp_path / "other", resume=resume) is None
+    assert_names(capsys.readouterr().out, resume / "finished", "code")
+
+
+def test_tables_of_another_kind_of_source_are_refused(train):
+    run = make_run(tasks=("dr",))
+    pairs = {"source": "paired_folders", "root": "x", "inputs": "a", "targets": "b"}
+    run = run.model_copy(update={"data": Data(**pairs)})
+    with raises_naming(loop.TrainingError, run.name, "fraction.csv", "paired_folders"):
+        train(run)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])

@@ -56,6 +56,17 @@ def test_rows_are_compared_within_their_group():
     torch.testing.assert_close(whole, dense_contrastive_loss(FEATURES, 0.5, "paper", IDS))
 
 
+def test_a_group_of_one_image_counts_as_0():
+    features = FEATURES.clone().requires_grad_()
+    found = grouped_contrastive_loss(
+        features, IDS, Contrastive(), group_size=2
+    )  # the first and the last have one image
+    torch.testing.assert_close(found, dense_contrastive_loss(FEATURES[2:4], 0.07, "supcon", IDS[2:4]) / 3)
+    found.backward()
+    assert features.grad[[0, 1, 4, 5]].count_nonzero() == 0
+    assert features.grad[2:4].count_nonzero() > 0
+
+
 @pytest.mark.parametrize("group", [2, 4, 8, 16])
 def test_negatives_are_the_groups_rows_of_other_images(group):
     ids = np.random.default_rng(0).integers(0, 5, 16)

@@ -75,6 +75,23 @@ def test_equal_length_in_another_unit_is_the_same_training(budget, same, results
         assert models.read_metadata(copy / "model.safetensors")["digest"] == run.digest
 
 
+def test_own_results_in_another_unit_get_the_runs_own_digest(train, images, tmp_path):
+    run, tables, output = make_run(), (images.fraction, images.validation), tmp_path / "out"
+    train(run)
+    longer = make_run(budget={"epochs": 4})
+    kept = reuse.find(longer, tables, None, output, resume=tmp_path / "resume")
+    reuse.take(kept, longer, output)
+    assert reuse.is_finished(output, longer)
+
+
+def test_a_run_whose_own_network_is_gone_is_no_candidate(results, images):
+    path = results / "micro" / "runs" / "ipt-100-seed-0" / "provenance.json"
+    record = json.loads(path.read_text())
+    record |= {"digest": "another", "config": record["config"] | {"variant": "gone/net.py:Net", "kwargs": {}}}
+    path.write_text(json.dumps(record))
+    assert find(make_run("edsr"), images, results) is None
+
+
 def test_run_that_starts_from_other_weights_is_not_taken(results, other_run, images, train):
     begins = results / "micro" / "runs" / "ipt-100-seed-0" / "model.safetensors"
     models.copy(begins, results / "renamed.safetensors", {"experiment": "other"})
