@@ -94,12 +94,11 @@ class Cells:
     def __contains__(self, model: str) -> bool:
         return any(name == model for name, _ in self._place)
 
-    def contrast(self, weights: Mapping[Cell, float], confidence: float = CONFIDENCE) -> Estimate:
+    def contrast(self, weights: Mapping[Cell, float]) -> Estimate:
         """The weighted sum of cells' means.
 
         Args:
             weights: of the cells; all must be scored.
-            confidence: nominal coverage of the interval.
         """
         row = np.zeros((1, len(self.mean)))
         for cell, weight in weights.items():
@@ -110,7 +109,7 @@ class Cells:
             spread = 0.0 if variance == 0 else np.nan
             return Estimate(float(estimate), estimate - spread, estimate + spread, np.nan, seeds)
         error = np.sqrt(variance)
-        half = special.stdtrit(freedom, (1 + confidence) / 2) * error
+        half = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * error
         p = 2 * special.stdtr(freedom, -abs(estimate) / error)
         return Estimate(float(estimate), float(estimate - half), float(estimate + half), float(p), seeds)
 

@@ -38,9 +38,7 @@ class Crossover(NamedTuple):
     seeds: int
 
 
-def crossover(
-    cells: Cells, model: str, other: str, fractions: list[float], confidence: float = CONFIDENCE
-) -> Crossover:
+def crossover(cells: Cells, model: str, other: str, fractions: list[float]) -> Crossover:
     """The fraction at which `model` overtakes `other`.
 
     Means are interpolated linearly on the logarithm of the fraction. The interval contains all fractions at which a t test
@@ -51,7 +49,6 @@ def crossover(
         cells: the scores.
         model, other: the methods.
         fractions: two or more at which both are scored, increasing, above 0.
-        confidence: nominal coverage of the interval.
     """
     seeds = int(min(cells.seeds[name, fraction] for name in (model, other) for fraction in fractions))
     position = np.log(np.asarray(fractions))
@@ -62,7 +59,7 @@ def crossover(
     low = high = np.nan
     if np.isfinite(variance).all():
         with np.errstate(invalid="ignore"):
-            half = np.where(variance > 0, special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance), 0.0)
+            half = np.where(variance > 0, special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance), 0.0)
         undecided = np.abs(mean) <= half
         if undecided[0] and undecided[-1]:
             return Crossover(UNRESOLVED, np.nan, fractions[0], fractions[-1], seeds)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # nominal coverage of every interval
 
 
 class Interval(NamedTuple):
@@ -21,12 +21,11 @@ class Interval(NamedTuple):
     count: int
 
 
-def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+def t_interval(values: ArrayLike) -> Interval:
     """Mean and t interval of independent values, one per seed.
 
     Args:
         values: (n,); with n = 1 there is a mean and no interval.
-        confidence: nominal coverage.
     """
     values = np.asarray(values, dtype="float64")
     if values.size == 0:
@@ -36,11 +35,11 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     if np.ptp(values) == 0:
         # scipy returns NaN if all values are equal.
         return Interval(float(values[0]), float(values[0]), float(values[0]), values.size)
-    low, high = stats.t.interval(confidence, values.size - 1, loc=values.mean(), scale=stats.sem(values))
+    low, high = stats.t.interval(CONFIDENCE, values.size - 1, loc=values.mean(), scale=stats.sem(values))
     return Interval(float(values.mean()), float(low), float(high), values.size)
 
 
-def within_image_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+def within_image_interval(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of the means of several networks over the same images, with the images' own levels removed.
 
     Photographs differ by many dB, networks by tenths, so intervals over raw scores say nothing about networks.
@@ -50,10 +49,10 @@ def within_image_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> 
 
     Args:
         values: (networks, images), no gaps.
-        confidence: nominal coverage of a t interval over the images.
 
     Returns:
-        Means and half widths, (networks,) each; half widths are NaN with fewer than two networks or images.
+        Means and half widths of a t interval over the images, (networks,) each; half widths are NaN with fewer than two
+        networks or images.
     """
     values = np.asarray(values, dtype="float64")
     networks, images = values.shape
@@ -61,7 +60,7 @@ def within_image_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> 
     if networks < 2 or images < 2:
         return means, np.full(networks, np.nan)
     centred = (values - values.mean(axis=0)) * np.sqrt(networks / (networks - 1))
-    return means, stats.t.ppf((1 + confidence) / 2, images - 1) * stats.sem(centred, axis=1)
+    return means, stats.t.ppf((1 + CONFIDENCE) / 2, images - 1) * stats.sem(centred, axis=1)
 
 
 class Difference(NamedTuple):
@@ -74,15 +73,14 @@ class Difference(NamedTuple):
     count: int
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Difference:
+def paired_difference(a: ArrayLike, b: ArrayLike) -> Difference:
     """`a` minus `b`, paired by seed.
 
     Args:
         a, b: (n,) means of two methods, in the same order of seeds.
-        confidence: nominal coverage of the interval.
     """
     a, b = np.asarray(a, dtype="float64"), np.asarray(b, dtype="float64")
-    interval = t_interval(a - b, confidence)
+    interval = t_interval(a - b)
     if interval.count < 2 or interval.low == interval.high:
         return Difference(interval.mean, interval.low, interval.high, np.nan, interval.count)
     return Difference(interval.mean, interval.low, interval.high, float(stats.ttest_rel(a, b).pvalue), interval.count)
@@ -129,7 +127,7 @@ class PowerLaw(NamedTuple):
     refused: str
 
 
-def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE) -> PowerLaw:
+def power_law(images: ArrayLike, psnr: ArrayLike) -> PowerLaw:
     """A saturating power law of PSNR in the number of images.
 
     It is refused if the points do not support it: fewer than four sizes or five points, no gain with data, a poor fit, an
@@ -138,7 +136,6 @@ def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE
     Args:
         images: (points,) number of training images; one point per seed and size.
         psnr: (points,) in dB.
-        confidence: nominal coverage of the t intervals.
     """
     images, psnr = np.asarray(images, dtype="float64"), np.asarray(psnr, dtype="float64")
     usable = np.isfinite(psnr) & (images > 0)
@@ -168,7 +165,7 @@ def power_law(images: ArrayLike, psnr: ArrayLike, confidence: float = CONFIDENCE
         return _refused(f"the curve explains only {100 * max(r2, 0):.0f} % of the points' variance")
     if exponent < 2e-3 or exponent > 9.9 or not np.isfinite(covariance).all():
         return _refused("the points do not determine the exponent")
-    half = stats.t.ppf((1 + confidence) / 2, len(psnr) - 3) * np.sqrt(np.diag(covariance))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(psnr) - 3) * np.sqrt(np.diag(covariance))
     if exponent - half[2] <= 0:
         return _refused(f"the exponent of {exponent:.2g} is not told from 0 (± {half[2]:.2g})")
     if half[0] > np.ptp(means):
