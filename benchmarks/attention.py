@@ -12,9 +12,6 @@ ours; `--flush-denormal` compares without them.
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from statistics import median
@@ -25,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks.hardware import CLOCKS, EXACT_MEMORY, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
 from benchmarks.mha_reference import ReferenceIPT
 from ipt_models import build, to_official
 from ipt_models.variants import VARIANTS
@@ -59,14 +56,7 @@ def main() -> int:
     parser.add_argument("--limits", action="store_true", help="exit status 1 if a limit is missed")
     parser.add_argument("--append", action="store_true", help="add to what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention.csv"))
-    parser.add_argument("--child", choices=("ours", "reference"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_flush_denormal(options.flush_denormal)  # first, because threads inherit it when they start
-    torch.set_num_threads(options.threads)
-    if options.child:
-        print(json.dumps(measure_memory(Contestant(options.child, options, options.precision[0]), options.warm_up)))
-        return 0
-
     if options.operators:
         for precision in options.precision:
             print(operators(Contestant("ours", options, precision), options.warm_up))
@@ -88,6 +78,8 @@ class Contestant:
     """One of the two networks with its optimizer and the timed functions, `forward` and `training step`."""
 
     def __init__(self, name: str, options: argparse.Namespace, precision: str):
+        torch.set_flush_denormal(options.flush_denormal)  # first, because threads inherit it when they start
+        torch.set_num_threads(options.threads)
         torch.manual_seed(0)
         self.name, self.device, self.precision = name, torch.device(options.device), precision
         self.clock = CLOCKS[options.clock]
@@ -161,7 +153,7 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
                 peak = peak_flops(torch.cuda.get_device_name(options.device), "bf16")
                 row["mfu"] = flops(options, what) / median(taken) / peak if peak else None
             if what == "training step" and not options.no_memory:
-                row |= run_child(contestant.name, contestant.precision, options)
+                row |= in_new_process(measure_memory, contestant.name, options, contestant.precision)
             measured.append(row)
         ours, reference, in_fp32 = measured[0], measured[1], measured[-1]
         ours["times_faster"] = reference["seconds"] / ours["seconds"]
@@ -195,9 +187,10 @@ def operators(contestant: Contestant, warm_up: int) -> str:
     return profile.key_averages().table(sort_by=by, row_limit=15, max_name_column_width=60)
 
 
-def measure_memory(contestant: Contestant, warm_up: int) -> dict[str, float]:
+def measure_memory(name: str, options: argparse.Namespace, precision: str) -> dict[str, float]:
     """Peak of a later training step: `step_gb` above the memory held between steps, `peak_gb` in total."""
-    for _ in range(warm_up):
+    contestant = Contestant(name, options, precision)
+    for _ in range(options.warm_up):
         contestant.training_step()
     if contestant.device.type == "cuda":
         before = torch.cuda.memory_allocated(contestant.device)
@@ -210,19 +203,6 @@ def measure_memory(contestant: Contestant, warm_up: int) -> dict[str, float]:
     contestant.training_step()
     step = peak_memory() - before
     return {"step_gb": step / 1e9, "peak_gb": (step + 3 * parameters) / 1e9}  # weights and Adam's two moments
-
-
-def run_child(name: str, precision: str, options: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.attention", "--child", name, "--precision", precision]
-    command += ["--variant", options.variant, "--batch-size", str(options.batch_size), "--device", options.device]
-    command += ["--threads", str(options.threads), "--warm-up", str(options.warm_up)]
-    command += [
-        flag
-        for flag in ("--compile", "--gradient-checkpointing", "--flush-denormal")
-        if getattr(options, flag[2:].replace("-", "_"))
-    ]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | EXACT_MEMORY)
-    return json.loads(result.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ than half the memory, or 1.35 times the time, with gradient checkpointing.
 
 import argparse
 import importlib
-import multiprocessing
-import os
 import sys
 from pathlib import Path
 from statistics import median
@@ -21,8 +19,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 import baselines
-from benchmarks.hardware import CLOCKS, EXACT_MEMORY, report, reset_peak_memory
-from benchmarks.hardware import peak_memory as peak_of_process
+from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
 from workflows.command_line import exit_status
 
 RATIO_LIMIT, MEMORY_LIMIT = 1.05, 1.0
@@ -182,7 +179,7 @@ def compare_sides(
             "form": side,
             "clock": options.clock,
             "milliseconds": 1000 * median(seconds),
-            "megabytes": peak_memory(variant, side, what, options) / 1e6,
+            "megabytes": in_new_process(measure_memory, variant, side, what, options) / 1e6,
         }
         for side, seconds in zip(sides, times, strict=True)
     ]
@@ -191,19 +188,14 @@ def compare_sides(
     return rows
 
 
-def peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
-    """Bytes at the peak of two runs, in a fresh process, above those before the network was made."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak_memory, (variant, side, what, options))
-
-
-def _peak_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
+def measure_memory(variant: str, side: str, what: str, options: argparse.Namespace) -> int:
+    """Bytes at the peak of two runs above those before the network was made."""
     importlib.import_module("baselines.edsr")  # memory of imports is not counted
     before = reset_peak_memory() if options.device == "cpu" else 0
     work = Work(variant, side, options)
     for _ in range(2):
         work.run(what)
-    return peak_of_process() - before if options.device == "cpu" else torch.cuda.max_memory_allocated()
+    return peak_memory() - before if options.device == "cpu" else torch.cuda.max_memory_allocated()
 
 
 def main() -> int:
@@ -222,7 +214,6 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/baselines.csv"))
     options = parser.parse_args()
     options.tolerance = 1e-4 if options.precision == "fp32" else 0.05
-    os.environ |= EXACT_MEMORY  # for the processes that measure memory
     rows, passed = [], False
     for variant in options.networks:
         for what in ("training", "inference"):

@@ -6,9 +6,6 @@ dense computation, alternating, on the same features. Exit status 1: more than 1
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.dense_contrastive import dense_contrastive_loss
-from benchmarks.hardware import CLOCKS, EXACT_MEMORY, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
 from ipt_models.contrastive import TEMPERATURES, contrastive_loss
 from workflows.command_line import exit_status
 
@@ -40,19 +37,8 @@ def main() -> int:
     parser.add_argument("--no-times", action="store_true", help="measure memory only")
     parser.add_argument("--append", action="store_true", help="add to what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/contrastive.csv"))
-    parser.add_argument("--child", choices=("blocks", "dense"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    loss = {
-        "blocks": lambda x, formulation: contrastive_loss(x, None, formulation, block_size=options.block_size),
-        "dense": lambda x, formulation: dense_contrastive_loss(x, TEMPERATURES[formulation], formulation),
-    }
-    if options.child:
-        print(
-            json.dumps(measure_memory(loss[options.child], options.formulation[0], options.clock, *options.memory_at))
-        )
-        return 0
-
+    loss = losses(options)
     rows, sound = [], True
     for formulation in options.formulation:
         for shape in () if options.no_times else TIMED:
@@ -65,11 +51,20 @@ def main() -> int:
         if not options.no_memory:
             shape = tuple(options.memory_at)
             for method, size in (("blocks", shape), ("dense", TIMED[-1]), ("blocks", TIMED[-1])):
-                costs = run_child(method, formulation, size, options)
+                costs = in_new_process(measure_memory, method, formulation, size, options)
                 rows.append(row(formulation, method, size, **costs))
                 sound &= method == "dense" or costs["gigabytes"] <= LIMITS["gigabytes"]
     report([{**costs, "clock": options.clock} for costs in rows], options.out, options.threads, append=options.append)
     return 0 if sound else 1
+
+
+def losses(options: argparse.Namespace) -> dict[str, Callable[[Tensor, str], Tensor]]:
+    """Both computations by name, each of features and a formulation, on the threads that are asked for."""
+    torch.set_num_threads(options.threads)
+    return {
+        "blocks": lambda x, formulation: contrastive_loss(x, None, formulation, block_size=options.block_size),
+        "dense": lambda x, formulation: dense_contrastive_loss(x, TEMPERATURES[formulation], formulation),
+    }
 
 
 def row(formulation: str, method: str, shape: tuple[int, ...], **measured: float) -> dict[str, object]:
@@ -100,27 +95,19 @@ def measure_times(
 
 
 def measure_memory(
-    loss: Callable[[Tensor, str], Tensor], formulation: str, clock: str, *shape: int
+    method: str, formulation: str, shape: tuple[int, ...], options: argparse.Namespace
 ) -> dict[str, float]:
     """Gigabytes beyond features and gradient, and seconds, of one forward and backward."""
+    loss, clock = losses(options)[method], CLOCKS[options.clock]
     loss(features((2, 4, 8)), formulation).backward()  # libraries that are loaded at first use
     x = features(shape)
     before = reset_peak_memory()
-    started = CLOCKS[clock]()
+    started = clock()
     gradient = torch.autograd.grad(loss(x, formulation), x)[0]
-    seconds = CLOCKS[clock]() - started
+    seconds = clock() - started
     beyond = peak_memory() - before
     assert gradient.isfinite().all()
     return {"seconds": seconds, "gigabytes": (beyond - gradient.nbytes) / 1e9}
-
-
-def run_child(method: str, formulation: str, shape: tuple[int, ...], options: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.contrastive", "--child", method, "--formulation", formulation]
-    command += ["--memory-at", *map(str, shape), "--block-size", str(options.block_size)]
-    command += ["--threads", str(options.threads), "--clock", options.clock]
-    environment = os.environ | EXACT_MEMORY
-    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return json.loads(result.stdout)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The hardware of a measurement, and tables of measurements as text and CSV."""
 
+import multiprocessing
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,12 @@ def reset_peak_memory() -> float:
     return peak_memory()
 
 
-# Return freed memory to the system at once, so that a process's size is the memory in use. For child processes, because the C
-# library reads these variables at its start.
+# Return freed memory to the system at once, so that a process's size is the memory in use.
 EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
+
+
+def in_new_process(measure: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a module's function in a fresh process with exact memory; returns its result."""
+    os.environ |= EXACT_MEMORY  # for the new process, whose C library reads it at its start
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, arguments)
