@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
-from benchmarks.mha_reference import ReferenceIPT
-from ipt_models import build, to_official
+from benchmarks.mha_reference import AuthorsForm
+from ipt_models import build
 from ipt_models.variants import VARIANTS
 from workflows.command_line import exit_status
 from workflows.peak_rates import peak_flops
@@ -86,9 +86,7 @@ class Contestant:
         self.model: nn.Module = build(options.variant, ("sr2",), gradient_checkpointing=options.gradient_checkpointing)
         side = self.model.patch_size
         if name == "reference":
-            state, sizes = to_official(self.model), self.model.config
-            self.model = ReferenceIPT([2], **sizes)
-            self.model.load_state_dict(state)
+            self.model = AuthorsForm(self.model)
         elif options.compile:
             self.model.compile_layers()
         self.model.to(self.device)
@@ -99,7 +97,7 @@ class Contestant:
 
     def output(self) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.model(255 * self.x, 0)[0] / 255 if self.name == "reference" else self.model(self.x)
+            return self.model(self.x)
 
     @torch.no_grad()
     def forward(self) -> None:

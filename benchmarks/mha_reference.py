@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ipt_models import IPT, to_official
+
 
 class ResBlock(nn.Module):
     def __init__(self, num_feat: int):
@@ -154,3 +156,16 @@ class ReferenceIPT(nn.Module):
         x = self.head[task](self.sub_mean(x))
         y, features = self.body(x, task)
         return self.add_mean(self.tail[task](x + y)), features
+
+
+class AuthorsForm(nn.Module):
+    """An IPT for x2 as a `ReferenceIPT` with the weights of ours, on the same device, and with our call."""
+
+    def __init__(self, ours: IPT):
+        super().__init__()
+        self.patch_size = ours.patch_size
+        self.reference = ReferenceIPT([2], **ours.config)
+        self.reference.load_state_dict(to_official(ours))
+
+    def forward(self, x: Tensor, task: str = "sr2") -> Tensor:
+        return self.reference(255 * x, 0)[0] / 255

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gpu.bench import gradient, leaves, relative
 from benchmarks.hardware import report
-from benchmarks.mha_reference import ReferenceIPT
-from ipt_models import IPT, to_official
+from benchmarks.mha_reference import AuthorsForm
+from ipt_models import IPT
 from workflows import models
 from workflows.command_line import exit_status, refuse_missing
 from workflows.training.objective import l1_loss
@@ -53,24 +53,11 @@ def main() -> None:
         network = models.build(name, ("sr2",)).eval()
         rows += measure(network, name, options.rows)
         if isinstance(network, IPT):
-            rows += measure(AuthorsForm(network), f"{name}, the authors' form", options.rows)
+            rows += measure(AuthorsForm(network).eval(), f"{name}, the authors' form", options.rows)
     for path in options.checkpoints:
         network, header = models.load(path)
         rows += measure(network, f"{header['variant']}, trained", options.rows)
     report(rows, options.out, torch.get_num_threads())
-
-
-class AuthorsForm(nn.Module):
-    """An IPT from `nn.MultiheadAttention`, with the weights of ours."""
-
-    def __init__(self, ours: IPT):
-        super().__init__()
-        self.reference = ReferenceIPT([2], **ours.config).eval()
-        self.reference.load_state_dict(to_official(ours))
-        self.patch_size = ours.patch_size
-
-    def forward(self, x: Tensor, task: str) -> Tensor:
-        return self.reference(255 * x, 0)[0] / 255
 
 
 def measure(network: nn.Module, label: str, rows: int) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.gpu.bench import Bench, reason
 from benchmarks.gpu.registry import Line, at_least, failed, not_applicable, number
-from benchmarks.gpu.steps import Cost, Step, cost, network, reference
+from benchmarks.gpu.steps import Cost, Step, cost, network
+from benchmarks.mha_reference import AuthorsForm
 
 MFU, TIMES_REFERENCE = 0.5, 3.0  # goals for the large network on an H100
 
@@ -36,9 +37,9 @@ def aims(bench: Bench) -> Iterator[Line]:
     del model, compiled
     bench.reset()
     torch.set_float32_matmul_precision("highest")
-    theirs, call = reference(bench, variant)
+    theirs = AuthorsForm(bench.network(variant)).to(bench.device)
     repeats = max(1, bench.sizes.repeats // 4)
-    slow = cost(bench, partial(make_step, bench, theirs, variant, False, call), variant, "float32", repeats)
+    slow = cost(bench, partial(make_step, bench, theirs, variant, False, theirs), variant, "float32", repeats)
     yield from lines(bench, "authors' form, float32, eager", slow)
     times = ours.patches_per_second / slow.patches_per_second
     for name, value, bound in (("MFU", ours.mfu, MFU), ("times the authors' form", times, TIMES_REFERENCE)):
@@ -82,6 +83,6 @@ ipt_base, ipt_small, edsr_baseline, edsr, rdn_b, swinir = map(
 def authors(bench: Bench) -> Iterator[Line]:
     """Training step of the authors' form of the large network (benchmarks/mha_reference.py) in eager bf16."""
     variant = bench.sizes.large
-    theirs, call = reference(bench, variant)
-    make = partial(make_step, bench, theirs, variant, True, call)
+    theirs = AuthorsForm(bench.network(variant)).to(bench.device)
+    make = partial(make_step, bench, theirs, variant, True, theirs)
     yield from lines(bench, "authors' form, bf16, eager", cost(bench, make, variant, "bf16"))

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.gpu.bench import Bench
-from benchmarks.mha_reference import ReferenceIPT
-from ipt_models import to_official
 from workflows import models
 from workflows.config.schema import Training
 from workflows.peak_rates import peak_flops
@@ -110,12 +108,3 @@ def flops_per_patch(bench: Bench, variant: str) -> float:
 def network(bench: Bench, variant: str) -> nn.Module:
     """A network like the training command's: on the device, convolutions in channels-last order."""
     return bench.network(variant).to(bench.device, memory_format=torch.channels_last)
-
-
-def reference(bench: Bench, variant: str) -> tuple[nn.Module, Callable[[Tensor, str], Tensor]]:
-    """The authors' form of an IPT with the same weights, and its call."""
-    ours = bench.network(variant)
-    theirs = ReferenceIPT([2], **ours.config)
-    theirs.load_state_dict(to_official(ours))
-    theirs.to(bench.device)
-    return theirs, lambda x, task: theirs(255 * x, 0)[0] / 255
