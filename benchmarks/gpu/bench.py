@@ -124,6 +124,11 @@ class Bench:
         """`torch.compile`; on a CPU without code generation, which needs a compiler and minutes."""
         return torch.compile(module, **(options if self.cuda else {"backend": "aot_eager"}))
 
+    def compile_layers(self, model: nn.Module) -> nn.Module:
+        """An IPT whose layers are compiled, in the same way."""
+        model.compile_layers(**({} if self.cuda else {"backend": "aot_eager"}))
+        return model
+
     def synchronize(self) -> None:
         if self.cuda:
             torch.cuda.synchronize(self.device)

@@ -17,7 +17,7 @@ def compare_gradients(bench: Bench) -> Iterator[Line]:
     pair = bench.pairs(variant, bench.sizes.rows)
     ways: dict[str, Callable[[nn.Module], nn.Module]] = {
         "compile of the network": bench.compile,
-        "compile of its layers": lambda model: compile_layers(bench, model),
+        "compile of its layers": bench.compile_layers,
         "gradient checkpointing": checkpointing,
         "micro-batches": lambda model: model,
     }
@@ -51,11 +51,6 @@ def compute(
             output = model(inputs, "sr2")
         (l1_loss(output, targets) / parts).backward()
     return gradient(holder)
-
-
-def compile_layers(bench: Bench, model: nn.Module) -> nn.Module:
-    model.compile_layers(**({} if bench.cuda else {"backend": "aot_eager"}))
-    return model
 
 
 def checkpointing(model: nn.Module) -> nn.Module:

@@ -30,7 +30,7 @@ class Record:
         """Keep what was finished on the same card with the same code; the names of the checks that did not fail."""
         self.facts = facts
         try:
-            old = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
+            old = json.loads(self.json.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError):
             return set()
         if any(old.get("facts", {}).get(key) != facts[key] for key in SAME):
@@ -58,7 +58,3 @@ class Record:
     @property
     def json(self) -> Path:
         return self.path.with_suffix(".json")
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [line for check in self.checks.values() for line in check["lines"]]

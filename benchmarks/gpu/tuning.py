@@ -78,18 +78,13 @@ def build(
     return Step(bench, model, variant, True, max(1, bench.sizes.batch // 4), call, adam)
 
 
-def layers(model: nn.Module, bench: Bench) -> nn.Module:
-    model.compile_layers(**({} if bench.cuda else {"backend": "aot_eager"}))
-    return model
-
-
 def tuning(bench: Bench) -> Iterator[Line]:
     """A step of the large network with other choices: channels-last, Adam, compiled layers, CUDA graphs, padding, determinism."""
     ways: dict[str, Make] = {
         "channels-first": partial(build, channels_last=False),
         "Adam: foreach": partial(build, optimizer={"foreach": True}),
         "Adam: a parameter at a time": partial(build, optimizer={"foreach": False, "fused": False}),
-        "compile of the layers": lambda bench: build(bench, lambda model: layers(model, bench)),
+        "compile of the layers": lambda bench: build(bench, bench.compile_layers),
         "compile of the network": lambda bench: build(bench, bench.compile),
         "compile with CUDA graphs": lambda bench: build(bench, partial(bench.compile, mode="reduce-overhead")),
     }
