@@ -1,5 +1,6 @@
 """Differences between all models at each fraction."""
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -9,12 +10,6 @@ from workflows.analysis.contrastive_pairs import find_pairs
 from workflows.analysis.records import SEEN_ON, models
 from workflows.analysis.statistics import paired_difference, with_holm
 from workflows.analysis.tables import columns
-
-
-def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """All pairs of trained models, each once."""
-    names = models(runs)
-    return [(a, b) for i, b in enumerate(names) for a in names[i + 1 :]]
 
 
 def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +22,7 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     for on, scores, cells in grids:
         by_seed = scores.pivot_table(index=["fraction", "seed"], columns="model", values="value")
         for fraction in sorted(scores["fraction"].unique()):
-            for model, other in pairs(runs):
+            for other, model in itertools.combinations(models(runs), 2):
                 if fraction not in cells.fractions(model, other):
                     continue
                 paired = frozenset((model, other)) in contrastive
