@@ -244,13 +244,10 @@ def _sums(experiment_dir: Path) -> Iterator[Finding]:
         return
     lines = (experiment_dir / SUMS).read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    wrong = [name for name, digest in listed.items() if _hash(experiment_dir / name) != digest]
+    files = {name: experiment_dir / name for name in listed}
+    wrong = [name for name, file in files.items() if not file.is_file() or sha256(file) != listed[name]]
     why = f"{len(wrong)} of {len(listed)} files are missing or changed, the first is {wrong[0]}" if wrong else ""
     yield _compared(f"{SUMS}: {len(listed)} files", why)
-
-
-def _hash(path: Path) -> str | None:
-    return sha256(path) if path.is_file() else None
 
 
 def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source: str) -> Finding:
