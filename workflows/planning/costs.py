@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ipt_models.tasks import parse_task
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.config.schema import FINETUNED
@@ -99,10 +98,10 @@ def plan(experiment: Experiment, given: dict[str, float], measured: Callable[[Ru
 def flops_per_patch(run: Run) -> float:
     """Floating-point operations of training on one patch, the mean over the run's tasks."""
     from workflows import models
+    from workflows.training.history import training_flops
 
     macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
-    side = {task: run.training.patch_size * parse_task(task).scale for task in run.tasks}
-    return sum(3 * 2 * macs[task] * side[task] ** 2 for task in run.tasks) / len(run.tasks)
+    return sum(training_flops(macs, run.training.patch_size).values()) / len(run.tasks)
 
 
 def _pace(run: Run, rate: float | None, flops: float, measured: bool) -> dict[str, float | None]:
