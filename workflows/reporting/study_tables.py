@@ -44,9 +44,9 @@ def _windows(table: pd.DataFrame) -> dict[str, Callable[[pd.Series], Cell]]:
     return {"windows": lambda row: row["windows"]} if len(set(table["windows"])) > 1 else {}
 
 
-def gain_blocks(study: Study) -> list[Block]:
+def gain_blocks(study: Study) -> Iterator[Block]:
     """Each model's gain from data, and each IPT's gain minus each rival's."""
-    blocks, differences = [], study.table("gain_differences")
+    differences = study.table("gain_differences")
     for title, rows in _each(study.table("gains")):
         columns = {
             "model": _model(study),
@@ -56,7 +56,7 @@ def gain_blocks(study: Study) -> list[Block]:
             **_inference(),
         }
         notes = ["Gain: PSNR-Y at the larger fraction minus PSNR-Y at the smaller. Intervals are over seeds, unpaired."]
-        blocks.append(_block(f"{title}: gains from data", notes, columns, rows))
+        yield _block(f"{title}: gains from data", notes, columns, rows)
         of_gains = differences[(differences[SCORED_ON] == rows[SCORED_ON].iloc[0]).all(axis=1)]
         if len(of_gains):
             columns = {
@@ -68,13 +68,11 @@ def gain_blocks(study: Study) -> list[Block]:
                 **_inference(),
             }
             notes = ["Difference: the model's gain from data minus the rival's. Above zero, the model gains more."]
-            blocks.append(_block(f"{title}: differences of gains", notes, columns, of_gains))
-    return blocks
+            yield _block(f"{title}: differences of gains", notes, columns, of_gains)
 
 
-def data_blocks(study: Study) -> list[Block]:
+def data_blocks(study: Study) -> Iterator[Block]:
     """Whether data limited each model, and the power law if the points support one."""
-    blocks = []
     for title, rows in _each(study.table("data")):
         columns = {
             "model": _model(study),
@@ -91,7 +89,7 @@ def data_blocks(study: Study) -> list[Block]:
             "Crops seen per image: patches cut from each image in training. "
             "Gap: held-out minus training L1; see the table of both losses.",
         ]
-        blocks.append(_block(title, notes, columns, rows))
+        yield _block(title, notes, columns, rows)
         fitted = rows[rows["exponent"].notna()]
         if len(fitted):
             columns = {
@@ -105,13 +103,11 @@ def data_blocks(study: Study) -> list[Block]:
             notes = [
                 "PSNR = limit − loss · (n / largest n)^(−exponent) for n images. 95 % intervals of the fit, over points."
             ]
-            blocks.append(_block(f"{title}: power law", notes, columns, fitted))
-    return blocks
+            yield _block(f"{title}: power law", notes, columns, fitted)
 
 
-def crossover_blocks(study: Study) -> list[Block]:
+def crossover_blocks(study: Study) -> Iterator[Block]:
     """The fraction at which each IPT overtakes each other network."""
-    blocks = []
     for title, rows in _each(study.table("crossovers")):
         columns = {
             "model": _model(study),
@@ -128,13 +124,11 @@ def crossover_blocks(study: Study) -> list[Block]:
             "Curves are interpolated on the logarithm of the fraction. The interval holds the fractions at which the two models "
             "do not differ significantly; if it ends at the smallest or largest fraction, it may extend beyond."
         ]
-        blocks.append(_block(title, notes, columns, rows))
-    return blocks
+        yield _block(title, notes, columns, rows)
 
 
-def difference_blocks(study: Study) -> list[Block]:
+def difference_blocks(study: Study) -> Iterator[Block]:
     """Differences between all models, at the largest fraction; the CSV has every fraction."""
-    blocks = []
     for title, rows in _each(study.table("differences")):
         largest = rows[rows["fraction"] == rows["fraction"].max()]
         columns = {
@@ -148,13 +142,12 @@ def difference_blocks(study: Study) -> list[Block]:
         notes = ["PSNR-Y. Models that differ only in the contrastive loss are paired by seed; all others are not."]
         if len(set(rows["fraction"])) > 1:
             notes.append("p is corrected for the comparisons at all fractions; the CSV file has the others.")
-        blocks.append(_block(f"{title}, {percent(rows['fraction'].max())}", notes, columns, largest))
-    return blocks
+        yield _block(f"{title}, {percent(rows['fraction'].max())}", notes, columns, largest)
 
 
-def contrastive_blocks(study: Study) -> list[Block]:
+def contrastive_blocks(study: Study) -> Iterator[Block]:
     """The gain from the contrastive loss."""
-    blocks, table = [], study.table("contrastive")
+    table = study.table("contrastive")
     for title, rows in _each(table[table["level"] == "mean"]):
         columns = {
             "with": _model(study, "with"),
@@ -169,13 +162,11 @@ def contrastive_blocks(study: Study) -> list[Block]:
         notes = ["PSNR-Y with the contrastive loss minus without, paired by seed and image."]
         if (rows["over"] == "images").any():
             notes.append("Intervals over images hold for one training each and say nothing about other seeds.")
-        blocks.append(_block(title, notes, columns, rows))
-    return blocks
+        yield _block(title, notes, columns, rows)
 
 
-def ablation_blocks(study: Study) -> list[Block]:
+def ablation_blocks(study: Study) -> Iterator[Block]:
     """The effects of single settings."""
-    blocks = []
     for title, rows in _each(study.table("ablations")):
         columns = {
             "factor": lambda row: row["factor"],
@@ -189,8 +180,7 @@ def ablation_blocks(study: Study) -> list[Block]:
         notes = [
             "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor."
         ]
-        blocks.append(_block(title, notes, columns, rows))
-    return blocks
+        yield _block(title, notes, columns, rows)
 
 
 def gap_blocks(study: Study) -> list[Block]:
@@ -263,9 +253,8 @@ def _patch_blocks(study: Study) -> list[Block]:
     return [_block("Training patches", ["Values are those of the first seed's run."], columns, table)]
 
 
-def published_blocks(study: Study) -> list[Block]:
+def published_blocks(study: Study) -> Iterator[Block]:
     """Our numbers next to the published ones."""
-    blocks = []
     for title, rows in _each(study.table("published")):
 
         def ours(row: pd.Series) -> str:
@@ -294,8 +283,7 @@ def published_blocks(study: Study) -> list[Block]:
         gray = set(rows["gray"]) | set(rows["our_gray"])
         if len(gray) > 1 and title.startswith("Set14"):
             columns["gray files"] = lambda row: f"{row['gray']} (ours: {row['our_gray']})"
-        blocks.append(_block(f"{title}: published scores", notes, columns, rows))
-    return blocks
+        yield _block(f"{title}: published scores", notes, columns, rows)
 
 
 RATES = ("model", "label", "learning_rate", "steps", "validation_l1", "best", "edge", "used")  # of learning_rates.csv

@@ -1,6 +1,6 @@
 """Every table for readers, from the CSV of the analysis to Markdown and LaTeX."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from workflows.files import write_text
@@ -9,7 +9,7 @@ from workflows.reporting.markup import Block, to_latex, to_markdown
 from workflows.reporting.outline import TABLES
 from workflows.reporting.study import Study
 
-_BLOCKS: dict[str, tuple[Callable[[Study], list[Block]], str]] = {
+_BLOCKS: dict[str, tuple[Callable[[Study], Iterable[Block]], str]] = {
     # The renderer of each table, and the text if it is empty.
     "claims": (claims.blocks, "Nothing is claimed: no trained model is scored yet."),
     "summary": (score_tables.summary_blocks, "No run is scored yet."),
@@ -36,7 +36,7 @@ def blocks(name: str, study: Study, apart: bool = False) -> list[Block]:
         apart: scores in one table per metric, as papers show them.
     """
     render = _BLOCKS[name][0]
-    return render(study, apart) if apart and name in ("summary", "ensembled") else render(study)  # ty: ignore[too-many-positional-arguments]
+    return list(render(study, apart) if apart and name in ("summary", "ensembled") else render(study))  # ty: ignore[too-many-positional-arguments]
 
 
 def write_tables(study: Study, folder: Path) -> None:
