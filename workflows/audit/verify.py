@@ -6,6 +6,7 @@ Half-written, missing and damaged files are findings; none stops the remaining c
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +85,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
         for metrics in score_files(experiment_dir / "runs" / name):
             yield from _readable(f"runs/{name}: {metrics.stem}.json", _scored, name, metrics, sets)
     for file, gather in (("results.csv", collect_results), ("runs.csv", collect_runs)):
-        yield from _readable(file, _gathered, experiment_dir, file, gather, names)
+        gathered = partial(gather, experiment_dir, names)
+        yield from _readable(file, _table, experiment_dir, experiment_dir / file, gathered, "what the runs wrote")
     yield from _tables(experiment_dir, names, planned)
     yield from _readable(SUMS, _sums, experiment_dir)
 
@@ -203,15 +205,6 @@ def _same_hash(what: str, computed: str, recorded: str) -> Finding:
     )
 
 
-def _gathered(
-    experiment_dir: Path, file: str, gather: Callable[[Path, list[str]], pd.DataFrame], names: list[str]
-) -> Iterator[Finding]:
-    if not (experiment_dir / file).is_file():
-        yield Finding(file, ABSENT)
-        return
-    yield _same_table(gather(experiment_dir, names), experiment_dir / file, experiment_dir, "what the runs wrote")
-
-
 def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) -> Iterator[Finding]:
     """Every table against the analysis, computed again."""
     files = {name: experiment_dir / "tables" / f"{name}.csv" for name in TABLES}
@@ -227,13 +220,16 @@ def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) 
     if planned and planned.trials():
         files["learning_rates"] = experiment_dir / "learning_rates.csv"
         computed["learning_rates"] = lambda: learning_rates.compare_rates(experiment_dir)
+    source = "results.csv, runs.csv and the logs"
     for name, path in files.items():
-        yield from _readable(f"{path.relative_to(experiment_dir)}", _table, experiment_dir, path, computed[name])
+        yield from _readable(
+            f"{path.relative_to(experiment_dir)}", _table, experiment_dir, path, computed[name], source
+        )
 
 
-def _table(experiment_dir: Path, path: Path, compute: Callable[[], pd.DataFrame]) -> Iterator[Finding]:
+def _table(experiment_dir: Path, path: Path, compute: Callable[[], pd.DataFrame], source: str) -> Iterator[Finding]:
     if path.is_file():
-        yield _same_table(compute(), path, experiment_dir, "results.csv, runs.csv and the logs")
+        yield _same_table(compute(), path, experiment_dir, source)
     else:
         yield Finding(str(path.relative_to(experiment_dir)), ABSENT)
 
