@@ -18,15 +18,11 @@ def find_groups(runs: pd.DataFrame) -> list[Group]:
     Args:
         runs: with the column `settings` (see `collect_runs`).
     """
-    return groups(_settings(runs))
-
-
-def _settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
     if "settings" not in runs:
-        return {}
+        return []
     recorded = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
     largest = recorded.drop_duplicates("model", keep="last").set_index("model")["settings"]
-    return {model: json.loads(largest[model]) for model in models(runs) if model in largest}
+    return groups({model: json.loads(largest[model]) for model in models(runs) if model in largest})
 
 
 def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
