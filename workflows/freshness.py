@@ -14,9 +14,7 @@ from pathlib import Path
 
 from workflows import models, provenance
 from workflows.config.runs import Run
-from workflows.training.reuse import is_finished
-
-OUTPUTS = ("model.safetensors", "train.csv", "provenance.json")
+from workflows.training.reuse import RESULTS, is_finished
 
 
 def settle(folder: Path, runs: Mapping[str, Run]) -> None:
@@ -30,9 +28,9 @@ def settle(folder: Path, runs: Mapping[str, Run]) -> None:
     # Fine-tuned runs first: the runs that they start from must be older, and their tables older still.
     for run in sorted(runs.values(), key=lambda run: run.pretrained is None):
         outputs, tables = folder / "runs" / run.name, folder / run.source
-        made = [outputs / name for name in OUTPUTS]
+        made = [outputs / name for name in RESULTS]
         used = [folder / run.subset, tables / "validation.csv"]
-        start = [folder / "runs" / run.pretrained.name / OUTPUTS[0]] if run.pretrained else []
+        start = [folder / "runs" / run.pretrained.name / "model.safetensors"] if run.pretrained else []
         chain = [
             [tables / "images" / ".snakemake_timestamp", tables / "images"],
             [tables / "manifest.csv", tables / "validation.csv"],
