@@ -101,7 +101,7 @@ def visible_gpus() -> list[str]:
     )
 
 
-def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1, folder: Path | None = None) -> list[str]:
+def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1) -> list[str]:
     """Claim `count` different GPUs for this process and the command that replaces it, waiting until they are free.
 
     The least used come first. Claims hold among the jobs of one user on one machine; inside a Slurm job, among its own.
@@ -110,7 +110,6 @@ def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1, folder: Path |
         gpus: the GPUs to choose from.
         count: number of GPUs.
         runs_per_gpu: claims per GPU.
-        folder: where the lock files are.
 
     Returns:
         Names of the GPUs, in the order of `gpus`.
@@ -121,9 +120,8 @@ def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1, folder: Path |
     if count > len(gpus):
         seen = f"only {', '.join(gpus)}" if gpus else "none"
         raise LaunchError(f"{count} GPUs are needed, but CUDA shows {seen}; see training.accelerator, training.devices")
-    if folder is None:
-        scope = f"slurm-{os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else "machine"
-        folder = Path(tempfile.gettempdir()) / f"ipt-benchmark-gpus-{os.getuid()}-{scope}"
+    scope = f"slurm-{os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else "machine"
+    folder = Path(tempfile.gettempdir()) / f"ipt-benchmark-gpus-{os.getuid()}-{scope}"
     folder.mkdir(mode=0o700, exist_ok=True)
     waiting = False
     while True:
