@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from workflows import models
-from workflows.data import dead_leaves
-from workflows.data.__main__ import main as data_command
+from workflows.data import dead_leaves, fractions, manifest
 from workflows.data.degradations import bicubic_resize
 
 
@@ -167,23 +166,16 @@ class Bench:
 
     @cached_property
     def pictures(self) -> Path:
-        """A folder of synthetic JPEGs with their tables: `images/`, `manifest.csv`, `validation.csv`, `fraction.csv`."""
+        """A folder of synthetic JPEGs with their tables: `images/`, `validation.csv`, `fraction.csv`."""
         count, side = self.sizes.pictures
         folder = self.shared / "pictures"
         (folder / "images" / "train" / "leaves").mkdir(parents=True)
         for index in range(count):
             image = cv2.cvtColor(dead_leaves.draw(0, index, side), cv2.COLOR_RGB2BGR)
             cv2.imwrite(str(folder / "images" / "train" / "leaves" / f"{index:03d}.jpg"), image)
-        manifest, held_out, fraction = (str(folder / f"{name}.csv") for name in ("manifest", "validation", "fraction"))
-        held_out_too = ("--out-manifest", manifest, "--out-validation", held_out)
-        of_manifest = ("--manifest", manifest, "--validation", held_out)
-        calls = (
-            ("manifest", "--root", str(folder / "images"), "--validation", "4", *held_out_too),
-            ("fraction", *of_manifest, "--fraction", "1", "--seed", "0", "--out", fraction),
-        )
-        for call in calls:
-            if data_command(list(call)):
-                raise RuntimeError(f"python -m workflows.data {' '.join(call)} failed")
+        train, held_out = fractions.split_validation(manifest.scan(folder / "images").images, 4)
+        manifest.write_table(held_out, folder / "validation.csv")
+        manifest.write_table(fractions.select(train, 1.0, seed=0), folder / "fraction.csv")
         return folder
 
     @property
