@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from ipt_models.files import replacing
@@ -190,7 +190,6 @@ class FractionAxis:
             count = images.get(fraction)
             name = f"{100 * fraction:g}" + ("" if count is None or pd.isna(count) else f"\n{thousands(count)}")
             names.append(name if labelled else "")
-        ax.xaxis.set_major_locator(FixedLocator(places))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(places, names)
         if named:
@@ -229,9 +228,9 @@ def title(ax: Axes, text: str, needed: bool = True) -> None:
         ax.set_title(text, loc="left")
 
 
-def legend(figure: Figure, handles: list, names: list[str], columns: int | None = None) -> None:
+def legend(figure: Figure, handles: list, names: list[str]) -> None:
     """One legend above all panels."""
-    across = columns or min(len(names), 3 if figure.get_figwidth() <= column() else 6)
+    across = min(len(names), 3 if figure.get_figwidth() <= column() else 6)
     figure.legend(
         handles, names, loc="outside upper center", ncols=across, handlelength=2.2, columnspacing=1.2, borderaxespad=0.3
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from workflows.reporting.figures.curves import draw_panels, points, remarks
 from workflows.reporting.study import Study
@@ -29,7 +29,6 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         ax.set_xscale("log")
         room = 0.1 * span * (1 if across == 1 else 0.75 * across)
         names = [thousands(n) if shown else "" for n, shown in zip(counts, spaced(np.log(counts), room), strict=True)]
-        ax.xaxis.set_major_locator(FixedLocator(counts))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(counts, names)
         if ax in named:
