@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, duration, in_new_process, peak_memory, report, reset_peak_memory
 from benchmarks.mha_reference import AuthorsForm
 from ipt_models import build
 from ipt_models.variants import VARIANTS
@@ -82,7 +82,7 @@ class Contestant:
         torch.set_num_threads(options.threads)
         torch.manual_seed(0)
         self.name, self.device, self.precision = name, torch.device(options.device), precision
-        self.clock = CLOCKS[options.clock]
+        self.clock = options.clock
         self.model: nn.Module = build(options.variant, ("sr2",), gradient_checkpointing=options.gradient_checkpointing)
         side = self.model.patch_size
         if name == "reference":
@@ -109,13 +109,7 @@ class Contestant:
         self.optimizer.zero_grad()
 
     def seconds(self, what: str) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        started = self.clock()
-        self.training_step() if what == "training step" else self.forward()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return self.clock() - started
+        return duration(self.training_step if what == "training step" else self.forward, self.clock, self.device)
 
 
 def measure(options: argparse.Namespace, precision: str) -> list[dict[str, object]]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 import baselines
-from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, duration, in_new_process, peak_memory, report, reset_peak_memory
 from workflows.command_line import exit_status
 
 RATIO_LIMIT, MEMORY_LIMIT = 1.05, 1.0
@@ -123,17 +123,7 @@ class Work:
 
     def timed(self, what: str) -> float:
         """Seconds of one run."""
-        clock = CLOCKS[self.options.clock]
-        self.synchronize()
-        started = clock()
-        self.run(what)
-        self.synchronize()
-        return clock() - started
-
-    def synchronize(self) -> None:
-        """Wait for the GPU."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        return duration(lambda: self.run(what), self.options.clock, self.device)
 
 
 def share_weights(suite: nn.Module, plain: nn.Module, names: list[str]) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.dense_contrastive import dense_contrastive_loss
-from benchmarks.hardware import CLOCKS, in_new_process, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, duration, in_new_process, peak_memory, report, reset_peak_memory
 from ipt_models.contrastive import TEMPERATURES, contrastive_loss
 from workflows.command_line import exit_status
 
@@ -83,14 +83,13 @@ def measure_times(
     options: argparse.Namespace,
 ) -> dict[str, list[float]]:
     """Seconds of forward and backward, alternating, so that noise affects both alike."""
-    x, times, clock = features(shape), {method: [] for method in loss}, CLOCKS[options.clock]
+    x, times = features(shape), {method: [] for method in loss}
     for repeat in range(options.repeats + 1):
         for method, function in loss.items():
             x.grad = None
-            started = clock()
-            function(x, formulation).backward()
+            seconds = duration(lambda function=function: function(x, formulation).backward(), options.clock)
             if repeat:  # the first warms up
-                times[method].append(clock() - started)
+                times[method].append(seconds)
     return times
 
 

@@ -7,14 +7,13 @@ Run as `python -m benchmarks.cpu_precision`. The four variants alternate, `--rou
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
-from benchmarks.hardware import report
+from benchmarks.hardware import duration, report
 from workflows import models
 from workflows.command_line import exit_status
 
@@ -36,15 +35,13 @@ def main() -> None:
     rows = []
     for label, (variant, kwargs) in NETWORKS.items():
         steps = [prepare(variant, kwargs, *way) for way in WAYS]
-        seconds: list[list[float]] = [[] for _ in WAYS]
-        for number in range(options.rounds + 1):
-            for step, taken in zip(steps, seconds, strict=True):
-                begun = time.process_time()
-                step()
-                if number:  # the first one allocates memory
-                    taken.append(time.process_time() - begun)
-        plain = median(seconds[0])
-        for (precision, layout), taken in zip(WAYS, seconds, strict=True):
+        times: list[list[float]] = [[] for _ in WAYS]
+        for _ in range(options.rounds + 1):
+            for step, taken in zip(steps, times, strict=True):
+                taken.append(duration(step, "processor"))
+        times = [taken[1:] for taken in times]  # the first step allocates memory
+        plain = median(times[0])
+        for (precision, layout), taken in zip(WAYS, times, strict=True):
             row = {"network": label, "precision": precision, "layout": layout, "rounds": options.rounds}
             rows.append(row | {"cpu_ms": 1000 * median(taken), "of_plain": median(taken) / plain})
     report(rows, options.out, threads=1, append=True)  # one table holds several processors

@@ -1,4 +1,4 @@
-"""The hardware of a measurement, and tables of measurements as text and CSV."""
+"""Time, memory and hardware of a measurement, and tables of measurements as text and CSV."""
 
 import multiprocessing
 import os
@@ -16,6 +16,19 @@ from workflows import provenance
 # On a shared machine, processor time equals the wall time of an idle one, but only with one thread, because waiting threads
 # spin.
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+
+
+def duration(work: Callable[[], object], clock: str = "wall", device: torch.device | str = "cpu") -> float:
+    """Seconds of one call by one of `CLOCKS`, including the device's work."""
+
+    def now() -> float:
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+        return CLOCKS[clock]()
+
+    started = now()
+    work()
+    return now() - started
 
 
 def facts(threads: int, device: str = "cpu") -> dict[str, Any]:

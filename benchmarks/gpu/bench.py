@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from benchmarks.hardware import duration
 from workflows import models
 from workflows.data import dead_leaves, fractions, manifest
 from workflows.data.degradations import bicubic_resize
@@ -134,15 +134,9 @@ class Bench:
 
     def seconds(self, work: Callable[[], Any], warm_up: int = 3, repeats: int | None = None) -> float:
         """Median wall time of a call, including the device's work."""
-        times = []
-        for turn in range((warm_up if self.cuda else 1) + (repeats or self.sizes.repeats)):
-            self.synchronize()
-            started = time.perf_counter()
-            work()
-            self.synchronize()
-            if turn >= (warm_up if self.cuda else 1):
-                times.append(time.perf_counter() - started)
-        return median(times)
+        warm_up = warm_up if self.cuda else 1
+        times = [duration(work, device=self.device) for _ in range(warm_up + (repeats or self.sizes.repeats))]
+        return median(times[warm_up:])
 
     def peak_gb(self, work: Callable[[], Any]) -> float:
         """Peak memory of tensors on the device during a call, in GB; NaN on a CPU."""
