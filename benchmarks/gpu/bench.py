@@ -1,7 +1,6 @@
 """Shared parts of the checks: device, sizes, timing, and a folder with training images."""
 
 import gc
-import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -176,10 +175,6 @@ class Bench:
     def table(self) -> pd.DataFrame:
         """The training images of `pictures`."""
         return pd.read_csv(self.pictures / "fraction.csv", keep_default_na=False)
-
-    @property
-    def cores(self) -> int:
-        return len(os.sched_getaffinity(0))
 
 
 def leaves(indices: range, side: int) -> tuple[Tensor, Tensor]:

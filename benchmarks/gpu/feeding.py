@@ -1,5 +1,6 @@
 """Checks whether this machine's processor cores are fast enough for its card."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ PATCH = 48
 
 def feeding(bench: Bench) -> Iterator[Line]:
     """The input pipeline's rate on this machine's cores against the large network's consumption in bf16."""
-    workers = max(1, min(14, bench.cores - 2)) if bench.cuda else 1
+    workers = max(1, min(14, len(os.sched_getaffinity(0)) - 2)) if bench.cuda else 1
     seconds = 5.0 if bench.cuda else 0.5
     patch, batch_size = (PATCH, bench.sizes.batch) if bench.cuda else (24, bench.sizes.batch)
     made = {}

@@ -60,9 +60,6 @@ def forward_and_backward(attend: Callable[..., Tensor], q: Tensor, k: Tensor, v:
     torch.autograd.grad(attend(q, k, v).sum(), (q, k, v))
 
 
-Make = Callable[[Bench], Step]
-
-
 def build(
     bench: Bench,
     compiled: Callable[[nn.Module], Callable] | None = None,
@@ -80,7 +77,7 @@ def build(
 
 def tuning(bench: Bench) -> Iterator[Line]:
     """A step of the large network with other choices: channels-last, Adam, compiled layers, CUDA graphs, padding, determinism."""
-    ways: dict[str, Make] = {
+    ways: dict[str, Callable[[Bench], Step]] = {
         "channels-first": partial(build, channels_last=False),
         "Adam: foreach": partial(build, optimizer={"foreach": True}),
         "Adam: a parameter at a time": partial(build, optimizer={"foreach": False, "fused": False}),
