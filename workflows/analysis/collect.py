@@ -100,7 +100,8 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     Raises:
         ReportError: a record is damaged, or of another training than `experiment.yaml` describes.
     """
-    config, trainings = _config(experiment_dir / "experiment.yaml"), _trainings(experiment_dir / "experiment.yaml")
+    path = experiment_dir / "experiment.yaml"
+    config, trainings = reading.load(path) if path.is_file() else {}, _trainings(path)
     labels, planned = _labels(config), _planned_tasks(config)
     methods = {method["name"] for method in (config.get("evaluation") or {}).get("methods") or []}
     rows = []
@@ -123,10 +124,6 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
     whole = ["seed", "images", "steps", "batch_size", "patch_size", "patches", "parameters", "distinct_patches"]
     whole += ["target_values", *(column for column in table if column.startswith("patches_"))]
     return table.astype({column: "Int64" for column in whole if column in table})
-
-
-def _config(path: Path) -> dict[str, Any]:
-    return reading.load(path) if path.is_file() else {}
 
 
 def _trainings(path: Path) -> dict[str, Run]:
