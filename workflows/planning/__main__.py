@@ -1,7 +1,6 @@
 """Estimates what an experiment costs (hours, disk, operations) and shows which runs are finished. Trains nothing."""
 
 import argparse
-import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,13 +67,11 @@ def _rates(texts: Iterable[str], experiment: Experiment) -> dict[str, float]:
         if name and name not in models:
             raise InputError(f"--patches-per-second: no model is called {name!r}; allowed: {', '.join(models)}")
         try:
-            number = float(rate)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < math.inf:
+            number = above_zero(rate)
+        except argparse.ArgumentTypeError:
             raise InputError(
                 f"--patches-per-second: {text!r}: expected MODEL=RATE with a rate above 0, for example ipt=120"
-            )
+            ) from None
         rates |= {name: number} if name else dict.fromkeys(models, number)
     return rates
 
