@@ -26,11 +26,11 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     data = mark_crossovers(data, crossovers[crossovers["windows"] == CENTRE])
     axis = FractionAxis(data["fraction"].dropna())
     figure, axes = draw_panels(data, study, lambda line, number, of: axis.places(line["fraction"], number, of))
-    named, across = lowest(axes.values()), len({ax.get_subplotspec().colspan.start for ax in axes.values()})
+    named = lowest(axes.values())
     images = images_at(study.runs).to_dict()
     for (dataset, task), ax in axes.items():
         _mark(ax, data[(data["dataset"] == dataset) & (data["task"] == task)], study)
-        axis.draw(ax, images, ax in named, across)
+        axis.draw(ax, images, ax in named, across=len(named))
     lines = remarks(data, study)
     if data["at"].notna().any():
         lines.append("Diamonds: where a model overtakes, with 95 % intervals.")

@@ -23,8 +23,8 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         return line["distinct_patches"].to_numpy() * np.exp(0.012 * span * (number - (of - 1) / 2))
 
     figure, axes = draw_panels(data, study, places)
-    across = len({ax.get_subplotspec().colspan.start for ax in axes.values()})
     named = lowest(axes.values())
+    across = len(named)
     for ax in axes.values():
         ax.set_xscale("log")
         room = 0.1 * span * (1 if across == 1 else 0.75 * across)
