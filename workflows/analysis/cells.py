@@ -54,11 +54,7 @@ class Cells:
         for model, fraction, value in zip(scored["model"], scored["fraction"], scored["value"], strict=True):
             values.setdefault((model, float(fraction)), []).append(value)
         cells = [np.array(of_cell, dtype="float64") for of_cell in values.values()]
-        index = (
-            pd.MultiIndex.from_tuples(values, names=["model", "fraction"])
-            if values
-            else pd.MultiIndex.from_arrays([[], []])
-        )
+        index = pd.MultiIndex.from_tuples(list(values), names=["model", "fraction"])
         self.mean = pd.Series([cell.mean() for cell in cells], index=index, dtype="float64")
         self.seeds = pd.Series([len(cell) for cell in cells], index=index, dtype="int64")
         self._place = {cell: place for place, cell in enumerate(values)}
