@@ -42,13 +42,16 @@ def parse(config: Mapping[str, Any]) -> Experiment:
     return valid[budget]
 
 
-def read(path: Path | str) -> Experiment:
+def read(path: Path | str, budget: str | None = None) -> Experiment:
     """Read an experiment's YAML file; see `parse`.
+
+    Args:
+        budget: one of its presets, in place of the file's own choice.
 
     Raises:
         FileNotFoundError, ConfigError
     """
-    return parse(reading.load(path))
+    return parse(reading.load(path) | ({} if budget is None else {"budget": budget}))
 
 
 def write(experiment: Experiment, path: Path) -> None:

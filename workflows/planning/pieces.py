@@ -25,7 +25,7 @@ from statistics import median
 
 from workflows import preflight, provenance
 from workflows.command_line import above_zero, exit_status, fail, positive
-from workflows.config import grid, reading
+from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.evaluation.job_options import JobOptions
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--budget", help="which of its budgets (default: the file's)")
+    parser.add_argument("--budget", help="which of its presets (default: the file's choice)")
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
     parser.add_argument("--minutes", type=above_zero, default=8.0, help="length of a piece (default 8)")
     parser.add_argument("--jobs", type=positive, default=4, metavar="N", help="jobs at a time (default 4)")
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def carry_out(options: argparse.Namespace) -> int:
     """Print or run the grid's commands, then pack; returns the exit status."""
-    experiment = read(options.experiment, options.budget)
+    experiment = grid.read(options.experiment, options.budget)
     status = 0
     if options.run:
         preflight.check(experiment, scores=options.score)
@@ -76,12 +76,6 @@ def carry_out(options: argparse.Namespace) -> int:
         for archive, names in archives.pack(experiment, options.pack, options.archive_mb * 1e6, without):
             print(f"{archive}: {', '.join(names)}")
     return status
-
-
-def read(path: Path, budget: str | None) -> Experiment:
-    """An experiment in one of its sizes."""
-    config = reading.load(path)
-    return grid.parse(config if budget is None else config | {"budget": budget})
 
 
 def preparation(experiment: Experiment) -> dict[Path, list[str]]:

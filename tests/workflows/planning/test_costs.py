@@ -162,6 +162,17 @@ def test_command_writes_the_table_and_refuses_a_rate_of_no_model(tmp_path, capsy
     assert "no model is called 'itp'" in capsys.readouterr().err
 
 
+def test_another_preset_can_be_planned(tmp_path, capsys):
+    spec = tmp_path / "x.yaml"
+    presets = {"short": {"seeds": [0]}, "full": {}}
+    spec.write_text(yaml.safe_dump(CONFIG | {"budget": "full", "budgets": presets}))
+    assert main([str(spec), "--budget", "short", "--patches-per-second", "80"]) == 0
+    assert_names(capsys.readouterr().out, "micro-short")
+    assert set(pd.read_csv(tmp_path / "results" / "micro-short" / "plan.csv").seed) == {0}
+    assert main([str(spec), "--budget", "long"]) == 2
+    assert_names(capsys.readouterr().err, "'long'", "short", "full")
+
+
 def test_a_rate_beyond_any_gpu_is_refused_and_gpus_share_the_hours(tmp_path, capsys):
     spec = tmp_path / "x.yaml"
     spec.write_text(yaml.safe_dump(CONFIG), encoding="utf-8")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from workflows.config import grid
 from workflows.planning import pieces
 
 CONFIG = {
@@ -104,7 +105,7 @@ def test_edited_images_are_listed_again_and_their_trainings_repeated(config, cap
     folder = tmp_path / "results/tiny-cpu"
     assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 2
     config.write_text(yaml.safe_dump(CONFIG | {"data": {"count": 12, "size": 64, "validation": 3, "seed": 7}}))
-    assert list(pieces.preparation(pieces.read(config, None))) == [
+    assert list(pieces.preparation(grid.read(config))) == [
         folder.relative_to(tmp_path) / "data" / name
         for name in ("images", "manifest.csv", "fraction-50-seed-0.csv", "fraction-100-seed-0.csv")
     ]
@@ -113,15 +114,15 @@ def test_edited_images_are_listed_again_and_their_trainings_repeated(config, cap
     assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 3
     record = json.loads((folder / "runs/ipt-100-seed-0/provenance.json").read_text())
     assert record["training"]["images"] == 9
-    assert not pieces.preparation(pieces.read(config, None))
+    assert not pieces.preparation(grid.read(config))
     (folder / "data/validation.csv").write_text("path,class,width,height,bytes,sha256\n")
-    assert len(pieces.trainings(pieces.read(config, None))) == 2, "other tables than those it was trained on"
+    assert len(pieces.trainings(grid.read(config))) == 2, "other tables than those it was trained on"
 
 
 def test_pairs_are_listed_as_pairs(config, tmp_path):
     data = {"source": "paired_folders", "root": str(tmp_path), "inputs": "rain-*.png", "targets": "norain-*.png"}
     config.write_text(yaml.safe_dump(CONFIG | {"data": {**data, "validation": 2}, "tasks": ["dr"]}))
-    (words, *_) = pieces.preparation(pieces.read(config, None)).values()
+    (words, *_) = pieces.preparation(grid.read(config)).values()
     assert words[words.index("--inputs") :][:6] == [
         "--inputs",
         "rain-*.png",
@@ -138,7 +139,7 @@ def test_scores_by_other_rules_are_made_again(config, tmp_path, monkeypatch):
 
     def left(**changed):
         config.write_text(yaml.safe_dump(CONFIG | {"evaluation": scored | changed}))
-        return pieces.scorings(pieces.read(config, None))
+        return pieces.scorings(grid.read(config))
 
     made = pieces.Made(tmp_path / "results/tiny-cpu")
     commands = left()
@@ -160,7 +161,7 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     clock = SimpleNamespace(sleep=time.sleep, time=lambda: time.time() + 3600 * bool(list(saved.glob("*/step-*"))))
     monkeypatch.setattr(pieces, "time", clock)
     call = [str(config), "--run", "--budget", "long", "--jobs", "1"]
-    experiment = pieces.read(config, "long")
+    experiment = grid.read(config, "long")
     for words in pieces.preparation(experiment).values():
         pieces.subprocess.run(words, check=True)
     assert pieces.main([*call, "--minutes", "30"]) == pieces.EXIT_LEFT
