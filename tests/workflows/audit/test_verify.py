@@ -107,7 +107,8 @@ def test_a_changed_config_is_named(sound):
     config["models"][0]["training"] = {"learning_rate": 0.5}
     (sound / "experiment.yaml").write_text(yaml.safe_dump(config))
     found = changed(sound)
-    assert set(found) == {f"runs/ipt-{percent}-seed-0: config" for percent in (50, 100)}
+    runs = {f"runs/ipt-{percent}-seed-0: config" for percent in (50, 100)}
+    assert set(found) == {*runs, "runs.csv"}, "a run of another config is not gathered"
     for why in found.values():
         assert_names(why, "experiment.yaml")
 
