@@ -95,19 +95,10 @@ def preparation(experiment: Experiment) -> dict[Path, list[str]]:
         steps[manifest] = [*python, "manifest", "--root", root, *split, *limits, *written]
         for run in experiment.trainings().values():
             if run.source == source:
+                read = ["--manifest", manifest, "--validation", validation]
                 chosen = ["--fraction", run.subset_fraction, "--seed", run.seed]
                 out = experiment.folder / run.subset
-                steps[out] = [
-                    *python,
-                    "fraction",
-                    "--manifest",
-                    manifest,
-                    "--validation",
-                    validation,
-                    *chosen,
-                    "--out",
-                    out,
-                ]
+                steps[out] = [*python, "fraction", *read, *chosen, "--out", out]
         again = False  # what is made of something that is made again is made again too
         for path, step in steps.items():
             words = [*map(str, step)]
