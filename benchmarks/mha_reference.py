@@ -159,7 +159,7 @@ class ReferenceIPT(nn.Module):
 
 
 class AuthorsForm(nn.Module):
-    """An IPT for x2 as a `ReferenceIPT` with the weights of ours, on the same device, and with our call."""
+    """An IPT for x2 as a `ReferenceIPT`, with the weights of ours and with our call."""
 
     def __init__(self, ours: IPT):
         super().__init__()

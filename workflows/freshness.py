@@ -25,6 +25,7 @@ def settle(folder: Path, runs: Mapping[str, Run]) -> None:
         runs: its trainings by name.
     """
     hash_of = functools.cache(provenance.sha256)
+    others = []
     # Fine-tuned runs first: the runs that they start from must be older, and their tables older still.
     for run in sorted(runs.values(), key=lambda run: run.pretrained is None):
         outputs, tables = folder / "runs" / run.name, folder / run.source
@@ -38,10 +39,8 @@ def settle(folder: Path, runs: Mapping[str, Run]) -> None:
         ]
         if not all(path.is_file() for path in (*made, *used, *start)):
             continue
-        if not is_finished(
-            outputs, run
-        ):  # of another config, which Snakemake knows only where it trained the run itself
-            _make_older(made, _oldest(used) - 10**9)
+        if not is_finished(outputs, run):
+            others.append((made, used))
             continue
         pairs = [*itertools.pairwise(chain), (used, made), (start, made)]
         if all(_newest(files) <= _oldest(later) for files, later in pairs):
@@ -53,6 +52,9 @@ def settle(folder: Path, runs: Mapping[str, Run]) -> None:
             _make_older([*start, *used], _oldest(made))
             _make_older(chain[1], _oldest([*chain[2], *made]))
             _make_older(chain[0], _oldest(chain[1]))
+    # Of another config, which Snakemake knows only where it trained the run itself.
+    for made, used in others:
+        _make_older(made, _oldest(used) - 10**9)
 
 
 def _times(files: Iterable[Path]) -> list[int]:

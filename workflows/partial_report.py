@@ -1,6 +1,7 @@
 """The report of an unfinished grid: `python -m workflows.partial_report results/<name>`.
 
-Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing. It is written to a separate
+Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing, and so are runs that wait to
+be trained again because the config was edited. It is written to a separate
 folder, `partial/`, so that it is not mistaken for the full report. A later call replaces the folder when its page is complete.
 """
 
@@ -88,15 +89,17 @@ def _write(experiment_dir: Path, spec: Experiment, out: Path) -> tuple[int, int]
     # Here, because they load torch and drawing libraries, which --help does not need.
     from workflows.analysis import computation
     from workflows.analysis.collect import collect_results, collect_runs, missing
-    from workflows.analysis.records import ReportError
+    from workflows.analysis.records import ReportError, is_of_another_config
     from workflows.reporting import outline, tables
     from workflows.reporting.html import write_html
     from workflows.reporting.study import Study
     from workflows.reporting.style import house_style, save
 
+    records = {name: (experiment_dir / "runs" / name / "provenance.json", run) for name, run in spec.runs().items()}
+    edited = {name for name, (path, run) in records.items() if path.is_file() and is_of_another_config(path, run)}
     names = [*spec.references, *spec.runs()]
-    write_csv(collect_results(experiment_dir, names), out / "results.csv")
-    write_csv(collect_runs(experiment_dir, names), out / "runs.csv")
+    write_csv(collect_results(experiment_dir, [name for name in names if name not in edited]), out / "results.csv")
+    write_csv(collect_runs(experiment_dir, names, edited), out / "runs.csv")
     study = Study(out)
     results, runs = study.results, study.runs
     if results["fraction"].isna().all():
@@ -104,7 +107,11 @@ def _write(experiment_dir: Path, spec: Experiment, out: Path) -> tuple[int, int]
     shutil.copyfile(experiment_dir / "experiment.yaml", out / "experiment.yaml")
     for name in ("runs", "inputs"):  # the page reads provenance and pictures from there
         (out / name).symlink_to(Path("..") / name)
-    logs = [log for name in spec.runs() if (log := experiment_dir / "runs" / name / "train.csv").is_file()]
+    logs = [
+        log
+        for name in spec.runs()
+        if name not in edited and (log := experiment_dir / "runs" / name / "train.csv").is_file()
+    ]
     computation.write_tables(results, runs, out / "tables", logs)
     tables.write_tables(study, out / "tables")
     for name in outline.figures(spec):

@@ -1,5 +1,7 @@
 """A grid that is not finished reports what it has, and says what it lacks."""
 
+import json
+
 import pytest
 import yaml
 
@@ -36,6 +38,15 @@ def test_missing_runs_are_shown_as_missing_and_the_experiment_does_not_change(un
     assert (out / "figures" / "psnr_fraction.png").is_file()
     assert (out / "tables" / "summary.md").is_file()
     assert sorted(path.name for path in unfinished.iterdir()) == sorted([*before, "partial"])
+
+
+def test_a_run_of_an_edited_config_is_missing(unfinished, capsys):
+    path = unfinished / "runs" / "ipt-50-seed-0" / "provenance.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"digest": "another"}))
+    assert main([str(unfinished)]) == 0
+    assert "report.html: 3 of 5 runs are scored" in capsys.readouterr().out
+    runs = read_runs(unfinished / "partial" / "runs.csv").set_index("run")
+    assert runs["status"].to_dict()["ipt-50-seed-0"] == "missing"
 
 
 def test_nothing_is_reported_of_nothing(unfinished, capsys):

@@ -1,7 +1,7 @@
 """Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and one row per run into `runs.csv`."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,13 @@ def _read_metrics(path: Path, run: RunName) -> pd.DataFrame:
     return table
 
 
-def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
+def collect_runs(experiment_dir: Path, names: Iterable[str], edited: Collection[str] = ()) -> pd.DataFrame:
     """One row per run, in the order of `names`; docs/results.md describes the columns.
 
     Args:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
         names: the grid's runs, references and methods among them.
+        edited: runs that were trained with other settings, and count as missing.
 
     Raises:
         ReportError: a record is damaged, or of another training than `experiment.yaml` describes.
@@ -109,12 +110,13 @@ def collect_runs(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         folder = experiment_dir / "runs" / name
         run = parse_run(name)
         kind = "method" if name in methods else "reference" if run.fraction is None else "grid"
-        row: dict[str, Any] = {"run": name, "status": _status(folder, run), "kind": kind, "model": run.model}
+        status = "missing" if name in edited else _status(folder, run)
+        row: dict[str, Any] = {"run": name, "status": status, "kind": kind, "model": run.model}
         row |= {"label": labels.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
         if kind == "method":
             row |= _method_facts(folder / "metrics.json")
-        if run.fraction is not None and (folder / "provenance.json").is_file():
+        if run.fraction is not None and name not in edited and (folder / "provenance.json").is_file():
             if name in trainings:
                 refuse_another_training(folder / "provenance.json", trainings[name])
             row |= _facts(folder / "provenance.json") | _last_losses(folder / "train.csv")

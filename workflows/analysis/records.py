@@ -100,13 +100,18 @@ def _named_with_protocol(table: pd.DataFrame) -> None:
             table["protocol"] = protocol.where(~has, protocol.fillna("") + f" {word}")
 
 
-def refuse_another_training(path: Path, run: Run) -> None:
-    """Raise ReportError where a `provenance.json` records another training than the config has for the run."""
+def is_of_another_config(path: Path, run: Run) -> bool:
+    """Whether a `provenance.json` records another training than the config has for the run."""
     record = read_json(path)
-    if record.get("digest") and not run.is_recorded_in(record):
+    return bool(record.get("digest")) and not run.is_recorded_in(record)
+
+
+def refuse_another_training(path: Path, run: Run) -> None:
+    """Raise ReportError where `is_of_another_config`."""
+    if is_of_another_config(path, run):
         raise ReportError(
-            f"{path}: the run was trained with other settings than experiment.yaml has for {run.name}; "
-            "train it again, or undo the change of the config"
+            f"{path}: {run.name} was trained with other settings than experiment.yaml has now, or its network's file has "
+            "changed; train it again, or undo the change"
         )
 
 

@@ -73,8 +73,17 @@ class Run(Section):
         return self.contrastive.group_size or self.training.batch_size
 
     def is_recorded_in(self, record: Mapping[str, Any]) -> bool:
-        """Whether a `provenance.json` records this training. A fine-tuned run's digest also names its initial weights."""
-        return str(record.get("digest")).partition("-")[0] == self.digest
+        """Whether a `provenance.json` records this training.
+
+        A fine-tuned run's digest also names its initial weights. A record of an earlier version, whose config lacks keys of
+        today, counts with their defaults; not for an own network, whose file its digest holds.
+        """
+        if str(record.get("digest")).partition("-")[0] == self.digest:
+            return True
+        try:
+            return not is_own(self.variant) and Run.model_validate(record.get("config")).digest == self.digest
+        except ValueError:
+            return False
 
     @property
     def digest(self) -> str:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from workflows import provenance
 from workflows.files import write_text
 
 RECORD = Path("logs", "pieces", "made.json")  # in the experiment's folder
@@ -12,26 +13,41 @@ MOVABLE = "--data-root"  # benchmark sets may move
 
 
 class Made:
-    """The commands that made an experiment's tables, by path. Tables that Snakemake made have none, and are taken as they are."""
+    """The commands that made an experiment's tables, by path, and the tables' hashes.
+
+    A table without a record was made by Snakemake, and is taken as it is.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RECORD
-        self.commands: dict[str, str] = {}
+        self.records: dict[str, list[str | None]] = {}
         if self.path.is_file():
-            self.commands = json.loads(self.path.read_text(encoding="utf-8"))
+            self.records = json.loads(self.path.read_text(encoding="utf-8"))
 
     def holds(self, path: Path, command: Sequence[str]) -> bool:
-        """Whether a file is there, and no other command made it."""
-        return path.exists() and self.commands.get(str(path)) in (None, _text(command))
+        """Whether a table or folder is there, and no other command made it."""
+        record = self.records.get(str(path))
+        return path.exists() and (record is None or record == [_text(command), _hash(path)])
 
     def note(self, path: Path, command: Sequence[str]) -> None:
-        """Record what made a file."""
+        """Record what made a table or folder."""
+        self._write(path, [_text(command), _hash(path)])
+
+    def forget(self, path: Path) -> None:
+        """Record that nothing made it, so that it is made again even if it is there."""
+        self._write(path, [None, None])
+
+    def _write(self, path: Path, record: list[str | None]) -> None:
+        self.records[str(path)] = record
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.commands[str(path)] = _text(command)
-        write_text(json.dumps(self.commands, indent=1), self.path)
+        write_text(json.dumps(self.records, indent=1), self.path)
 
 
 def _text(command: Sequence[str]) -> str:
-    """A command without its program and without where benchmark sets are."""
-    words = iter(command[1:])
-    return shlex.join([word for word in words if word != MOVABLE or next(words) is None])
+    """A command without the path of Python and without where benchmark sets are."""
+    words = iter(command)
+    return shlex.join([word for word in words if word != command[0] and (word != MOVABLE or next(words) is None)])
+
+
+def _hash(path: Path) -> str | None:
+    return provenance.sha256(path) if path.is_file() else None

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from workflows import preflight, provenance
+from workflows import models, preflight, provenance
 from workflows.command_line import above_zero, exit_status, fail, positive
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -109,15 +109,23 @@ def preparation(experiment: Experiment) -> dict[Path, list[str]]:
 
 
 def trainings(experiment: Experiment) -> dict[str, list[str]]:
-    """The command of each training that is not finished, trials of learning rates first, then seed by seed."""
+    """The command of each training that is not finished, trials of learning rates first, then seed by seed.
+
+    A run that is finished is trained again if its tables of images, or the weights that it started from, are others now.
+    """
     trials, hash_of = experiment.trials(), functools.cache(provenance.sha256)
 
     def is_current(run: Run) -> bool:
         if not _finished(experiment, run):
             return False
         used = [experiment.folder / run.subset, experiment.folder / run.source / "validation.csv"]
-        listed = json.loads((_out(experiment, run) / "provenance.json").read_text(encoding="utf-8"))["data"]
-        return all(listed.get(path.name) == hash_of(path) for path in used if path.is_file())
+        record = json.loads((_out(experiment, run) / "provenance.json").read_text(encoding="utf-8"))
+        if not all(record["data"].get(path.name) == hash_of(path) for path in used if path.is_file()):
+            return False
+        if run.pretrained is None:
+            return True
+        start = _out(experiment, run.pretrained) / archives.WEIGHTS
+        return is_current(run.pretrained) and record["init"]["weights_sha256"] == models.weights_sha256(start)
 
     ordered = sorted(
         experiment.trainings().values(), key=lambda run: (run.name not in trials, run.finetuned, run.seed, run.fraction)
@@ -181,8 +189,10 @@ def run(experiment: Experiment, until: float, at_once: int, score: bool = False)
     grid.write(experiment, experiment.folder / "experiment.yaml")
     logs = experiment.folder / LOGS
     logs.mkdir(parents=True, exist_ok=True)
-    made = Made(experiment.folder)
-    for path, words in preparation(experiment).items():
+    made, prepared = Made(experiment.folder), preparation(experiment)
+    for path in prepared:
+        made.forget(path)  # so that what is not reached now is still due in the next call
+    for path, words in prepared.items():
         if subprocess.run(words).returncode:
             return fail(f"failed: {shlex.join(words)}")
         made.note(path, words)
@@ -235,7 +245,8 @@ def work(
             for name in list(tables)[: at_once - len(under_way)]:
                 start(name, tables.pop(name))
             for name in list(left):
-                waits = runs[name].pretrained is not None and not _finished(experiment, runs[name].pretrained)
+                base = runs[name].pretrained
+                waits = base is not None and (base.name in {*left, *under_way} or not _finished(experiment, base))
                 if len(under_way) >= at_once or waits:
                     continue
                 takes = seconds(experiment, runs[name], took, at_once)

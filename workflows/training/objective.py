@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.nn import functional as F
 
 from ipt_models.contrastive import contrastive_loss
@@ -65,7 +66,7 @@ def grouped_contrastive_loss(
 ) -> Tensor:
     """The contrastive loss, a scalar: the mean over groups of consecutive rows; rows are compared within their group.
 
-    A group of one image counts as 0, unless `gather` is given.
+    A group of one image counts as 0: there is nothing to compare.
 
     Args:
         features: (B, N, D).
@@ -77,16 +78,23 @@ def grouped_contrastive_loss(
     options = {} if contrastive.temperature is None else {"temperature": contrastive.temperature}
     options |= {"formulation": contrastive.formulation, "gather": gather}
     if gather:
-        return contrastive_loss(features, image_ids=image_ids, **options)
+        return _zero(features) if _one_image(image_ids) else contrastive_loss(features, image_ids=image_ids, **options)
     size = len(features) if group_size is None else group_size
     groups = zip(features.split(size), image_ids.split(size), strict=True)
-    # With few images, a small group may hold crops of a single one: then there is nothing to compare.
     return torch.stack(
         [
             _zero(rows) if bool((ids == ids[0]).all()) else contrastive_loss(rows, image_ids=ids, **options)
             for rows, ids in groups
         ]
     ).mean()
+
+
+def _one_image(image_ids: Tensor) -> bool:
+    """Whether the rows of all processes were cut from one image; the same answer in each."""
+    ends = torch.stack([image_ids.min(), -image_ids.max()])
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(ends, dist.ReduceOp.MIN)
+    return bool(ends[0] == -ends[1])
 
 
 def _zero(features: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def find(
         }
         other = {**record, "init": (record.get("init") or {}).get("weights_sha256")}
         other["devices"] = record.get("training", {}).get("computed_on")
-        if len(record.get("training", {}).get("made_by", ())) > 1:
+        if folder.name != KEPT and len(record.get("training", {}).get("made_by", ())) > 1:
             other["code"] = None  # its steps are not all of one version
         if differs := [key for key in SAME if other.get(key) != wanted[key]]:
             print(

@@ -209,8 +209,10 @@ def test_protocols_may_differ_between_sets_but_not_on_one(experiment):
     folder, names = experiment(fractions=(1.0,))
     paths = [folder / "runs" / name / "metrics.csv" for name in names]
     for path in paths:
-        path.write_text(path.read_text().replace(",v1,", ",v1 bicubic=float,"))
-    assert len(collect_results(folder, names))
+        lines = path.read_text().splitlines()
+        second = [line.replace(",photos,", ",second,").replace(",v1,", ",v1 bicubic=float,") for line in lines[1:]]
+        path.write_text("\n".join([*lines, *second, ""]))
+    assert set(collect_results(folder, names)["protocol"]) == {"v1", "v1 bicubic=float"}
     paths[0].write_text(paths[0].read_text().replace(",v1 bicubic=float,", ",v1,"))
     with raises_naming(ReportError, "v1 bicubic=float", "v1"):
         collect_results(folder, names)

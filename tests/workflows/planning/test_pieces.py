@@ -102,19 +102,22 @@ def test_trained_networks_are_scored_and_travel_without_weights(config, capsys, 
 def test_edited_images_are_listed_again_and_their_trainings_repeated(config, capsys, tmp_path):
     call = [str(config), "--run", "--jobs", "2", "--minutes", "60"]
     assert pieces.main(call) == 0
-    folder = tmp_path / "results/tiny-cpu"
+    folder, fractions = tmp_path / "results/tiny-cpu", ["fraction-50-seed-0.csv", "fraction-100-seed-0.csv"]
     assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 2
     config.write_text(yaml.safe_dump(CONFIG | {"data": {"count": 12, "size": 64, "validation": 3, "seed": 7}}))
     assert list(pieces.preparation(grid.read(config))) == [
-        folder.relative_to(tmp_path) / "data" / name
-        for name in ("images", "manifest.csv", "fraction-50-seed-0.csv", "fraction-100-seed-0.csv")
+        folder.relative_to(tmp_path) / "data" / name for name in ("images", "manifest.csv", *fractions)
     ]
     assert pieces.main(call) == 0
     assert "2 of 2 trainings are finished" in capsys.readouterr().out
     assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 3
     record = json.loads((folder / "runs/ipt-100-seed-0/provenance.json").read_text())
     assert record["training"]["images"] == 9
-    assert not pieces.preparation(grid.read(config))
+    experiment = grid.read(config)
+    assert not pieces.preparation(experiment)
+    pieces.Made(experiment.folder).forget(experiment.folder / "data/manifest.csv")  # as a call that was stopped there
+    assert [path.name for path in pieces.preparation(experiment)] == ["manifest.csv", *fractions]
+    assert pieces.main(call) == 0
     (folder / "data/validation.csv").write_text("path,class,width,height,bytes,sha256\n")
     assert len(pieces.trainings(grid.read(config))) == 2, "other tables than those it was trained on"
 
@@ -151,7 +154,12 @@ def test_scores_by_other_rules_are_made_again(config, tmp_path, monkeypatch):
         made.note(Path(table), words)
     assert not left()
     assert not left(data_root="b")
+    monkeypatch.setattr(sys, "executable", "another/python")
+    assert not left()
     assert left(sets=["photos@2"]).keys() == left(bicubic="float").keys() == commands.keys()
+    table = Path(next(iter(commands)))
+    table.write_text("made by Snakemake since")
+    assert left().keys() == {str(table)}
 
 
 def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys, monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import resource
+import shutil
 import signal
 
 import numpy as np
@@ -109,8 +110,10 @@ def test_a_run_that_other_code_continued_names_both_and_is_not_reused(train, ima
     made_by = json.loads((folder / "provenance.json").read_text())["training"]["made_by"]
     assert [entry["code"] for entry in made_by] == ["earlier code", models.code(reuse.CODE, run.variant, run.kwargs)]
     assert made_by[1]["versions"] == provenance.versions()
-    assert reuse.find(run, tables, None, tmp_path / "other", resume=resume) is None
-    assert_names(capsys.readouterr().out, resume / "finished", "code")
+    assert reuse.find(run, tables, None, tmp_path / "gone", resume=resume) == resume / reuse.KEPT, "it is the run's own"
+    shutil.copytree(folder, tmp_path / "results/first/runs/ipt")
+    assert reuse.find(run, tables, tmp_path / "results", tmp_path / "other") is None
+    assert_names(capsys.readouterr().out, tmp_path / "results/first/runs/ipt", "code")
 
 
 def test_tables_of_another_kind_of_source_are_refused(train):
