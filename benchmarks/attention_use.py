@@ -39,7 +39,11 @@ def main() -> int:
     rows = []
     for checkpoint in tqdm(options.checkpoints, unit="network"):
         network, header = models.load(checkpoint)
-        named = {"run": header.get("run", checkpoint.stem), "weights": header["weights_sha256"][:16]}
+        named = {
+            "experiment": header.get("experiment"),
+            "run": header.get("run", checkpoint.stem),
+            "weights": header["weights_sha256"][:16],
+        }
         levels = [mean_psnr(network, job) for job in jobs]
         silence(network)
         for job, level in zip(jobs, levels, strict=True):
