@@ -61,7 +61,7 @@ TABLES: dict[str, Table] = {
         SUMMARY,
     ),
     "ensembled": Table(
-        "As `summary`, of scores by averaged windows or the ×8 self-ensemble",
+        "As `summary`, of scores with averaged windows or the ×8 self-ensemble",
         {**SUMMARY, "setting": "`averaged`, `x8` or others, as in results.csv"},
     ),
     "seeds": Table(
@@ -254,7 +254,7 @@ TABLES: dict[str, Table] = {
         },
     ),
     "data": Table(
-        "Each model's gain from more data by `centre` windows, whether data limited it, and a saturating power law: "
+        "Each model's gain from more data with `centre` windows, whether data limited it, and a saturating power law: "
         "PSNR = limit − loss · (n / largest n)^(−exponent)",
         {
             **ON,
