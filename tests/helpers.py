@@ -261,6 +261,10 @@ def make_run(
     variant = {
         "ipt": {"variant": "ipt_tiny", "kwargs": {"num_feat": 4, "patch_size": 6, "num_heads": 2, "depth": 1}},
         "edsr": {"variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}},
+        "swinir": {
+            "variant": "swinir_light",
+            "kwargs": {"embed_dim": 8, "depths": [4], "num_heads": 2, "window_size": 2},
+        },
     }[model]
     if contrastive is True:
         contrastive = {"weight": 0.1}

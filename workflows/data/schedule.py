@@ -21,7 +21,7 @@ import numpy as np
 from ipt_models.tasks import parse_task
 
 # One key per purpose, so that no two draws share a random stream.
-PASS, ROUND, FILL, TASK, SAMPLE, NOISE, RAIN, CROP = range(8)
+PASS, ROUND, FILL, TASK, SAMPLE, NOISE, RAIN, CROP, LAYERS = range(9)
 
 
 def stream(seed: int, purpose: int, *counters: int) -> np.random.Generator:

@@ -1,7 +1,7 @@
 """The training loop, from a run of the grid to its weights.
 
-Initial weights, subset, batches, augmentation and noise are functions of the run's seed and of the step. So a run repeats bit
-for bit, even if it was killed and resumed.
+Initial weights, subset, batches, augmentation, noise and random layers are functions of the run's seed and of the step. So a
+run repeats bit for bit, even if it was killed and resumed.
 """
 
 import math
@@ -20,6 +20,7 @@ from workflows.config.runs import Run
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 from workflows.data.manifest import read_table
+from workflows.data.schedule import LAYERS, integer_seed
 from workflows.peak_rates import peak_of
 from workflows.training import accumulation, checkpoint, reuse
 from workflows.training.devices import Unwrapped, compiled, start
@@ -90,7 +91,7 @@ def train(
 
         # Counted first: it draws from the generator that is seeded next, and a failure costs no training.
         macs = models.macs_per_output_pixel(run.variant, run.tasks, **run.kwargs)
-        torch.manual_seed(run.seed)  # only the network's initial weights draw from the global generator
+        torch.manual_seed(run.seed)  # for the network's initial weights
         network = models.build(run.variant, run.tasks, **run.kwargs)
         initial = None
         if init is not None:
@@ -186,6 +187,8 @@ def train(
 
             scheduler.step_update(batch.step)
             optimizer.zero_grad()
+            # Random layers (dropout, stochastic depth) draw from the global generator, which no checkpoint holds.
+            torch.manual_seed(integer_seed(run.seed, LAYERS, batch.step, processes.rank))
             contrastive = accumulation.ContrastiveGradient(trainable) if logged else None
             loss = accumulation.backward(fabric, model, x, y, batch.task, image_ids, run, micro_batches, contrastive)
             # A non-finite norm yields non-finite weights, caught below; checking here would force a device sync.

@@ -13,7 +13,7 @@ from workflows.training.history import History
 
 @dataclass
 class State:
-    """Everything in a run that changes from step to step. The schedule and the sampler are functions of the step only.
+    """Everything in a run that changes from step to step. The schedule, the sampler and random layers depend on the step only.
 
     Attributes:
         digest: of the run and of the weights that it started from.
