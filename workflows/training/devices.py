@@ -14,8 +14,10 @@ from lightning_fabric.plugins.precision import Precision
 from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.apply_func import apply_to_collection
 from torch import Tensor, nn
+from torch._functorch import config as functorch_config
 
 from workflows import provenance
+from workflows.config.runs import Run
 from workflows.config.schema import Training
 
 
@@ -143,11 +145,15 @@ def use_deterministic_kernels() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
-def compiled(network: nn.Module, choice: bool | str) -> nn.Module:
+def compiled(network: nn.Module, run: Run) -> nn.Module:
     """The network as `training.compile` asks: itself, compiled, or compiled with CUDA graphs."""
-    if not choice:
+    if not run.training.compile:
         return network
-    return torch.compile(network, mode="reduce-overhead" if choice == "cuda-graphs" else None)
+    # Each task has graphs of its own: with and without a gradient, for whole micro-batches and a smaller last one.
+    torch._dynamo.config.recompile_limit = max(8, 4 * len(run.tasks))
+    # A backward pass that reuses saved tensors' memory runs only once; `ContrastiveGradient` runs it several times.
+    functorch_config.donated_buffer = run.group_size is None
+    return torch.compile(network, mode="reduce-overhead" if run.training.compile == "cuda-graphs" else None)
 
 
 def choose_precision(precision: str, accelerator: str) -> PrecisionChoice:

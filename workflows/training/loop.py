@@ -107,7 +107,7 @@ def train(
         scheduler = build_scheduler(optimizer, recipe, steps)
         average = build_average(network, recipe)
         scored = network if average is None else average.module
-        model, optimizer = fabric.setup(compiled(network, recipe.compile), optimizer)
+        model, optimizer = fabric.setup(compiled(network, run), optimizer)
 
         micro_batches = accumulation.divide(run)
         batches = Batches(

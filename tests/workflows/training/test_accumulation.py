@@ -1,12 +1,14 @@
 """Micro-batches give the gradient of the whole batch, whatever they are."""
 
+import functools
+
 import pytest
 import torch
 
 from tests.helpers import make_run
 from workflows import models
 from workflows.training import accumulation
-from workflows.training.devices import start
+from workflows.training.devices import compiled, start
 
 ROWS = 8
 LOSSES = {
@@ -30,6 +32,24 @@ def test_gradient_value_and_share_are_those_of_the_whole_batch(size, loss, task)
     assert parts[0] > 1
     for a, b in zip(whole[1:], parts[1:], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_share_of_a_compiled_network_is_that_of_the_network_in_whichever_step_it_is_logged(monkeypatch):
+    """The first step decides what is compiled; only the second takes passes of its own for the two terms."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))  # no compiler needed
+    shares = []
+    for on in (False, True):
+        run = make_run(contrastive=True, compile=on)
+        fabric, _ = start(run.training, run.tasks)
+        torch.manual_seed(0)
+        network = models.build(run.variant, run.tasks, **run.kwargs)
+        model = fabric.setup(compiled(network, run))
+        batch = (torch.rand(4, 3, 6, 6), torch.rand(4, 3, 12, 12), "sr2", torch.arange(4), run)
+        gradient = accumulation.ContrastiveGradient([p for p in network.parameters() if p.requires_grad])
+        for logged in (None, gradient):
+            accumulation.backward(fabric, model, *batch, accumulation.divide(run), logged)
+        shares.append(gradient.share(fabric))
+    assert shares[1] == pytest.approx(shares[0], rel=1e-5)
 
 
 def _step(run, task):

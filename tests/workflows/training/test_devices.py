@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.helpers import raises_naming
+from tests.helpers import make_run, raises_naming
 from workflows import models, provenance
 from workflows.config.schema import Training
 from workflows.training.devices import DeviceError, choose_precision, compiled, start
@@ -83,7 +83,7 @@ def test_the_network_is_compiled_as_the_recipe_asks(choice, modes, monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "compile", lambda network, mode: asked.append(mode) or network)
     network = torch.nn.Identity()
-    assert compiled(network, Training(compile=choice).compile) is network
+    assert compiled(network, make_run(compile=choice, accelerator="auto")) is network
     assert asked == modes
 
 
