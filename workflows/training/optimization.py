@@ -26,7 +26,8 @@ def build_scheduler(optimizer: torch.optim.Optimizer, recipe: Training, steps: i
         return CosineLRScheduler(optimizer, t_initial=steps, lr_min=0.0, cycle_limit=1, **common)
     last = round(steps * 2 / 3) if recipe.schedule == "paper" else steps
     milestones = [last + 1]  # timm counts from 1
-    return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=0.4, **common)
+    # Without the prefix, steps of warm-up count as steps before a milestone, as they do for the cosine.
+    return MultiStepLRScheduler(optimizer, decay_t=milestones, decay_rate=0.4, warmup_prefix=False, **common)
 
 
 def build_average(network: nn.Module, recipe: Training) -> ModelEmaV3 | None:

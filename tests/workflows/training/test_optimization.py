@@ -22,6 +22,12 @@ def test_paper_lowers_to_two_fifths_after_two_thirds():
     assert rates(300, schedule="paper") == pytest.approx([5e-5] * 200 + [2e-5] * 100)
 
 
+@pytest.mark.parametrize("warmup", [9, 150])
+def test_paper_lowers_for_the_last_third_with_warm_up_too(warmup):
+    found = rates(300, schedule="paper", warmup_steps=warmup)
+    assert found[warmup:] == pytest.approx([5e-5] * (200 - warmup) + [2e-5] * 100)
+
+
 def test_constant_stays():
     assert rates(7, schedule="constant") == pytest.approx([5e-5] * 7)
 
