@@ -76,12 +76,7 @@ def _models(experiment: Experiment) -> None:
                 f"{', '.join(experiment.scored_tasks)}"
             )
         for stage, recipe in _recipes(experiment, model):
-            _division(model, recipe)
-            if recipe.compile == "cuda-graphs" and recipe.accelerator == "cpu":
-                raise ValueError(
-                    f"models: {model.name!r}: {stage}.compile: cuda-graphs needs a GPU, but {stage}.accelerator is cpu; "
-                    "allowed there: false, true"
-                )
+            _division(model, recipe, stage)
             takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
             if takes != recipe.patch_size:
                 raise ValueError(
@@ -99,29 +94,43 @@ def _recipes(experiment: Experiment, model: Model) -> Iterator[tuple[str, Traini
             raise ValueError(f"models: {model.name!r}: " + "; ".join(lines_of(error, Training, stage))) from None
 
 
-def _division(model: Model, recipe: Training) -> None:
-    """Whether a batch can be divided as the recipe says, and whether the network can recompute its activations."""
+def _division(model: Model, recipe: Training, stage: str) -> None:
+    """Whether a batch can be divided as the recipe says, and the network computed as it says."""
     where = f"models: {model.name!r}: "
-    if recipe.batch_size % recipe.processes:
+    rows, rest = divmod(recipe.batch_size, recipe.processes)
+    if rest:
         raise ValueError(
-            f"{where}training.batch_size {recipe.batch_size} cannot be shared by {recipe.processes} processes (devices "
+            f"{where}{stage}.batch_size {recipe.batch_size} cannot be shared by {recipe.processes} processes (devices "
             f"{recipe.devices} × num_nodes {recipe.num_nodes}); it has to be a multiple of them"
         )
     able = sorted(variant for variant in TRAINABLE if "gradient_checkpointing" in arguments_of(variant))
     if recipe.gradient_checkpointing and model.variant not in able:
         raise ValueError(
-            f"{where}training.gradient_checkpointing: {model.variant!r} cannot recompute its activations; allowed for "
+            f"{where}{stage}.gradient_checkpointing: {model.variant!r} cannot recompute its activations; allowed for "
             f"{', '.join(able)}"
         )
-    if model.weighs_contrast and recipe.batch_size < 2:
+    contrastive = model.weighs_contrast and stage == "training"  # fine-tuning does without
+    if recipe.compile == "cuda-graphs":
+        # Graphs reuse memory: the next micro-batch overwrites the gradients of the one before, and a backward pass may
+        # overwrite saved tensors, which the contrastive loss's share of the gradient needs for further passes.
+        against = {
+            f"{stage}.accelerator cpu": recipe.accelerator == "cpu",
+            f"{stage}.micro_batch_size {recipe.micro_batch_size}": (recipe.micro_batch_size or rows) < rows,
+            "a contrastive loss": contrastive,
+        }
+        if refused := [what for what, given in against.items() if given]:
+            raise ValueError(
+                f"{where}{stage}.compile: cuda-graphs does not go with {' or '.join(refused)}; allowed there: false, true"
+            )
+    if not contrastive:
+        return
+    if recipe.batch_size < 2:
         raise ValueError(f"{where}training.batch_size 1: the contrastive loss compares images; it needs at least 2")
-    group = model.contrastive and model.contrastive.group_size
-    if group and (
-        recipe.batch_size % group or (group < recipe.batch_size and recipe.batch_size // recipe.processes % group)
-    ):
+    group = model.contrastive.group_size
+    if group and (recipe.batch_size % group or (group < recipe.batch_size and rows % group)):
         raise ValueError(
             f"{where}contrastive.group_size {group} has to be the whole training.batch_size ({recipe.batch_size}), or divide "
-            f"each process's rows ({recipe.batch_size // recipe.processes})"
+            f"each process's rows ({rows})"
         )
 
 

@@ -145,6 +145,11 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
             {"models__1__training": {"compile": "cuda-graphs"}, "training__accelerator": "cpu"},
             ["'ipt'", "training.compile", "training.accelerator"],
         ),
+        (
+            {"training__compile": "cuda-graphs", "training__devices": 2, "training__micro_batch_size": 4},
+            ["'edsr'", "training.compile", "cuda-graphs", "training.micro_batch_size 4"],
+        ),
+        ({"models__2__training": {"compile": "cuda-graphs"}}, ["'ipt-contrastive'", "cuda-graphs", "contrastive"]),
         ({"training__patch_size": 48}, ["'ipt'", "24", "training.patch_size", "48"]),
         ({"models__1__kwargs": {"dept": 2}}, ["'ipt'", "kwargs.dept", "'depth'"]),
         ({"models__0__kwargs": {"num_blok": 2}}, ["'edsr'", "kwargs.num_blok", "'num_block'"]),
@@ -156,6 +161,10 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "'count'"]),
         ({"finetune": {"data": {}, "training": {"stpes": 3}}}, ["'edsr'", "finetune.training.stpes", "budget"]),
         ({"finetune": {"data": {}, "training": {"patch_size": 48}}}, ["'ipt'", 24, "finetune.training.patch_size", 48]),
+        (
+            {"finetune": {"data": {}, "training": {"batch_size": 3, "devices": 2}}},
+            ["'edsr'", "finetune.training.batch_size", 3, "devices 2"],
+        ),
         ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["models", "'ipt-ft'", "'ipt'"]),
         (
             {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
@@ -170,6 +179,18 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
 def test_mistake_is_reported_with_key_value_and_what_is_allowed(changes, named):
     with raises_naming(ConfigError, *named):
         parse(changed(**changes))
+
+
+def test_graphs_of_whole_batches_are_allowed_on_a_gpu():
+    models = [{"name": "ipt", "variant": "ipt_tiny"}]
+    for rows in ({}, {"micro_batch_size": 8, "devices": 2}, {"micro_batch_size": 16}):
+        parse(changed(models=models, training={"compile": "cuda-graphs", "patch_size": 24, **rows}))
+
+
+@pytest.mark.parametrize("recipe", [{"batch_size": 1}, {"batch_size": 6}, {"compile": "cuda-graphs"}])
+def test_a_contrastive_loss_asks_nothing_of_fine_tuning_which_does_not_use_it(recipe):
+    contrastive = {"weight": 0.1, "group_size": 8}
+    parse(changed(models__2__contrastive=contrastive, finetune={"data": {}, "training": recipe}))
 
 
 def test_unseen_noise_levels_are_scored_by_the_nearest_head():
