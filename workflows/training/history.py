@@ -32,7 +32,8 @@ COLUMNS = {
     "seconds": "wall time since the beginning of the run",
     "training_l1": "on the run's own patches, which it sees repeatedly with `data.fixed_crops`",
     "training_psnr": "in dB, on the same patches",
-    "validation_l1": "on held-out crops, the same for all runs of an experiment",
+    "validation_l1": "on held-out crops, the same for all runs of an experiment with equal tasks, `batch_size` and "
+    "`patch_size`; equally many of each task",
     "validation_psnr": "in dB, on the same crops",
     "gap": "held-out minus training L1, for crops as hard as the training ones: a line is fitted to held-out loss over "
     "interpolation's loss, crop by crop, and evaluated at the training crops",

@@ -1,5 +1,6 @@
 """Loss and PSNR on fixed crops, of the training patches and of held-out images. They are never used for selection."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 
 CROPS = 128  # at least, of each kind
-HELD_OUT_SEED = 2**31 - 1  # independent of the run, so that all runs are measured on the same held-out crops
+HELD_OUT_SEED = 2**31 - 1  # independent of the run, so that runs are measured on the same held-out crops
 
 
 class Crops(NamedTuple):
@@ -43,16 +44,25 @@ class FixedCrops:
     """Crops of some images, degraded and augmented the same way each time.
 
     Args:
-        batches: the crops are its first batches, at least `CROPS` crops.
+        batches: the crops are its first batches of each task, at least `CROPS` crops and equally many of each task.
         patch_size: side p of the network's input in pixels.
         seed: of noise and rain.
         device: where the crops stay.
+        micro_batch_size: crops that a network computes at a time; None: a whole batch.
     """
 
-    def __init__(self, batches: Batches, patch_size: int, seed: int, device: torch.device) -> None:
-        count = max(4, math.ceil(CROPS / batches.schedule.batch_size))
-        loaded = map(batches.load, range(count))
-        self.batches = [Crops(batch.task, *make_pairs(batch, patch_size, seed, device)) for batch in loaded]
+    def __init__(
+        self, batches: Batches, patch_size: int, seed: int, device: torch.device, micro_batch_size: int | None = None
+    ) -> None:
+        schedule = batches.schedule
+        count = math.ceil(max(4, math.ceil(CROPS / schedule.batch_size)) / len(schedule.tasks))
+        size = micro_batch_size or schedule.batch_size
+        self.batches: list[Crops] = []
+        for task in schedule.tasks:
+            steps = (step for step in itertools.count() if schedule.contents(step).task == task)
+            for step in itertools.islice(steps, count):
+                x, y = make_pairs(batches.load(step), patch_size, seed, device)
+                self.batches += map(Crops, itertools.repeat(task), x.split(size), y.split(size))
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> Progress:
@@ -79,7 +89,7 @@ class Learning:
     """A run's progress on patches that it trains on and on held-out ones, as columns of train.csv.
 
     The training patches are the first of the run's own: with `data.fixed_crops` patches that it sees repeatedly, else crops
-    that it has seen once. The held-out crops are the same for all runs of an experiment.
+    that it has seen once. The held-out crops are the same for all runs of equal tasks, batch_size and patch_size.
 
     Args:
         run: the run.
@@ -106,8 +116,10 @@ class Learning:
             **options,
         )
         other = Batches(held_out, *arguments, HELD_OUT_SEED, **options)
-        self._training = FixedCrops(own, recipe.patch_size, run.seed, device)
-        self._held_out = FixedCrops(other, recipe.patch_size, HELD_OUT_SEED, device)
+        self._training, self._held_out = (
+            FixedCrops(batches, recipe.patch_size, seed, device, recipe.micro_batch_size)
+            for batches, seed in ((own, run.seed), (other, HELD_OUT_SEED))
+        )
         self._interpolated = [crops.measure_interpolation().l1 for crops in (self._training, self._held_out)]
 
     columns = ("training_l1", "training_psnr", "validation_l1", "validation_psnr", "gap")
@@ -130,8 +142,9 @@ def generalization_gap(
 ) -> float:
     """Held-out minus training loss, for crops as hard as the training ones.
 
-    A few images may be harder or easier than the held-out ones, and a network's loss is no fixed multiple of
-    interpolation's: ...
+    A few images may be harder or easier than the held-out ones, and a network's loss is not a fixed multiple of
+    interpolation's. So a line is fitted to held-out loss over interpolation's loss, crop by crop, and evaluated at the
+    training crops.
 
     Args:
         training, held_out: the network's L1 on each crop.

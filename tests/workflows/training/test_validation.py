@@ -14,8 +14,9 @@ from workflows.training.validation import FixedCrops, Learning, generalization_g
 CPU = torch.device("cpu")
 
 
-def crops(images, tasks=("sr2",)):
-    return FixedCrops(Batches(pd.read_csv(images.validation), images.root, tasks, 6, 4, seed=0), 6, 0, CPU)
+def crops(images, tasks=("sr2",), **options):
+    batches = Batches(pd.read_csv(images.validation), images.root, tasks, 6, 4, seed=0)
+    return FixedCrops(batches, 6, 0, CPU, **options)
 
 
 def learning(images, run):
@@ -49,6 +50,32 @@ def test_held_out_crops_are_those_of_every_run_and_training_patches_the_run_s_ow
         assert torch.equal(first.x, second.x)
         assert torch.equal(first.y, second.y)
     assert not torch.equal(one._training.batches[0].y, two._training.batches[0].y)
+
+
+def test_each_task_has_as_many_crops_which_are_its_first(images):
+    tasks = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
+    batches = Batches(pd.read_csv(images.validation), images.root, tasks, 6, 4, seed=0)
+    found = crops(images, tasks).batches
+    assert [crop.task for crop in found] == [task for task in tasks for _ in range(6)]  # 36 batches of 4: 128 or more
+    first = {}
+    for step in range(200):
+        first.setdefault(batches.schedule.contents(step).task, step)
+    for task, step in first.items():
+        x, _ = make_pairs(batches.load(step), 6, 0)
+        assert torch.equal(next(crop.x for crop in found if crop.task == task), x)
+
+
+def test_a_network_sees_no_more_crops_at_a_time_than_a_micro_batch(images):
+    class Counting(nn.Module):
+        def forward(self, x, task):
+            seen.append(len(x))
+            return x
+
+    seen = []
+    parts, whole = (crops(images, ("dn30",), **options) for options in ({"micro_batch_size": 3}, {}))
+    l1 = [fixed.measure(Counting()).l1 for fixed in (parts, whole)]
+    assert set(seen[: len(parts.batches)]) == {3, 1}
+    np.testing.assert_allclose(l1[0], l1[1], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("task", "augment"), [("sr2", False), ("dn30", True)])
