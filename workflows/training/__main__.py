@@ -89,6 +89,11 @@ def _train(run: Run, arguments: argparse.Namespace, trial: bool) -> int:
         return loop.EXIT_INTERRUPTED
     except expected as error:
         return fail(error)
+    except RuntimeError as error:  # torch's, for an operation of a user's network
+        what, refused, _ = str(error).partition(" does not have a deterministic implementation")
+        if not refused:
+            raise
+        return fail(f"{run.name}: {run.variant}: {what}{refused} here; use another layer, or training.accelerator: cpu")
     return 0
 
 

@@ -98,11 +98,12 @@ class Unwrapped(nn.Module):
         return self._precision.convert_output(output)
 
 
-def start(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, PrecisionChoice]:
+def start(recipe: Training, tasks: Sequence[str], own: bool = False) -> tuple[Fabric, PrecisionChoice]:
     """Fabric on the recipe's devices, with its other processes started, and the precision.
 
     Several processes use DDP. A batch has one task, so a network of several tasks has parameters without a gradient in every
-    step, and DDP must search for them. They get no gradient, and Adam skips them, as with one process.
+    step, and a user's `own` may have unused ones: DDP must search for them. They get no gradient, and Adam skips them, as with
+    one process.
 
     Raises:
         DeviceError: for more CUDA devices than there are.
@@ -119,8 +120,8 @@ def start(recipe: Training, tasks: Sequence[str]) -> tuple[Fabric, PrecisionChoi
     if recipe.processes > 1:
         options["strategy"] = DDPStrategy(
             process_group_backend="nccl" if cuda else "gloo",
-            find_unused_parameters=len(tasks) > 1,
-            broadcast_buffers=False,  # they are constants
+            find_unused_parameters=len(tasks) > 1 or own,
+            broadcast_buffers=False,  # constants, or BatchNorm's statistics: the first process's are saved
             gradient_as_bucket_view=True,
         )
     # Set first, because threads inherit it when they start. Attention's small weights become denormal numbers, which are many

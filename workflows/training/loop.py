@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from baselines.registry import is_own
 from workflows import models, provenance
 from workflows.config.runs import Run
 from workflows.data.batches import Batches
@@ -80,7 +81,7 @@ def train(
         Interrupted: after a signal, once the state is saved.
     """
     history = History()
-    fabric, precision = start(run.training, run.tasks)
+    fabric, precision = start(run.training, run.tasks, is_own(run.variant))
     with Processes(fabric) as processes:
         recipe = run.training
         images, held_out = read_table(fraction_csv), read_table(validation_csv)

@@ -1,11 +1,14 @@
 """Mixed precision computes in bf16 and keeps pixels exact."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from tests.helpers import make_run, raises_naming
 from workflows import models, provenance
 from workflows.config.schema import Training
+from workflows.training import devices
 from workflows.training.devices import DeviceError, choose_precision, compiled, start
 
 NETWORKS = {
@@ -76,6 +79,17 @@ def test_too_many_devices_are_reported_with_the_key(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with raises_naming(DeviceError, "training.devices", 2, 1):
         start(Training(accelerator="cuda", devices=2, precision="32-true"), ["sr2"])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "own", "searched"), [(["sr2"], False, False), (["sr2"], True, True), (["sr2", "dn30"], False, True)]
+)
+def test_processes_search_for_unused_parameters_only_where_there_may_be_some(tasks, own, searched, monkeypatch):
+    strategies = []
+    fabric = SimpleNamespace(launch=lambda: None)
+    monkeypatch.setattr(devices, "Fabric", lambda strategy, **_: strategies.append(strategy) or fabric)
+    start(Training(accelerator="cpu", devices=2), tasks, own)
+    assert [strategy._ddp_kwargs["find_unused_parameters"] for strategy in strategies] == [searched]
 
 
 @pytest.mark.parametrize(("choice", "modes"), [(False, []), (True, [None]), ("cuda-graphs", ["reduce-overhead"])])

@@ -1,5 +1,6 @@
 """A run repeats bit for bit, survives interruption, and says what it did."""
 
+import argparse
 import errno
 import functools
 import json
@@ -19,7 +20,7 @@ from timm.utils import ModelEmaV3
 from tests.helpers import assert_names, make_run, raises_naming
 from workflows import models, provenance
 from workflows.config.schema import Data
-from workflows.training import accumulation, checkpoint, loop, reuse
+from workflows.training import __main__, accumulation, checkpoint, loop, reuse
 from workflows.training.devices import choose_precision
 from workflows.training.history import COLUMNS
 
@@ -161,6 +162,26 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(train, tmp_p
     with pytest.raises(loop.TrainingError, match=r"^ipt-100-seed-0: .*\bstep \d+ .*\b(nan|inf)\b"):
         train(make_run(learning_rate=1e9, budget={"steps": 40}))
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_layer_without_a_deterministic_kernel_is_reported_in_a_line(images, tmp_path, capsys):
+    net = tmp_path / "net.py"
+    net.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, scale):\n"
+        "        super().__init__()\n"
+        "        self.up = nn.Sequential(nn.Conv2d(3, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))\n"
+        "        self.pool, self.unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)\n"
+        "    def forward(self, x):\n"
+        "        return self.up(self.unpool(*self.pool(x)))\n"
+    )
+    run = make_run("edsr").model_copy(update={"variant": f"{net}:Net", "kwargs": {}})
+    folders = {"root": images.root, "out": tmp_path / "out", "resume": tmp_path / "resume", "init": None, "reuse": None}
+    arguments = argparse.Namespace(fraction=images.fraction, validation=images.validation, **folders)
+    assert __main__._train(run, arguments, trial=False) > 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert_names(line, run.name, f"{net}:Net", "max_unpooling2d_forward_out", "training.accelerator: cpu")
 
 
 def test_trial_that_diverges_ends_with_its_log(images, tmp_path, capsys):
