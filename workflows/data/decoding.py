@@ -80,8 +80,8 @@ def zero_filled(data: bytes, least: int = 64) -> int:
             break
     else:
         return 0
-    end = data.rfind(b"\xff\xd9")
-    start = data.find(bytes(least), at, end if end > at else len(data))
+    end = data.find(b"\xff\xd9", at)  # a second image may follow
+    start = data.find(bytes(least), at, end if end > 0 else len(data))
     if start < 0 or all(symbol & 15 == 0 for symbol in short_codes):
         return 0
     return len(data) - start - len(data[start:].lstrip(b"\0"))

@@ -77,22 +77,20 @@ def grouped_contrastive_loss(
     """
     options = {} if contrastive.temperature is None else {"temperature": contrastive.temperature}
     options |= {"formulation": contrastive.formulation, "gather": gather}
-    if gather:
-        return _zero(features) if _one_image(image_ids) else contrastive_loss(features, image_ids=image_ids, **options)
-    size = len(features) if group_size is None else group_size
+    size = len(features) if gather or group_size is None else group_size
     groups = zip(features.split(size), image_ids.split(size), strict=True)
     return torch.stack(
         [
-            _zero(rows) if bool((ids == ids[0]).all()) else contrastive_loss(rows, image_ids=ids, **options)
+            _zero(rows) if _one_image(ids, gather) else contrastive_loss(rows, image_ids=ids, **options)
             for rows, ids in groups
         ]
     ).mean()
 
 
-def _one_image(image_ids: Tensor) -> bool:
-    """Whether the rows of all processes were cut from one image; the same answer in each."""
+def _one_image(image_ids: Tensor, gather: bool) -> bool:
+    """Whether the rows, with `gather` those of all processes, were cut from one image."""
     ends = torch.stack([image_ids.min(), -image_ids.max()])
-    if dist.is_available() and dist.is_initialized():
+    if gather:
         dist.all_reduce(ends, dist.ReduceOp.MIN)
     return bool(ends[0] == -ends[1])
 

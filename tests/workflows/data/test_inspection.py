@@ -25,6 +25,13 @@ def test_a_jpeg_with_zeros_in_its_middle_is_rejected_wherever_they_are(tmp_path,
     assert len(found.rejected) >= 5
 
 
+def test_a_jpeg_that_a_second_image_follows_is_read(tmp_path):
+    """As phones append a depth map or a preview, with padding between the two."""
+    first, second = (cv2.imencode(".jpg", photo(side))[1].tobytes() for side in (160, 40))
+    (tmp_path / "two.jpg").write_bytes(first + bytes(200) + second)
+    assert scan(tmp_path).images["path"].tolist() == ["two.jpg"]
+
+
 def test_flat_images_are_no_damaged_ones(tmp_path):
     flat = np.full((600, 600, 3), 255, np.uint8)
     flat[:40] = photo(600)[:40]
