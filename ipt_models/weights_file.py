@@ -31,10 +31,16 @@ class ModelFileError(ValueError):
 
 
 def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, Any]) -> None:
-    """Write weights and a header's entries; atomically."""
+    """Write weights and a header's entries; atomically. Weights that layers share are written under each of their names."""
     from safetensors.torch import save as serialize
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    tensors: dict[str, Tensor] = {}
+    storages = set()
+    for name, tensor in weights.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if storage in storages else tensor  # safetensors refuses shared memory
+        storages.add(storage)
     data = serialize(tensors, as_text({**metadata, "format": FORMAT}))
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])

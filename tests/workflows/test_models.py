@@ -92,6 +92,22 @@ def test_channels_last_weights_are_saved_like_any_others(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_weights_that_layers_share_are_saved_and_loaded(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        conv = nn.Conv2d(3, 3, 3, padding=1)\n"
+        "        super().__init__(conv, nn.ReLU(), conv)\n"
+    )
+    model = models.build(f"{tmp_path}/net.py:Net", ["dn30"]).eval()
+    models.save(model, tmp_path / "model.safetensors", ORIGIN)
+    loaded, _ = models.load(tmp_path / "model.safetensors")
+    x = torch.rand(1, 3, 8, 8)
+    assert torch.equal(loaded(x), model(x))
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+
+
 def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     models.save(small(), path, ORIGIN)
