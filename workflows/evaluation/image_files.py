@@ -5,7 +5,8 @@ Accepted files:
 - 8-bit RGB and gray files as they are; gray becomes three equal channels, and the caller learns that it was gray;
 - palette and 1-, 2- or 4-bit files by their exact colors;
 - an alpha channel is dropped where every pixel is opaque;
-- files with an EXIF orientation are rotated upright.
+- files with an EXIF orientation are rotated upright;
+- of a camera's MPO file (a JPEG with previews or a second view behind it) the first frame, which is the photo.
 
 Formats without an unambiguous reading are refused with their name: transparency, 16 bits or floats per sample, CMYK, Lab,
 YCbCr, several frames.
@@ -28,6 +29,11 @@ TIFF_BITS_PER_SAMPLE = 258
 
 class ImageError(ValueError):
     """A file that cannot be scored, and why."""
+
+
+def first_line(error: Exception) -> str:
+    """An error's message without its further lines; its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class Picture(NamedTuple):
@@ -90,7 +96,7 @@ def _open(path: Path | str) -> Image.Image:
         mode = image.mode
         image.close()
         raise ImageError(f"{path}: is {mode}; expected 8-bit RGB or gray")
-    if getattr(image, "n_frames", 1) > 1:
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         image.close()
         raise ImageError(f"{path}: has several frames")
     return image

@@ -16,10 +16,10 @@ from PIL import Image
 
 from ipt_models.files import replacing, target
 from ipt_models.tasks import Task, parse_task
-from workflows.command_line import positive
+from workflows.command_line import positive, whole
 from workflows.config.choices import Windows
 from workflows.evaluation.arguments import PRECISIONS
-from workflows.evaluation.image_files import ImageError, read
+from workflows.evaluation.image_files import ImageError, first_line, read
 from workflows.files import IMAGE_SUFFIXES, is_image
 
 if TYPE_CHECKING:
@@ -70,12 +70,11 @@ def restore_command(arguments: Sequence[str]) -> int:
     for number, pair in enumerate(pairs, 1):
         try:
             before, after = restore_file(model, task, pair, args.quality)
-        except (ImageError, OSError) as error:
+        except ImageError as error:
             failures.append(str(error))
             continue
-        except (RuntimeError, MemoryError) as error:  # torch: out of memory, or an image too small for the network
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            failures.append(f"{pair.source}: {reason}")
+        except (OSError, ValueError, MemoryError) as error:  # ValueError: more pixels than the format holds
+            failures.append(f"{pair.target}: {first_line(error)}")
             continue
         sizes = " -> ".join(f"{width}x{height}" for height, width in (before, after))
         print(f"[{number}/{len(pairs)}] {pair.target}: {sizes}, {task.name}", flush=True)
@@ -105,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tile",
-        type=int,
+        type=whole,
         metavar="K",
         help="all but IPT: side of the tiles in input pixels, 0 for one piece (default: tiles of 512 above a megapixel, if "
         "that changes nothing)",
@@ -152,15 +151,10 @@ def restore_file(model: "Restorer", task: Task, pair: Pair, quality: int = JPEG_
     """Restore one file; returns the heights and widths before and after.
 
     Raises:
-        ImageError: if the file is not an 8-bit image, or the output is not finite.
+        ImageError: if the file is not an 8-bit image, or the model cannot restore it.
     """
-    from workflows.evaluation.inputs import as_batch, as_pixels
-
     picture = read(pair.source)
-    output = model(as_batch(picture.pixels), task)
-    if not output.isfinite().all():
-        raise ImageError(f"{pair.source}: the output of {model.label} is not finite")
-    pixels = as_pixels(output)
+    pixels = model.pixels(picture.pixels, task, pair.source)
     write(pixels, pair.target, picture.gray, _profile(pair.source), quality)
     return picture.pixels.shape[:2], pixels.shape[:2]
 

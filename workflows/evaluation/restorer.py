@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from ipt_models.dihedral import self_ensemble
 from ipt_models.tasks import Task, can_restore, nearest_head, parse_task
 from workflows import models
 from workflows.config.choices import reference_restores
+from workflows.evaluation.image_files import ImageError, first_line
+from workflows.evaluation.inputs import as_batch, as_pixels
 from workflows.evaluation.protocol import Protocol
 
 
@@ -138,6 +141,28 @@ class Restorer:
             if not self._self_ensemble:
                 return self._restore(x.to(self.device), head).float().to(x.device)
             return self_ensemble(lambda turned: self._restore(turned, head).float(), x.to(self.device)).to(x.device)
+
+    def pixels(self, degraded: np.ndarray, task: Task, path: Path) -> np.ndarray:
+        """Restore one image: (h, w, 3) on the 0-255 scale -> uint8 (s*h, s*w, 3).
+
+        Args:
+            path: the image's name in messages.
+
+        Raises:
+            ImageError: if the network cannot take it or memory runs out, or if the output is not finite.
+        """
+        try:
+            output = self(as_batch(degraded), task)
+            if output.isfinite().all():
+                return as_pixels(output)
+        except (
+            RuntimeError,
+            ValueError,
+            AssertionError,
+            MemoryError,
+        ) as error:  # a network's reasons have several types
+            raise ImageError(f"{path}: {first_line(error)}") from None
+        raise ImageError(f"{path}: the output of {self.label} for {task.name} is not finite")
 
     def _restore(self, x: Tensor, head: str) -> Tensor:
         if models.is_ipt(self.metadata["variant"]):

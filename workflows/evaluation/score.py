@@ -2,7 +2,7 @@
 
 A network restores one image at a time with all threads, while the next is prepared and the last is compared. Without a
 network, images are scored in parallel, one per thread. Either way only a few images are in memory at once. An image that
-cannot be read, does not fit or whose output is not finite is listed as a failure; the others are still scored.
+cannot be read, that the network cannot take or whose output is not finite is listed as a failure; the others are still scored.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from workflows.evaluation import image_files
 from workflows.evaluation.image_files import ImageError
-from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
+from workflows.evaluation.inputs import decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import compute_scores
 from workflows.evaluation.outputs import RestoredFolder
 from workflows.evaluation.protocol import RULES, Protocol, border
@@ -78,10 +78,7 @@ def score(
     def restore(job: Job, sample: Sample, prepared: Prepared) -> np.ndarray:
         if isinstance(source, RestoredFolder):
             return source.read(job, sample, prepared.target.shape[:2])
-        output = source(as_batch(prepared.degraded), job.task)
-        if not output.isfinite().all():
-            raise ImageError(f"{sample.target}: the output of {source.label} for {job.task.name} is not finite")
-        return as_pixels(output)
+        return source.pixels(prepared.degraded, job.task, sample.target)
 
     def finish(job: Job, sample: Sample, prepared: Prepared, output: np.ndarray) -> Row:
         task, dataset = job.task, job.request.label

@@ -301,6 +301,29 @@ def test_an_output_that_is_not_finite_fails_its_image(root, capsys, monkeypatch,
     assert table(root / "metrics.incomplete.csv") == [whole[0], *whole[3:]]
 
 
+def test_an_image_that_the_network_cannot_take_fails_alone(root, capsys):
+    (root / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Conv2d):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(3, 12, 1)\n"
+        "    def forward(self, x):\n"
+        "        assert x.shape[-1] != 12\n"
+        "        if x.shape[-1] == 13:\n"
+        "            raise RuntimeError('out of memory\\nmore about it')\n"
+        "        if x.shape[-1] == 16:\n"
+        "            return x\n"
+        "        return nn.functional.pixel_shuffle(super().forward(x), 2)\n"
+    )
+    models.save(models.build(f"{root}/net.py:Net", ["sr2"]), root / "model.safetensors", {"model": "net"})
+    write(root / "Set5/e.png", smooth(24, 24))
+    run(root, model=root / "model.safetensors", status=1)
+    errors = capsys.readouterr().err
+    assert_names(errors, "3 of 5", "c.png", "(1, 3, 32, 32)", "e.png: AssertionError")
+    assert "b.png: out of memory\n" in errors
+    assert [r["image"] for r in table(root / "metrics.incomplete.csv")] == ["a", "d"]
+
+
 def test_a_checkpoint_of_nans_has_no_scores(root, capsys):
     network = models.build("ipt_tiny", ["sr2"], **SMALL)
     for parameter in network.parameters():

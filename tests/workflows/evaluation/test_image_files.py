@@ -99,6 +99,14 @@ def test_several_frames_are_refused(tmp_path):
         read(tmp_path / "2.tif")
 
 
+def test_the_first_frame_of_a_camera_s_mpo_is_the_photo(tmp_path):
+    photo, preview = Image.fromarray(RGB), Image.fromarray(255 - RGB)
+    photo.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[preview], quality=95)
+    photo.save(tmp_path / "one.jpg", quality=95)
+    np.testing.assert_array_equal(read(tmp_path / "a.jpg").pixels, read(tmp_path / "one.jpg").pixels)
+    assert inspect(tmp_path / "a.jpg") == (7, 9)
+
+
 @pytest.mark.parametrize(("orientation", "turned"), [(3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))])
 def test_exif_rotated_files_are_turned_upright(tmp_path, orientation, turned):
     exif = Image.Exif()

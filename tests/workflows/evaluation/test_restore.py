@@ -158,6 +158,17 @@ def test_an_image_that_a_network_cannot_take_stops_no_other(tmp_path, capsys, mo
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.png"]
 
 
+def test_an_image_that_its_format_cannot_hold_stops_no_other(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(texture(0, 1, 8200)).save(tmp_path / "in" / "long.webp")
+    Image.fromarray(texture(0, 8, 8)).save(tmp_path / "in" / "small.webp")
+    assert run("--task", "sr2", tmp_path / "in", tmp_path / "out", model="bicubic") == 1
+    errors = capsys.readouterr().err
+    assert "1 of 2 images failed" in errors
+    assert "long.webp: encoding error" in errors
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.webp"]
+
+
 def test_faults_are_one_message_before_anything_is_restored(tmp_path, capsys):
     image, empty = tmp_path / "in.png", tmp_path / "empty"
     Image.fromarray(texture(0, 8, 8)).save(image)
