@@ -50,11 +50,13 @@ def print_table(names: Sequence[str], task: str) -> None:
     for name in names:
         try:
             model = build_shape(name, task)
-        except ValueError as error:
+            parameters = count_parameters(model)
+            macs = f"{count_macs(model, task) / 1e9:,.3f} G" if parameters else "-"
+        except Exception as error:  # a user's class may raise anything
+            if not is_own(name) and not isinstance(error, ValueError):
+                raise
             lines.append(f"{name:<14} {error}")
             continue
-        parameters = count_parameters(model)
-        macs = f"{count_macs(model, task) / 1e9:,.3f} G" if parameters else "-"
         side = getattr(
             build(name, task) if is_own(name) else model, "receptive_field", getattr(model, "patch_size", None)
         )

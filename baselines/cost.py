@@ -27,15 +27,21 @@ def count_macs(model: nn.Module, task: str) -> int:
     search. Additions, activations, norms and interpolation do not count, as is the custom.
 
     Args:
-        model: from `build_shape`; it is frozen here.
+        model: from `build_shape`; it is frozen here, and in evaluation mode afterwards.
         task: one of the model's tasks.
     """
     size = getattr(model, "patch_size", INPUT_SIZE)
     device = next(model.parameters()).device
-    model.requires_grad_(False)  # the counter's module hooks fail on slices of parameters that require gradients
-    # the counter does not know the CPU's fused attention, only the matrix products of the plain one
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, size, size, device=device), task)
+    # the counter's module hooks fail on slices of parameters that require gradients; batch norms refuse one value a channel
+    model.requires_grad_(False).eval()
+    # the counter does not know fused attention, only the matrix products of the plain one
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, 3, size, size, device=device), task)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     return round(counter.get_total_flops() / 2 * (INPUT_SIZE / size) ** 2)
 
 
@@ -43,7 +49,7 @@ def build_shape(variant: str, task: str, **kwargs: Any) -> nn.Module:
     """A network of either package, for counting: where possible on the meta device, which holds shapes without values.
 
     IPT is built on the CPU because it disables autocast by device name, which torch refuses for the meta device; so are networks
-    that read values while they are built. Weights that a network would load from elsewhere are not needed here.
+    that read values while they are built or run. Weights that a network would load from elsewhere are not needed here.
 
     Raises:
         ValueError: for an unknown variant, or arguments that the network refuses.
@@ -52,9 +58,12 @@ def build_shape(variant: str, task: str, **kwargs: Any) -> nn.Module:
         return ipt_models.build(variant, (task,), **kwargs)
     kwargs |= network_of(variant).from_weights
     try:
-        with torch.device("meta"):
-            return baselines.build(variant, task, **kwargs)
-    except (RuntimeError, NotImplementedError, ValueError):  # SwinIR reads values, and so may a user's class
+        with torch.device("meta"), torch.no_grad():
+            model = baselines.build(variant, task, **kwargs)
+            if is_own(variant):
+                model.eval()(torch.empty(1, 3, INPUT_SIZE, INPUT_SIZE))
+            return model
+    except Exception:  # SwinIR reads values, and a user's class may raise anything
         model = baselines.build(variant, task, **kwargs)
         return model if is_own(variant) else model.to("meta")
 

@@ -70,7 +70,7 @@ def test_the_file_is_part_of_the_digest(tmp_path):
         ({"variant": f"{ROOT}/examples/srcnn.py:SRCN"}, ["'SRCN'", "'SRCNN'"]),
         ({"variant": SRCNN, "kwargs": {"num_feet": 3}}, ["'num_feet'", "num_feat"]),
         ({"variant": RCAN}, ["num_in_ch", "num_out_ch"]),
-        ({"variant": RCAN, "kwargs": {**SMALL_RCAN, "upscale": 3}}, ["(1, 3, 144, 144)", "(1, 3, 96, 96)"]),
+        ({"variant": RCAN, "kwargs": {**SMALL_RCAN, "upscale": 3}}, ["(2, 3, 72, 72)", "(2, 3, 48, 48)"]),
         ({"variant": "edsr_tny"}, ["'edsr_tny'", "'edsr_tiny'"]),
         ({"variant": "edsr_tiny", "kwargs": {"num_block": "4x"}}, ["num_block='4x'"]),
     ],

@@ -57,8 +57,11 @@ def build(variant: str, tasks: Sequence[str], **kwargs: Any) -> "torch.nn.Module
     return model
 
 
-def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
+def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any], patch_size: int = 48) -> int:
     """Check that a network can be built and, if it is a user's class, run: on the meta device if possible.
+
+    Args:
+        patch_size: side of the training's input patches.
 
     Returns:
         Its number of parameters; 0 for a user's class.
@@ -71,7 +74,7 @@ def check(variant: str, tasks: Sequence[str], kwargs: Mapping[str, Any]) -> int:
         from baselines.own_network import check
 
         if len(tasks) == 1:
-            check(tasks[0], variant, **resolve(variant, tasks[0], dict(kwargs)))
+            check(tasks[0], variant, patch_size, **resolve(variant, tasks[0], dict(kwargs)))
             return 0
     from_weights = network_of(variant).from_weights if variant in BASELINES else {}
     import torch

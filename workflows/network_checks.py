@@ -50,9 +50,8 @@ def is_tested(run: Run) -> bool:
 
 def _spec(run: Run) -> str:
     memory = None if run.training.accelerator == "cuda" else run.training.memory_mb
-    return json.dumps(
-        [run.model, run.variant, run.kwargs, run.tasks, memory, models.source(run.variant)], sort_keys=True
-    )
+    spec = [run.model, run.variant, run.kwargs, run.tasks, run.training.patch_size, memory, models.source(run.variant)]
+    return json.dumps(spec, sort_keys=True)
 
 
 def _digest(specs: list[str]) -> str:
@@ -64,7 +63,7 @@ def _digest(specs: list[str]) -> str:
 
 def _problems(run: Run) -> Iterator[str]:
     try:
-        parameters = models.check(run.variant, run.tasks, run.kwargs)
+        parameters = models.check(run.variant, run.tasks, run.kwargs, run.training.patch_size)
     except Exception as error:  # any error of the network's constructor concerns its arguments
         yield f"models: kwargs of {run.model!r}: {' '.join(str(error).split()) or type(error).__name__}"
         return

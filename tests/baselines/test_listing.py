@@ -18,6 +18,21 @@ def test_every_network_has_a_row_with_its_costs(capsys):
     assert "G" not in rows["identity"].split(), "there is nothing to count"
 
 
+def test_a_network_of_the_user_s_that_fails_has_its_reason_in_its_row(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Conv2d):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(3, 3, 1)\n"
+        "    def forward(self, x):\n"
+        "        raise RuntimeError('takes multiples of 32')\n"
+    )
+    assert main(["list", f"{tmp_path}/net.py:Net", "identity", "--task", "dn30"]) == 0
+    _, _, own, identity = capsys.readouterr().out.splitlines()
+    assert_names(own, f"{tmp_path}/net.py:Net", "takes multiples of 32")
+    assert_names(identity, "identity", "1x1")
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

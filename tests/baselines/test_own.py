@@ -19,6 +19,7 @@ SMALL_RCAN = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 16, "num_group": 1, "
 
 # Known receptive fields, behind classes that hide them.
 WRAPPED = """
+import torch
 from torch import nn
 from baselines.edsr import EDSR
 from baselines.rdn import RDN
@@ -51,6 +52,54 @@ class Failing(nn.Module):
     def forward(self, x):
         return x @ x.new_zeros(3)
 
+class Rates(nn.Conv2d):  # reads values while it is built
+    def __init__(self):
+        super().__init__(3, 3, 3, padding=1)
+        self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 4)]
+
+class Level(nn.Conv2d):  # reads values while it runs
+    def __init__(self):
+        super().__init__(3, 3, 1, bias=False)
+
+    def forward(self, x):
+        return super().forward(x) * x.mean().item()
+
+class Gate(nn.Module):  # normalises one value a channel
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+
+    def forward(self, x):
+        return x * self.gate(x)
+
+class Windows(nn.Module):
+    def __init__(self, side=8, centred=False, padded=True):
+        super().__init__()
+        self.side, self.centred, self.padded = side, centred, padded
+        self.mix = nn.Linear(side * side, side * side)
+
+    def forward(self, x):
+        (height, width), side = x.shape[-2:], self.side
+        below, right = -height % side * self.padded, -width % side * self.padded
+        top, left = (below // 2, right // 2) if self.centred else (0, 0)
+        x = nn.functional.pad(x, (left, right - left, top, below - top))
+        windows = x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).transpose(3, 4)
+        y = self.mix(windows.flatten(4)).unflatten(4, (side, side)).transpose(3, 4)
+        return y.flatten(4, 5).flatten(2, 3)[..., top : top + height, left : left + width]
+
+class Position(nn.Module):
+    def forward(self, x):
+        return x + torch.linspace(0, 1, x.shape[-1])
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(3, 1, bias=False, batch_first=True)
+
+    def forward(self, x):
+        tokens = x.flatten(2).mT
+        return self.attention(tokens, tokens, tokens)[0].mT.view_as(x)
+
 not_a_class = 3
 """
 
@@ -81,6 +130,30 @@ def test_the_receptive_field_is_measured(wrapped, name, task):
     assert model.receptive_field == model.network.inner.receptive_field
 
 
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("Windows", {"side": 12}),
+        ("Windows", {"side": 8, "centred": True}),
+        ("Windows", {"side": 8, "padded": False}),
+        ("Position", {}),
+        ("Gate", {}),
+    ],
+)
+def test_networks_that_tiles_would_change_are_never_cut_into_tiles(wrapped, name, kwargs):
+    torch.manual_seed(0)
+    assert baselines.build(f"{wrapped}:{name}", "dn30", **kwargs).receptive_field is None
+
+
+def test_windows_that_divide_the_tiles_are_no_reason_against_tiles(wrapped):
+    torch.manual_seed(0)
+    model = baselines.build(f"{wrapped}:Windows", "dn30", side=8)
+    x = torch.rand(1, 3, 150, 131)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):  # as a score in bf16 measures it
+        assert model.receptive_field is not None
+    torch.testing.assert_close(baselines.restore(model, x, tile=64), baselines.restore(model, x, tile=0))
+
+
 def test_a_network_that_pools_the_whole_image_is_never_cut_into_tiles():
     model = baselines.build(RCAN, "sr2", **SMALL_RCAN).eval()
     assert model.receptive_field is None
@@ -98,6 +171,26 @@ def test_costs_are_counted():
     taps, pixels = 3 * 81 * 8 + 8 * 4 + 4 * 25 * 3, 96 * 96
     assert cost(SRCNN, "sr2", "macs", num_feat=8) == taps * pixels
     assert cost(SRCNN, "sr2", "params", num_feat=8) == taps + 8 + 4 + 3
+
+
+def test_costs_of_attention_and_of_norms_of_one_value_are_counted(wrapped):
+    pixels = 48 * 48
+    assert cost(f"{wrapped}:Attention", "dn30", "macs") == 4 * 3 * 3 * pixels + 2 * 3 * pixels**2
+    assert cost(f"{wrapped}:Gate", "dn30", "macs") == 9
+    assert cost(f"{wrapped}:Level", "dn30", "macs") == 9 * pixels
+
+
+@pytest.mark.parametrize(("name", "kwargs"), [("Rates", {}), ("Level", {}), ("Gate", {}), ("Windows", {"side": 24})])
+def test_networks_that_can_be_trained_and_scored_pass(wrapped, name, kwargs):
+    check("dn30", f"{wrapped}:{name}", **kwargs)
+
+
+def test_a_network_is_checked_on_its_patches_and_on_any_other_size(wrapped):
+    variant = f"{wrapped}:Windows"
+    with raises_naming(ValueError, variant, "(2, 3, 64, 64)"):
+        check("dn30", variant, 64, side=24, padded=False)
+    with raises_naming(ValueError, variant, "(1, 3, 69, 75)", "any height and width", "pad", "forward"):
+        check("dn30", variant, 64, side=32, padded=False)
 
 
 @pytest.mark.parametrize(("variant", "kwargs"), [(SRCNN, {}), (RCAN, {**SMALL_RCAN, "num_feat": 32})])
@@ -120,15 +213,15 @@ def test_match_accepts_names_of_width_and_depth(wrapped):
         ("{}:Edr", {}, ["'Edr'", "'Edsr'", "Failing"]),
         ("{}:not_a_class", {}, ["not_a_class", "torch.nn.Module"]),
         ("{}:Edsr", {"num_feet": 3}, ["'num_feet'", "upscale"]),
-        ("{}:Tuple", {}, ["tuple", "(1, 3, 48, 48)", "(1, 3, 96, 96)"]),
+        ("{}:Tuple", {}, ["tuple", "(2, 3, 48, 48)", "(2, 3, 96, 96)"]),
         ("{}:Broken", {}, ["RuntimeError: no luck"]),
-        ("{}:Failing", {}, ["(1, 3, 48, 48)", "RuntimeError"]),
+        ("{}:Failing", {}, ["(2, 3, 48, 48)", "RuntimeError"]),
         ("gone.py:Net", {}, ["gone.py"]),
         ("gone:Net", {}, ["'gone'", ".py"]),
         ("basicsr.archs.gone:Net", {}, ["'basicsr'", "'basicsr.archs.gone'"]),
         (":Net", {}, ["path/to/net.py:Class", "package.module:Class"]),
         (RCAN, {}, ["num_in_ch", "num_out_ch", "kwargs"]),
-        (RCAN, {**SMALL_RCAN, "upscale": 3}, ["(1, 3, 144, 144)", "sr2", "(1, 3, 96, 96)"]),
+        (RCAN, {**SMALL_RCAN, "upscale": 3}, ["(2, 3, 144, 144)", "sr2", "(2, 3, 96, 96)"]),
     ],
 )
 def test_whatever_is_wrong_is_one_message_before_any_job(wrapped, variant, kwargs, named):

@@ -82,6 +82,9 @@ def test_networks_that_passed_are_not_built_again_until_they_change(tmp_path, mo
         assert len(built) == count
     check("edsr_tiny", num_feat=4)
     assert len(built) == 3
+    check("edsr_tiny", num_feat=4, training={"patch_size": 16})
+    assert len(built) == 4
+    assert built[-1][-1] == 16
 
 
 def test_a_refusal_costs_no_torch_before_the_files_are_checked(tmp_path):
