@@ -1,8 +1,10 @@
 """Scores for images that another program restored: a folder in place of a model. Imports no torch.
 
-The folder of a task and set is `DIR/<task>/<set>`, `DIR/<set>`, `DIR/<task>` or `DIR` itself. There an image's output has the
-image's name, with or without appended words: `baby.png`, `baby_x2_SR.png`, `babyx2.png`. A file belongs to the longest image
-name that it begins with; files for another scale and copies of targets or inputs match no image.
+The folder of a task and set is `DIR/<task>/<set>`, `DIR/<set>`, `DIR/<task>` or `DIR` itself, where the set has any of its names
+in any case. There an image's output has the image's name, with or without appended words: `baby.png`, `baby_x2_SR.png`,
+`babyx2.png`. A file belongs to the longest image name that it begins with; files for another scale and copies of targets or
+inputs match no image. Outputs may also keep the name of an exported input, `baby_LR.png`, where no `baby_HR.png` shows that they
+are the inputs themselves; those of rainy images may have their target's name.
 """
 
 import re
@@ -13,7 +15,7 @@ import numpy as np
 
 from ipt_models.tasks import Task
 from workflows.evaluation.image_files import ImageError, read
-from workflows.evaluation.sets import Job, Sample
+from workflows.evaluation.sets import Job, Sample, descend
 from workflows.files import is_image
 
 SCALE = re.compile(r"(?<![a-z\d])(?:x(\d)|(\d)x|srf_?(\d))(?![a-z\d])", re.IGNORECASE)
@@ -51,17 +53,19 @@ class RestoredFolder:
         self._places: dict[tuple[str, str], Path] = {}
         for job in jobs:
             task, dataset = job.task.name, job.request.label
-            places = [self.folder / task / dataset]
-            places += [self.folder / dataset] if one_task else []
-            places += [self.folder / task] if one_set else []
-            places += [self.folder] if one_task and one_set else []
-            place = next((place for place in places if place.is_dir() and _images(place)), None)
+            benchmark = job.request.benchmark
+            names = dict.fromkeys((dataset, job.request.name, *(benchmark.aliases if benchmark else ())))
+            places = [f"{task}/{name}" for name in names]
+            places += names if one_task else []
+            places += [task] if one_set else []
+            places += ["."] if one_task and one_set else []
+            folders = (descend(self.folder, place) for place in places)
+            place = next((folder for folder in folders if folder and _images(folder)), None)
             if place is None:
-                looked = ", ".join(map(str, places))
+                looked = ", ".join(str(self.folder / place) for place in places)
                 raise ImageError(f"no restored images for {task} on {dataset}: looked for {looked}")
             self._places[task, dataset] = place
-            names = {sample.image for sample in job.samples}
-            self._files[task, dataset] = matches(_images(place), names, job.task)
+            self._files[task, dataset] = _outputs(_images(place), job)
 
     def head(self, task: Task) -> str:
         """Always empty: the other program's head is not known."""
@@ -119,19 +123,32 @@ class RestoredFolder:
         return pixels
 
 
+def _outputs(files: Collection[Path], job: Job) -> dict[str, list[Path]]:
+    """`matches`, also by the names of the targets of given inputs: `norain-001` for `rain-001`."""
+    by_target = {sample.target.stem: sample.image for sample in job.samples if sample.input}
+    found = {by_target[target]: outputs for target, outputs in matches(files, by_target, job.task).items()}
+    return found | matches(files, {sample.image for sample in job.samples}, job.task)
+
+
 def matches(files: Collection[Path], images: Collection[str], task: Task) -> dict[str, list[Path]]:
-    """For each image the files that may be its output: the one with exactly its name, or else all with words appended.
+    """For each image the files that may be its output: the one with exactly its name, or else all with words appended, or else
+    the one with the name of its exported input.
 
     No file is among the outputs of two images.
     """
     exact: dict[str, list[Path]] = {}
     appended: dict[str, list[Path]] = {}
+    as_inputs: dict[str, list[Path]] = {}
+    stems = {file.stem for file in files}
     for file in files:
+        name = file.stem.removesuffix("_LR")
         if file.stem in images:
             exact.setdefault(file.stem, []).append(file)
+        elif name != file.stem and name in images and f"{name}_HR" not in stems:
+            as_inputs.setdefault(name, []).append(file)
         elif image := next((name for name in _beginnings(file.stem, task.scale) if name in images), None):
             appended.setdefault(image, []).append(file)
-    return appended | exact
+    return as_inputs | appended | exact
 
 
 def _beginnings(stem: str, scale: int) -> Iterator[str]:

@@ -202,7 +202,7 @@ def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root
     best: tuple[list[Sample], Path] | None = None
     trouble = []
     for layout in dict.fromkeys(layouts):
-        folder = _descend(root, layout)
+        folder = descend(root, layout)
         if folder is None:
             continue
         try:
@@ -263,7 +263,7 @@ def _samples(folder: Path, task: Task) -> list[Sample]:
     files = _images(folder)
     if task.kind == "dr":
         for clean, rainy in PAIR_FOLDERS:
-            targets, inputs = _descend(folder, clean), _descend(folder, rainy)
+            targets, inputs = descend(folder, clean), descend(folder, rainy)
             if targets and inputs:
                 return _paired(_images(targets), _images(inputs))
         matches = [(file, RAIN.fullmatch(file.stem)) for file in files]
@@ -321,7 +321,7 @@ def _images(folder: Path) -> list[Path]:
     return files
 
 
-def _descend(root: Path, path: str) -> Path | None:
+def descend(root: Path, path: str) -> Path | None:
     """A folder below root, ignoring case; None if there is none."""
     folder = root
     for part in path.split("/"):

@@ -257,9 +257,43 @@ def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed
 def test_message_about_a_missing_output_names_files_that_look_like_inputs(root, capsys):
     run(root, "--save-images", root / "out")
     folder = root / "out/sr2/Set5"
-    (folder / "a.png").rename(folder / "a_LR.png")
+    (folder / "a.png").rename(folder / "a_GT.png")
     run(root, "--restored", root / "out", model=None, out="again.csv", status=1)
-    assert_names(capsys.readouterr().err, "Set5/a", "a_LR.png")
+    assert_names(capsys.readouterr().err, "Set5/a", "a_GT.png")
+
+
+def test_outputs_that_keep_the_names_of_exported_inputs_are_scored_and_the_inputs_are_not(root, capsys):
+    own = run(root, "--save-images", root / "out")
+    export = ["export-inputs", "--sets", "Set5", "--tasks", "sr2", "--data-root", root, "--out", root / "inputs"]
+    assert main([str(argument) for argument in export]) == 0
+    inputs = sorted((root / "inputs/sr2/Set5").glob("*_LR.png"))
+    (root / "kept").mkdir()
+    for path in inputs:
+        output = root / "out/sr2/Set5" / f"{path.stem.removesuffix('_LR')}.png"
+        output.rename(root / "kept" / path.name)
+    again = run(root, "--restored", root / "kept", model=None, out="again.csv")
+    assert [r["psnr_y"] for r in again] == [r["psnr_y"] for r in own]
+    run(root, "--restored", root / "inputs", model=None, out="again.csv", status=1)
+    assert_names(capsys.readouterr().err, "a_LR.png", "5 of 5")
+
+
+@pytest.mark.parametrize("name", ["set5", "Set5", "Set5@2"])
+def test_the_folder_of_outputs_may_have_any_name_of_the_set(root, name):
+    own = run(root, "--save-images", root / "out", sets=("Set5@2",))
+    (root / "out/sr2/Set5@2").rename(root / "out/sr2" / name)
+    assert run(root, "--restored", root / "out", "--label", "bicubic", model=None, sets=("Set5@2",)) == own
+
+
+def test_outputs_of_rainy_images_may_be_named_as_their_targets(root):
+    for name in ("1", "2"):
+        write(root / "rain" / f"norain-{name}.png", smooth(20, 20))
+        write(root / "rain" / f"rain-{name}.png", smooth(20, 20))
+    scope = {"sets": ("mine=rain",), "tasks": ("dr",)}
+    own = run(root, "--save-images", root / "out", model="identity", **scope)
+    for name in ("1", "2"):
+        folder = root / "out/dr/mine"
+        (folder / f"rain-{name}.png").rename(folder / f"norain-{name}.png")
+    assert run(root, "--restored", root / "out", "--label", "identity", model=None, **scope) == own
 
 
 @pytest.mark.parametrize("model", ["bicubic", "network"])

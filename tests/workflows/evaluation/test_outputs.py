@@ -25,6 +25,10 @@ from workflows.evaluation.outputs import matches
         ("baby_x2.png baby_x3.png baby_4x.png", "baby", {"baby": 0}),
         ("babyx3.png bird_3x_SR.png", "baby bird", {}),
         ("baby_HR.png baby_GT.png baby_lr_x2.png baby_SR.png", "baby", {"baby": 3}),
+        # Named as the exported input, unless it may be that input, or another fits.
+        ("baby_LR.png bird_LR.png bird_SR.png", "baby bird", {"baby": 0, "bird": 2}),
+        ("baby_LR.png baby_HR.png", "baby", {}),
+        ("baby_LR.png", "baby baby_LR", {"baby_LR": 0}),
         # Several that fit stay several.
         ("baby_SR.png baby_out.png", "baby", {"baby": "baby_SR.png baby_out.png"}),
         ("baby.png baby.jpg", "baby", {"baby": "baby.png baby.jpg"}),
