@@ -22,7 +22,7 @@ def scope_parser() -> argparse.ArgumentParser:
         required=True,
         metavar="SET",
         help=f"{', '.join(SETS)}; Set14@3 (its first three images); Set14@matlab (gray files scored as MATLAB does); "
-        "NAME=FOLDER; NAME=TARGETS,INPUTS",
+        "NAME=FOLDER; NAME=TARGETS,INPUTS; folders are below --data-root, or else below the working directory",
     )
     scope.add_argument("--tasks", nargs="+", required=True, metavar="TASK", help="sr2, sr3, sr4, dn30, dn50, dr, …")
     scope.add_argument("--data-root", type=Path, metavar="DIR", help="folder that holds the sets")

@@ -28,7 +28,8 @@ LAYOUTS = (
     "{name}",
     "{name}/{name}",
 )
-PAIR_FOLDERS = (("norain", "rain"), ("norain", "rainy"), ("target", "input"), ("gt", "rain"))  # targets, inputs
+# Of targets and of inputs, in this order. The archives of Rain100L and Rain100H by their authors have rain/X2.
+PAIR_FOLDERS = (("norain", "rain/X2"), ("norain", "rain"), ("norain", "rainy"), ("target", "input"), ("gt", "rain"))
 SRF = re.compile(r"(?P<image>.+)_SRF_(?P<scale>\d)_(?P<kind>\w+)")
 RAIN = re.compile(r"(?P<clean>no)?rain-(?P<key>.+?)(x2)?", re.IGNORECASE)
 
@@ -95,7 +96,8 @@ def find_jobs(
         except SetError as error:
             problems.append(str(error))
     labels = [request.label for request in requests]
-    problems += [f"{label} is requested twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
+    asked = [*labels, *(f"task {task.name}" for task in parsed)]
+    problems += [f"{name} is requested twice" for name in sorted({x for x in asked if asked.count(x) > 1})]
     for request in requests:
         fitting = [task for task in parsed if task.kind in request.kinds]
         if not fitting:
@@ -226,29 +228,27 @@ def _find_benchmark(benchmark: BenchmarkSet, first: int | None, task: Task, root
             f"{benchmark.name} has {benchmark.count} {pairs}, {folder} has {len(samples)} for {task.name}{hint}"
         )
     places = ", ".join((*benchmark.folders, *LAYOUTS)).format(name="NAME", scale="{2,3,4}")
+    folders = ", ".join(f"{clean} with {rainy}" for clean, rainy in PAIR_FOLDERS)
+    inside = f"; in it rain-NUMBER beside norain-NUMBER, or {folders}" if task.kind == "dr" else ""
     fetch = (
         f"; `python -m workflows.evaluation download --sets {benchmark.name} --data-root {root}` fetches it"
         if benchmark.download
         else ""
     )
     raise SetError(
-        f"{benchmark.name}: no {pairs} below {root}; looked in {places}, where NAME is {' or '.join(names)}{fetch}"
+        f"{benchmark.name}: no {pairs} below {root}; looked in {places}, where NAME is {' or '.join(names)}{inside}{fetch}"
     )
 
 
 def _find_folder(request: Request, task: Task, root: Path) -> list[Sample]:
-    targets = root / Path(request.targets).expanduser()
-    if not targets.is_dir():
-        raise SetError(f"{request.label}: {targets} is not a folder")
+    targets = _folder(request, request.targets, root)
     if request.inputs is None:
         samples = _samples(targets, task)
         if not samples:
             wanted = "pairs such as rain-001.png and norain-001.png" if task.kind == "dr" else "images"
             raise SetError(f"{request.label}: no {wanted} in {targets}")
         return samples
-    inputs = root / Path(request.inputs).expanduser()
-    if not inputs.is_dir():
-        raise SetError(f"{request.label}: {inputs} is not a folder")
+    inputs = _folder(request, request.inputs, root)
     try:
         samples = _paired(_images(targets), _images(inputs), task.scale)
     except SetError as error:
@@ -258,13 +258,22 @@ def _find_folder(request: Request, task: Task, root: Path) -> list[Sample]:
     return samples
 
 
+def _folder(request: Request, name: str, root: Path) -> Path:
+    """A folder below the data root, or else below the working directory."""
+    places = dict.fromkeys((root / Path(name).expanduser(), Path(name).expanduser()))
+    for folder in places:
+        if folder.is_dir():
+            return folder
+    raise SetError(f"{request.label}: no folder at {' or '.join(str(place.absolute()) for place in places)}")
+
+
 def _samples(folder: Path, task: Task) -> list[Sample]:
     """The images of one folder in any known layout; empty if it holds none for the task."""
     files = _images(folder)
     if task.kind == "dr":
         for clean, rainy in PAIR_FOLDERS:
-            targets, inputs = descend(folder, clean), descend(folder, rainy)
-            if targets and inputs:
+            targets, inputs = (descend(folder, name) for name in (clean, rainy))
+            if targets and inputs and _images(targets) and _images(inputs):
                 return _paired(_images(targets), _images(inputs))
         matches = [(file, RAIN.fullmatch(file.stem)) for file in files]
         targets = [file for file, match in matches if match and match["clean"]]
@@ -282,10 +291,10 @@ def _samples(folder: Path, task: Task) -> list[Sample]:
 
 def _paired(targets: list[Path], inputs: list[Path], scale: int = 1) -> list[Sample]:
     """Join two lists of files by name: equal stems, `rain-001` with `norain-001`, `babyx2` with `baby` at scale 2."""
-    by_key = {_pair_key(file): file for file in targets}
-    given = {_pair_key(file): file for file in inputs}
-    if scale > 1:
-        given = {key if key in by_key else key.removesuffix(f"x{scale}"): file for key, file in given.items()}
+    by_key = _by_key((_pair_key(file), file) for file in targets)
+    keys = map(_pair_key, inputs)
+    keys = (key if key in by_key or scale == 1 else key.removesuffix(f"x{scale}") for key in keys)
+    given = _by_key(zip(keys, inputs, strict=True))
     alone = [by_key.get(key, given.get(key)) for key in sorted(by_key.keys() ^ given.keys())]
     if alone:
         some = ", ".join(map(str, alone[:5])) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
@@ -294,6 +303,14 @@ def _paired(targets: list[Path], inputs: list[Path], scale: int = 1) -> list[Sam
         Sample(given[key].stem if RAIN.fullmatch(given[key].stem) else target.stem, target, given[key])
         for key, target in by_key.items()
     )
+
+
+def _by_key(files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for key, file in files:
+        if (other := found.setdefault(key, file)) is not file:
+            raise SetError(f"{other} and {file} are the same image twice")
+    return found
 
 
 def _pair_key(file: Path) -> str:

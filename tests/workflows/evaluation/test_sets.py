@@ -75,6 +75,18 @@ def test_rainy_pairs_are_joined_in_each_layout(tmp_path, targets, inputs):
     assert samples[6].input.name == Path(inputs.format("007")).name
 
 
+def test_the_archive_of_the_rainy_sets_is_read_as_its_authors_pack_it(tmp_path):
+    folder = tmp_path / "Rain100L/rain_data_test_Light"
+    images(folder / "norain", *(f"norain-{i:03}.png" for i in range(1, 101)))
+    images(folder / "rain/X2", *(f"norain-{i:03}x2.png" for i in range(1, 101)))
+    (tmp_path / "Rain100L/norain").mkdir()
+    (tmp_path / "Rain100L/rain").mkdir()
+    samples = find(parse_set("Rain100L"), DR, tmp_path)
+    assert (samples[6].target.name, samples[6].input.name) == ("norain-007.png", "norain-007x2.png")
+    with raises_naming(SetError, "Rain100H", "norain-NUMBER", "rain/X2"):
+        find(parse_set("Rain100H"), DR, tmp_path)
+
+
 def test_pairs_without_a_partner_are_named(tmp_path):
     images(tmp_path / "Rain100L", "norain-001.png", "rain-001.png", "rain-002.png")
     with raises_naming(SetError, "Rain100L", tmp_path / "Rain100L" / "rain-002.png"):
@@ -136,6 +148,29 @@ def test_the_same_image_twice_is_refused(tmp_path):
     images(tmp_path / "hr", "a.png", "a.jpg")
     with raises_naming(SetError, tmp_path / "hr/a.jpg", tmp_path / "hr/a.png"):
         find(parse_set("mine=hr"), SR2, tmp_path)
+    images(tmp_path / "lr", "a.png", "ax2.png", size=(8, 6))
+    with raises_naming(SetError, tmp_path / "hr/a.jpg", tmp_path / "hr/a.png"):
+        find(parse_set("mine=hr,lr"), SR2, tmp_path)
+    (tmp_path / "hr/a.jpg").unlink()
+    with raises_naming(SetError, tmp_path / "lr/a.png", tmp_path / "lr/ax2.png"):
+        find(parse_set("mine=hr,lr"), SR2, tmp_path)
+
+
+def test_folders_are_looked_for_below_the_data_root_and_then_where_the_command_runs(tmp_path, monkeypatch):
+    images(tmp_path / "here/both", "here.png")
+    images(tmp_path / "here/photos", "here.png")
+    images(tmp_path / "root/both", "root.png")
+    monkeypatch.chdir(tmp_path / "here")
+    names = [find(parse_set(f"mine={folder}"), SR2, tmp_path / "root")[0].image for folder in ("both", "photos")]
+    assert names == ["root", "here"]
+    with raises_naming(SetError, tmp_path / "root/gone", tmp_path / "here/gone"):
+        find(parse_set("mine=gone"), SR2, tmp_path / "root")
+
+
+def test_a_task_that_is_named_twice_is_refused(tmp_path):
+    images(tmp_path / "Set5", *five())
+    with raises_naming(SetError, "sr2"):
+        find_jobs(["Set5"], ["sr2", "sr2"], tmp_path)
 
 
 def test_each_set_is_scored_on_its_own_tasks(tmp_path):
