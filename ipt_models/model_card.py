@@ -22,7 +22,7 @@ An Image Processing Transformer (Chen et al., CVPR 2021) for {tasks}: {parameter
 ```python
 import ipt_models
 
-model = ipt_models.IPT.from_pretrained("{name}")
+model = ipt_models.IPT.from_pretrained("{source}")
 restored = ipt_models.restore(model, image, "{task}")  # image: float RGB in [0, 1], (1, 3, H, W)
 ```
 """
@@ -34,9 +34,11 @@ def model_card(
     tasks: Sequence[str],
     config: Mapping[str, Any],
     parameters: int,
+    weights_sha256: str,
     name: str | None = None,
     provenance: str | PathLike[str] | Mapping[str, Any] | None = None,
     scores: str | PathLike[str] | None = None,
+    source: str = "path/to/this/folder",
 ) -> str:
     """Markdown with Hugging Face's front matter.
 
@@ -44,9 +46,11 @@ def model_card(
         tasks: of the network.
         config: its arguments.
         parameters: their number.
+        weights_sha256: hash of the weights, as in the header of `model.safetensors`.
         name: of the model; None: its run's name, or `ipt`.
         provenance: a run's `provenance.json`, or its content.
         scores: a run's `metrics.csv`.
+        source: where it is loaded from: its repository on Hugging Face, or its folder.
     """
     if provenance is not None and not isinstance(provenance, Mapping):
         provenance = _record(Path(provenance))
@@ -55,6 +59,7 @@ def model_card(
     text = HEAD.format(
         tags=", ".join(kinds),
         name=name or facts.get("run", "ipt"),
+        source=source,
         tasks=", ".join(tasks),
         parameters=parameters,
         size=config["patch_size"],
@@ -63,7 +68,8 @@ def model_card(
     if scores is not None:
         text += "\n## Scores\n\n" + _score_table(Path(scores))
     text += "\n## Training\n\n" + _training(facts)
-    return text + "\n## Network\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in config.items())
+    network = {**config, "weights_sha256": weights_sha256}
+    return text + "\n## Network\n\n" + "".join(f"- `{key}`: {value}\n" for key, value in network.items())
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def _score_table(path: Path) -> str:
 
 
 def _means(path: Path) -> str:
-    """Means over images without exactly restored ones, whose PSNR is infinite."""
+    """Means over images, and their number, without exactly restored ones, whose PSNR is infinite."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
@@ -95,9 +101,10 @@ def _means(path: Path) -> str:
     shown = [key for key in SCORED if any(row.get(key) for row in rows)]
     lines = [["task", "set", "setting", "images", *(SCORED[key][0] for key in shown)]]
     for group, members in groups.items():
+        members = [row for row in members if all(math.isfinite(float(row[key] or 0)) for key in shown)]
         means = []
         for key in shown:
-            values = [float(row[key]) for row in members if row[key] and math.isfinite(float(row[key]))]
+            values = [float(row[key]) for row in members if row[key]]
             means.append(f"{fmean(values):.{SCORED[key][1]}f}" if values else "–")
         lines.append([*group, str(len(members)), *means])
     lines.insert(1, ["---"] * 4 + ["---:"] * len(shown))
@@ -121,6 +128,5 @@ def _training(facts: Mapping[str, Any]) -> str:
         "experiment": facts.get("experiment"),
         "commit": facts.get("commit"),
         "code": facts.get("code"),
-        "weights (sha256)": facts.get("weights_sha256"),
     }
     return "".join(f"- {key}: {value}\n" for key, value in facts.items() if value is not None)

@@ -389,7 +389,13 @@ class IPT(nn.Module, PyTorchModelHubMixin):
         from ipt_models.model_card import model_card
 
         parameters = sum(parameter.numel() for parameter in self.parameters())
-        return ModelCard(model_card(self.tasks, self.config, parameters, **kwargs))
+        weights = weights_file.sha256_of(self.state_dict())
+        return ModelCard(model_card(self.tasks, self.config, parameters, weights, **kwargs))
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> str:
+        """Upload the files of `save_pretrained` to a repository on Hugging Face, which the model card names."""
+        card = {"source": repo_id, **(kwargs.pop("model_card_kwargs", None) or {})}
+        return super().push_to_hub(repo_id, model_card_kwargs=card, **kwargs)
 
     def compile_layers(self, **kwargs: object) -> None:
         """Compile each layer of encoder and decoder in place with `torch.compile`.

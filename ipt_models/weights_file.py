@@ -1,8 +1,8 @@
 """The format of trained networks: safetensors files whose header says how to build the network again.
 
 Header entries, all of them text: `format`, `variant`, `kwargs` (JSON, every argument of the network except its tasks),
-`tasks` (JSON) and `weights_sha256`; others are allowed. Equal weights and entries give equal bytes. Only `write` imports
-torch.
+`tasks` (JSON) and `weights_sha256`; others are allowed. Equal weights and entries give equal bytes. Only what takes
+tensors imports torch.
 
 Format 1, without an entry `format`, held only the arguments that differ from the variant's.
 """
@@ -32,6 +32,13 @@ class ModelFileError(ValueError):
 
 def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Mapping[str, Any]) -> None:
     """Write weights and a header's entries; atomically. Weights that layers share are written under each of their names."""
+    header, data = _serialize(weights, metadata)
+    header["__metadata__"]["weights_sha256"] = _hash(header, [data])
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(encode(header) + data)
+
+
+def _serialize(weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     from safetensors.torch import save as serialize
 
     tensors: dict[str, Tensor] = {}
@@ -43,10 +50,7 @@ def write(weights: Mapping[str, Tensor], path: str | PathLike[str], metadata: Ma
         storages.add(storage)
     data = serialize(tensors, as_text({**metadata, "format": FORMAT}))
     (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header["__metadata__"]["weights_sha256"] = _hash(header, [data[8 + length :]])
-    with replacing(Path(path)) as temporary:
-        temporary.write_bytes(encode(header) + data[8 + length :])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
 
 
 def as_text(metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -104,6 +108,12 @@ def weights_sha256(path: str | PathLike[str]) -> str:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
         return _hash(header, iter(lambda: file.read(2**20), b""))
+
+
+def sha256_of(weights: Mapping[str, Tensor]) -> str:
+    """The hash that a file of these weights has in its header, as `weights_sha256`."""
+    header, data = _serialize(weights, {})
+    return _hash(header, [data])
 
 
 def check_intact(path: str | PathLike[str], header: Mapping[str, Any]) -> None:

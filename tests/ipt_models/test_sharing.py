@@ -8,6 +8,7 @@ import torch
 import ipt_models
 from ipt_models import IPT
 from ipt_models.__main__ import main
+from ipt_models.weights_file import weights_sha256
 
 SMALL = {"num_feat": 2, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1, "position": "sincos2d"}
 PROVENANCE = {
@@ -16,6 +17,7 @@ PROVENANCE = {
     "fraction": 0.2,
     "seed": 3,
     "commit": "0123abc",
+    "weights_sha256": "f" * 64,
     "training": {"steps": 700, "images": 60},
     "config": {"training": {"learning_rate": 5e-4}, "contrastive": None},
 }
@@ -69,11 +71,14 @@ def test_the_card_is_made_from_provenance_and_scores(tmp_path, model, capsys):
     assert card.startswith("---\nlibrary_name: ipt_models\n")
     assert "# ipt-20-seed-3" in card
     assert "- super-resolution\n- denoising\n" in card
-    assert "| sr2 | Set5 | plain | 3 | 31.00 | 0.9000 |" in card
+    assert "| sr2 | Set5 | plain | 2 | 31.00 | 0.8500 |" in card, "without the image that is restored exactly"
     assert "| sr2 | Set5 | averaged | 1 | 30.50 | 0.9000 |" in card
     for fact in ("steps: 700", "training images: 60", "seed: 3", "commit: 0123abc", "learning rate: 0.0005"):
         assert fact in card
     assert "contrastive loss" not in card
+    assert 'from_pretrained("path/to/this/folder")' in card
+    assert f"- `weights_sha256`: {weights_sha256(tmp_path / 'shared' / 'model.safetensors')}\n" in card
+    assert PROVENANCE["weights_sha256"] not in card, "that file has another header"
 
 
 def test_without_provenance_the_card_says_so(tmp_path, model):
@@ -96,6 +101,7 @@ def test_push_sends_the_same_files(tmp_path, model, monkeypatch):
             sent.update({path.name: path.read_bytes() for path in folder_path.iterdir()})
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Client)
-    model.push_to_hub("someone/ipt")
-    model.save_pretrained(tmp_path)
+    model.push_to_hub("someone/ipt", model_card_kwargs={"name": "mine"})
+    assert b'from_pretrained("someone/ipt")' in sent["README.md"]
+    model.save_pretrained(tmp_path, model_card_kwargs={"name": "mine", "source": "someone/ipt"})
     assert sent == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
