@@ -66,19 +66,22 @@ def convert(options: argparse.Namespace) -> None:
     if source.suffix == ".safetensors":
         if target.suffix == ".safetensors":
             raise ValueError(f"{target}: the authors' code reads PyTorch files, name it .pt")
-        state = {name: tensor.clone() for name, tensor in to_official(load(source)).items()}
+        model = load(source)
+        state = {name: tensor.clone() for name, tensor in to_official(model).items()}
         with replacing(target) as temporary:
             torch.save(state, temporary)
-        print(f"{target}: {len(state)} arrays with the authors' names")
+        untold = f"--tasks {' '.join(model.tasks)} --num-heads {model.config['num_heads']} --position {model.position}"
+        print(f"{target}: {len(state)} arrays with the authors' names; to convert it back, give {untold}")
         return
     if target.suffix != ".safetensors":
         raise ValueError(f"{target}: our checkpoints are safetensors files, name it .safetensors")
-    model = load_official(source, options.tasks, options.position, options.num_heads, options.patch_size)
+    heads, told = options.num_heads, "as given"
+    if heads is None:
+        heads, told = 12, "assumed; if it has another number, give --num-heads"
+    model = load_official(source, options.tasks, options.position, heads, options.patch_size)
     save(model, target, {"model": source.stem})
     parameters = sum(p.numel() for p in model.parameters())
-    print(
-        f"{target}: {', '.join(model.tasks)}; {parameters:,} parameters; {options.num_heads} attention heads, as given"
-    )
+    print(f"{target}: {', '.join(model.tasks)}; {parameters:,} parameters; {heads} attention heads, {told}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("target", type=Path)
     command.add_argument("--tasks", nargs="+", help="in the order of the heads, where shapes cannot tell: sr2 dn30 …")
     command.add_argument("--position", choices=("none", "learned", "learned_every_layer"), help="(default: learned)")
-    command.add_argument("--num-heads", type=int, default=12, help="shapes cannot tell them (default: 12)")
+    command.add_argument("--num-heads", type=int, metavar="N", help="shapes cannot tell them (default: 12)")
     command.add_argument("--patch-size", type=int, help="needed only without any embedding (default: 48)")
     command.set_defaults(run=convert)
     return main_parser

@@ -114,8 +114,9 @@ def _recognise(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tuple[A
 
 def _load_ipt(state: dict[str, Tensor], tasks: Sequence[str] | None) -> nn.Module:
     scales = infer_scales(state)
-    if scales == [parse_task(task).scale for task in SIX_TASKS] and set(tasks or ()) <= set(SIX_TASKS):
-        tasks = SIX_TASKS
+    names_heads = tasks is not None and [parse_task(task).scale for task in tasks] == scales
+    if scales == [parse_task(task).scale for task in SIX_TASKS] and not names_heads:
+        tasks = SIX_TASKS  # each task is then restored by the nearest of these heads
     elif tasks is not None and len(scales) == 1 and len(tasks) > 1:
         tasks = _tasks_of(tasks, scales[0])[:1]
     return load_official(state, tasks)

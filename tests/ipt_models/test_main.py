@@ -42,18 +42,20 @@ class TestConvert:
         torch.save(state, tmp_path / "official.pt")
         there = ["convert", str(tmp_path / "official.pt"), str(tmp_path / "model.safetensors")]
         assert main([*there, "--tasks", "sr2", "dn30"]) == 0
-        assert "sr2, dn30" in capsys.readouterr().out
+        assert_names(capsys.readouterr().out, "sr2, dn30", "12 attention heads, assumed", "--num-heads")
         assert load(tmp_path / "model.safetensors").tasks == ("sr2", "dn30")
         assert main(["convert", str(tmp_path / "model.safetensors"), str(tmp_path / "back.pt")]) == 0
+        assert_names(capsys.readouterr().out, "--tasks sr2 dn30", "--num-heads 12", "--position learned")
         back = torch.load(tmp_path / "back.pt", weights_only=True)
         assert back.keys() == state.keys()
         assert all(torch.equal(back[name], state[name]) for name in state)
         assert load_official(tmp_path / "back.pt", ("sr2", "dn30")).tasks == ("sr2", "dn30")
 
-    def test_options_reach_the_network(self, tmp_path):
+    def test_options_reach_the_network(self, tmp_path, capsys):
         torch.save(to_official(IPT(("dr",), **SMALL, position="none", mlp=False)), tmp_path / "official.pt")
         options = ["--tasks", "dr", "--num-heads", "6", "--patch-size", "9"]
         assert main(["convert", str(tmp_path / "official.pt"), str(tmp_path / "model.safetensors"), *options]) == 0
+        assert_names(capsys.readouterr().out, "6 attention heads, as given")
         config = load(tmp_path / "model.safetensors").config
         assert (config["num_heads"], config["patch_size"], config["position"]) == (6, 9, "none")
 

@@ -13,8 +13,10 @@ import baselines
 from baselines.edsr import BasicsrEDSR
 from baselines.rdn import RDN
 from ipt_models import IPT, to_official
+from ipt_models.tasks import parse_task
 from tests.helpers import assert_names, raises_naming
 from workflows import models
+from workflows.evaluation.restorer import Restorer
 
 IPT_SIZES = {"num_feat": 4, "patch_dim": 3, "patch_size": 12, "num_heads": 12, "depth": 2}
 SIX_TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")
@@ -70,7 +72,8 @@ def test_rdn_of_the_edsr_authors_code(tmp_path):
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize(
-    ("heads", "told"), [(("sr2",), None), (SIX_TASKS, None), (SIX_TASKS, ["dn50"]), (("dr",), ["dr"])]
+    ("heads", "told"),
+    [(("sr2",), None), (SIX_TASKS, None), (SIX_TASKS, ["dn50"]), (SIX_TASKS, ["sr2", "dn10"]), (("dr",), ["dr"])],
 )
 def test_ipt_of_its_authors(tmp_path, heads, told, prefix):
     torch.manual_seed(0)
@@ -80,6 +83,14 @@ def test_ipt_of_its_authors(tmp_path, heads, told, prefix):
     assert facts["tasks"] == list(heads)
     assert models.is_ipt(facts["variant"])
     assert torch.equal(network(X[..., :12, :12], heads[-1]), theirs(X[..., :12, :12], heads[-1]))
+
+
+def test_ipt_of_six_tasks_may_have_others_and_restores_noise_by_the_nearest_head(tmp_path):
+    torch.manual_seed(0)
+    path = save(tmp_path, {name: value.clone() for name, value in to_official(IPT(SIX_TASKS, **IPT_SIZES)).items()})
+    assert Restorer(path, tasks=["dn70"]).head(parse_task("dn70")) == "dn50"
+    others = ["sr2", "sr3", "sr4", "dn10", "dn20", "dr"]
+    assert models.load(path, tasks=others)[1]["tasks"] == others
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"position": "none"}, {"norm": False}])
