@@ -2,12 +2,12 @@
 
 Supported: the IPT authors' files, EDSR and RDN of the EDSR authors' PyTorch code, EDSR of BasicSR, and every architecture of
 `spandrel` (RCAN, SwinIR, HAT, DAT, ATD, DRUNet, DnCNN, SCUNet, Uformer, NAFNet, …) with RGB input and output. IPT, EDSR and
-RDN become this project's networks; the others are called through spandrel.
+RDN become this project's networks; the others are called through spandrel. Weights of a class of the user's need its name.
 """
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,20 @@ class SpandrelNetwork(SingleTask):
         return self.network(torch.cat([x, level], dim=1))[..., :height, :width].clamp(0, 1)
 
 
-def load(path: Path | str, tasks: Sequence[str] | None = None) -> tuple[nn.Module, dict[str, Any]]:
+def load(
+    path: Path | str,
+    tasks: Sequence[str] | None = None,
+    own: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> tuple[nn.Module, dict[str, Any]]:
     """A network with the weights of another project's file, and its description.
 
     Args:
         path: a file of PyTorch or a safetensors file.
         tasks: the tasks that it restores. Optional for super-resolution, which the scale implies; a network of scale 1 may
             denoise or derain. For a file of several heads, tasks are in the order of the heads.
+        own: the user's class that the weights are for (see `baselines.own`); None recognises the network.
+        kwargs: its arguments.
 
     Returns:
         The network in evaluation mode, and `variant`, `kwargs`, `tasks`, `model` (the file's name) and `format` (the project
@@ -90,7 +97,9 @@ def load(path: Path | str, tasks: Sequence[str] | None = None) -> tuple[nn.Modul
     path = Path(path)
     state = read_tensors(path)
     try:
-        network, variant, origin = _recognise(state, tasks)
+        network, variant, origin = (
+            _recognise(state, tasks) if own is None else _load_own(state, tasks, own, kwargs or {})
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     facts = {"variant": variant, "kwargs": network.config, "tasks": list(network.tasks)}
@@ -110,6 +119,21 @@ def _recognise(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tuple[A
     if "conv_after_body.weight" in state and "body.0.conv1.weight" in state and "conv_last.weight" in state:
         return _load_edsr(state, tasks), "edsr", "BasicSR"
     return _load_spandrel(state, tasks)
+
+
+def _load_own(
+    state: dict[str, Tensor], tasks: Sequence[str] | None, own: str, kwargs: Mapping[str, Any]
+) -> tuple[nn.Module, str, str]:
+    if len({parse_task(task).scale for task in tasks or ()}) != 1:
+        given = f"not for {', '.join(tasks)}" if tasks else "so say which task it is for: sr2, dn30, dr, …"
+        raise ValueError(f"{own} is built for one scale, {given}")
+    network = baselines.build(own, tasks[0], **kwargs)
+    try:
+        network.network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"its weights do not fit {own} with kwargs {dict(kwargs)}: {error}") from None
+    network.tasks = tuple(tasks)
+    return network, own, "state dict"
 
 
 def _load_ipt(state: dict[str, Tensor], tasks: Sequence[str] | None) -> nn.Module:
@@ -163,7 +187,7 @@ def _load_spandrel(state: dict[str, Tensor], tasks: Sequence[str] | None) -> tup
     except UnsupportedModelError:
         raise ValueError(
             "its weights match no known architecture (this project's, IPT, EDSR, RDN and spandrel's); they "
-            f"begin with {', '.join(list(state)[:3])}"
+            f"begin with {', '.join(list(state)[:3])}. If they are for a class of yours, name it: --network path/to/net.py:Class"
         ) from None
     except Exception as error:  # architectures raise many kinds of errors on weights that do not fit
         reason = str(error).partition("\n")[0]

@@ -190,13 +190,19 @@ def is_native(path: Path | str) -> bool:
 
 
 def load(
-    path: Path | str, device: str = "cpu", tasks: Sequence[str] | None = None
+    path: Path | str,
+    device: str = "cpu",
+    tasks: Sequence[str] | None = None,
+    own: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> tuple["torch.nn.Module", dict[str, Any]]:
     """A trained network in evaluation mode, and its header.
 
     Args:
         path: a file of this project, or another project's checkpoint (see `workflows.foreign`).
         tasks: the tasks of another project's network, if its weights do not show them.
+        own: the user's class that the weights of another project's file are for.
+        kwargs: its arguments.
 
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
@@ -205,10 +211,12 @@ def load(
         from workflows import foreign
 
         try:
-            network, metadata = foreign.load(path, tasks)
+            network, metadata = foreign.load(path, tasks, own, kwargs)
         except ValueError as error:
             raise ModelFileError(str(error)) from None
-        return network.to(device), metadata
+        return network.to(device), metadata | (source(own) if own else {})
+    if own is not None:
+        raise ModelFileError(f"{path} says itself which network it holds; leave out {own}")
     import torch
     from safetensors.torch import load_file
 

@@ -168,6 +168,30 @@ def test_networks_that_are_not_scored_here_are_refused(tmp_path):
         models.load(save(tmp_path, state))
 
 
+def test_weights_of_a_class_of_the_user_s(tmp_path):
+    own = "examples/srcnn.py:SRCNN"
+    theirs = baselines.build(own, "sr3", num_feat=4)
+    path = save(
+        tmp_path, {"state_dict": {f"module.{name}": value for name, value in theirs.network.state_dict().items()}}
+    )
+    network, facts = models.load(path, tasks=["sr3"], own=own, kwargs={"num_feat": 4})
+    assert torch.equal(network(X, "sr3"), theirs(X))
+    assert facts["variant"] == own
+    assert facts["source_sha256"] == models.source(own)["source_sha256"]
+    assert models.load(path, tasks=["dn30", "dn50"], own=own, kwargs={"num_feat": 4})[1]["tasks"] == ["dn30", "dn50"]
+    with raises_naming(models.ModelFileError, path, own, "conv1.weight", 4, 64):
+        models.load(path, tasks=["sr3"], own=own)
+    with raises_naming(models.ModelFileError, path, own, "sr2, sr3"):
+        models.load(path, tasks=["sr2", "sr3"], own=own, kwargs={"num_feat": 4})
+    with raises_naming(models.ModelFileError, path, own, "task"):
+        models.load(path, own=own, kwargs={"num_feat": 4})
+    with raises_naming(models.ModelFileError, path, "--network"):
+        models.load(path, tasks=["sr3"])
+    models.save(models.build(own, ["sr3"]), tmp_path / "model.safetensors", {})
+    with raises_naming(models.ModelFileError, tmp_path / "model.safetensors", own):
+        models.load(tmp_path / "model.safetensors", own=own)
+
+
 def test_code_in_a_file_is_never_run(tmp_path):
     with raises_naming(models.ModelFileError, tmp_path / "x.pth", "basicsr.archs.edsr_arch.EDSR"):
         models.load(save(tmp_path, BasicsrEDSR(3, 3, num_feat=8, num_block=2, upscale=2)))

@@ -57,9 +57,11 @@ def test_methods_need_their_checkpoint_or_all_their_outputs(tmp_path):
         {"name": "gone", "checkpoint": str(tmp_path / "gone.pth")},
         {"name": "theirs", "restored": str(tmp_path / "out")},
         {"name": "nowhere", "restored": str(tmp_path / "nowhere")},
+        {"name": "own", "checkpoint": str(tmp_path / "out/a_x2.png"), "network": "gone.py:Net"},
     ]
     scored = {"evaluation__sets": ["mine=set"], "evaluation__data_root": str(tmp_path)}
     named = ("'gone'", "'theirs'", "'nowhere'", tmp_path / "gone.pth", tmp_path / "out/b", tmp_path / "nowhere")
+    named += ("'own'", "gone.py:Net")
     with raises_naming(ConfigError, *named):
         check(**scored, evaluation__methods=methods)
     write(tmp_path / "out" / "b.png", texture(0, 16, 16))

@@ -352,6 +352,12 @@ class Method(Section):
     checkpoint: UserPath | None = Field(
         None, description="file of a trained network, see docs/models.md for what is read"
     )
+    network: Line | None = Field(
+        None,
+        description="the class that the checkpoint's weights are for, `path/to/net.py:Class` or `package.module:Class`, if it "
+        "is one of yours; empty: recognised",
+    )
+    kwargs: dict[str, Any] = Field({}, description="arguments of `network`, for example `num_feat: 32`")
     restored: UserPath | None = Field(
         None,
         description="folder of restored images, `<task>/<set>/<image>.png`; see docs/evaluation.md for other names",
@@ -371,6 +377,12 @@ class Method(Section):
             raise ValueError(f"{self.name!r} needs exactly one of `checkpoint` and `restored`")
         if self.checkpoint is not None and self.parameters is not None:
             raise ValueError(f"{self.name!r}: `parameters` goes with `restored`; those of a checkpoint are counted")
+        if self.network is not None and (self.checkpoint is None or not is_own(self.network)):
+            raise ValueError(
+                f"{self.name!r}: `network` goes with `checkpoint` and is path/to/net.py:Class or package.module:Class"
+            )
+        if self.kwargs and self.network is None:
+            raise ValueError(f"{self.name!r}: `kwargs` goes with `network`, a class of yours")
         if "-seed-" in self.name:
             raise ValueError(
                 f"{self.name!r} looks like a run of the grid, whose names contain '-seed-'; choose another name"

@@ -15,7 +15,7 @@ from workflows.command_line import exit_status, positive
 from workflows.config.benchmark_sets import SetError
 from workflows.config.choices import Windows
 from workflows.evaluation import score_provenance
-from workflows.evaluation.arguments import PRECISIONS, check_names, scope_parser
+from workflows.evaluation.arguments import PRECISIONS, add_own_network, check_names, check_own_network, scope_parser
 from workflows.evaluation.commands import download_command, export_command, features_command
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restore import restore_command
@@ -72,6 +72,7 @@ def score_command(arguments: Sequence[str]) -> int:
         "--model", metavar="PATH", help="a checkpoint, see docs/models.md for what is read; bicubic; or identity"
     )
     source.add_argument("--restored", type=Path, metavar="DIR", help="folder of images that another program restored")
+    add_own_network(parser.add_argument_group("whose weights --model has, if they are not recognised"))
     run = parser.add_argument_group("how it runs")
     run.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
     run.add_argument(
@@ -109,6 +110,7 @@ def score_command(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
 
     _check_written(args.out, args.save_images)
+    check_own_network(args)
     jobs = find_jobs(args.sets, args.tasks, args.data_root)
     check_names(args.images, jobs)
     protocol = Protocol(args.gray, args.bicubic, args.noise)
@@ -127,6 +129,8 @@ def score_command(arguments: Sequence[str]) -> int:
         facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
         if args.method:
             facts["method"] = _method(args, source, jobs)
+        if args.network:
+            facts["network"] = {key: source.metadata[key] for key in ("variant", "kwargs", "source_sha256")}
         variant = (getattr(source, "metadata", None) or {}).get("variant")
         code = models.code("workflows.evaluation.__main__", variant)
         score_provenance.write(args.out, code, weights, jobs, **identity, **facts)
@@ -172,7 +176,8 @@ def _model(args: argparse.Namespace, jobs: list[Job], protocol: Protocol, thread
 
     device = usable_device(args.device)
     precision = PRECISIONS[args.precision]
-    source = Restorer(args.model, protocol, args.self_ensemble, args.windows, precision, device, tasks=args.tasks)
+    own = {"tasks": args.tasks, "own": args.network, "kwargs": args.kwargs}
+    source = Restorer(args.model, protocol, args.self_ensemble, args.windows, precision, device, **own)
     torch.set_num_threads(1 if source.parallel_images else threads)
     if not source.parallel_images and not args.method:
         for job in jobs:

@@ -3,8 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import yaml
+
+from baselines.own import source_file
 from workflows.config.benchmark_sets import SETS, SetError
 from workflows.config.choices import Bicubic, Gray, Noise
 from workflows.evaluation.sets import Job
@@ -35,6 +38,36 @@ def scope_parser() -> argparse.ArgumentParser:
         "--noise", choices=get_args(Noise), default="clipped", help="whether noisy inputs are clipped to 0-255"
     )
     return parser
+
+
+def add_own_network(group: argparse._ActionsContainer) -> None:
+    """The arguments that name the user's class that a checkpoint's weights are for."""
+    group.add_argument(
+        "--network",
+        metavar="CLASS",
+        help="for weights of a class of yours: path/to/net.py:Class or package.module:Class",
+    )
+    group.add_argument("--kwargs", type=_mapping, metavar="YAML", help="its arguments, such as '{num_feat: 32}'")
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not YAML such as '{{num_feat: 32}}'")
+    return value
+
+
+def check_own_network(args: argparse.Namespace) -> None:
+    """Refuse `--network` and `--kwargs` where they mean nothing."""
+    if args.kwargs is not None and args.network is None:
+        raise ValueError("--kwargs are the arguments of a class of yours, which --network names")
+    if args.network is not None:
+        if args.model is None:
+            raise ValueError("--network names the class of the weights in --model, which is missing")
+        source_file(args.network)
 
 
 def check_names(names: Sequence[str] | None, jobs: Sequence[Job]) -> None:

@@ -18,7 +18,7 @@ from ipt_models.files import replacing, target
 from ipt_models.tasks import Task, parse_task
 from workflows.command_line import positive, whole
 from workflows.config.choices import Windows
-from workflows.evaluation.arguments import PRECISIONS
+from workflows.evaluation.arguments import PRECISIONS, add_own_network, check_own_network
 from workflows.evaluation.image_files import ImageError, first_line, read
 from workflows.files import IMAGE_SUFFIXES, is_image
 
@@ -41,6 +41,7 @@ class Pair(NamedTuple):
 def restore_command(arguments: Sequence[str]) -> int:
     """Restore; returns 0 if all images were restored, 1 if some failed."""
     args = parser().parse_args(arguments)
+    check_own_network(args)
     pairs, skipped = find(args.source, args.target)
 
     # On a shared machine, threads that spin while they wait slow each other down.
@@ -62,6 +63,8 @@ def restore_command(arguments: Sequence[str]) -> int:
         default_windows="blended",
         tasks=[args.task] if args.task else None,
         overlap=OVERLAP,
+        own=args.network,
+        kwargs=args.kwargs,
     )
     if args.tile and model.sees_whole_images:
         print(f"{model.label} may see the whole image: tiles change its result a little", file=sys.stderr)
@@ -95,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("source", type=Path, help="an image or a folder")
     parser.add_argument("target", type=Path, help="the image to write, or a folder for images of the same names")
     parser.add_argument("--model", required=True, metavar="FILE", help="a checkpoint, see docs/models.md; or bicubic")
+    add_own_network(parser)
     parser.add_argument("--task", help="sr2, dn30, dr, …; may be omitted if the model has only one")
     parser.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
     parser.add_argument(

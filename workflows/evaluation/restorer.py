@@ -1,6 +1,6 @@
 """Trained networks and references with one interface for scoring; picks the head for each task."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class Restorer:
         default_windows: ipt_windows.Windows = ipt_windows.DEFAULT,
         tasks: Sequence[str] | None = None,
         overlap: int | None = None,
+        own: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         """Load a model.
 
@@ -66,6 +68,7 @@ class Restorer:
             progress: show a bar for an image that takes longer than two seconds.
             overlap: margin in input pixels, which allows tiles for networks whose outputs depend on the whole image; not
                 exact.
+            own, kwargs: the user's class that the weights are for, and its arguments.
 
         Raises:
             RestorerError: if an option does not apply to the model.
@@ -83,10 +86,12 @@ class Restorer:
         self.parallel_images = str(model) in UNTRAINED
         if self.parallel_images:
             self.label = str(model)
+            if own:
+                raise RestorerError(f"{self.label} has no weights for {own}")
             if self_ensemble or windows:
                 raise RestorerError(f"{self.label} is not a network: it has no windows and nothing to ensemble")
         else:
-            self._network, self.metadata = models.load(model, device, tasks)
+            self._network, self.metadata = models.load(model, device, tasks, own, kwargs)
             self.label = self.metadata.get("model", Path(model).stem)
             if windows and not models.is_ipt(self.metadata["variant"]):
                 raise RestorerError(

@@ -1,5 +1,6 @@
 """Values that several rules take from the experiment and the machine."""
 
+import json
 import math
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 from functools import cache
 from pathlib import Path
 
+from baselines.own import source_sha256
 from workflows import launch, provenance
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.data import listing
@@ -63,14 +65,16 @@ def method_options(name):
     """The input of a method's scores, and its description in tables."""
     method = METHODS[name]
     source = ["--model", method.checkpoint] if method.checkpoint else ["--restored", method.restored]
+    network = ["--network", method.network, "--kwargs", json.dumps(method.kwargs)] if method.network else []
     parameters = ["--parameters", method.parameters] if method.parameters else []
-    return [source[0], source[1].expanduser(), "--training-data", method.training_data, *parameters]
+    return [source[0], source[1].expanduser(), *network, "--training-data", method.training_data, *parameters]
 
 
 def method_digest(name):
-    """A hash of a method's checkpoint, or of the folder of its outputs."""
+    """A hash of a method's checkpoint and of its class, if it is the user's; or of the folder of its outputs."""
     method = METHODS[name]
-    return sha256_of_folder((method.checkpoint or method.restored).expanduser())
+    digest = sha256_of_folder((method.checkpoint or method.restored).expanduser())
+    return f"{digest} {source_sha256(method.network)}" if method.network else digest
 
 
 def scored_images(name=None):

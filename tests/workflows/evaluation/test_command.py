@@ -194,6 +194,30 @@ def test_other_projects_checkpoints_are_scored_on_implied_or_given_tasks(root):
         assert {r["model"] for r in theirs} == {task}
 
 
+def test_weights_of_a_class_of_the_user_s_are_scored_and_restore_photos(root, capsys):
+    own = "examples/srcnn.py:SRCNN"
+    network = models.build(own, ["sr2"], num_feat=4)
+    models.save(network, root / "model.safetensors", {"model": "x"})
+    torch.save(network.network.state_dict(), root / "x.pth")
+    named = ("--network", own, "--kwargs", "{num_feat: 4}")
+    assert run(root, *named, model=root / "x.pth") == run(root, model=root / "model.safetensors", out="native.csv")
+    facts = json.loads((root / "metrics.json").read_text())["network"]
+    assert facts == {"variant": own, "kwargs": {"num_feat": 4}} | models.source(own)
+    photo = ["restore", "--model", root / "x.pth", *named, "--task", "sr2", root / "Set5/a.png", root / "a.png"]
+    assert main([str(word) for word in photo]) == 0
+    capsys.readouterr()
+    run(root, *named[:2], model=root / "x.pth", status=2)
+    assert_names(capsys.readouterr().err, root / "x.pth", own, "conv1.weight")
+    run(root, *named[2:], model=root / "x.pth", status=2)
+    assert_names(capsys.readouterr().err, "--kwargs", "--network")
+    run(root, "--restored", root / "out", *named, model=None, status=2)
+    assert_names(capsys.readouterr().err, "--network", "--model")
+    run(root, *named, status=2)
+    assert_names(capsys.readouterr().err, "bicubic", own)
+    run(root, "--network", "gone.py:Net", model=root / "x.pth", status=2)
+    assert_names(capsys.readouterr().err, "gone.py")
+
+
 def test_references_score_their_half_of_the_tasks(root, capsys):
     sets, tasks = ("Set5", "mine=mine"), ("sr2", "dn30")
     rows = run(root, sets=sets, tasks=tasks)
