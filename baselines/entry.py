@@ -1,6 +1,7 @@
 """What an entry of the registry says about a network. Imports neither torch nor basicsr."""
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,20 @@ class Sizing:
         depth: the argument that holds the number of blocks, or a sequence with an item for each; None where the depth is
             not an argument.
         follows: an argument that keeps its proportion to the width.
+        heads: an argument that holds the number of attention heads, or a sequence of them, which must divide the width.
     """
 
     width: str
     depth: str | None
     unit: int = 1
     follows: str | None = None
+    heads: str | None = None
+
+    def unit_of(self, arguments: Mapping[str, Any]) -> int:
+        """The number that every width is a multiple of: the heads that are given, or else `unit`."""
+        heads = arguments.get(self.heads)
+        heads = heads if isinstance(heads, list | tuple) else [heads]
+        return math.lcm(*heads) if all(isinstance(number, int) and number > 0 for number in heads) else self.unit
 
     def depth_of(self, arguments: Mapping[str, Any]) -> int:
         """Number of blocks; 1 if it is not an argument."""
@@ -36,6 +45,9 @@ class Sizing:
         if self.depth is not None:
             blocks = arguments[self.depth]
             changed[self.depth] = depth if isinstance(blocks, int) else blocks[:1] * depth
+            heads = arguments.get(self.heads)
+            if not isinstance(blocks, int) and isinstance(heads, list | tuple):  # an item for each block, too
+                changed[self.heads] = heads[:1] * depth
         if self.follows:
             changed[self.follows] = width * arguments[self.follows] // arguments[self.width]
         return {**arguments, **changed}

@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from baselines.entry import Sizing
+from baselines.own import HEADS
 from baselines.registry import VARIANTS, is_own, network_of
 from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
@@ -70,9 +71,10 @@ def sizing_of(name: str, budget: Mapping[str, Any]) -> Sizing:
         ValueError: for a network without any.
     """
     roles = {role: str(budget[role]) for role in ROLES if role in budget}
-    sizing = network_of(name).sizing
+    network = network_of(name)
+    sizing = network.sizing
     if sizing is None and "width" in roles:
-        sizing = Sizing(roles["width"], None)
+        sizing = Sizing(roles["width"], None, heads=next((word for word in HEADS if word in network.arguments), None))
     if sizing is None:
         raise ValueError(f"match: {name!r} has no width and depth; trained baselines do")
     return replace(sizing, **roles)
@@ -84,7 +86,8 @@ def _match(name: str, task: str, measure: str, target: str | int, sizing: Sizing
 
     target = cost(target, task, measure) if isinstance(target, str) else target
     arguments = json.loads(given)
-    width, depth = arguments[sizing.width], sizing.depth_of(arguments)
+    unit, depth = sizing.unit_of(arguments), sizing.depth_of(arguments)
+    width = arguments[sizing.width] = -(-arguments[sizing.width] // unit) * unit
     power = 2 if sizing.depth is None else 3  # cost grows about as width² · depth
     factor = (target / cost(name, task, measure, **arguments)) ** (1 / power)
 
@@ -100,12 +103,12 @@ def _match(name: str, task: str, measure: str, target: str | int, sizing: Sizing
     for candidate in sorted(depths, key=lambda d: abs(math.log(d / (depth * factor)))):
 
         def cost_at(steps: int, blocks: int = candidate) -> int:
-            one, further = first_and_next(steps * sizing.unit)
+            one, further = first_and_next(steps * unit)
             return one + (blocks - 1) * further
 
-        steps = _nearest(cost_at, target, round(width * factor / sizing.unit))
+        steps = _nearest(cost_at, target, round(width * factor / unit))
         error = abs(cost_at(steps) / target - 1)
-        candidates.append((error, sizing.resized(arguments, steps * sizing.unit, candidate)))
+        candidates.append((error, sizing.resized(arguments, steps * unit, candidate)))
         if error < CLOSE:
             break
     error, matched = min(candidates, key=lambda pair: pair[0])

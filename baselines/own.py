@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 SCALES = ("scale", "upscale")
-# Common names for the width and the depth of a network, most common first.
+# Common names for the width, the depth and the attention heads of a network, most common first.
 WIDTHS = ("num_feat", "n_feats", "num_features", "embed_dim", "num_filters", "channels", "features", "dim", "width")
 DEPTHS = ("num_block", "num_blocks", "n_resblocks", "num_layers", "depth", "depths", "blocks")
+HEADS = ("num_heads", "n_heads", "heads", "num_head", "nhead")
 
 
 def source_file(variant: str) -> Path:
@@ -126,6 +127,7 @@ def entry(variant: str) -> Network:
     named, _ = parameters_of(load_class(variant))
     width = next((name for name in WIDTHS if name in named), None)
     depth = next((name for name in DEPTHS if name in named), None)
+    heads = next((name for name in HEADS if name in named), None)
     sizes = {
         name: value for name, value in named.items() if name not in SCALES and value is not inspect.Parameter.empty
     }
@@ -133,6 +135,6 @@ def entry(variant: str) -> Network:
         name=variant.rpartition(":")[2],
         class_path=variant,
         arguments=tuple(named),
-        variants={variant: {name: sizes[name] for name in (width, depth) if name is not None and name in sizes}},
-        sizing=None if width is None else Sizing(width, depth),
+        variants={variant: {name: sizes[name] for name in (width, depth, heads) if name is not None and name in sizes}},
+        sizing=None if width is None else Sizing(width, depth, heads=heads),
     )

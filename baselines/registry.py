@@ -62,7 +62,7 @@ NETWORKS = (
             ("swinir_light", "sr4"): "897 K (SwinIR, table 3; without 32,400 of relative position)",
             ("swinir", "sr2"): "11.8 M (SwinIR)",
         },
-        sizing=Sizing("embed_dim", "depths", unit=6),  # six heads
+        sizing=Sizing("embed_dim", "depths", unit=6, heads="num_heads"),  # six heads by default
     ),
     Network("bicubic", "baselines.interpolation:Bicubic", (), {"bicubic": {}}, trained=False),
     Network("identity", "baselines.interpolation:Identity", (), {"identity": {}}, trained=False),

@@ -1,6 +1,7 @@
 """Networks by budget."""
 
 import pytest
+import torch
 
 import baselines
 from baselines.cost import cost, count_parameters
@@ -29,6 +30,47 @@ def test_proportions_are_kept_where_numbers_allow():
     assert match("rdn_b", "sr2", {"params": "rdn_b"}).items() <= baselines.build("rdn_b", "sr2").config.items()
     matched = match("rdn_a", "sr2", {"params": "ipt_small"})
     assert matched["num_feat"] == 2 * matched["growth"]
+
+
+TRANSFORMER = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, {width}=48, depths=(2, 2), num_heads={heads}):
+        super().__init__()
+        heads = num_heads if isinstance(num_heads, (list, tuple)) else [num_heads] * len(depths)
+        self.first, self.last = nn.Conv2d(3, {width}, 1), nn.Conv2d({width}, 3, 1)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer({width}, n, 2 * {width}, batch_first=True)
+            for n, depth in zip(heads, depths, strict=True)
+            for _ in range(depth)
+        )
+
+    def forward(self, x):
+        t = self.first(x)
+        for layer in self.layers:
+            t = layer(t.flatten(2).mT).mT.view_as(t)
+        return self.last(t)
+"""
+
+
+@pytest.mark.parametrize("heads", [6, (6, 6)])
+@pytest.mark.parametrize("width", ["embed_dim", "tokens"])
+def test_attention_heads_divide_the_width_that_is_found(tmp_path, heads, width):
+    (tmp_path / "net.py").write_text(TRANSFORMER.format(heads=heads, width=width))
+    budget = {"params": 60_000} | ({} if width == "embed_dim" else {"width": width, "depth": "depths"})
+    model = baselines.build(
+        f"{tmp_path}/net.py:Net", "dn30", match=budget, **({} if width == "embed_dim" else {width: 48})
+    )
+    assert model.config[width] % 6 == 0
+    assert count_parameters(model) == pytest.approx(60_000, rel=0.05)
+    assert model(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_given_attention_heads_divide_the_width_of_swinir():
+    arguments = match("swinir_light", "sr2", {"params": 500_000}, {"num_heads": 8})
+    assert arguments["embed_dim"] % 8 == 0
+    assert cost("swinir_light", "sr2", "params", **arguments) == pytest.approx(500_000, rel=0.05)
 
 
 def test_build_takes_a_budget_and_says_what_it_chose():
