@@ -5,15 +5,25 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from baselines.registry import NETWORK_OF
+from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.schema import DIVIDING, FEEDING, PLACING, WATCHING
 
 # These identify a run; the rest of its config describes the training.
 IDENTITY = ("experiment", "name", "model", "label", "digest", "fraction", "seed")
 
+IPT = "ipt"
 CONTRASTIVE = "contrastive."
 WEIGHT = CONTRASTIVE + "weight"
 PRETRAINED = "pretrained"
 DEFAULT = "default"
+
+
+def family(variant: str) -> str:
+    """`ipt`, or the name of a baseline's entry; any other variant is its own family."""
+    if variant in IPTS:
+        return IPT
+    return NETWORK_OF[variant].name if variant in NETWORK_OF else variant
 
 
 def training_settings(config: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def _rests(settings: dict[str, Any], factor: str, known: dict[str, dict[str, Any
     """All other settings, as keys. For the factor λ, a model without the contrastive loss has one key per kind of loss."""
     rest = {key: value for key, value in settings.items() if key != factor}
     if factor == "variant":
-        rest["family"] = settings["variant"].split("_")[0]
+        rest["family"] = family(settings["variant"])
     yield json.dumps(rest, sort_keys=True)
     if factor == WEIGHT and WEIGHT not in settings:
         kinds = [

@@ -1,7 +1,15 @@
 """What decides the weights of a run."""
 
+import pytest
+
 from workflows.config.grid import parse
-from workflows.factors import pair_key, training_settings
+from workflows.factors import family, pair_key, training_settings
+
+
+@pytest.mark.parametrize("own", ["ipt_rivals/net.py:Net", "rdn_mine.py:Net", "ipt-free-cnn"])
+def test_the_name_of_a_users_network_makes_it_no_relative_of_the_suites(own):
+    assert family(own) == own
+    assert [family(name) for name in ("ipt_small", "edsr_baseline", "rdn_a")] == ["ipt", "edsr", "rdn"]
 
 
 def test_where_images_lie_decides_no_weights():

@@ -1,13 +1,18 @@
 """Effects of single factors: scores of models that differ in exactly one."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from workflows.analysis.cells import Grid
+from workflows.analysis.contrastive_pairs import paired_models
+from workflows.analysis.differences import compare
 from workflows.analysis.means import common_images
-from workflows.analysis.records import PLAIN, SCORED_ON, models
-from workflows.analysis.statistics import t_interval
+from workflows.analysis.records import CENTRE, PLAIN, SCORED_ON, models
+from workflows.analysis.statistics import t_interval, with_holm
 from workflows.analysis.tables import columns
 from workflows.factors import Group, groups
 
@@ -25,35 +30,38 @@ def find_groups(runs: pd.DataFrame) -> list[Group]:
     return groups({model: json.loads(largest[model]) for model in models(runs) if model in largest})
 
 
-def effects(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def effects(grids: Sequence[Grid], results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """PSNR-Y of every member minus its group's baseline in dB, at the largest fraction that both have; columns in `tables.py`.
 
-    Intervals are over seeds, paired, or with one seed over images. The baseline's own rows have effect 0 and no interval.
+    With one seed of either, the interval is over images. The baseline's own rows have effect 0 and no interval.
     """
-    plain = common_images(results[results["setting"] == PLAIN])
-    plain = plain[plain["fraction"].notna()]
+    paired = paired_models(runs)
+    images = common_images(results[results["setting"] == PLAIN])
     rows = []
     for group in find_groups(runs):
         baseline = next(iter(group.members))
-        for (task, dataset), scores in plain.groupby(SCORED_ON, sort=False):
-            table = scores.pivot_table(index=["fraction", "seed", "image"], columns="model", values="psnr_y")
-            if baseline not in table:
-                continue
+        for grid in (grid for grid in grids if grid.on["windows"] == CENTRE and baseline in grid.cells):
+            on = {column: grid.on[column] for column in SCORED_ON}
             for model, value in group.members.items():
-                row = {"task": task, "dataset": dataset, "factor": group.factor, "value": _text(value)}
-                row |= {"model": model, "baseline": baseline}
-                paired = table[[baseline, model]].dropna() if model in table and model != baseline else pd.DataFrame()
+                row = on | {"factor": group.factor, "value": _text(value), "model": model, "baseline": baseline}
                 if model == baseline:
                     rows.append(row | {"effect": 0.0})
-                elif len(paired):
-                    fraction = paired.index.get_level_values("fraction").max()
-                    difference = (paired[model] - paired[baseline]).loc[fraction]
-                    seeds = difference.groupby("seed").mean()
-                    over = "seeds" if len(seeds) > 1 else "images"
-                    interval = t_interval(seeds if over == "seeds" else difference)
-                    row |= {"fraction": fraction, "effect": interval.mean, "low": interval.low, "high": interval.high}
-                    rows.append(row | {"over": over, "count": interval.count})
-    return pd.DataFrame(rows, columns=columns("ablations"))
+                elif common := grid.cells.fractions(model, baseline):
+                    effect = compare(grid, model, baseline, common[-1], paired)
+                    effect |= {"effect": effect.pop("difference"), "over": "seeds", "count": effect.pop("seeds")}
+                    if effect["count"] == 1:
+                        effect |= _over_images(images, {**on, "fraction": common[-1]}, model, baseline, effect["test"])
+                    rows.append(row | {"fraction": common[-1]} | effect)
+    return with_holm(pd.DataFrame(rows, columns=columns("ablations")), SCORED_ON)
+
+
+def _over_images(images: pd.DataFrame, on: dict[str, Any], model: str, baseline: str, test: str) -> dict[str, Any]:
+    """The interval over images of the two models' mean difference."""
+    at = images[np.logical_and.reduce([images[column] == value for column, value in on.items()])]
+    scores = at.pivot_table(index=["image", "seed"], columns="model", values="psnr_y")[[model, baseline]]
+    by_image = (scores.dropna() if test == "paired" else scores).groupby("image").mean()
+    interval = t_interval(by_image[model] - by_image[baseline])
+    return {"low": interval.low, "high": interval.high, "over": "images", "count": interval.count}
 
 
 def _text(value: Any) -> str:

@@ -1,11 +1,10 @@
 """The grid's cells (models × fractions), and unpaired comparisons between them.
 
-Equal seeds do not make networks of different architectures comparable, so they are compared unpaired. Three seeds say little
-about a cell's spread, so the models of one fraction share one estimate, unless their spreads differ significantly. Spread is
-not pooled over fractions, because it falls with data, in the reference experiment by up to a factor of ten.
+Equal seeds do not make networks of different architectures comparable, so they are compared unpaired, by Welch's test: spread
+differs between models, and it falls with data, in the reference experiment by up to a factor of ten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +15,13 @@ from workflows.analysis.means import per_seed, seen_by
 from workflows.analysis.records import SCORED_ON, WINDOWS
 from workflows.analysis.statistics import CONFIDENCE
 
-# Level of Bartlett's test, which decides whether the spreads of a fraction's models are pooled.
-POOLING = 0.1
-
 Cell = tuple[str, float]
 
 
 class Estimate(NamedTuple):
-    """A linear statement about means of cells with its t interval; NaN where no cell has two seeds.
+    """A linear statement about means of cells with its t interval.
+
+    Interval and p are NaN if a model's cell at the smallest or largest fraction of the statement has one seed.
 
     Attributes:
         estimate, low, high: the statement's value and the ends of its interval.
@@ -58,29 +56,14 @@ class Cells:
         self.mean = pd.Series([cell.mean() for cell in cells], index=index, dtype="float64")
         self.seeds = pd.Series([len(cell) for cell in cells], index=index, dtype="int64")
         self._place = {cell: place for place, cell in enumerate(values)}
-        squares = np.array([((cell - cell.mean()) ** 2).sum() for cell in cells])
-        freedom = np.array([len(cell) - 1 for cell in cells], dtype="float64")
-        fractions = np.array([fraction for _, fraction in values])
-        self._pool = np.zeros(len(cells), dtype=int)
-        sums: list[tuple[float, float]] = [(squares.sum(), freedom.sum())]  # pool 0: all cells
-
-        def share_spread(places: np.ndarray, among: np.ndarray) -> None:
-            self._pool[places] = len(sums)
-            sums.append((squares[among].sum(), freedom[among].sum()))
-
-        for fraction in np.unique(fractions):
-            repeated = np.flatnonzero((fractions == fraction) & (freedom > 0))
-            # A cell with a single seed gets the spread of its fraction's other models, or else that of all cells.
-            single = np.flatnonzero((fractions == fraction) & (freedom == 0))
-            if len(repeated) and _alike(squares[repeated], freedom[repeated]):
-                share_spread(np.concatenate([repeated, single]), repeated)
-            elif len(repeated):
-                for place in repeated:
-                    share_spread(np.array([place]), np.array([place]))
-                share_spread(single, repeated)
-        self._freedom = np.array([count for _, count in sums])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self._variance = np.array([square for square, _ in sums]) / self._freedom
+        self._freedom = np.array([len(cell) - 1 for cell in cells], dtype="float64")
+        # A cell with one seed has the variance of its model's next smaller fraction with more: spread falls with data.
+        self._source = np.arange(len(cells))
+        for place, (model, fraction) in enumerate(values):
+            smaller = [f for name, f in values if name == model and f <= fraction and len(values[name, f]) > 1]
+            if smaller:
+                self._source[place] = self._place[model, max(smaller)]
+        self._variance = np.array([cell.var(ddof=1) if len(cell) > 1 else np.nan for cell in cells])
 
     def fractions(self, *models: str) -> list[float]:
         """The fractions above 0 at which all these models are scored, increasing."""
@@ -100,7 +83,9 @@ class Cells:
         for cell, weight in weights.items():
             row[0, self._place[cell]] = weight
         (estimate,), (variance,), (freedom,) = self.contrasts(row)
-        seeds = int(min(self.seeds.iloc[self._place[cell]] for cell in weights))
+        seeds = int(min(self.seeds[cell] for cell in weights))
+        if not self.repeated(weights):
+            variance = np.nan
         if not variance > 0:
             spread = 0.0 if variance == 0 else np.nan
             return Estimate(float(estimate), estimate - spread, estimate + spread, np.nan, seeds)
@@ -115,13 +100,20 @@ class Cells:
         Args:
             weights: (k, cells), in the order of `mean`.
         """
-        of_pools = np.zeros((len(weights), len(self._variance)))
-        np.add.at(of_pools.T, self._pool, (weights**2 / self.seeds.to_numpy()).T)
-        parts = of_pools * np.where(of_pools > 0, self._variance, 0.0)
+        shares = np.zeros_like(weights)
+        np.add.at(shares.T, self._source, (weights**2 / self.seeds.to_numpy()).T)
+        parts = shares * np.where(shares > 0, self._variance, 0.0)
         total = parts.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             freedom = total**2 / np.where(parts > 0, parts**2 / self._freedom, 0.0).sum(axis=1)
         return weights @ self.mean.to_numpy(), total, freedom
+
+    def repeated(self, cells: Iterable[Cell]) -> bool:
+        """Whether each model has two seeds or more at its smallest and largest fraction among some cells."""
+        ends: dict[str, list[float]] = {}
+        for model, fraction in cells:
+            ends.setdefault(model, []).append(fraction)
+        return all(self.seeds[model, end(at)] > 1 for model, at in ends.items() for end in (min, max))
 
     def leads(self, model: str, other: str, fractions: list[float], at: np.ndarray) -> tuple[np.ndarray, ...]:
         """`contrasts` of `model` minus `other` between fractions, interpolated linearly on the logarithm.
@@ -137,18 +129,6 @@ class Cells:
             weights[:, self._place[model, fraction]] = hat
             weights[:, self._place[other, fraction]] = -hat
         return self.contrasts(weights)
-
-
-def _alike(squares: np.ndarray, freedom: np.ndarray) -> bool:
-    """Whether some cells may have equal spread: Bartlett's test (1937) on their sums of squares."""
-    if len(squares) < 2 or not squares.any():
-        return True
-    if not squares.all():
-        return False
-    total = freedom.sum()
-    statistic = total * np.log(squares.sum() / total) - (freedom * np.log(squares / freedom)).sum()
-    statistic /= 1 + ((1 / freedom).sum() - 1 / total) / (3 * (len(squares) - 1))
-    return bool(special.chdtrc(len(squares) - 1, statistic) >= POOLING)
 
 
 class Grid(NamedTuple):

@@ -1,7 +1,6 @@
 """The experiment's claims, one per row, each with its answer and the numbers behind it."""
 
 import itertools
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
 from workflows.analysis.data_slopes import HELD_OUT
 from workflows.analysis.gains import span
-from workflows.analysis.records import AVERAGED, SCORED_ON, SEEN_ON, WINDOWS, transformers
+from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 
@@ -37,32 +36,15 @@ def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) ->
     return YES if low > 0 and p < SIGNIFICANT else UNRESOLVED
 
 
-def claims(tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
+def claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """All claims, from the tables that they rest on; columns and vocabulary in `tables.py`."""
-    repeated = Repeated(tables["quality_data"])
-    rows = [*_data_limited(tables["slopes"], runs, repeated), *_gains_more(tables["gain_differences"], repeated)]
-    rows += [*_overtakes(tables["crossovers"], repeated), *_contrastive_helps(tables["contrastive"])]
-    rows += _order(tables["differences"], tables["quality_data"], repeated)
+    rows = [*_data_limited(tables["slopes"]), *_gains_more(tables["gain_differences"])]
+    rows += [*_overtakes(tables["crossovers"]), *_contrastive_helps(tables["contrastive"])]
+    rows += _order(tables["differences"], tables["quality_data"])
     return pd.DataFrame(rows, columns=columns("claims"))
 
 
-class Repeated:
-    """Whether networks have two seeds or more at both ends of a span.
-
-    A cell with one seed borrows the spread of other networks (`cells.py`): enough between the ends, not for a claim about them.
-    """
-
-    def __init__(self, curves: pd.DataFrame) -> None:
-        self._seeds = curves.set_index([*SEEN_ON, "model", "fraction"])["seeds"].to_dict()
-
-    def __call__(self, row: Mapping[str, Any], *models: str) -> bool:
-        ends = [float(end) for end in re.findall(r"[\d.]+(?:e-\d+)?", row["span"])]
-        cells = itertools.product(models, (ends[0], ends[-1]))
-        on = tuple(row[column] for column in SEEN_ON)
-        return min(self._seeds.get((*on, *cell), row["seeds"]) for cell in cells) > 1
-
-
-def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
+def _data_limited(slopes: pd.DataFrame) -> list[dict[str, Any]]:
     """`data_limited`: more data made this network better, by more than seeds vary.
 
     The estimate is the gain over the span by the least-squares slope through the means at all fractions, per decade of data;
@@ -70,30 +52,22 @@ def _data_limited(slopes: pd.DataFrame, runs: pd.DataFrame, repeated: Repeated) 
     """
     rows = []
     for slope in slopes.to_dict("records"):
-        if slope["windows"] == AVERAGED and slope["model"] not in transformers(runs):
-            continue  # the same scores as in `centre`
         # A statement about one network: not corrected for the number of networks.
         row = {"claim": "data_limited", **slope, "p_holm": np.nan, "estimate": slope["gain"], "unit": "dB"}
         noticeable = NOTICEABLE
         if slope["dataset"] == HELD_OUT:
             row |= {"estimate": -slope["gain"], "low": -slope["high"], "high": -slope["low"], "unit": "L1"}
             noticeable = (1 - 10 ** (-NOTICEABLE / 20)) * slope["mean"]
-        reply = answer(row["low"], row["high"], row["p"], noticeable) if repeated(row, row["model"]) else NOT_TESTED
-        rows.append(row | {"answer": reply})
+        rows.append(row | {"answer": answer(row["low"], row["high"], row["p"], noticeable)})
     return rows
 
 
-def _gains_more(table: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
+def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
     """One answer from both kinds of windows: yes or no only if they agree."""
     if table.empty:
         return []
     key = [*SCORED_ON, "model", "rival", "span"]
-    single = table.assign(
-        single=[
-            answer(row["low"], row["high"], row["p_holm"]) if repeated(row, row["model"], row["rival"]) else NOT_TESTED
-            for row in table.to_dict("records")
-        ]
-    )
+    single = table.assign(single=[answer(row["low"], row["high"], row["p_holm"]) for row in table.to_dict("records")])
     joint = single.groupby(key, dropna=False).apply(lambda of_pair: _joint(of_pair.set_index("windows")["single"]))
     return [
         {"claim": "gains_more", **row, "estimate": row["difference"], "unit": "dB"}
@@ -109,7 +83,7 @@ def _joint(answers: pd.Series) -> str:
     return replies.pop() if len(replies) == 1 else UNRESOLVED
 
 
-def _overtakes(table: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
+def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Yes if the crossing's interval lies within the range: significantly behind at its start, and ahead at its end."""
     rows = []
     for row in table.to_dict("records"):
@@ -118,7 +92,7 @@ def _overtakes(table: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
             row["status"] == ALREADY and np.isnan(row["low"])
         )
         row |= {"rival": row["other"], "span": span(row["smallest"], row["largest"])}
-        if not row["tested"] or not repeated(row, row["model"], row["rival"]):
+        if not row["tested"]:
             reply = NOT_TESTED
         elif row["status"] == OVERTAKES and inside:
             reply = YES
@@ -145,7 +119,7 @@ def _contrastive_helps(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _order(differences: pd.DataFrame, curves: pd.DataFrame, repeated: Repeated) -> list[dict[str, Any]]:
+def _order(differences: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
     """At the largest fraction each model before the next, corrected for all pairs of models there."""
     rows = []
     for _, curve in curves[curves["fraction"] > 0].groupby(SEEN_ON, sort=False):
@@ -161,6 +135,5 @@ def _order(differences: pd.DataFrame, curves: pd.DataFrame, repeated: Repeated) 
                 row |= {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
             row |= on | {"claim": "order", "model": first, "rival": second, "span": f"{largest:g}"}
             row |= {"estimate": row["difference"], "unit": "dB"}
-            reply = answer(row["low"], row["high"], row["p_holm"]) if repeated(row, first, second) else NOT_TESTED
-            rows.append(row | {"answer": reply})
+            rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"])})
     return rows

@@ -26,8 +26,8 @@ class Crossover(NamedTuple):
             `unresolved` where the interval reaches both ends of the range.
         fraction: from here on the mean curve is ahead; NaN unless `overtakes`.
         low, high: the fractions at which the methods do not differ significantly, and the crossing of the means; an end at
-            the smallest or largest fraction means that the interval may extend beyond it; NaN without two seeds, or where the
-            methods differ significantly everywhere.
+            the smallest or largest fraction means that the interval may extend beyond it; NaN without two seeds at both ends, or
+            where the methods differ significantly everywhere.
         seeds: of the cell with the fewest.
     """
 
@@ -57,7 +57,7 @@ def crossover(cells: Cells, model: str, other: str, fractions: list[float]) -> C
     at[[0, -1]] = fractions[0], fractions[-1]  # exact values, so that ends are recognised
     mean, variance, freedom = cells.leads(model, other, fractions, at)
     low = high = np.nan
-    if np.isfinite(variance).all():
+    if tested := _tested(cells, model, other, fractions):
         with np.errstate(invalid="ignore"):
             half = np.where(variance > 0, special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance), 0.0)
         undecided = np.abs(mean) <= half
@@ -73,11 +73,15 @@ def crossover(cells: Cells, model: str, other: str, fractions: list[float]) -> C
         return Crossover(ALREADY, np.nan, low, high, seeds)
     left = behind[-1]
     part = mean[left] / (mean[left] - mean[left + 1])
-    if np.isfinite(variance).all():
+    if tested:
         low, high = np.nanmin([low, at[left]]), np.nanmax([high, at[left + 1]])
         low = fractions[0] if mean[0] > 0 else low  # ahead, behind, and ahead again
     crossing = float(np.exp(grid[left] + part * (grid[left + 1] - grid[left])))
     return Crossover(OVERTAKES, crossing, float(low), float(high), seeds)
+
+
+def _tested(cells: Cells, model: str, other: str, fractions: list[float]) -> bool:
+    return cells.repeated((name, fraction) for name in (model, other) for fraction in fractions)
 
 
 def crossovers(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
@@ -93,8 +97,8 @@ def crossovers(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                     continue
                 row = on | {"model": model, "other": other}
                 row |= crossover(cells, model, other, fractions)._asdict()
-                tested = cells.contrast({(model, fractions[-1]): 1.0, (other, fractions[-1]): -1.0})
-                row |= {"smallest": fractions[0], "largest": fractions[-1], "tested": not np.isnan(tested.low)}
+                row |= {"smallest": fractions[0], "largest": fractions[-1]}
+                row |= {"tested": _tested(cells, model, other, fractions)}
                 row |= {"fractions": " ".join(f"{100 * fraction:g}%" for fraction in fractions)}
                 rows.append(row | {"best_rival": other == max(reached, key=reached.get)})
     return pd.DataFrame(rows, columns=columns("crossovers"))

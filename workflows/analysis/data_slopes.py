@@ -7,7 +7,7 @@ import pandas as pd
 
 from workflows.analysis.cells import Cells, Grid
 from workflows.analysis.gains import span
-from workflows.analysis.records import SEEN_ON, data_size, models
+from workflows.analysis.records import SEEN_ON, data_size, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 
@@ -23,7 +23,7 @@ def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     counted, sizes = data_size(runs)
     rows = []
     for on, measure, cells in _measured(grids, runs):
-        for model in (model for model in models(runs) if model in cells):
+        for model in (model for model in with_windows(runs, on["windows"]) if model in cells):
             fractions = [fraction for fraction in cells.fractions(model) if fraction in sizes.index]
             if len(fractions) < 2:
                 continue
@@ -36,9 +36,7 @@ def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
             row |= {"counted": counted, "fractions": len(fractions), "decades": reach}
             row |= dict(zip(("slope", "slope_low", "slope_high", "p", "seeds"), slope, strict=True))
             row |= {"gain": slope.estimate * reach, "low": slope.low * reach, "high": slope.high * reach}
-            ends = [cells.seeds[model, fraction] for fraction in (fractions[0], fractions[-1])]
-            mean = float(np.mean([cells.mean[model, fraction] for fraction in fractions]))
-            rows.append(row | {"mean": mean, "seeds": min(ends)})
+            rows.append(row | {"mean": float(np.mean([cells.mean[model, fraction] for fraction in fractions]))})
     return with_holm(pd.DataFrame(rows, columns=columns("slopes")), [*SEEN_ON, "measure"])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflows.analysis.cells import Grid
-from workflows.analysis.records import SEEN_ON, models, rivals, transformers
+from workflows.analysis.records import SEEN_ON, rivals, transformers, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 
@@ -30,7 +30,7 @@ def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """PSNR-Y at the larger fraction minus that at the smaller one, for each model; columns in `tables.py`."""
     rows = []
     for on, _, cells in grids:
-        for model in (model for model in models(runs) if model in cells):
+        for model in (model for model in with_windows(runs, on["windows"]) if model in cells):
             for smallest, largest in spans(cells.fractions(model)):
                 estimate = cells.contrast({(model, largest): 1.0, (model, smallest): -1.0})
                 row = dict(zip(("gain", "low", "high", "p", "seeds"), estimate, strict=True))

@@ -6,6 +6,7 @@ import pandas as pd
 
 from workflows.analysis.records import SCORED_ON, variant
 from workflows.analysis.tables import columns
+from workflows.factors import family
 
 # The published name of each kind of network; other networks are not compared.
 PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "bicubic": "bicubic"}
@@ -24,7 +25,7 @@ def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) 
     ours = ours.rename(columns={"psnr_y": "ours", "psnr_y_low": "low", "psnr_y_high": "high"})
     ours = ours[[*SCORED_ON, "model", "fraction", "seeds", "ours", "low", "high"]]
     # Part of a set (`Set14@3`) counts as another set.
-    kinds = {model: PUBLISHED_NAMES.get(variant(runs, model).split("_")[0]) for model in set(ours["model"])}
+    kinds = {model: PUBLISHED_NAMES.get(family(variant(runs, model))) for model in set(ours["model"])}
     ours = ours.assign(method=ours["model"].map(kinds))
     scored = ours[SCORED_ON].drop_duplicates()
     theirs = theirs.merge(scored.astype(theirs.dtypes[SCORED_ON]), on=SCORED_ON)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from workflows.command_line import InputError
 from workflows.config.runs import Run
+from workflows.factors import IPT, family
 from workflows.readers import numbers, read_csv, read_json
 
 # The columns that identify a trained network and its benchmark set.
@@ -172,12 +173,17 @@ def variant(runs: pd.DataFrame, model: str) -> str:
 
 def transformers(runs: pd.DataFrame) -> list[str]:
     """The trained models that are IPTs, in the experiment's order."""
-    return [model for model in models(runs) if variant(runs, model).startswith("ipt")]
+    return [model for model in models(runs) if family(variant(runs, model)) == IPT]
 
 
 def rivals(runs: pd.DataFrame) -> list[str]:
     """The trained models that are not IPTs, in the experiment's order."""
-    return [model for model in models(runs) if not variant(runs, model).startswith("ipt")]
+    return [model for model in models(runs) if family(variant(runs, model)) != IPT]
+
+
+def with_windows(runs: pd.DataFrame, windows: str) -> list[str]:
+    """The trained models that have scores of their own with one kind of windows, in the experiment's order."""
+    return transformers(runs) if windows == AVERAGED else models(runs)
 
 
 def references(runs: pd.DataFrame) -> list[str]:

@@ -1,8 +1,8 @@
 """Every table of the analysis, with its columns: the contract with `workflows.reporting`. `computation.py` fills them.
 
 Tables are tidy CSV with unrounded numbers. Scores are PSNR-Y in dB unless stated otherwise; `low` and `high` are the ends of
-a 95 % interval, over seeds unless stated otherwise, and empty with fewer than two seeds; `p` is two-sided. An empty field
-means that the number does not exist. docs/statistics.md says how intervals are computed.
+a 95 % interval, over seeds unless stated otherwise, and empty where a cell has fewer than two seeds; `p` is two-sided. An
+empty field means that the number does not exist. docs/statistics.md says how intervals are computed.
 """
 
 from typing import NamedTuple
@@ -23,13 +23,15 @@ def columns(name: str) -> list[str]:
 ON = {"task": "the task, for example `sr2`", "dataset": "the benchmark set"}
 WINDOWS = {
     "windows": "`centre`, each pixel from one prediction of IPT, or `averaged`, as its authors' code does; networks without "
-    "windows have the same scores in both. `averaged` appears only if it was scored"
+    "windows have the same scores in both, and no `averaged` rows in `gains` and `slopes`. `averaged` appears only if it was "
+    "scored"
 }
 INTERVAL = {"low": "lower end of the 95 % interval", "high": "upper end of the 95 % interval"}
 COUNTED_SEEDS = {"seeds": "number of seeds"}
 FEWEST_SEEDS = {"seeds": "number of seeds in the cell with the fewest"}
 TESTED = {**INTERVAL, "p": "two-sided p-value"}
 TESTED_ON_SET = {**TESTED, "p_holm": "p-value corrected for all rows of the same set and windows"}
+TEST = "kind of test: `paired` by seed for models that differ in the contrastive loss alone, `unpaired` for all others"
 GRADIENT_SHARE = {"model": "", "weight": "the loss's weight λ", "fraction": "", "share": "share of the norm, 0 to 1"}
 METRIC_COLUMNS = {
     f"{metric}{end}": f"{what}{of}"
@@ -107,8 +109,7 @@ TABLES: dict[str, Table] = {
             "p": "two-sided p-value; empty for `overtakes`, which inverts a test",
             "p_holm": "p-value corrected for the claims of its kind on the same set and windows (`order`: for all pairs of "
             "models); empty for `data_limited`, which is about one network, and for `overtakes`",
-            "seeds": "number of seeds in the cell with the fewest (`data_limited`: of the two ends of the span); number of pairs "
-            "of seeds for contrastive pairs",
+            "seeds": "number of seeds in the cell with the fewest ; number of pairs of seeds for contrastive pairs",
         },
     ),
     "quality_data": Table(
@@ -176,7 +177,7 @@ TABLES: dict[str, Table] = {
             "mean": "mean of the measure over the fractions",
             "p": "two-sided p-value",
             "p_holm": "p-value corrected for the number of models",
-            "seeds": "number of seeds at the end of the span that has fewer",
+            **FEWEST_SEEDS,
         },
     ),
     "crossovers": Table(
@@ -210,7 +211,7 @@ TABLES: dict[str, Table] = {
             "difference": "`model` minus `other`",
             **TESTED_ON_SET,
             "seeds": "number of seeds in the cell with the fewest; number of pairs of seeds where `test` is `paired`",
-            "test": "kind of test: `paired` by seed for contrastive pairs, `unpaired` for all others",
+            "test": TEST,
         },
     ),
     "contrastive": Table(
@@ -249,8 +250,11 @@ TABLES: dict[str, Table] = {
             "fraction": "",
             "effect": "PSNR-Y minus the baseline's; 0 for the baseline",
             **INTERVAL,
-            "over": "what the interval is over: `seeds`, paired, or with one seed `images`",
-            "count": "number of seeds or images",
+            "p": "two-sided p-value",
+            "p_holm": "p-value corrected for all effects on the same set",
+            "test": TEST,
+            "over": "what the interval is over: `seeds`, or, if one of the two has one seed, `images`",
+            "count": "number of seeds in the cell with the fewest, of pairs of seeds, or of images",
         },
     ),
     "data": Table(

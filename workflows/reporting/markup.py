@@ -25,7 +25,7 @@ class Block:
 
     Attributes:
         title: its heading or caption.
-        notes: what a reader must know, one or two sentences each.
+        notes: what a reader must know, one or two sentences each, with code in backquotes.
         header: of the columns.
         rows: cells; the first is the row's name. A second cell that is a `Span` is the row's last.
     """
@@ -41,8 +41,13 @@ class Format:
     """The markup of a file format."""
 
     escape: Callable[[str], str]
+    code: Callable[[str], str]
     best: str
     second: str
+
+    def note(self, text: str) -> str:
+        """A note, its parts in backquotes as code."""
+        return "".join((self.code if n % 2 else self.escape)(part) for n, part in enumerate(text.split("`")))
 
     def cell(self, cell: Cell) -> str:
         """A cell with its marks."""
@@ -78,12 +83,18 @@ _LATEX = {
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in _one_line(text))
+    # At a row's start `*` and `[` would be arguments of the line break before it.
+    safe = "{}" if text.startswith(("*", "[")) else ""
+    return safe + "".join(_LATEX.get(character, character) for character in _one_line(text))
 
 
-MARKDOWN = Format(_markdown, best="**{}**", second="<u>{}</u>")
-LATEX = Format(_latex, best=r"\textbf{{}}", second=r"\underline{{}}")
-HTML = Format(lambda text: html.escape(_one_line(text)), best="<b>{}</b>", second="<u>{}</u>")
+def _html(text: str) -> str:
+    return html.escape(_one_line(text))
+
+
+MARKDOWN = Format(_markdown, "`{}`".format, best="**{}**", second="<u>{}</u>")
+LATEX = Format(_latex, lambda text: rf"\texttt{{{_latex(text)}}}", best=r"\textbf{{}}", second=r"\underline{{}}")
+HTML = Format(_html, lambda text: f"<code>{_html(text)}</code>", best="<b>{}</b>", second="<u>{}</u>")
 
 
 def plain(cell: Cell | Span) -> str:
@@ -105,7 +116,7 @@ def to_markdown(blocks: Iterable[Block], nothing: str = "No run is scored yet.")
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
         lines.insert(1, "|" + "|".join(":" + "-" * (width + 1) for width in widths) + "|")
-        notes = "".join(f"- {MARKDOWN.escape(note)}\n" for note in block.notes)
+        notes = "".join(f"- {MARKDOWN.note(note)}\n" for note in block.notes)
         texts.append(f"### {MARKDOWN.escape(block.title)}\n\n" + "\n".join(lines) + f"\n\n{notes}")
     return "\n".join(texts) or f"{nothing}\n"
 
@@ -181,7 +192,7 @@ def to_latex(blocks: Iterable[Block], nothing: str = "No run is scored yet.", na
         parts = _slices(widths)
         kind = "table" if len(parts) == 1 and sum(widths) <= COLUMN_POINTS else "table*"
         title = LATEX.escape(block.title)
-        caption = " ".join([f"{title}.", *(LATEX.escape(note) for note in block.notes)])
+        caption = " ".join([f"{title}.", *map(LATEX.note, block.notes)])
         body = "\n\n\\medskip\n".join(_tabular(block, part, widths) for part in parts)
         label = re.sub(r"[^A-Za-z0-9]+", "-", f"{name} {block.title}").strip("-").lower()
         texts.append(
@@ -197,7 +208,7 @@ def to_html(blocks: Iterable[Block]) -> str:
     for block in blocks:
         head = "".join(f"<th scope='col'>{HTML.escape(cell)}</th>" for cell in block.header)
         body = "\n".join(_html_row(row, len(block.header)) for row in block.rows)
-        notes = "".join(f"<li>{HTML.escape(note)}</li>" for note in block.notes)
+        notes = "".join(f"<li>{HTML.note(note)}</li>" for note in block.notes)
         title = HTML.escape(block.title)
         texts.append(
             f"<div class='block'><h4>{title}</h4>\n"

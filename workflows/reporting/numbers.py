@@ -1,5 +1,7 @@
 """Numbers as text: rounded, with a minus sign; a dash for a missing number."""
 
+import re
+
 import pandas as pd
 
 NONE = "–"
@@ -33,7 +35,7 @@ def rounded_percent(fraction: float) -> str:
 
 def percents(text: str) -> str:
     """One fraction or two: `0.01-1` → `1 % to 100 %`; `1` → `100 %`."""
-    return " to ".join(f"{100 * float(part):g}\u00a0%" for part in text.split("-"))
+    return " to ".join(f"{100 * float(part):g}\u00a0%" for part in re.split("(?<!e)-", text))
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:

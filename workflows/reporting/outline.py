@@ -6,7 +6,7 @@ from typing import NamedTuple
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.config.schema import Picture
-from workflows.factors import WEIGHT, groups, pair_key, training_settings
+from workflows.factors import IPT, WEIGHT, family, groups, pair_key, training_settings
 
 TABLES = {
     "claims": "Claims",
@@ -70,7 +70,7 @@ def figures(experiment: Experiment) -> list[str]:
 def maps(experiment: Experiment) -> Maps | None:
     """The similarity maps in the config, or else those of a contrastive pair on the first compared image."""
     runs, report = experiment.runs(), experiment.report
-    ipts = dict.fromkeys(run.model for run in runs.values() if run.variant.startswith("ipt"))
+    ipts = dict.fromkeys(run.model for run in runs.values() if family(run.variant) == IPT)
     pairs = _contrastive_pairs(runs)
     picture = report.similarity or next(iter(report.comparisons), None)
     if picture is None or not ipts or not (report.similarity or pairs):

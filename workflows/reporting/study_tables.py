@@ -175,10 +175,13 @@ def ablation_blocks(study: Study) -> Iterator[Block]:
             "baseline": lambda row: study.labels[row["baseline"]] if row["model"] != row["baseline"] else "(baseline)",
             "effect in dB": lambda row: number(row["effect"], 3, "+"),
             "95 % interval": lambda row: interval(row["low"], row["high"], 3),
+            "p (Holm)": lambda row: probability(row["p_holm"]),
+            "test": lambda row: NONE if pd.isna(row["test"]) else row["test"],
             "over": lambda row: NONE if pd.isna(row["over"]) else f"{whole(row['count'])} {row['over']}",
         }
         notes = [
-            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor."
+            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor. Those that "
+            "differ in the contrastive loss are paired by seed. p is corrected for all effects on the same set."
         ]
         yield _block(title, notes, columns, rows)
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from tests.helpers import gather
-from workflows.analysis.ablations import effects, find_groups
+from workflows.analysis.ablations import find_groups
+from workflows.analysis.computation import Tables
 
 
 @pytest.fixture
@@ -28,10 +29,24 @@ def test_groups_differ_in_one_factor_alone(ablated):
     }
 
 
-def test_effects_are_paired_differences_from_the_baseline(ablated):
+def test_effects_are_the_differences_from_the_baseline(ablated):
     results, runs = ablated
-    found = effects(results, runs).set_index("model")
+    tables = Tables(results, runs)
+    found = tables["ablations"].set_index("model")
     of = results[results["fraction"] == 1.0].groupby(["model", "seed"])["psnr_y"].mean()
     assert found.loc["l5", "effect"] == pytest.approx((of["l5"] - of["ipt"]).mean())
     assert (found.loc["l5", "over"], found.loc["l5", "count"], found.loc["l5", "fraction"]) == ("seeds", 2, 1.0)
     assert "edsr" not in found.index
+    tests = tables["differences"].query("fraction == 1 and other == 'ipt'").set_index("model")
+    columns = ["low", "high", "p", "test"]
+    assert found.loc[["l1", "l5", "sincos"], columns].equals(tests.loc[["l1", "l5", "sincos"], columns])
+    assert found["test"].dropna().to_dict() == {"l1": "paired", "l5": "paired", "sincos": "unpaired"}
+
+
+def test_an_effect_of_one_seed_has_an_interval_over_images(ablated):
+    results, runs = ablated
+    results = results[(results["seed"] == 0) | (results["model"] != "l5")]
+    found = Tables(results, runs)["ablations"].set_index("model").loc["l5"]
+    by_image = results[(results["fraction"] == 1.0) & (results["seed"] == 0)].pivot_table("psnr_y", "image", "model")
+    assert (found["over"], found["count"]) == ("images", len(by_image))
+    assert found["low"] < found["effect"] < found["high"]

@@ -29,7 +29,7 @@ def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
     )
     tables = {"slopes": data_slopes(made, known), "gain_differences": gain_differences(made, known)}
     tables |= {"crossovers": crossovers(made, known), "differences": differences(made, known)}
-    found = claims({**tables, "contrastive": NOTHING, "quality_data": curves}, known)
+    found = claims({**tables, "contrastive": NOTHING, "quality_data": curves})
     return found[found["claim"] == claim].set_index("windows")
 
 
@@ -93,12 +93,12 @@ def test_held_out_loss_that_falls_says_that_data_was_limiting():
     known["validation_l1"] = 5.0 - 0.4 * np.log10(known["fraction"]) + noise
     tables = {"slopes": data_slopes([], known), "gain_differences": pd.DataFrame(), "crossovers": pd.DataFrame()}
     tables |= {"contrastive": NOTHING, "differences": pd.DataFrame(), "quality_data": NOTHING.assign(psnr_y=[])}
-    found = claims(tables, known).iloc[0]
+    found = claims(tables).iloc[0]
     assert (found["dataset"], found["unit"], found["answer"]) == ("held-out", "L1", YES)
     assert found["estimate"] == pytest.approx(0.4 * np.log10(5), abs=0.02)
     assert found["low"] < found["estimate"] < found["high"]
     flat = data_slopes([], known.assign(validation_l1=5.0 + noise))
-    assert claims({**tables, "slopes": flat}, known).iloc[0]["answer"] == NO
+    assert claims({**tables, "slopes": flat}).iloc[0]["answer"] == NO
 
 
 def test_one_seed_has_a_crossing_and_no_interval():
@@ -154,9 +154,9 @@ def test_the_contrastive_loss_is_judged_by_pairs_of_seeds(gathered):
     table = contrastive_gains(results, known)
     empty = {"slopes": pd.DataFrame(), "gain_differences": pd.DataFrame(), "crossovers": pd.DataFrame()}
     empty |= {"differences": pd.DataFrame(), "quality_data": NOTHING.assign(psnr_y=[])}
-    found = claims({**empty, "contrastive": table}, known).iloc[0]
+    found = claims({**empty, "contrastive": table}).iloc[0]
     here = results[results["fraction"] == 1.0].groupby(["model", "seed"])["psnr_y"].mean()
     assert (found["model"], found["rival"], found["span"], found["seeds"]) == ("ipt-contrastive", "ipt", "1", 3)
     assert found["estimate"] == pytest.approx((here["ipt-contrastive"] - here["ipt"]).mean())
     one = contrastive_gains(results[results["seed"] == 0], known)
-    assert claims({**empty, "contrastive": one}, known).iloc[0]["answer"] == NOT_TESTED
+    assert claims({**empty, "contrastive": one}).iloc[0]["answer"] == NOT_TESTED

@@ -21,6 +21,13 @@ def test_contrastive_pairs_are_paired_by_seed_and_others_are_not(gathered):
     assert len(found) == 2 * 6
 
 
+def test_a_cell_of_one_seed_has_no_interval_beside_repeated_ones(gathered):
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), lost=["edsr-20-seed-1", "edsr-20-seed-2"])
+    found = differences(grids(results, runs), runs).set_index(["fraction", "model", "other"])
+    assert np.isnan(found.loc[(0.2, "edsr", "ipt"), ["low", "high", "p"]].astype(float)).all()
+    assert found.loc[(1.0, "edsr", "ipt"), "p"] > 0
+
+
 def test_p_values_are_corrected_within_a_set(gathered):
     results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), datasets=("Set5", "B100"))
     found = differences(grids(results, runs), runs)

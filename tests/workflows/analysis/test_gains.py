@@ -14,6 +14,16 @@ def test_spans_are_the_whole_range_and_the_papers():
     assert spans([1.0]) == []
 
 
+def test_networks_without_windows_have_no_second_row():
+    slopes = {"ipt": 0.8, "edsr": 0.3}
+    found = gains(grids(slopes), runs(slopes))
+    assert list(zip(found["windows"], found["model"], strict=True)) == [
+        ("centre", "ipt"),
+        ("centre", "edsr"),
+        ("averaged", "ipt"),
+    ]
+
+
 def test_gains_and_their_difference_are_found():
     slopes = {"ipt": 0.8, "edsr": 0.3}
     made = grids(slopes, spread=0.001)

@@ -48,6 +48,19 @@ def test_every_special_character_of_latex_is_escaped():
         assert form in cell
 
 
+def test_a_name_is_no_argument_of_the_line_break_before_it():
+    text = to_latex([Block("t", [], ["model"], [["[12] EDSR"], ["*IPT"]])])
+    assert "\n{}[12] EDSR" in text
+    assert "\n{}*IPT" in text
+
+
+def test_code_in_notes_is_code_in_every_format():
+    block = Block("t", ["With `centre` & `a_b` windows."], ["model"], [["IPT"]])
+    assert "- With `centre` & `a_b` windows." in to_markdown([block])
+    assert r"With \texttt{centre} \& \texttt{a\_b} windows." in to_latex([block])
+    assert "<li>With <code>centre</code> &amp; <code>a_b</code> windows.</li>" in to_html([block])
+
+
 def wide(columns: int, text: str = "30.12 ± 0.10") -> Block:
     return Block("wide", [], ["model", *(f"c{i}" for i in range(columns))], [["a model", *[text] * columns]])
 

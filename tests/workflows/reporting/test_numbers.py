@@ -25,4 +25,8 @@ def test_an_interval_needs_both_ends():
 
 
 def test_fractions_are_shown_in_percent():
-    assert [percents(text).replace("\u00a0", " ") for text in ("0.01-1", "1")] == ["1 % to 100 %", "100 %"]
+    assert [percents(text).replace("\u00a0", " ") for text in ("0.01-1", "1", "5e-05-1")] == [
+        "1 % to 100 %",
+        "100 %",
+        "0.005 % to 100 %",
+    ]
