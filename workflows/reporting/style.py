@@ -1,7 +1,8 @@
 """The style of every figure: a paper's widths, one colour and marker per model, the same bytes from the same data."""
 
 import os
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
@@ -57,7 +60,7 @@ def house_style(style: Style | None = None) -> Iterator[None]:
     # STIX is a narrow typeface.
     large, middle, small = (9, 8.5, 7.5) if serif else (8, 7, 6.5)
     fonts = {"font.family": _style.font, f"font.{_style.font}": [_FONTS[_style.font]], "font.size": large}
-    fonts |= {"mathtext.fontset": "stix" if serif else "dejavusans"}
+    fonts |= {"text.parse_math": False}  # a model's label may hold dollar signs
     sizes = {"axes.labelsize": large, "axes.titlesize": large, "figure.labelsize": small}
     sizes |= {"xtick.labelsize": middle, "ytick.labelsize": middle}
     sizes |= {"legend.fontsize": middle, "legend.title_fontsize": middle}
@@ -145,55 +148,55 @@ def equal_spans(axes: Iterable[Axes]) -> None:
         ax.set_ylim(middle - span / 2, middle + span / 2)
 
 
-class FractionAxis:
-    """An axis of fractions: logarithmic where they span more than a decade; fraction 0 is then drawn one step before the
+def same_limits(axes: Iterable[Axes], of: str) -> None:
+    """Give all panels the limits that hold the values of each, on axis `x` or `y`."""
+    axes = list(axes)
+    ends = [end for ax in axes for end in getattr(ax, f"get_{of}lim")()]
+    for ax in axes:
+        ax.set(**{f"{of}lim": (min(ends), max(ends))})
+
+
+class DataAxis:
+    """An axis of amounts of data: logarithmic where they span more than a decade; 0 is then drawn one step before the
     smallest.
     """
 
-    def __init__(self, fractions: Iterable[float]) -> None:
-        self.fractions = np.array(sorted(set(fractions)), dtype="float64")
-        positive = self.fractions[self.fractions > 0]
+    def __init__(self, amounts: Iterable[float]) -> None:
+        self.amounts = np.array(sorted(set(amounts)), dtype="float64")
+        positive = self.amounts[self.amounts > 0]
         self.log = len(positive) > 1 and positive[-1] / positive[0] > 10
         self.none = positive[0] / 2 if self.log else 0.0
-        ends = self._even(self.places(self.fractions[[0, -1]]))
+        ends = self._even(self.places(self.amounts[[0, -1]]))
         self.span = ends[1] - ends[0]
 
-    def places(self, fractions: ArrayLike, number: int = 0, of: int = 1) -> np.ndarray:
+    def places(self, amounts: ArrayLike, number: int = 0, of: int = 1) -> np.ndarray:
         """Positions of points; those of several models are a little apart, so that all their bars are visible.
 
         Args:
-            fractions: of the points.
+            amounts: of the points.
             number, of: the model's number, and the number of models.
         """
-        places = np.where(np.asarray(fractions) > 0, fractions, self.none)
+        places = np.where(np.asarray(amounts) > 0, amounts, self.none)
         shift = 0.012 * self.span * (number - (of - 1) / 2) if of > 1 else 0.0
         return places * np.exp(shift) if self.log else places + shift
 
     def _even(self, places: np.ndarray) -> np.ndarray:
         return np.log(places) if self.log else places
 
-    def draw(self, ax: Axes, images: dict[float, float], named: bool, across: int = 1) -> None:
-        """Ticks at the fractions, with their number of images.
+    def draw(self, ax: Axes, name: Callable[[float], str], across: int) -> None:
+        """Ticks at the amounts.
 
         Args:
             ax: the panel.
-            images: training images by fraction, if known.
-            named: whether the axis has a label.
+            name: of an amount.
             across: panels in a row; narrow panels label fewer ticks.
         """
         if self.log:
             ax.set_xscale("log")
-        names = []
-        places = self.places(self.fractions)
-        room = 0.075 * self.span * (1 if across == 1 else 0.75 * across)
-        for fraction, labelled in zip(self.fractions, spaced(self._even(places), room), strict=True):
-            count = images.get(fraction)
-            name = f"{100 * fraction:g}" + ("" if count is None or pd.isna(count) else f"\n{thousands(count)}")
-            names.append(name if labelled else "")
+        places = self.places(self.amounts)
+        labelled = spaced(self._even(places), 0.075 * self.span * (1 if across == 1 else 0.75 * across))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(places, names)
-        if named:
-            ax.set_xlabel("training images in %" + ("\nand their number" if images else ""))
+        ax.set_xticks(places, [name(n) if shown else "" for n, shown in zip(self.amounts, labelled, strict=True)])
 
 
 def spaced(places: ArrayLike, room: float) -> list[bool]:
@@ -228,20 +231,39 @@ def title(ax: Axes, text: str, needed: bool = True) -> None:
         ax.set_title(text, loc="left")
 
 
+def wrapped(text: str, width: float, size: float | None = None) -> str:
+    """The text in lines of at most `width` inches, at `size` points or those of figures' text."""
+    font = FontProperties(size=size)
+
+    def is_wider(line: str) -> bool:
+        return text_to_path.get_text_width_height_descent(line, font, False)[0] > 72 * width
+
+    given = lines = text.split("\n")
+    across = max(map(len, lines))
+    while across > 1 and any(map(is_wider, lines)):
+        across -= 1
+        lines = [part for line in given for part in textwrap.wrap(line, across)]
+    return "\n".join(lines)
+
+
 def legend(figure: Figure, handles: list, names: list[str]) -> None:
-    """One legend above all panels."""
-    across = min(len(names), 3 if figure.get_figwidth() <= column() else 6)
-    figure.legend(
-        handles, names, loc="outside upper center", ncols=across, handlelength=2.2, columnspacing=1.2, borderaxespad=0.3
-    )
+    """One legend above all panels, in as few rows as fit; more than two make the figure higher."""
+    names = [wrapped(name, figure.get_figwidth() - 0.6, mpl.rcParams["legend.fontsize"]) for name in names]
+    style = {"handlelength": 2.2, "columnspacing": 1.2, "borderaxespad": 0.3}
+    for rows in range(1, len(names) + 1):
+        made = figure.legend(handles, names, loc="outside upper center", ncols=-(-len(names) // rows), **style)
+        size = made.get_window_extent()
+        if size.width <= figure.bbox.width or rows == len(names):
+            figure.set_figheight(figure.get_figheight() + max(size.height / figure.dpi - 0.4, 0))
+            return
+        made.remove()
 
 
 def note(figure: Figure, lines: Iterable[str]) -> None:
     """A note for the reader below the panels; with titles off it belongs into the caption."""
-    if not _style.titles:
-        return
-    apart = "\n" if figure.get_figwidth() <= column() else " "
-    figure.supxlabel(apart.join(lines), fontsize=small(), color="0.25", x=0.01, ha="left")
+    if _style.titles:
+        text = wrapped(" ".join(lines), 0.98 * figure.get_figwidth(), small())
+        figure.supxlabel(text, fontsize=small(), color="0.25", x=0.01, ha="left")
 
 
 def frame(ax: Axes, x: float, y: float, width: float, height: float, color: str) -> None:
@@ -258,9 +280,18 @@ def empty(text: str) -> Figure:
     return figure
 
 
+def fit(figure: Figure) -> None:
+    """Break the panels' titles and labels that are wider than their panel."""
+    figure.draw_without_rendering()  # this places ticks and panels, so that the layout knows their size
+    for ax in figure.axes:
+        width = ax.get_window_extent().width / figure.dpi
+        ax.set_title(wrapped(ax.get_title(loc="left"), width, mpl.rcParams["axes.titlesize"]), loc="left")
+        ax.set_xlabel(wrapped(ax.get_xlabel(), width, mpl.rcParams["axes.labelsize"]))
+
+
 def save(figure: Figure, data: pd.DataFrame, paths: Iterable[Path]) -> None:
     """Write the figure to every .png and .pdf, and its data to every .csv, in `paths`."""
-    figure.draw_without_rendering()  # this places the ticks, so that the layout knows their size
+    fit(figure)
     for path in map(Path, paths):
         if path.suffix == ".csv":
             write_csv(data, path)

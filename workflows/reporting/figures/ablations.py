@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from workflows.analysis.records import percent
 from workflows.reporting.study import Study
-from workflows.reporting.style import empty, model_colors, note, panels
+from workflows.reporting.style import empty, model_colors, note, panels, same_limits
 
 TITLES = {
     "contrastive.weight": "contrastive weight λ",
@@ -40,9 +40,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         ax.set_title(f"{TITLES.get(factor, factor)}\n({dataset}, {task})", loc="left")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
-    ends = [end for ax in axes.values() for end in ax.get_xlim()]
-    for ax in axes.values():
-        ax.set_xlim(min(ends), max(ends))
+    same_limits(axes.values(), "x")
     note(figure, _explain(data))
     return figure, data
 

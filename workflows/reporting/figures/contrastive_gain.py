@@ -19,6 +19,7 @@ from workflows.reporting.style import (
     model_markers,
     note,
     panels,
+    same_limits,
     spaced,
     title,
 )
@@ -53,9 +54,8 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         )
         ax.set_xlim(-0.6, len(fractions) - 0.4)
     gains = [ax for key, ax in axes.items() if key != RATIO]
-    low, high = min(ax.get_ylim()[0] for ax in gains), max(ax.get_ylim()[1] for ax in gains)
+    same_limits(gains, "y")
     for ax in gains:
-        ax.set_ylim(low, high)
         ax.tick_params(labelleft=ax in leftmost(gains))
     for ax in set(leftmost(axes.values())) & set(gains):
         ax.set_ylabel("gain in PSNR-Y in dB")

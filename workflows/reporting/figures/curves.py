@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,17 +11,16 @@ from workflows.reporting.study import Study
 from workflows.reporting.style import (
     REFERENCE,
     REFERENCE_DASHES,
+    DataAxis,
     equal_spans,
     leftmost,
     legend,
+    lowest,
     model_colors,
     model_markers,
     panels,
     title,
 )
-
-# Positions of a model's points, from their data, the model's number and the number of models.
-Places = Callable[[pd.DataFrame, int, int], np.ndarray]
 
 
 def points(study: Study) -> pd.DataFrame:
@@ -31,13 +29,29 @@ def points(study: Study) -> pd.DataFrame:
     return data[data["windows"] == CENTRE].drop(columns="windows")
 
 
-def draw_panels(data: pd.DataFrame, study: Study, places: Places) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """The curves of all sets; the caller draws the axis of the amount of data. Returns panels by (dataset, task)."""
+def draw_panels(
+    data: pd.DataFrame, study: Study, amount: str, label: str, name: Callable[[float], str]
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """The curves of all sets.
+
+    Args:
+        data: from `points`.
+        study: the experiment.
+        amount: the column with the amount of data.
+        label: of its axis.
+        name: of an amount.
+
+    Returns:
+        The figure, and its panels by (dataset, task).
+    """
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
     figure, axes = panels(keys)
+    axis, named = DataAxis(data[amount].dropna()), lowest(axes.values())
     handles: dict = {}
     for (dataset, task), ax in axes.items():
-        handles |= _panel(ax, data[(data["dataset"] == dataset) & (data["task"] == task)], study, places)
+        handles |= _panel(ax, data[(data["dataset"] == dataset) & (data["task"] == task)], study, amount, axis)
+        axis.draw(ax, name, across=len(named))
+        ax.set_xlabel(label if ax in named else "")
         title(ax, f"{dataset}, {task}", needed=len(keys) > 1)
     equal_spans(axes.values())
     for ax in leftmost(axes.values()):
@@ -46,13 +60,13 @@ def draw_panels(data: pd.DataFrame, study: Study, places: Places) -> tuple[Figur
     return figure, axes
 
 
-def _panel(ax: Axes, data: pd.DataFrame, study: Study, places: Places) -> dict:
+def _panel(ax: Axes, data: pd.DataFrame, study: Study, amount: str, axis: DataAxis) -> dict:
     colors, markers, names = model_colors(study.runs), model_markers(study.runs), study.labels
     handles = {}
     scored = [model for model in models(study.runs) if data.loc[data["model"] == model, "psnr_y"].notna().any()]
     for number, model in enumerate(scored):
         line = data[(data["model"] == model) & data["psnr_y"].notna()].sort_values("fraction")
-        at = places(line, number, len(scored))
+        at = axis.places(line[amount], number, len(scored))
         style = {"color": colors[model], "zorder": 3}
         (handle,) = ax.plot(at, line["psnr_y"], marker=markers[model], mec="white", mew=0.5, **style)
         handles[names[model]] = handle

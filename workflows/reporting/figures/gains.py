@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from workflows.analysis.records import AVERAGED, CENTRE, models
 from workflows.reporting.numbers import percents
 from workflows.reporting.study import Study
-from workflows.reporting.style import empty, leftmost, legend, model_colors, note, panels, title
+from workflows.reporting.style import empty, leftmost, legend, model_colors, note, panels, same_limits, title
 
 NAMES = {CENTRE: "centre of windows", AVERAGED: "averaged windows"}
 MARKERS = {CENTRE: "o", AVERAGED: "s"}
@@ -31,9 +31,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         title(ax, f"{dataset}, {task}", needed=len(keys) > 1)
         if ax not in leftmost(axes.values()):
             ax.tick_params(labelleft=False)
-    ends = [end for ax in axes.values() for end in ax.get_xlim()]
-    for ax in axes.values():
-        ax.set_xlim(min(ends), max(ends))
+    same_limits(axes.values(), "x")
     windows = [name for name in NAMES if name in handles]
     if len(windows) > 1:
         legend(figure, [handles[name] for name in windows], [NAMES[name] for name in windows])

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from workflows.analysis.records import CENTRE, SCORED_ON, images_at
 from workflows.reporting.figures.curves import draw_panels, points, remarks
 from workflows.reporting.study import Study
-from workflows.reporting.style import FractionAxis, empty, lowest, model_colors, note, small
+from workflows.reporting.style import empty, model_colors, note, small, thousands
 
 # More crossovers would hide the curves; the table of crossovers has them all.
 MOST_MARKS = 4
@@ -16,7 +16,7 @@ MOST_MARKS = 4
 def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, and its points: mean PSNR-Y and its interval.
 
-    An IPT's rows also say where it overtakes the best other network of the largest fraction: `overtakes`, `at`, `at_low`,
+    An IPT's rows also say where it overtakes the network that is best at the largest fraction: `overtakes`, `at`, `at_low`,
     `at_high` (fractions).
     """
     data = points(study)
@@ -24,13 +24,15 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         return empty("No trained model is scored yet."), data
     crossovers = study.table("crossovers")
     data = mark_crossovers(data, crossovers[crossovers["windows"] == CENTRE])
-    axis = FractionAxis(data["fraction"].dropna())
-    figure, axes = draw_panels(data, study, lambda line, number, of: axis.places(line["fraction"], number, of))
-    named = lowest(axes.values())
-    images = images_at(study.runs).to_dict()
+    images = images_at(study.runs).dropna().to_dict()
+
+    def name(fraction: float) -> str:
+        return f"{100 * fraction:g}" + (f"\n{thousands(images[fraction])}" if fraction in images else "")
+
+    label = "training images in %" + ("\nand their number" if images else "")
+    figure, axes = draw_panels(data, study, "fraction", label, name)
     for (dataset, task), ax in axes.items():
         _mark(ax, data[(data["dataset"] == dataset) & (data["task"] == task)], study)
-        axis.draw(ax, images, ax in named, across=len(named))
     lines = remarks(data, study)
     if data["at"].notna().any():
         lines.append("Diamonds: where a model overtakes, with 95 % intervals.")
