@@ -246,6 +246,11 @@ def wrapped(text: str, width: float, size: float | None = None) -> str:
     return "\n".join(lines)
 
 
+def row_height(names: Iterable[str]) -> float:
+    """Inches of a row whose label is the longest of these, which are wrapped."""
+    return 0.1 + 0.11 * max(name.count("\n") + 1 for name in names)
+
+
 def legend(figure: Figure, handles: list, names: list[str]) -> None:
     """One legend above all panels, in as few rows as fit; more than two make the figure higher."""
     names = [wrapped(name, figure.get_figwidth() - 0.6, mpl.rcParams["legend.fontsize"]) for name in names]

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from workflows.analysis.records import percent
 from workflows.reporting.study import Study
-from workflows.reporting.style import empty, model_colors, note, panels, same_limits
+from workflows.reporting.style import column, empty, model_colors, note, panels, row_height, same_limits, wrapped
 
 TITLES = {
     "contrastive.weight": "contrastive weight λ",
@@ -22,21 +22,25 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         return empty("No two scored models differ in only one factor."), data
     group = ["factor", "baseline", "dataset", "task"]
     keys = list(dict.fromkeys(data[group].itertuples(index=False, name=None)))
-    figure, axes = panels(keys, height=0.6 + 0.2 * data.groupby(group).size().max(), most=3)
     colors, names = model_colors(study.runs), study.labels
+    # Two groups with one baseline share a panel, where it has one bar, and models with one value have their labels.
+    bars = data.drop_duplicates([*group, "model"]).astype({"value": "str"})
+    alone = ~bars.duplicated([*group, "value"], keep=False)
+    bars["name"] = bars["value"].where(alone, bars["value"] + " (" + bars["model"].map(names) + ")")
+    bars["name"] = bars["name"].map(lambda name: wrapped(name, 0.4 * column()))
+    figure, axes = panels(keys, 0.6 + bars.groupby(group).size().max() * row_height(bars["name"]), most=3)
     for key, ax in axes.items():
         factor, baseline, dataset, task = key
-        rows = data[(data[group] == list(key)).all(axis=1)]
-        ax.barh(rows["value"].astype(str), rows["effect"], color=[colors[model] for model in rows["model"]], height=0.6)
+        rows = bars[(bars[group] == list(key)).all(axis=1)].reset_index(drop=True)
+        ax.barh(rows.index, rows["effect"], color=[colors[model] for model in rows["model"]], height=0.6)
+        ax.set_yticks(rows.index, rows["name"])
         sure = rows.dropna(subset="low")
         half = [sure["effect"] - sure["low"], sure["high"] - sure["effect"]]
-        ax.errorbar(
-            sure["effect"], sure["value"].astype(str), xerr=half, fmt="none", color="0.4", capsize=2, linewidth=0.9
-        )
+        ax.errorbar(sure["effect"], sure.index, xerr=half, fmt="none", color="0.4", capsize=2, linewidth=0.9)
         ax.axvline(0, color="0.35", linewidth=0.8)
         ax.invert_yaxis()
         ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.set_xlabel(f"PSNR-Y minus {names[baseline]}'s in dB")
+        ax.set_xlabel(f"gain in PSNR-Y over {names[baseline]} in dB")
         ax.set_title(f"{TITLES.get(factor, factor)}\n({dataset}, {task})", loc="left")
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
@@ -52,5 +56,5 @@ def _explain(data: pd.DataFrame) -> list[str]:
     if "seeds" in over:
         lines.append("Whiskers: 95 % t intervals over seeds, paired by seed.")
     if "images" in over:
-        lines += ["One seed: whiskers are 95 % t intervals over images;", "they say nothing about other trainings."]
+        lines.append("One seed: whiskers are 95 % t intervals over images; they say nothing about other trainings.")
     return lines

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from workflows.analysis.records import percent
+from workflows.analysis.records import SCORED_ON, percent
 from workflows.reporting.study import Study
 from workflows.reporting.style import (
     column,
@@ -29,12 +29,14 @@ COSTS = {
 }
 # An axis is logarithmic where its values span more than this factor.
 LOG = 3
+ACROSS = 4
 
 
 def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, and its data, `tables/quality_cost.csv`.
 
-    One set: one panel per cost, side by side. Several sets: one column per set, one row per cost.
+    One set: one panel per cost, side by side. Several sets: one column per set, one row per cost; more sets than fit
+    continue below.
     """
     data = study.table("quality_cost").dropna(subset="psnr_y")
     if data.empty:
@@ -43,29 +45,41 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     costs = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
     costs = [cost for cost in costs if data[cost].notna().any()]
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
-    size = (page(), 2.3) if len(keys) == 1 else (page(), 1.75 * len(costs) + 0.5)
-    shape = (1, len(costs)) if len(keys) == 1 else (len(costs), len(keys))
-    if shape == (1, 1):
-        size = (column(), 2.3)
-    figure, axes = plt.subplots(*shape, figsize=size, sharey="row" if len(keys) == 1 else "col", squeeze=False)
-    cells = [[(keys[0], cost) for cost in costs]] if len(keys) == 1 else [[(k, cost) for k in keys] for cost in costs]
-    handles: dict = {}
-    for row, of in zip(axes, cells, strict=True):
-        for number, (ax, ((dataset, task), cost)) in enumerate(zip(row, of, strict=True)):
-            points = data[(data["dataset"] == dataset) & (data["task"] == task)].dropna(subset=cost)
-            handles |= _panel(ax, points, cost, study)
-            ax.set_xlabel(COSTS[cost])
-            if number == 0:
-                ax.set_ylabel("PSNR-Y in dB")
-            if ax in axes[0]:
-                title(ax, f"{dataset}, {task}", needed=len(keys) > 1)
+    places = {(keys[0], cost): (0, column) for column, cost in enumerate(costs)}
     if len(keys) > 1:
+        across = -(-len(keys) // -(-len(keys) // ACROSS))
+        places = {
+            (key, cost): (number // across * len(costs) + row, number % across)
+            for number, key in enumerate(keys)
+            for row, cost in enumerate(costs)
+        }
+    down, across = (1 + max(ends) for ends in zip(*places.values(), strict=True))
+    size = (column() if across == 1 else page(), 1.75 * down + 0.5)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
+    handles, firsts, rows = {}, {}, {}
+    for (key, cost), place in places.items():
+        points = data[(data["dataset"] == key[0]) & (data["task"] == key[1])].dropna(subset=cost)
+        if points.empty:
+            continue
+        ax = axes[place]
         # The panels of one set share their scale.
-        for ax in axes[0]:
-            ax.autoscale_view(scalex=False)
-        equal_spans(axes[0])
+        if firsts.setdefault(key, ax) is ax:
+            title(ax, ", ".join(key), needed=len(keys) > 1)
+        else:
+            ax.sharey(firsts[key])
+            ax.tick_params(labelleft=len(keys) > 1)
+        if rows.setdefault(place[0], ax) is ax:
+            ax.set_ylabel("PSNR-Y in dB")
+        handles |= _panel(ax, points, cost, study)
+        ax.set_xlabel(COSTS[cost])
+    for ax in axes.flat:
+        if not ax.has_data():
+            ax.remove()
+    for ax in firsts.values():
+        ax.autoscale_view(scalex=False)
+    equal_spans(firsts.values())
     legend(figure, list(handles.values()), list(handles))
-    note(figure, _explain(data))
+    note(figure, _explain(data, costs))
     return figure, data
 
 
@@ -75,8 +89,9 @@ def _panel(ax: Axes, data: pd.DataFrame, cost: str, study: Study) -> dict:
     log = len(values) > 0 and values.min() > 0 and values.max() > LOG * values.min()
     # An axis spans at least a fifth of its values, so that networks of matched cost appear close together.
     span = np.log(values.max() / values.min()) if log else max(np.ptp(values), 0.2 * values.max(), 1e-9)
-    # Models of equal cost are moved apart a little, so that both are visible.
-    shift = 0.04 * span * data.groupby(cost).cumcount()
+    # Models of equal cost are moved apart a little, so that all are visible.
+    equal = data.groupby(cost)[cost]
+    shift = 0.04 * span * (equal.cumcount() - (equal.transform("size") - 1) / 2)
     places = values * np.exp(shift) if log else values + shift
     handles = {}
     for at, point in zip(places, data.to_dict("records"), strict=True):
@@ -111,7 +126,12 @@ def _log_ticks(low: float, high: float) -> np.ndarray:
     return ticks
 
 
-def _explain(data: pd.DataFrame) -> list[str]:
+def _explain(data: pd.DataFrame, costs: list[str]) -> list[str]:
     at = " / ".join(percent(fraction) for fraction in sorted(data["fraction"].unique()))
     bars = "Bars: 95 % t intervals over seeds." if data["low"].notna().any() else "One seed: no interval."
-    return [f"Trained on {at} of the images.", bars]
+    lines = [f"Trained on {at} of the images.", bars]
+    if any(data.dropna(subset=cost).duplicated([*SCORED_ON, cost]).any() for cost in costs):
+        lines.append("Models of equal cost stand side by side.")
+    return lines + [
+        f"Left out: models with no {COSTS[cost]} on record for a task." for cost in costs if data[cost].isna().any()
+    ]
