@@ -15,6 +15,8 @@ from workflows.reporting.style import column, empty, legend, note, page, thousan
 
 # In this first part of the steps curves fall from far outside the axis; the rest is compared.
 SETTLED = 0.2
+# A loss that varies by more than this factor afterwards, because a training diverged, has a logarithmic axis.
+LOG = 20
 LINES = [":", "--", "-"]
 ACROSS = 4
 
@@ -30,9 +32,10 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     data = data[data["fraction"].isin(chosen_fractions(data["fraction"]))]
     trained = [model for model in models(study.runs) if model in set(data["model"])]
     fractions = sorted(data["fraction"].unique())
-    styles = dict(zip(fractions, zip(sns.color_palette("flare", len(fractions)), LINES, strict=False), strict=True))
-    across = min(ACROSS, len(trained))
-    bands = -(-len(trained) // across)
+    lines = LINES[-len(fractions) :]
+    styles = dict(zip(fractions, zip(sns.color_palette("flare", len(fractions)), lines, strict=True), strict=True))
+    bands = -(-len(trained) // ACROSS)
+    across = -(-len(trained) // bands)
     size = (column() if across == 1 else page(), 2.7 * bands + 0.6)
     figure, axes = plt.subplots(2 * bands, across, figsize=size, squeeze=False)
     pairs = {
@@ -50,7 +53,9 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
             curve = data[(data["model"] == model) & (data["fraction"] == fraction)]
             loss.plot(curve["step"], curve["l1"], line, color=color, zorder=3)
             measured = curve.dropna(subset="validation_psnr")
-            (handles[fraction],) = psnr.plot(measured["step"], measured["validation_psnr"], line, color=color)
+            (handles[fraction],) = psnr.plot(
+                measured["step"], measured["validation_psnr"], line, marker=".", markersize=3, color=color
+            )
         loss.set_title(study.labels[model], loc="left")
         loss.tick_params(labelbottom=False)
         psnr.set_xlabel("step")
@@ -89,11 +94,17 @@ def chosen_fractions(fractions: pd.Series) -> list[float]:
 
 
 def _limits(axes: list[Axes], data: pd.DataFrame, values: str) -> None:
-    """One scale for all models that contains everything after the first steps."""
-    settled = data.loc[data["step"] > SETTLED * data["step"].max(), values].dropna()
+    """One scale for all models that contains everything after the first steps of each training."""
+    last = data.groupby(["model", "fraction"])["step"].transform("max")
+    settled = data.loc[data["step"] > SETTLED * last, values].dropna()
     if settled.empty:
         return
     low, high = settled.min(), settled.max()
-    margin = 0.06 * (high - low) or 0.05
+    margin = max(0.06 * (high - low), 0.05)
     for ax in axes:
-        ax.set_ylim(low - margin, high + margin)
+        if values == "l1" and low > 0 and high > LOG * low:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            ax.set_ylim(0.8 * low, 1.25 * high)
+        else:
+            ax.set_ylim(low - margin, high + margin)
