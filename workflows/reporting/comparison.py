@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from workflows.analysis.records import percent
 from workflows.reporting.image_panels import Tile, checked_crop, load, pick_crop
 from workflows.reporting.study import Study
-from workflows.reporting.style import frame, model_colors, page, small, titles
+from workflows.reporting.style import frame, model_colors, page, small, titles, wrapped
 
 MARK = "#ffd000"
 # Inches: between panels, below a crop for its name and score, above all panels for the title; the largest width of a crop.
 GAP, WORDS, HEAD, LARGEST = 0.06, 0.32, 0.2, 1.7
+LINE = 1.35  # height of a line of text over its size
 # The largest fraction of the width for the whole image.
 WHOLE = 0.56
 
@@ -47,7 +48,10 @@ def draw(
     down, across = arrange(len(tiles), with_whole)
     side, left = _sizes(down, across, height / width, whole.shape[1] / whole.shape[0] if with_whole else 0)
     head = HEAD if titles() else 0.04
-    row = side * height / width + WORDS
+    names = [wrapped(tile.name, side, small()) for tile in tiles]
+    lines = 1 + max(name.count("\n") for name in names)
+    words = WORDS + (lines - 1) * LINE * small() / 72
+    row = side * height / width + words
     tall = head + down * row
     figure = plt.figure(figsize=(page(), tall), layout="none")
 
@@ -58,8 +62,8 @@ def draw(
         )
 
     if with_whole:
-        high = min(tall - head - WORDS, left * whole.shape[0] / whole.shape[1])
-        ax = place(GAP / 2, head + (tall - head - WORDS - high) / 2, high * whole.shape[1] / whole.shape[0], high)
+        high = min(tall - head - words, left * whole.shape[0] / whole.shape[1])
+        ax = place(GAP / 2, head + (tall - head - words - high) / 2, high * whole.shape[1] / whole.shape[0], high)
         ax.imshow(whole, interpolation="antialiased")
         frame(ax, x, y, width, height, MARK)
         ax.spines[:].set_visible(False)
@@ -70,7 +74,7 @@ def draw(
 
     colors = model_colors(study.runs)
     best = max((tile.psnr for tile in tiles if tile.psnr is not None), default=None)
-    for number, tile in enumerate(tiles):
+    for number, (tile, name) in enumerate(zip(tiles, names, strict=True)):
         i, j = divmod(number, across)
         short = across - min(across, len(tiles) - i * across)  # a shorter last row is centred
         ax = place(left + GAP / 2 + (j + short / 2) * (side + GAP), head + i * row, side, side * height / width)
@@ -80,7 +84,7 @@ def draw(
         else:
             ax.imshow(tile.pixels[y : y + height, x : x + width], interpolation="none")
         ax.spines[:].set(visible=True, color=colors.get(tile.model, "0.35"), linewidth=1.2)
-        _words(ax, tile, tile.psnr is not None and tile.psnr == best)
+        _words(ax, tile, name, lines, tile.psnr is not None and tile.psnr == best)
     table = pd.DataFrame(
         {"name": t.name, "model": t.model, "psnr_y": t.psnr, "ssim_y": t.ssim, "shown": t.pixels is not None}
         for t in tiles
@@ -121,10 +125,10 @@ def _sizes(down: int, across: int, ratio: float, whole: float) -> tuple[float, f
     return min(side, LARGEST), left
 
 
-def _words(ax: Axes, tile: Tile, best: bool) -> None:
-    """Name and score, centred under a panel."""
+def _words(ax: Axes, tile: Tile, name: str, lines: int, best: bool) -> None:
+    """Name and score, centred under a panel, with the same number of lines for all names."""
     score = tile.score or ("PSNR-Y / SSIM-Y" if tile.model is None else "")
-    for below, text, weight in ((2, tile.name, "normal"), (2 + 1.35 * small(), score, "bold" if best else "normal")):
+    for below, text, weight in ((2, name, "normal"), (2 + lines * LINE * small(), score, "bold" if best else "normal")):
         ax.annotate(
             text,
             (0.5, 0),

@@ -12,7 +12,7 @@ from workflows.analysis.records import SIMILARITY_COLUMNS, ReportError, parse_ru
 from workflows.config.pictures import slugs
 from workflows.readers import read_arrays
 from workflows.reporting.study import Study
-from workflows.reporting.style import column, frame, model_colors, note, small, title
+from workflows.reporting.style import column, frame, model_colors, note, small, title, wrapped
 
 # The reference patches, from the plainest to the richest surroundings, and the colours of their frames.
 ANCHORS = {"low contrast": "#ffd000", "medium": "#00e5ff", "high contrast": "#ff4fd8"}
@@ -40,7 +40,8 @@ def draw(
     grid = (data["row"].max() + 1, data["column"].max() + 1)
     across = with_whole + len(anchors)
     side = column() / (4 if with_whole else 3.4)
-    size = (column(), side * grid[0] / grid[1] * len(names) + 0.75)
+    height = side * grid[0] / grid[1]
+    size = (column(), height * len(names) + 0.75)
     figure, axes = plt.subplots(len(names), across, figsize=size, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # ty: ignore[unknown-argument]
     colors = model_colors(study.runs)
@@ -48,7 +49,7 @@ def draw(
     lowest = data["similarity"].min()
     for row, name in zip(axes, names, strict=True):
         model = parse_run(name).model
-        row[0].set_ylabel(study.labels[model], fontsize=small(), color=colors[model])
+        row[0].set_ylabel(wrapped(study.labels[model], height, small()), fontsize=small(), color=colors[model])
         if with_whole:
             row[0].imshow(pixels, interpolation="none")
         for ax, anchor, color in zip(row[with_whole:], anchors, ANCHORS.values(), strict=True):
@@ -57,8 +58,8 @@ def draw(
             similarities = ax.imshow(values, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
             frame(ax, anchor[1], anchor[0], 1, 1, color)
             if with_whole:
-                height, width = pixels.shape[0] / grid[0], pixels.shape[1] / grid[1]
-                frame(row[0], anchor[1] * width, anchor[0] * height, width, height, color)
+                down, right = pixels.shape[0] / grid[0], pixels.shape[1] / grid[1]
+                frame(row[0], anchor[1] * right, anchor[0] * down, right, down, color)
         for ax in row:
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)

@@ -67,7 +67,9 @@ def house_style(style: Style | None = None) -> Iterator[None]:
     lines = {"lines.linewidth": 1.4, "lines.markersize": 4, "axes.linewidth": 0.7}
     lines |= {"xtick.major.width": 0.7, "ytick.major.width": 0.7, "xtick.major.size": 3, "ytick.major.size": 3}
     lines |= {"axes.formatter.useoffset": False, "axes.spines.top": False, "axes.spines.right": False}
-    files = {"savefig.dpi": 300, "pdf.fonttype": 42, "legend.frameon": False, "figure.constrained_layout.use": True}
+    # Text is measured at the resolution it is drawn with.
+    files = {"figure.dpi": 300, "savefig.dpi": "figure", "pdf.fonttype": 42}
+    files |= {"legend.frameon": False, "figure.constrained_layout.use": True}
     try:
         with sns.axes_style("ticks"), plt.rc_context(fonts | sizes | lines | files):
             yield
@@ -286,12 +288,17 @@ def empty(text: str) -> Figure:
 
 
 def fit(figure: Figure) -> None:
-    """Break the panels' titles and labels that are wider than their panel."""
+    """Break the panels' titles and labels that are wider than their panel, and make the figure higher by the added lines."""
     figure.draw_without_rendering()  # this places ticks and panels, so that the layout knows their size
+    added: dict[float, int] = {}
     for ax in figure.axes:
-        width = ax.get_window_extent().width / figure.dpi
+        width, row = ax.get_window_extent().width / figure.dpi, round(ax.get_position().y0, 2)
+        before = ax.get_title(loc="left") + ax.get_xlabel()
         ax.set_title(wrapped(ax.get_title(loc="left"), width, mpl.rcParams["axes.titlesize"]), loc="left")
         ax.set_xlabel(wrapped(ax.get_xlabel(), width, mpl.rcParams["axes.labelsize"]))
+        after = ax.get_title(loc="left") + ax.get_xlabel()
+        added[row] = max(added.get(row, 0), after.count("\n") - before.count("\n"))
+    figure.set_figheight(figure.get_figheight() + 0.14 * sum(added.values()))
 
 
 def save(figure: Figure, data: pd.DataFrame, paths: Iterable[Path]) -> None:

@@ -22,6 +22,7 @@ from workflows.reporting.style import (
     model_colors,
     model_markers,
     page,
+    save,
     spaced,
     thousands,
 )
@@ -254,6 +255,39 @@ def test_effects_are_bars_from_zero_in_the_models_colours(studies):
     bars = figure.axes[0].patches
     assert [bar.get_width() for bar in bars] == pytest.approx(shown["effect"].to_list())
     assert bars[1].get_facecolor()[:3] == pytest.approx(model_colors(study.runs)["ipt-contrastive"])
+
+
+LONG = {
+    "ipt": "IPT with λ = 0.1 & τ = 0.07 of an earlier_version $x$ (μ ± σ)",
+    "ipt-contrastive": "ipt_with_an_underscored_name_of_fifty_characters_$_&",
+    "edsr": "_EDSR with IPT's number of parameters, fine-tuned",
+    "rdn": "RDN, $10 & $20",
+}
+
+
+@pytest.mark.parametrize("datasets", [("Set5",), ("Set5", "Set14", "B100", "Urban100")], ids=["one", "many"])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "psnr_patches"])
+def test_long_names_are_neither_cut_nor_run_into_each_other(name, datasets, studies, tmp_path):
+    study = studies(**{**SEEDS, "datasets": datasets})
+    study.labels = study.labels | LONG
+    figure, data = draw(name, study)
+    save(figure, data, [tmp_path / "long.png", tmp_path / "long.pdf"])
+    figure.draw_without_rendering()
+    titles = [ax.title if ax.get_title() else ax._left_title for ax in figure.axes]
+    labels = [label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label, *ax.get_yticklabels())]
+    boxes = [text.get_window_extent() for text in (*titles, *labels, figure._supxlabel) if text.get_text()]
+    boxes += [text.get_window_extent() for legend in figure.legends for text in legend.get_texts()]
+    for box in boxes:
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1 + 1
+        assert box.y1 <= figure.bbox.y1 + 1
+    named = [text.get_window_extent() for text in titles if text.get_text()]
+    assert not any(one.overlaps(other) for number, one in enumerate(named) for other in named[:number])
+    for ax in figure.axes:
+        rows = [label.get_window_extent() for label in ax.get_yticklabels() if label.get_text()]
+        assert not any(one.overlaps(other) for number, one in enumerate(rows) for other in rows[:number])
+        assert ax.get_window_extent().height > figure.dpi / 4
 
 
 @pytest.mark.parametrize("name", FIGURES)

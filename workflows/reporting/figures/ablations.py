@@ -28,7 +28,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     alone = ~bars.duplicated([*group, "value"], keep=False)
     bars["name"] = bars["value"].where(alone, bars["value"] + " (" + bars["model"].map(names) + ")")
     bars["name"] = bars["name"].map(lambda name: wrapped(name, 0.4 * column()))
-    figure, axes = panels(keys, 0.6 + bars.groupby(group).size().max() * row_height(bars["name"]), most=3)
+    figure, axes = panels(keys, 0.65 + bars.groupby(group).size().max() * row_height(bars["name"]), most=3)
     for key, ax in axes.items():
         factor, baseline, dataset, task = key
         rows = bars[(bars[group] == list(key)).all(axis=1)].reset_index(drop=True)
@@ -38,6 +38,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
         half = [sure["effect"] - sure["low"], sure["high"] - sure["effect"]]
         ax.errorbar(sure["effect"], sure.index, xerr=half, fmt="none", color="0.4", capsize=2, linewidth=0.9)
         ax.axvline(0, color="0.35", linewidth=0.8)
+        ax.use_sticky_edges = False  # so that the line at 0 is not an edge
         ax.invert_yaxis()
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_xlabel(f"gain in PSNR-Y over {names[baseline]} in dB")
