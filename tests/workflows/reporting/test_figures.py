@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.helpers import assert_names
+from tests.helpers import MODELS, assert_names
 from workflows.analysis.crossovers import OVERTAKES
 from workflows.config.schema import Style
 from workflows.reporting.__main__ import main
@@ -191,7 +191,7 @@ def test_with_one_seed_the_figure_says_what_bands_are_over(studies):
 
 def test_missing_points_are_counted_and_bicubic_is_dashed(studies):
     figure, _ = psnr_fraction.draw(studies(fractions=(0.2, 0.6, 1.0), lost=["rdn-60-seed-0"]))
-    assert_names(texts(figure), "Missing: 1")
+    assert_names(texts(figure), "Missing: 1 of 12 runs")
     dashed = [line for line in figure.axes[0].lines if line.is_dashed()]
     assert len(dashed) == 1
 
@@ -228,6 +228,27 @@ def test_gains_show_both_ways_of_cutting_windows_side_by_side(changed):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[:4] == ["IPT", "IPT + contrastive", "EDSR", "RDN"]
     assert "IPT − EDSR" in labels
+
+
+def test_a_model_without_the_smallest_fraction_has_the_gain_of_the_fractions_it_has(studies):
+    study = studies(**SEEDS)
+    for name in ("gains", "gain_differences"):
+        table = study.table(name)
+        of_rdn = (table["model"] == "rdn") | (table["rival"] == "rdn" if "rival" in table else False)
+        study._tables[name] = table.assign(span=table["span"].where(~of_rdn, "0.6-1"))
+    figure, data = gains.draw(study)
+    labels = " ".join(" ".join(label.get_text().split()) for label in figure.axes[0].get_yticklabels())
+    assert_names(labels, "EDSR, 20 % to 100 %", "RDN, 60 % to 100 %", "IPT − RDN, 60 % to 100 %")
+    assert len(data) == 2 * (4 + 4)
+
+
+def test_a_gain_with_one_seed_at_a_fraction_has_no_bar_and_that_is_said(changed):
+    def single(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{end: table[end].where(table["model"] != "rdn") for end in ("low", "high")})
+
+    assert "one seed" in texts(gains.draw(changed("gains", single, **SEEDS))[0])
+    own = {**SEEDS, "models": {"edsr": MODELS["edsr"]}}
+    assert "difference" not in texts(gains.draw(changed("gains", single, **own))[0])
 
 
 def test_patches_are_the_axis_where_each_image_gives_the_same_ones(changed):
@@ -288,6 +309,46 @@ def test_long_names_are_neither_cut_nor_run_into_each_other(name, datasets, stud
         rows = [label.get_window_extent() for label in ax.get_yticklabels() if label.get_text()]
         assert not any(one.overlaps(other) for number, one in enumerate(rows) for other in rows[:number])
         assert ax.get_window_extent().height > figure.dpi / 4
+
+
+def test_models_with_one_value_have_a_bar_each_with_their_labels(changed):
+    def repeated(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([table, table.assign(model=table["model"].replace("ipt-contrastive", "edsr"))])
+
+    figure, _ = ablations.draw(changed("ablations", repeated, **SEEDS))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["0", "0.1 (IPT + contrastive)", "0.1 (EDSR)"]
+    assert len({bar.get_y() for bar in figure.axes[0].patches}) == 3
+
+
+def test_costs_that_are_not_recorded_for_a_set_have_no_panel_and_that_is_said(changed):
+    def recorded(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(macs_per_output_pixel=(100 * table["parameters"]).where(table["dataset"] == "Set5"))
+
+    figure, _ = quality_cost.draw(changed("quality_cost", recorded, **SEEDS))
+    assert len(figure.axes) == 3
+    assert_names(texts(figure), "multiply-adds", "equal cost")
+
+
+def test_sets_continue_in_another_row_of_the_figure_of_costs(changed):
+    def many(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat(table.assign(dataset=str(number)) for number in range(5))
+
+    figure, _ = quality_cost.draw(changed("quality_cost", many, **SEEDS))
+    assert figure.axes[0].get_gridspec().ncols == 3
+    assert len(figure.axes) == 10
+
+
+def test_a_short_training_is_inside_the_axes_of_a_long_one(changed):
+    def longer(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(
+            step=table["step"] * (1 + 9 * (table["model"] == "rdn")), l1=table["l1"] + (table["model"] != "rdn")
+        )
+
+    figure, data = draw("training_curves", changed("learning_curves", longer, **SEEDS))
+    last = data[data["model"] == "ipt"].iloc[-1]
+    low, high = figure.axes[0].get_ylim()
+    assert low < last["l1"] < high
 
 
 @pytest.mark.parametrize("name", FIGURES)

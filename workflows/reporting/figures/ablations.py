@@ -32,13 +32,13 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     for key, ax in axes.items():
         factor, baseline, dataset, task = key
         rows = bars[(bars[group] == list(key)).all(axis=1)].reset_index(drop=True)
+        ax.use_sticky_edges = False  # the line at 0 is inside
         ax.barh(rows.index, rows["effect"], color=[colors[model] for model in rows["model"]], height=0.6)
         ax.set_yticks(rows.index, rows["name"])
         sure = rows.dropna(subset="low")
         half = [sure["effect"] - sure["low"], sure["high"] - sure["effect"]]
         ax.errorbar(sure["effect"], sure.index, xerr=half, fmt="none", color="0.4", capsize=2, linewidth=0.9)
         ax.axvline(0, color="0.35", linewidth=0.8)
-        ax.use_sticky_edges = False  # so that the line at 0 is not an edge
         ax.invert_yaxis()
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_xlabel(f"gain in PSNR-Y over {names[baseline]} in dB")

@@ -89,10 +89,9 @@ def remarks(data: pd.DataFrame, study: Study) -> list[str]:
     sure = data.loc[data["over"] == "seeds", "seeds"]
     trained = data[data["fraction"].notna()]
     if (data["over"] == "images").any():
-        lines += [
-            "One seed. Bars and bands: 95 % t intervals over images, the images'",
-            "own levels removed; not over trainings.",
-        ]
+        lines.append(
+            "One seed. Bars and bands: 95 % t intervals over images, the images' own levels removed; not over trainings."
+        )
     elif len(sure):
         count = f"{sure.min()}" if sure.min() == sure.max() else f"{sure.min()} to {sure.max()}"
         lines.append(f"Bars and bands: 95 % t intervals over {count} seeds.")
@@ -100,8 +99,7 @@ def remarks(data: pd.DataFrame, study: Study) -> list[str]:
             lines.append("Hollow points: one seed, no interval.")
     else:
         lines.append("One seed: no interval.")
-    summary = study.table("summary")
-    absent = summary.loc[summary["fraction"].notna() & (summary["seeds"] == 0), ["model", "fraction"]].drop_duplicates()
-    if len(absent):
-        lines.append(f"Missing: {len(absent)} of the planned points.")
+    planned = study.runs[study.runs["fraction"].notna()]
+    if absent := (planned["status"] != "done").sum():
+        lines.append(f"Missing: {absent} of {len(planned)} runs.")
     return lines
