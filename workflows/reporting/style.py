@@ -291,7 +291,7 @@ def fit(figure: Figure) -> None:
     """Break the panels' titles and labels that are wider than their panel, and make the figure higher by the added lines."""
     figure.draw_without_rendering()  # this places ticks and panels, so that the layout knows their size
     added: dict[float, int] = {}
-    for ax in figure.axes:
+    for ax in (ax for ax in figure.axes if ax.get_subplotspec()):  # a colour bar's label may be wider than the bar
         width, row = ax.get_window_extent().width / figure.dpi, round(ax.get_position().y0, 2)
         before = ax.get_title(loc="left") + ax.get_xlabel()
         ax.set_title(wrapped(ax.get_title(loc="left"), width, mpl.rcParams["axes.titlesize"]), loc="left")

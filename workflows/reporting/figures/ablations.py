@@ -55,7 +55,7 @@ def _explain(data: pd.DataFrame) -> list[str]:
     over = set(data["over"].dropna())
     lines = [f"At {at} of the images. Bars of 0: the baseline."]
     if "seeds" in over:
-        lines.append("Whiskers: 95 % t intervals over seeds, paired by seed.")
+        lines.append("Whiskers: 95 % t intervals over seeds.")
     if "images" in over:
         lines.append("One seed: whiskers are 95 % t intervals over images; they say nothing about other trainings.")
     return lines

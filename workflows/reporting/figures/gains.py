@@ -67,10 +67,9 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
 
 def _label(model: str, rival: str, span: str, study: Study, spanned: bool, width: float) -> str:
     names = study.labels
-    parts = [names[model], *([f"− {names[rival]}"] if rival else [])]
-    parts[-1] += f", {percents(span)}" if spanned else ""
-    whole = " ".join(parts)
-    return whole if wrapped(whole, width) == whole else wrapped("\n".join(parts), width)
+    name = names[model] + (f" − {names[rival]}" if rival else "") + (f", {percents(span)}" if spanned else "")
+    # A pair that needs several lines is broken between its names first.
+    return name if wrapped(name, width) == name else wrapped(name.replace(" − ", "\n− "), width)
 
 
 def points(study: Study) -> pd.DataFrame:

@@ -45,14 +45,12 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     costs = ["parameters", "macs_per_output_pixel" if data["macs_per_output_pixel"].notna().any() else "train_hours"]
     costs = [cost for cost in costs if data[cost].notna().any()]
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
-    places = {(keys[0], cost): (0, column) for column, cost in enumerate(costs)}
-    if len(keys) > 1:
-        across = -(-len(keys) // -(-len(keys) // ACROSS))
-        places = {
-            (key, cost): (number // across * len(costs) + row, number % across)
-            for number, key in enumerate(keys)
-            for row, cost in enumerate(costs)
-        }
+    across = -(-len(keys) // -(-len(keys) // ACROSS))
+    places = {
+        (key, cost): (0, row) if len(keys) == 1 else (number // across * len(costs) + row, number % across)
+        for number, key in enumerate(keys)
+        for row, cost in enumerate(costs)
+    }
     down, across = (1 + max(ends) for ends in zip(*places.values(), strict=True))
     size = (column() if across == 1 else page(), 1.75 * down + 0.5)
     figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
