@@ -219,7 +219,9 @@ def test_quality_is_plotted_against_multiply_adds_if_they_are_known(changed):
 
 def test_gains_show_both_ways_of_cutting_windows_side_by_side(changed):
     def both(table: pd.DataFrame) -> pd.DataFrame:
-        return pd.concat([table, table.assign(windows="averaged", gain=table["gain"] - 0.1)], ignore_index=True)
+        lower = {column: table[column] - 0.1 for column in ("gain", "low", "high")}
+        averaged = table[table["model"].str.startswith("ipt")].assign(windows="averaged", **lower)
+        return pd.concat([table, averaged], ignore_index=True)
 
     figure, data = gains.draw(changed("gains", both, **SEEDS))
     assert set(data["windows"]) == {"centre", "averaged"}
