@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -254,23 +255,29 @@ def row_height(names: Iterable[str]) -> float:
 
 
 def legend(figure: Figure, handles: list, names: list[str]) -> None:
-    """One legend above all panels, in as few rows as fit; more than two make the figure higher."""
+    """One legend above all panels, in as few rows as fit."""
     names = [wrapped(name, figure.get_figwidth() - 0.6, mpl.rcParams["legend.fontsize"]) for name in names]
     style = {"handlelength": 2.2, "columnspacing": 1.2, "borderaxespad": 0.3}
     for rows in range(1, len(names) + 1):
         made = figure.legend(handles, names, loc="outside upper center", ncols=-(-len(names) // rows), **style)
-        size = made.get_window_extent()
-        if size.width <= figure.bbox.width or rows == len(names):
-            figure.set_figheight(figure.get_figheight() + max(size.height / figure.dpi - 0.4, 0))
+        if made.get_window_extent().width <= figure.bbox.width or rows == len(names):
+            make_room(figure, made, 0.4)
             return
         made.remove()
+
+
+def make_room(figure: Figure, part: Artist, given: float) -> None:
+    """Make the figure higher by what the part needs above the `given` inches, so that the panels keep their height."""
+    needed = part.get_window_extent().height / figure.dpi
+    figure.set_figheight(figure.get_figheight() + max(needed - given, 0))
 
 
 def note(figure: Figure, lines: Iterable[str]) -> None:
     """A note for the reader below the panels; with titles off it belongs into the caption."""
     if _style.titles:
         text = wrapped(" ".join(lines), 0.98 * figure.get_figwidth(), small())
-        figure.supxlabel(text, fontsize=small(), color="0.25", x=0.01, ha="left")
+        made = figure.supxlabel(text, fontsize=small(), color="0.25", x=0.01, ha="left")
+        make_room(figure, made, 0.22)
 
 
 def frame(ax: Axes, x: float, y: float, width: float, height: float, color: str) -> None:

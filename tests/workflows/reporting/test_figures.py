@@ -271,6 +271,12 @@ def test_each_panel_of_contrastive_gains_has_the_same_scale_and_the_last_shows_t
     assert "IPT + contrastive − IPT" in texts(figure)
 
 
+def test_the_gradient_is_shown_where_only_the_contrastive_model_is_scored(studies):
+    figure, data = contrastive_gain.draw(studies(fractions=(0.2, 1.0), lost=["ipt-20-seed-0"]))
+    assert set(data.loc[data["level"] == "ratio", "fraction"]) == {0.2, 1.0}
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["20", "100"]
+
+
 def test_effects_are_bars_from_zero_in_the_models_colours(studies):
     study = studies(**SEEDS)
     figure, data = ablations.draw(study)

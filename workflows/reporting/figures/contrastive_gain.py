@@ -38,7 +38,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     ratios = gradient_ratios(data, study.table("gradient_shares_by_seed"))
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
     figure, axes = panels([*keys, *([RATIO] if len(ratios) else [])])
-    fractions = sorted(data["fraction"].unique())
+    fractions = sorted({*data["fraction"], *ratios["fraction"]})
     handles: dict = {}
     for key, ax in axes.items():
         if key == RATIO:

@@ -126,8 +126,10 @@ def _log_ticks(low: float, high: float) -> np.ndarray:
 
 def _explain(data: pd.DataFrame, costs: list[str]) -> list[str]:
     at = " / ".join(percent(fraction) for fraction in sorted(data["fraction"].unique()))
-    bars = "Bars: 95 % t intervals over seeds." if data["low"].notna().any() else "One seed: no interval."
-    lines = [f"Trained on {at} of the images.", bars]
+    lines = [f"Trained on {at} of the images."]
+    lines.append("Bars: 95 % t intervals over seeds." if data["low"].notna().any() else "One seed: no interval.")
+    if data["low"].notna().any() and data["low"].isna().any():
+        lines.append("Without a bar: one seed.")
     if any(data.dropna(subset=cost).duplicated([*SCORED_ON, cost]).any() for cost in costs):
         lines.append("Models of equal cost stand side by side.")
     return lines + [
