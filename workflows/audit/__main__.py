@@ -52,9 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from workflows.audit.verify import ABSENT, CHANGED, OK, verify
+    from workflows.audit.verify import ABSENT, CHANGED, LEFT_OVER, OK, verify
 
-    count = dict.fromkeys((OK, CHANGED, ABSENT), 0)
+    count = dict.fromkeys((OK, CHANGED, ABSENT, LEFT_OVER), 0)
     for finding in verify(options.experiment_dir):
         count[finding.state] += 1
         if finding.state != OK:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from workflows import provenance
 from workflows.analysis.records import ReportError, read_results, read_runs
+from workflows.analysis.tables import TABLES
 from workflows.config import grid
-from workflows.config.pictures import slugs
+from workflows.config.experiment import Experiment
 from workflows.files import write_text
+from workflows.reporting import outline
 
-SUMMARY = ("experiment.yaml", "learning_rates.csv", "tables/*", "figures/*")
 RUNS = (
     *("results.csv", "runs.csv", "data/*.csv", "data/finetune/*.csv"),
     *("runs/*/metrics*.csv", "runs/*/metrics*.json", "runs/*/train.csv", "runs/*/provenance.json"),
@@ -47,14 +48,11 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     if earlier and not all((out / name).is_file() for name in (SUMS, "experiment.yaml")):
         raise ReportError(f"{out}: is no published copy and would be replaced; name a new folder")
     try:
-        report = grid.read(experiment_dir / "experiment.yaml").report
+        spec = grid.read(experiment_dir / "experiment.yaml")
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
-    parts = {f"comparison-{slug}" for slug, picture in slugs(report.comparisons).items() if not picture.whole}
-    maps = [report.similarity] if report.similarity else []
-    parts |= {f"similarity-{slug}" for slug, picture in slugs(maps).items() if not picture.whole}
-    kept = SUMMARY if summary else SUMMARY + RUNS
-    files = [file for file in _files(experiment_dir, kept) if not _shows_an_image(file, parts)]
+    kept = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)]
+    files = [file for file in _files(experiment_dir, kept) if file not in whole_images(spec)]
     for file in files:
         if (size := (experiment_dir / file).stat().st_size) > LARGEST:
             raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} per file are published")
@@ -101,10 +99,19 @@ Check it with `sha256sum -c {SUMS}`{"" if summary else " and `python -m workflow
 """
 
 
-def _shows_an_image(file: Path, parts: set[str]) -> bool:
-    """Whether a figure shows a whole image; `parts` names those that show only crops or maps."""
-    pictured = file.suffix in (".png", ".pdf") and file.name.startswith(("comparison-", "similarity-"))
-    return pictured and file.stem not in parts
+def shown(spec: Experiment) -> set[str]:
+    """The tables and figures of the config; the folder may also hold those of an earlier one."""
+    stems = [drawn.stem for drawn in outline.drawn(spec)]
+    names = {f"figures/{stem}{suffix}" for stem in stems for suffix in (".csv", ".pdf", ".png")}
+    names |= {f"tables/{name}.csv" for name in (*TABLES, *(stem for stem in stems if stem.startswith("similarity-")))}
+    names |= {f"tables/{name}{suffix}" for name in outline.TABLES for suffix in (".md", ".tex")}
+    return names | ({"learning_rates.csv"} if spec.trials() else set())
+
+
+def whole_images(spec: Experiment) -> set[Path]:
+    """The figures that show a whole image, not only crops or maps."""
+    whole = [drawn.stem for drawn in outline.drawn(spec) if drawn.picture and drawn.picture.whole]
+    return {Path("figures", stem + suffix) for stem in whole for suffix in (".png", ".pdf")}
 
 
 def _files(experiment_dir: Path, patterns: Iterable[str]) -> Iterator[Path]:

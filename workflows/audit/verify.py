@@ -19,7 +19,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
-from workflows.audit.publish import SUMS
+from workflows.audit.publish import SUMS, shown
 from workflows.command_line import InputError
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -33,10 +33,11 @@ from workflows.provenance import sha256
 OK = "ok"
 CHANGED = "changed"
 ABSENT = "absent"
+LEFT_OVER = "left over"
 
 
 class Finding(NamedTuple):
-    """The result of one check: its subject, `ok`, `changed` or `absent`, and the reason."""
+    """The result of one check: its subject; `ok`, `changed`, `absent` or `left over`; and the reason."""
 
     what: str
     state: str
@@ -54,8 +55,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
     each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
     and runs.csv against the runs; tables against results.csv, by the analysis itself; a published copy against its
-    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, which is not a change;
-    unreadable ones are `changed`.
+    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, and tables and figures
+    of an earlier config `left over`, which are no changes; unreadable files are `changed`.
 
     Raises:
         ReportError: the folder has neither runs.csv nor experiment.yaml.
@@ -88,6 +89,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
         gathered = partial(gather, experiment_dir, names)
         yield from _readable(file, _table, experiment_dir, experiment_dir / file, gathered, "what the runs wrote")
     yield from _tables(experiment_dir, names, planned)
+    if planned:
+        yield from _left_over(experiment_dir, planned)
     yield from _readable(SUMS, _sums, experiment_dir)
 
 
@@ -225,6 +228,18 @@ def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) 
         yield from _readable(
             f"{path.relative_to(experiment_dir)}", _table, experiment_dir, path, computed[name], source
         )
+
+
+def _left_over(experiment_dir: Path, planned: Experiment) -> Iterator[Finding]:
+    """Tables and figures of an earlier config, which no command updates."""
+    files = {
+        path.relative_to(experiment_dir).as_posix()
+        for pattern in ("learning_rates.csv", "tables/*.*", "figures/*.*")
+        for path in experiment_dir.glob(pattern)
+        if path.suffix in (".csv", ".md", ".tex", ".png", ".pdf")
+    }
+    for name in sorted(files - shown(planned)):
+        yield Finding(name, LEFT_OVER, "experiment.yaml no longer asks for it, so it is out of date; delete it")
 
 
 def _table(experiment_dir: Path, path: Path, compute: Callable[[], pd.DataFrame], source: str) -> Iterator[Finding]:

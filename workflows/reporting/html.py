@@ -17,14 +17,13 @@ from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from workflows.analysis.records import percent
-from workflows.config.pictures import slugs
+from workflows.analysis.records import ReportError, percent
+from workflows.config import grid
 from workflows.files import write_text
 from workflows.readers import read_json
-from workflows.reporting import claims
+from workflows.reporting import claims, outline
 from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
 from workflows.reporting.markup import to_html
-from workflows.reporting.outline import FIGURES, PICTURES, TABLES
 from workflows.reporting.study import Study
 from workflows.reporting.tables import blocks
 
@@ -65,7 +64,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
         out: the HTML file.
 
     Raises:
-        ReportError: if results.csv, runs.csv or a table is missing or invalid.
+        ReportError: if experiment.yaml, results.csv, runs.csv or a table is missing or invalid.
     """
     study = Study(experiment_dir)
     runs, results = study.runs, study.results
@@ -91,7 +90,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
 def tables(study: Study) -> list[dict[str, str]]:
     """The tables that are not empty, as HTML, each with its CSV."""
     filled = []
-    for name, title in TABLES.items():
+    for name, title in outline.TABLES.items():
         if name != claims.NAME and (page := to_html(blocks(name, study))):
             file = study.folder / ("learning_rates.csv" if name == "learning_rates" else f"tables/{name}.csv")
             filled.append({"name": name, "title": title, "html": page, "csv": _data_address(file)})
@@ -99,28 +98,30 @@ def tables(study: Study) -> list[dict[str, str]]:
 
 
 def figures(study: Study) -> list[Shown]:
-    """All existing figures, in reading order."""
-    folder, shown = study.folder / "figures", []
-    pictures = slugs(study.report.get("comparisons") or [])
-    if mapped := study.report.get("similarity"):
-        pictures |= slugs([mapped])
-    for name, title in {**FIGURES, **PICTURES}.items():
-        for path in sorted(folder.glob(f"{name}.png" if name in FIGURES else f"{name}-*.png")):
-            slug = path.stem.removeprefix(name).strip("-")
-            named = pictures.get(slug)
-            subject = f"{named['image']} ({named['dataset']}, {named['task']})" if named else slug.replace("-", ", ")
-            files = {suffix[1:].upper(): path.with_suffix(suffix) for suffix in (".csv", ".pdf")}
-            with Image.open(path) as picture:
-                wide = picture.width > WIDE * picture.height
-            shown.append(
-                Shown(
-                    f"{title}: {subject}" if subject else title,
-                    _data_address(path),
-                    wide,
-                    caption(name, study.config),
-                    {kind: _data_address(file) for kind, file in files.items() if file.is_file()},
-                )
+    """The config's figures as far as they exist, in reading order; others of an earlier config may lie beside them."""
+    spec = study.folder / "experiment.yaml"
+    try:
+        drawn = outline.drawn(grid.read(spec))
+    except grid.ConfigError as error:
+        raise ReportError(f"{spec}: {error}") from None
+    shown = []
+    for stem, name, picture in drawn:
+        path = study.folder / "figures" / f"{stem}.png"
+        if not path.is_file():
+            continue
+        subject = f": {picture.image} ({picture.dataset}, {picture.task})" if picture else ""
+        files = {suffix[1:].upper(): path.with_suffix(suffix) for suffix in (".csv", ".pdf")}
+        with Image.open(path) as pixels:
+            wide = pixels.width > WIDE * pixels.height
+        shown.append(
+            Shown(
+                {**outline.FIGURES, **outline.PICTURES}[name] + subject,
+                _data_address(path),
+                wide,
+                caption(name, study.config),
+                {kind: _data_address(file) for kind, file in files.items() if file.is_file()},
             )
+        )
     return shown
 
 

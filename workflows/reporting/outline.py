@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from workflows.config.experiment import Experiment
+from workflows.config.pictures import slugs
 from workflows.config.runs import Run
 from workflows.config.schema import Picture
 from workflows.factors import IPT, WEIGHT, family, groups, pair_key, training_settings
@@ -47,6 +48,14 @@ class Maps(NamedTuple):
     models: list[str]
 
 
+class Drawn(NamedTuple):
+    """A figure: its file without suffix, its name in `FIGURES` or `PICTURES`, and the image that it shows."""
+
+    stem: str
+    name: str
+    picture: Picture | None = None
+
+
 def figures(experiment: Experiment) -> list[str]:
     """The `FIGURES` that apply to this experiment."""
     runs = experiment.runs()
@@ -76,6 +85,15 @@ def maps(experiment: Experiment) -> Maps | None:
     if picture is None or not ipts or not (report.similarity or pairs):
         return None
     return Maps(picture, pairs[0] if pairs else list(ipts))
+
+
+def drawn(experiment: Experiment) -> list[Drawn]:
+    """Every figure of this experiment's report, in reading order; its folder may hold others of an earlier config."""
+    mapped = maps(experiment)
+    images = {"similarity": [mapped.picture] if mapped else [], "comparison": experiment.report.comparisons}
+    return [Drawn(name, name) for name in figures(experiment)] + [
+        Drawn(f"{name}-{slug}", name, picture) for name in PICTURES for slug, picture in slugs(images[name]).items()
+    ]
 
 
 def _contrastive_pairs(runs: Mapping[str, Run]) -> list[list[str]]:

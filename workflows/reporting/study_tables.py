@@ -293,9 +293,10 @@ RATES = ("model", "label", "learning_rate", "steps", "validation_l1", "best", "e
 
 
 def learning_rate_blocks(study: Study) -> list[Block]:
-    """The choice of the learning rates; empty without trials."""
+    """The choice of the learning rates; empty without trials in the config, even beside an earlier config's table."""
     path = study.folder / "learning_rates.csv"
-    return [learning_rates(read_csv(path, RATES))] if path.is_file() else []
+    tried = any(model.get("learning_rates") for model in study.config.get("models") or [])
+    return [learning_rates(read_csv(path, RATES))] if tried and path.is_file() else []
 
 
 def _loss(l1: float) -> str:

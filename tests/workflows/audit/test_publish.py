@@ -48,8 +48,9 @@ def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
     assert finding.why.endswith("the first is runs.csv")
 
 
-def test_a_summary_has_the_config_tables_and_figures_only(experiment_dir, tmp_path):
-    for name in ("tables/summary.csv", "figures/gains.png"):
+def test_a_summary_has_the_config_and_its_tables_and_figures_only(experiment_dir, tmp_path):
+    old = ("figures/quality_cost_old.png", "figures/comparison-sr2-photos-cat.png", "learning_rates.csv")
+    for name in ("tables/summary.csv", "figures/gains.png", *old):
         (experiment_dir / name).parent.mkdir(exist_ok=True)
         (experiment_dir / name).write_bytes(b"small")
     out = tmp_path / "copy"
@@ -103,8 +104,8 @@ def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path
 
 def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp_path):
     (experiment_dir / "figures").mkdir()
-    (experiment_dir / "figures" / "big.png").write_bytes(bytes(LARGEST + 1))
-    with raises_naming(ReportError, experiment_dir / "figures" / "big.png", f"{LARGEST + 1:,}", f"{LARGEST:,}"):
+    (experiment_dir / "figures" / "gains.png").write_bytes(bytes(LARGEST + 1))
+    with raises_naming(ReportError, experiment_dir / "figures" / "gains.png", f"{LARGEST + 1:,}", f"{LARGEST:,}"):
         publish(experiment_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

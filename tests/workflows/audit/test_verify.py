@@ -11,7 +11,7 @@ import yaml
 from tests.helpers import assert_names, gather, write_experiment
 from workflows.analysis.computation import write_tables
 from workflows.audit.__main__ import main
-from workflows.audit.verify import ABSENT, CHANGED, OK, verify
+from workflows.audit.verify import ABSENT, CHANGED, LEFT_OVER, OK, verify
 from workflows.config import grid
 from workflows.evaluation import score_provenance
 from workflows.evaluation.sets import find_jobs
@@ -134,6 +134,16 @@ def test_what_was_not_kept_is_absent_and_no_change(sound):
     states = [finding.state for finding in verify(sound)]
     assert states.count(ABSENT) == 5
     assert CHANGED not in states
+
+
+def test_tables_and_figures_of_an_earlier_config_are_left_over(sound, capsys):
+    (sound / "figures").mkdir()
+    old = ["figures/comparison-sr2-photos-cat.png", "figures/contrastive_gain.pdf", "learning_rates.csv"]
+    for name in [*old, "figures/gains.png"]:
+        (sound / name).touch()
+    assert [finding.what for finding in verify(sound) if finding.state == LEFT_OVER] == old
+    assert main(["verify", str(sound)]) == 0
+    assert_names(capsys.readouterr().out, *old, "3 left over")
 
 
 def test_a_folder_that_is_no_experiment_is_refused(tmp_path, capsys):

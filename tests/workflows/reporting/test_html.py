@@ -34,6 +34,9 @@ def folder(tmp_path_factory) -> Path:
     for name, size in (("psnr_fraction", (1400, 500)), ("training_curves", (700, 600))):
         Image.new("RGB", size, "navy").save(folder / "figures" / f"{name}.png")
         (folder / "figures" / f"{name}.csv").write_text("a,b\n1,2\n")
+    for name in ("ablations", "comparison-sr2-photos-coffee"):  # of an earlier config
+        Image.new("RGB", (700, 600), "red").save(folder / "figures" / f"{name}.png")
+    (folder / "learning_rates.csv").write_text("label,learning_rate\n")
     write_html(folder, folder / "page.html")
     return folder
 
@@ -65,6 +68,11 @@ def test_figures_come_with_caption_and_data(page):
     assert page.count("<figure") == 2
     assert page.count("card beside") == 1
     assert page.count('download="PSNR against the fraction of the training images.csv"') == 1
+
+
+def test_figures_and_tables_of_an_earlier_config_are_not_shown(page):
+    for title in ("Ablations.csv", "Image comparison", "How the learning rates were chosen"):
+        assert title not in page
 
 
 def test_missing_runs_are_named(page):
