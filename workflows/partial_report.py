@@ -1,7 +1,7 @@
 """The report of an unfinished grid: `python -m workflows.partial_report results/<name>`.
 
 Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing, and so are runs that wait to
-be trained again because the config was edited. It is written to a separate folder, `partial/`, so that it is not mistaken for
+be trained or scored again because the config was edited. It is written to a separate folder, `partial/`, so that it is not mistaken for
 the full report. A later call replaces the folder when its page is complete.
 """
 
@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from ipt_models.tasks import parse_task
 from workflows.command_line import InputError, exit_status
 from workflows.config import grid
+from workflows.config.benchmark_sets import parse_set
 from workflows.config.experiment import Experiment
+from workflows.evaluation.job_options import JobOptions
 from workflows.files import write_csv, write_text
 
 MADE = ".made"  # lists what the command wrote, relative to its folder
@@ -84,6 +87,21 @@ def _refuse_others(out: Path) -> None:
         )
 
 
+def _sets(spec: Experiment) -> dict[str, list[str]]:
+    """The references, methods and runs of the config, each with the sets and tasks of its scores, as metrics.json names them."""
+    options = JobOptions(spec)
+    scored = {name: options.scored_sets(name) for name in (*spec.references, *options.methods, *options.runs)}
+    return {
+        name: [
+            f"{request.label} {task}"
+            for request in map(parse_set, sets)
+            for task in tasks
+            if parse_task(task).kind in request.kinds
+        ]
+        for name, (tasks, sets) in scored.items()
+    }
+
+
 def _write(experiment_dir: Path, spec: Experiment, out: Path) -> tuple[int, int]:
     """Write the page with its tables and figures to `out`; the numbers of scored and of planned runs."""
     # Here, because they load torch and drawing libraries, which --help does not need.
@@ -97,9 +115,9 @@ def _write(experiment_dir: Path, spec: Experiment, out: Path) -> tuple[int, int]
 
     records = {name: (experiment_dir / "runs" / name / "provenance.json", run) for name, run in spec.runs().items()}
     edited = {name for name, (path, run) in records.items() if path.is_file() and is_of_another_config(path, run)}
-    names = [*spec.references, *spec.runs()]
-    write_csv(collect_results(experiment_dir, [name for name in names if name not in edited]), out / "results.csv")
-    write_csv(collect_runs(experiment_dir, names, edited), out / "runs.csv")
+    sets = _sets(spec)
+    write_csv(collect_results(experiment_dir, [name for name in sets if name not in edited], sets), out / "results.csv")
+    write_csv(collect_runs(experiment_dir, sets, edited, sets), out / "runs.csv")
     study = Study(out)
     results, runs = study.results, study.runs
     if results["fraction"].isna().all():

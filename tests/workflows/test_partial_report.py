@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.helpers import assert_names, write_experiment
-from workflows.analysis.records import read_runs
+from workflows.analysis.records import read_results, read_runs
 from workflows.partial_report import main
 
 CONFIG = {
@@ -23,6 +23,9 @@ def unfinished(tmp_path):
     folder = tmp_path / "small"
     write_experiment(folder, fractions=(0.5, 1.0), models=MODELS)
     (folder / "experiment.yaml").write_text(yaml.safe_dump(CONFIG))
+    for metrics in folder.glob("runs/*/metrics.csv"):
+        weights = None if metrics.parent.name == "bicubic" else "0" * 64
+        metrics.with_suffix(".json").write_text(json.dumps({"weights_sha256": weights, "sets": {"photos sr2": "1"}}))
     (folder / "runs" / "edsr-100-seed-0" / "metrics.csv").unlink()
     return folder
 
@@ -47,6 +50,33 @@ def test_a_run_of_an_edited_config_is_missing(unfinished, capsys):
     assert "report.html: 3 of 5 runs are scored" in capsys.readouterr().out
     runs = read_runs(unfinished / "partial" / "runs.csv").set_index("run")
     assert runs["status"].to_dict()["ipt-50-seed-0"] == "missing"
+
+
+def test_scores_of_weights_that_are_gone_are_not_reported(unfinished, capsys):
+    (unfinished / "runs" / "ipt-50-seed-0" / "provenance.json").unlink()  # it is trained again
+    path = unfinished / "runs" / "ipt-100-seed-0" / "provenance.json"  # it was, and is not scored yet
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": "2" * 64}))
+    assert main([str(unfinished)]) == 0
+    assert "report.html: 2 of 5 runs are scored" in capsys.readouterr().out
+    status = read_runs(unfinished / "partial" / "runs.csv").set_index("run")["status"]
+    assert (status["ipt-50-seed-0"], status["ipt-100-seed-0"]) == ("missing", "not scored")
+    assert set(read_results(unfinished / "partial" / "results.csv")["model"]) == {"bicubic", "edsr"}
+
+
+def test_scores_of_other_sets_than_the_configs_are_not_reported(unfinished, capsys):
+    (unfinished / "experiment.yaml").write_text(yaml.safe_dump(CONFIG | {"evaluation": {"sets": ["photos@2"]}}))
+    path = unfinished / "runs" / "edsr-50-seed-0" / "metrics.json"
+    path.write_text(path.read_text().replace("photos sr2", "photos@2 sr2"))
+    assert main([str(unfinished)]) == 0
+    assert "report.html: 1 of 5 runs are scored" in capsys.readouterr().out
+
+
+def test_methods_of_others_are_reported_too(unfinished, capsys):
+    methods = {"sets": ["photos"], "methods": [{"name": "theirs", "restored": "outputs"}]}
+    (unfinished / "experiment.yaml").write_text(yaml.safe_dump(CONFIG | {"evaluation": methods}))
+    assert main([str(unfinished)]) == 0
+    assert "report.html: 4 of 6 runs are scored" in capsys.readouterr().out
+    assert read_runs(unfinished / "partial" / "runs.csv").set_index("run")["kind"]["theirs"] == "method"
 
 
 def test_nothing_is_reported_of_nothing(unfinished, capsys):

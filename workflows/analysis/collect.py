@@ -1,9 +1,10 @@
 """Gathers what the runs wrote: every `metrics.csv` into `results.csv`, and one row per run into `runs.csv`."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -30,12 +31,15 @@ MEANS = ("contrastive_share", "clipped_share")
 METRIC_COLUMNS = [*RESULT_COLUMNS, "height", "width", "head", "protocol", "setting"]
 
 
-def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
+def collect_results(
+    experiment_dir: Path, names: Iterable[str], sets: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> pd.DataFrame:
     """All scores of the scored runs, as text, so that no digit changes.
 
     Args:
         experiment_dir: folder with `runs/<run>/metrics.csv` and, of ensembled scores, `metrics-<setting>.csv`.
         names: the grid's runs, references among them; those without scores are left out; `collect_runs` names them.
+        sets: see `current_scores`, by name.
 
     Raises:
         InputError: the folder is no experiment's; a file is damaged, lacks columns or holds another run's rows; or files were
@@ -47,7 +51,8 @@ def collect_results(experiment_dir: Path, names: Iterable[str]) -> pd.DataFrame:
         )
     tables = []
     for name in names:
-        tables += [_read_metrics(path, parse_run(name)) for path in score_files(experiment_dir / "runs" / name)]
+        run, folder = parse_run(name), experiment_dir / "runs" / name
+        tables += [_read_metrics(path, run) for path in current_scores(folder, run, sets.get(name))]
     _check_protocols(tables)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=METRIC_COLUMNS)
 
@@ -73,6 +78,30 @@ def score_files(folder: Path) -> list[Path]:
     return [path for path in (folder / "metrics.csv", *sorted(folder.glob("metrics-*.csv"))) if path.is_file()]
 
 
+def current_scores(folder: Path, run: RunName, sets: Collection[str] | None = None) -> list[Path]:
+    """A run's tables of scores of its present weights, the main one first; none without the main one.
+
+    Args:
+        sets: what they have to be scores of, `Set5 sr2`, if the config may have changed since.
+    """
+    provenance = folder / "provenance.json"
+    if run.fraction is not None and not provenance.is_file():
+        return []  # it is trained again, and the scores are of weights that are gone
+    weights = None if run.fraction is None else read_json(provenance).get("weights_sha256")
+
+    def holds(path: Path) -> bool:
+        beside = path.with_suffix(".json")
+        if not beside.is_file():
+            return sets is None
+        record = read_json(beside)
+        if weights is not None and record.get("weights_sha256", weights) != weights:
+            return False
+        return sets is None or set(record.get("sets", ())) == set(sets)
+
+    tables = [path for path in score_files(folder) if holds(path)]
+    return tables if folder / "metrics.csv" in tables else []
+
+
 def _read_metrics(path: Path, run: RunName) -> pd.DataFrame:
     table = read_csv(path, RESULT_COLUMNS, dtype=str, keep_default_na=False)
     for column, expected in (("model", run.model), ("fraction", run.fraction), ("seed", run.seed)):
@@ -90,13 +119,19 @@ def _read_metrics(path: Path, run: RunName) -> pd.DataFrame:
     return table
 
 
-def collect_runs(experiment_dir: Path, names: Iterable[str], edited: Collection[str] = ()) -> pd.DataFrame:
+def collect_runs(
+    experiment_dir: Path,
+    names: Iterable[str],
+    edited: Collection[str] = (),
+    sets: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> pd.DataFrame:
     """One row per run, in the order of `names`; docs/results.md describes the columns.
 
     Args:
         experiment_dir: folder with `runs/<run>/{provenance.json,train.csv}` and, for labels, `experiment.yaml`.
         names: the grid's runs, references and methods among them.
         edited: runs that were trained with other settings, and count as missing.
+        sets: see `current_scores`, by name.
 
     Raises:
         ReportError: a record is damaged, or of another training than `experiment.yaml` describes.
@@ -110,7 +145,7 @@ def collect_runs(experiment_dir: Path, names: Iterable[str], edited: Collection[
         folder = experiment_dir / "runs" / name
         run = parse_run(name)
         kind = "method" if name in methods else "reference" if run.fraction is None else "grid"
-        status = "missing" if name in edited else _status(folder, run)
+        status = "missing" if name in edited else _status(folder, run, sets.get(name))
         row: dict[str, Any] = {"run": name, "status": status, "kind": kind, "model": run.model}
         row |= {"label": labels.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
@@ -171,8 +206,8 @@ def _planned_tasks(config: dict[str, Any]) -> dict[str, str]:
     return {model: "+".join(names) for model, names in tasks.items() if names}
 
 
-def _status(folder: Path, run: RunName) -> str:
-    if (folder / "metrics.csv").is_file():
+def _status(folder: Path, run: RunName, sets: Collection[str] | None) -> str:
+    if current_scores(folder, run, sets):
         return "done"
     return "not scored" if run.fraction is not None and (folder / "provenance.json").is_file() else "missing"
 

@@ -73,6 +73,20 @@ def test_missing_runs_are_named_and_have_no_numbers(experiment, capsys):
     assert not ((results["model"] == "edsr") & (results["fraction"] == 0.2)).any()
 
 
+def test_scores_of_weights_that_are_gone_are_not_gathered(experiment):
+    folder, names = experiment(fractions=(0.2,))
+    (folder / "runs" / "edsr-20-seed-0" / "provenance.json").unlink()
+    for name in ("ipt-20-seed-0", "rdn-20-seed-0"):
+        record = {"weights_sha256": ("1" if name.startswith("ipt") else "0") * 64}
+        (folder / "runs" / name / "metrics.json").write_text(json.dumps(record))
+    results, runs = collected(folder, names)
+    assert list(missing(runs)["run"] + ": " + missing(runs)["status"]) == [
+        "ipt-20-seed-0: not scored",
+        "edsr-20-seed-0: missing",
+    ]
+    assert set(results["model"]) == {"bicubic", "ipt-contrastive", "rdn"}
+
+
 def test_a_runs_row_states_what_it_cost_and_where_it_ended(experiment):
     folder, names = experiment(fractions=(0.2,), tasks=("sr2", "dn30"), steps=1000)
     _, runs = collected(folder, names)

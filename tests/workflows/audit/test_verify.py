@@ -91,6 +91,7 @@ def test_scores_of_other_weights_and_other_images_are_named(sound):
     assert list(changed(sound)) == [
         "runs/ipt-50-seed-0: metrics.csv, weights that were scored",
         "runs/ipt-50-seed-0: metrics.csv, images of photos sr2",
+        *("results.csv", "runs.csv"),
     ]
 
 
