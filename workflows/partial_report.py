@@ -1,8 +1,8 @@
 """The report of an unfinished grid: `python -m workflows.partial_report results/<name>`.
 
 Analysis and reporting, one after the other, of the scores so far; the rest is marked as missing, and so are runs that wait to
-be trained or scored again because the config was edited. It is written to a separate folder, `partial/`, so that it is not mistaken for
-the full report. A later call replaces the folder when its page is complete.
+be trained or scored again because the config was edited. It is written to a separate folder, `partial/`, so that it is not
+mistaken for the full report. A later call replaces the folder when its page is complete.
 """
 
 import argparse

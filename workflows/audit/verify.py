@@ -54,7 +54,7 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
 
     Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
     each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
-    and runs.csv against the runs; tables against results.csv, by the analysis itself; a published copy against its
+    and runs.csv against the runs, all of them; tables against results.csv, by the analysis itself; a published copy against its
     SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, and tables and figures
     of an earlier config `left over`, which are no changes; unreadable files are `changed`.
 
@@ -74,7 +74,10 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
             yield _unreadable("experiment.yaml", error)
     else:
         yield Finding("experiment.yaml", ABSENT, "the runs' configs are not checked")
-    names = _names(experiment_dir, planned)
+    wanted = _wanted(planned) if planned else []
+    names = _names(experiment_dir, wanted)
+    if planned:
+        yield _compared("runs.csv: runs of experiment.yaml", _unlike(names, wanted))
     sources = {folder: data.root for folder, data in planned.sources.items()} if planned else {"data": None}
     for folder, root in sources.items():
         yield from _readable(f"{folder}/manifest.csv", _images, experiment_dir / folder, root)
@@ -107,13 +110,23 @@ def _unreadable(what: str, error: Exception) -> Finding:
     return Finding(what, CHANGED, f"cannot be read: {kind}{' '.join(str(error).split())}")
 
 
-def _names(experiment_dir: Path, planned: Experiment | None) -> list[str]:
+def _wanted(planned: Experiment) -> list[str]:
+    """The references, methods and runs that runs.csv lists, missing ones with their status."""
+    return [*planned.references, *(method.name for method in planned.evaluation.methods), *planned.runs()]
+
+
+def _unlike(names: list[str], wanted: list[str]) -> str:
+    """How the names in runs.csv differ from the config's; empty if they do not."""
+    differ = {"lacks": sorted({*wanted} - {*names}), "also has": sorted({*names} - {*wanted})}
+    return "; ".join(f"{verb} {', '.join(some[:3])}{', …' * bool(some[3:])}" for verb, some in differ.items() if some)
+
+
+def _names(experiment_dir: Path, wanted: list[str]) -> list[str]:
     """The runs in runs.csv; if it cannot be read, those of the config or with a folder."""
     try:
         return list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"].dropna())
     except Exception:  # a later check reports it
-        kept = sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
-        return [*planned.runs(), *planned.references] if planned else kept
+        return wanted or sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
 
 
 def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
@@ -257,8 +270,11 @@ def _sums(experiment_dir: Path) -> Iterator[Finding]:
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     files = {name: experiment_dir / name for name in listed}
     wrong = [name for name, file in files.items() if not file.is_file() or sha256(file) != listed[name]]
-    why = f"{len(wrong)} of {len(listed)} files are missing or changed, the first is {wrong[0]}" if wrong else ""
-    yield _compared(f"{SUMS}: {len(listed)} files", why)
+    there = (path.relative_to(experiment_dir) for path in experiment_dir.rglob("*") if path.is_file())
+    foreign = sorted({path.as_posix() for path in there} - {*listed, SUMS})
+    why = [f"{len(wrong)} of {len(listed)} files are missing or changed, the first is {wrong[0]}"] if wrong else []
+    why += [f"{len(foreign)} files are not listed, the first is {foreign[0]}"] if foreign else []
+    yield _compared(f"{SUMS}: {len(listed)} files", "; ".join(why))
 
 
 def _same_table(expected: pd.DataFrame, path: Path, experiment_dir: Path, source: str) -> Finding:

@@ -46,6 +46,13 @@ def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
     (finding,) = (found for found in verify(out) if "SHA256SUMS" in found.what)
     assert finding.state == CHANGED
     assert finding.why.endswith("the first is runs.csv")
+    publish(experiment_dir, out)
+    for name in ("tables/extra.csv", "runs/edsr-100-seed-7/metrics.csv"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).touch()
+    (finding,) = (found for found in verify(out) if "SHA256SUMS" in found.what)
+    assert finding.state == CHANGED
+    assert_names(finding.why, 2, "runs/edsr-100-seed-7/metrics.csv")
 
 
 def test_a_summary_has_the_config_and_its_tables_and_figures_only(experiment_dir, tmp_path):

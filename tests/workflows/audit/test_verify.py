@@ -128,6 +128,26 @@ def test_a_changed_score_shows_in_results_and_a_changed_result_in_tables(sound):
     assert "results.csv" not in changed(sound)
 
 
+def test_a_run_that_is_dropped_or_added_is_named(sound):
+    names = ["ipt-50-seed-0", "ipt-100-seed-0", "edsr-50-seed-0", "bicubic"]
+    logs = [sound / "runs" / name / "train.csv" for name in names[:-1]]
+    write_tables(*gather(sound, names), sound / "tables", logs)
+    found = changed(sound)
+    assert list(found) == ["runs.csv: runs of experiment.yaml"]
+    assert_names(*found.values(), "edsr-100-seed-0")
+    shutil.copytree(sound / "runs" / "edsr-100-seed-0", sound / "runs" / "edsr-100-seed-7")
+    pd.read_csv(sound / "runs.csv").replace("ipt-50-seed-0", "edsr-100-seed-7").to_csv(sound / "runs.csv", index=False)
+    assert_names(changed(sound)["runs.csv: runs of experiment.yaml"], "ipt-50-seed-0", "edsr-100-seed-7")
+
+
+def test_a_run_that_is_not_scored_yet_is_no_change(sound):
+    names = ["ipt-50-seed-0", "ipt-100-seed-0", "edsr-50-seed-0", "edsr-100-seed-0", "bicubic"]
+    shutil.rmtree(sound / "runs" / "edsr-100-seed-0")
+    logs = [sound / "runs" / name / "train.csv" for name in names[:3]]
+    write_tables(*gather(sound, names), sound / "tables", logs)
+    assert changed(sound) == {}
+
+
 def test_what_was_not_kept_is_absent_and_no_change(sound):
     for path in sound.glob("runs/*/model.safetensors"):
         path.unlink()
