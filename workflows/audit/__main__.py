@@ -81,8 +81,9 @@ def _compare(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> None:
     from workflows.audit.publish import publish
 
-    files = publish(options.experiment_dir, options.out, options.summary)
-    size = sum((options.out / file).stat().st_size for file in files)
+    out = options.out.resolve()  # before the current folder is replaced, if it is that
+    files = publish(options.experiment_dir, out, options.summary)
+    size = sum((out / file).stat().st_size for file in files)
     print(f"{options.out}: {len(files)} files, {size / 2**20:.1f} MiB")
 
 

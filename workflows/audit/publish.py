@@ -1,7 +1,8 @@
 """The part of an experiment that a paper's supplement or a repository keeps: everything needed to check its numbers.
 
 Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
-says what each is; `verify` checks the copy like the original. Weights, caches and images are not kept. Of benchmark images,
+says what each is; `verify` checks the copy like the original. Of lists above 1 MiB the page has the hash alone. Weights, caches
+and images are not kept. Of benchmark images,
 which belong to others, only small crops and maps are kept: no comparison or similarity map that shows a whole image.
 """
 
@@ -21,7 +22,8 @@ RUNS = (
     *("results.csv", "runs.csv", "data/*.csv", "data/finetune/*.csv"),
     *("runs/*/metrics*.csv", "runs/*/metrics*.json", "runs/*/train.csv", "runs/*/provenance.json"),
 )
-LARGEST = 2**20  # bytes of a file
+LARGEST = 32 * 2**20  # bytes of a file; hosts of repositories warn or refuse above 50 MB
+LARGEST_LIST = 2**20  # bytes of a list of images; ImageNet's have some hundred megabytes each
 SUMS, PAGE = "SHA256SUMS", "README.md"
 
 
@@ -37,12 +39,13 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         The copied files, `SHA256SUMS` and `README.md`, relative to `out`.
 
     Raises:
-        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, a file is larger than 1 MiB, or
+        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, a file is larger than 32 MiB, or
             `out` holds something other than an earlier copy.
     """
+    out = out.resolve()  # a link's target is replaced, not the link
     if not (experiment_dir / "results.csv").is_file():
         raise ReportError(f"{experiment_dir}: no results.csv, so nothing to keep; run the experiment first")
-    if out.resolve() == experiment_dir.resolve() or out.resolve() in experiment_dir.resolve().parents:
+    if out in (experiment_dir.resolve(), *experiment_dir.resolve().parents):
         raise ReportError(f"{out}: holds the experiment itself and would be replaced; name another folder")
     earlier = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if earlier and not all((out / name).is_file() for name in (SUMS, "experiment.yaml")):
@@ -51,17 +54,23 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         spec = grid.read(experiment_dir / "experiment.yaml")
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
-    kept = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)]
-    files = [file for file in _files(experiment_dir, kept) if file not in whole_images(spec)]
+    kept, left_out = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)], whole_images(spec)
+    files = [file for file in _files(experiment_dir, kept) if file not in left_out]
+    sizes = {file: (experiment_dir / file).stat().st_size for file in files}
+    large = [file for file in files if file.parts[0] == "data" and sizes[file] > LARGEST_LIST]
+    files = [file for file in files if file not in large]
     for file in files:
-        if (size := (experiment_dir / file).stat().st_size) > LARGEST:
-            raise ReportError(f"{experiment_dir / file} has {size:,} bytes; at most {LARGEST:,} per file are published")
+        if sizes[file] > LARGEST:
+            raise ReportError(
+                f"{experiment_dir / file} has {sizes[file]:,} bytes; at most {LARGEST:,} per file are published"
+                + "; --summary leaves out scores and logs" * (not summary)
+            )
     temporary = out.with_name(f".{out.name}.publishing")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a killed call
     for file in files:
         (temporary / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(experiment_dir / file, temporary / file)
-    write_text(page(experiment_dir, summary), temporary / PAGE)
+    write_text(page(experiment_dir, summary, large), temporary / PAGE)
     sums = "".join(f"{provenance.sha256(temporary / file)}  {file.as_posix()}\n" for file in (*files, Path(PAGE)))
     write_text(sums, temporary / SUMS)
     aside = out.with_name(f".{out.name}.replaced")
@@ -73,8 +82,8 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     return [*files, Path(PAGE), Path(SUMS)]
 
 
-def page(experiment_dir: Path, summary: bool = False) -> str:
-    """The README: the folder's content, the code that made it, and how to check it."""
+def page(experiment_dir: Path, summary: bool = False, large: Iterable[Path] = ()) -> str:
+    """The README: the folder's content, the code that made it, and how to check it; `large` lists are named with their hash."""
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
     trained = runs[runs["fraction"].notna()]
     commits = sorted(trained["commit"].dropna().unique()) if "commit" in trained else []
@@ -84,6 +93,10 @@ def page(experiment_dir: Path, summary: bool = False) -> str:
 hardware, hashes of weights and images).
 - `results.csv`, `runs.csv`: scores and runs, from which the tables are computed.
 """
+    of_runs += "".join(
+        f"- `{file.as_posix()}` is left out for its size; its SHA-256 is {provenance.sha256(experiment_dir / file)}.\n"
+        for file in large
+    )
     again = "snakemake --cores all --configfile FOLDER/experiment.yaml"
     return f"""# {experiment_dir.name}
 

@@ -4,9 +4,10 @@ import pytest
 import yaml
 
 from tests.helpers import assert_names, gather, raises_naming, write_experiment
+from workflows import provenance
 from workflows.analysis.records import ReportError
 from workflows.audit.__main__ import main
-from workflows.audit.publish import LARGEST, publish
+from workflows.audit.publish import LARGEST, LARGEST_LIST, publish
 from workflows.audit.verify import CHANGED, verify
 
 
@@ -112,9 +113,32 @@ def test_of_benchmark_images_small_crops_alone_are_kept(experiment_dir, tmp_path
 def test_a_large_file_is_refused_by_name_and_nothing_is_left(experiment_dir, tmp_path):
     (experiment_dir / "figures").mkdir()
     (experiment_dir / "figures" / "gains.png").write_bytes(bytes(LARGEST + 1))
-    with raises_naming(ReportError, experiment_dir / "figures" / "gains.png", f"{LARGEST + 1:,}", f"{LARGEST:,}"):
+    with raises_naming(
+        ReportError, experiment_dir / "figures" / "gains.png", f"{LARGEST + 1:,}", f"{LARGEST:,}", "summary"
+    ):
         publish(experiment_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_of_a_large_list_of_images_the_hash_is_kept(experiment_dir, tmp_path):
+    (experiment_dir / "data").mkdir()
+    for name, size in (("manifest.csv", LARGEST_LIST + 1), ("validation.csv", 9)):
+        (experiment_dir / "data" / name).write_bytes(b"x" * size)
+    kept = publish(experiment_dir, tmp_path / "out")
+    assert [file.name for file in kept if file.parent.name == "data"] == ["validation.csv"]
+    digest = provenance.sha256(experiment_dir / "data" / "manifest.csv")
+    assert_names((tmp_path / "out" / "README.md").read_text(), "data/manifest.csv", digest)
+
+
+def test_a_copy_lands_in_the_current_folder_and_where_a_link_points(experiment_dir, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["publish", str(experiment_dir), "."]) == 0
+    assert main(["publish", str(experiment_dir), str(tmp_path / "link")]) == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "here" / "SHA256SUMS").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "link", "small"]
 
 
 def test_an_unfinished_experiment_is_refused(tmp_path):
