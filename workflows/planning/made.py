@@ -9,7 +9,7 @@ from workflows import provenance
 from workflows.files import write_text
 
 RECORD = Path("logs", "pieces", "made.json")  # in the experiment's folder
-MOVABLE = "--data-root"  # benchmark sets may move
+MOVABLE = ("--data-root", "--gpus")  # benchmark sets may move, and `auto` may find a GPU or none
 
 
 class Made:
@@ -27,11 +27,14 @@ class Made:
     def holds(self, path: Path, command: Sequence[str]) -> bool:
         """Whether a table or folder is there, and no other command made it."""
         record = self.records.get(str(path))
-        return path.exists() and (record is None or record == [_text(command), _hash(path)])
+        if not path.exists() or record is None:
+            return path.exists()
+        made_by, digest = record
+        return made_by is not None and (_text(shlex.split(made_by)), digest) == (_plain(command), _hash(path))
 
     def note(self, path: Path, command: Sequence[str]) -> None:
         """Record what made a table or folder."""
-        self._write(path, [_text(command), _hash(path)])
+        self._write(path, [_plain(command), _hash(path)])
 
     def forget(self, path: Path) -> None:
         """Record that nothing made it, so that it is made again even if it is there."""
@@ -43,10 +46,14 @@ class Made:
         write_text(json.dumps(self.records, indent=1), self.path)
 
 
+def _plain(command: Sequence[str]) -> str:
+    """A command without the path of Python and without what is `MOVABLE`."""
+    return _text([word for word in command if word != command[0]])
+
+
 def _text(command: Sequence[str]) -> str:
-    """A command without the path of Python and without where benchmark sets are."""
     words = iter(command)
-    return shlex.join([word for word in words if word != command[0] and (word != MOVABLE or next(words) is None)])
+    return shlex.join([word for word in words if word not in MOVABLE or next(words) is None])
 
 
 def _hash(path: Path) -> str | None:

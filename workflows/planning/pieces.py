@@ -1,11 +1,11 @@
 """A grid without Snakemake, in pieces of a few minutes: `python -m workflows.planning.pieces config/small.yaml --budget gpu`.
 
-It prints the grid's commands in the order in which they run. With `--run` it runs them: images are listed, then trainings run
-in parallel, each on a GPU that it claims. After `--minutes`, running trainings save and stop. A training that would not
-finish in time is not started, unless it is longer than a whole piece. The same call continues where the last one stopped.
-`--score` also scores each network of the grid when it is trained. `--pack` writes what is finished into archives of limited
-size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, and makes the report. Exit status: 0 all done,
-75 trainings or scores are left, 1 a command failed, 2 the config is not valid.
+It prints the grid's commands in the order in which they run, and writes the experiment.yaml that they read. With `--run` it
+runs them: images are listed, then trainings run in parallel, each on a GPU that it claims. After `--minutes`, running trainings
+save and stop. A training that would not finish in time is not started, unless it is longer than a whole piece. The same call
+continues where the last one stopped. `--score` also scores each network of the grid when it is trained. `--pack` writes what is
+finished into archives of limited size, to be unpacked anywhere; there, Snakemake scores what is not scored yet, and makes the
+report. Exit status: 0 all done, 75 trainings or scores are left, 1 a command failed, 2 the config is not valid.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from workflows import models, preflight, provenance
+from workflows import launch, models, preflight, provenance
 from workflows.command_line import above_zero, exit_status, fail, positive
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -65,6 +65,8 @@ def carry_out(options: argparse.Namespace) -> int:
     status = 0
     if options.run:
         preflight.check(experiment, scores=options.score)
+    grid.write(experiment, experiment.folder / "experiment.yaml")
+    if options.run:
         status = run(experiment, time.time() + 60 * options.minutes, options.jobs, options.score)
     else:
         jobs = trainings(experiment) | (scorings(experiment) if options.score else {})
@@ -136,11 +138,18 @@ def trainings(experiment: Experiment) -> dict[str, list[str]]:
 def command(experiment: Experiment, run: Run) -> list[str]:
     """The command that trains a run on a GPU that it claims."""
     out, recipe = _out(experiment, run), run.training
-    gpus = recipe.processes if recipe.accelerator == "cuda" else 0
-    launch = ["--gpus", str(gpus), "--processes", str(recipe.devices), "--cpus", str(run.cores), "--"]
+    options = [
+        "--gpus",
+        _gpus(recipe.accelerator, recipe.processes),
+        "--processes",
+        str(recipe.devices),
+        "--cpus",
+        str(run.cores),
+        "--",
+    ]
     init = ["--init", str(out.parent / run.pretrained.name / "model.safetensors")] if run.pretrained else []
     return [
-        *(sys.executable, "-m", "workflows.launch", *launch, sys.executable, "-m", "workflows.training"),
+        *(sys.executable, "-m", "workflows.launch", *options, sys.executable, "-m", "workflows.training"),
         *("--experiment", str(experiment.folder / "experiment.yaml"), "--run", run.name),
         *("--root", str(images(experiment, run.source)), "--fraction", str(experiment.folder / run.subset)),
         *("--validation", str(experiment.folder / run.source / "validation.csv"), *init),
@@ -153,7 +162,7 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
     """The command of each table of scores that a finished training lacks, by the table's path."""
     options, python, made = JobOptions(experiment), [sys.executable, "-m"], Made(experiment.folder)
     device = experiment.evaluation.accelerator
-    launch = [*python, "workflows.launch", "--gpus", str(int(device == "cuda")), "--", *python, "workflows.evaluation"]
+    claimed = [*python, "workflows.launch", "--gpus", _gpus(device)]
     commands = {}
     for name, trained in experiment.runs().items():
         if not _finished(experiment, trained):
@@ -167,7 +176,7 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
         tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in options.ensembles(name)}
         for table, further in tables.items():
             path = out / table
-            words = [*launch, *map(str, [*shared, *further, "--out", path])]
+            words = [*claimed, "--", *python, "workflows.evaluation", *map(str, [*shared, *further, "--out", path])]
             if not made.holds(path, words) or path.stat().st_mtime < (out / archives.WEIGHTS).stat().st_mtime:
                 commands[str(path)] = words
     return commands
@@ -186,7 +195,6 @@ def unread_weights(experiment: Experiment) -> set[str]:
 def run(experiment: Experiment, until: float, at_once: int, score: bool = False) -> int:
     """Run the remaining jobs until all are done or the time is up; returns the exit status."""
     longest = until - ENDING - time.time()  # seconds of training that fit into a whole piece
-    grid.write(experiment, experiment.folder / "experiment.yaml")
     logs = experiment.folder / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     made, prepared = Made(experiment.folder), preparation(experiment)
@@ -296,6 +304,16 @@ def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], at_o
 def images(experiment: Experiment, source: str) -> Path:
     """The folder of a stage's images."""
     return (experiment.sources[source].root or experiment.folder / source / "images").expanduser()
+
+
+def _gpus(accelerator: str, devices: int = 1) -> str:
+    """The number of GPUs that a job claims."""
+    return str(devices if accelerator == "cuda" or (accelerator == "auto" and _any_gpu()) else 0)
+
+
+@functools.cache
+def _any_gpu() -> bool:
+    return bool(launch.visible_gpus())
 
 
 def _out(experiment: Experiment, run: Run) -> Path:

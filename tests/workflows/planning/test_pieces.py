@@ -54,6 +54,27 @@ def test_commands_are_the_grids_own_in_order(config, capsys):
     assert [line.split("--run ")[1].split()[0] for line in lines[-2:]] == ["ipt-50-seed-0", "ipt-100-seed-0"]
 
 
+def test_printed_commands_train_the_config_as_it_is(config, capsys):
+    written = config.parent / "results" / "tiny-cpu" / "experiment.yaml"
+    written.parent.mkdir(parents=True)
+    written.write_text("of an earlier config")
+    assert pieces.main([str(config)]) == 0
+    assert f"--experiment {written.relative_to(config.parent)} " in capsys.readouterr().out
+    assert grid.read(written) == grid.read(config)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_job_that_may_use_a_gpu_claims_one_where_there_is_one(config, monkeypatch, there):
+    monkeypatch.setattr(pieces, "_finished", lambda *_: True)
+    monkeypatch.setattr(pieces, "_any_gpu", lambda: there)
+    automatic = {"training": CONFIG["training"] | {"accelerator": "auto"}, "evaluation": {"sets": ["photos@1"]}}
+    config.write_text(yaml.safe_dump(CONFIG | automatic))
+    experiment = grid.read(config)
+    trained = pieces.command(experiment, next(iter(experiment.runs().values())))
+    for words in (trained, *pieces.scorings(experiment).values()):
+        assert words[words.index("--gpus") + 1] == str(int(there))
+
+
 def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
     call = [str(config), "--run", "--jobs", "2", "--pack", "packed", "--archive-mb", "0.01"]
     assert pieces.main([*call, "--minutes", "60"]) == 0
@@ -138,7 +159,8 @@ def test_pairs_are_listed_as_pairs(config, tmp_path):
 
 def test_scores_by_other_rules_are_made_again(config, tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "_finished", lambda *_: True)
-    scored = {"sets": ["photos@1"], "accelerator": "cpu", "data_root": "a"}
+    monkeypatch.setattr(pieces, "_any_gpu", lambda: False)
+    scored = {"sets": ["photos@1"], "accelerator": "auto", "data_root": "a"}
 
     def left(**changed):
         config.write_text(yaml.safe_dump(CONFIG | {"evaluation": scored | changed}))
@@ -154,6 +176,8 @@ def test_scores_by_other_rules_are_made_again(config, tmp_path, monkeypatch):
         made.note(Path(table), words)
     assert not left()
     assert not left(data_root="b")
+    monkeypatch.setattr(pieces, "_any_gpu", lambda: True)
+    assert not left()
     monkeypatch.setattr(sys, "executable", "another/python")
     assert not left()
     assert left(sets=["photos@2"]).keys() == left(bicubic="float").keys() == commands.keys()
