@@ -45,6 +45,15 @@ OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
 
 
+def written():
+    """When the page and the plan were written."""
+    paths = [EXPERIMENT.folder / name for name in ("plan.md", "report.html")]
+    return {path: path.stat().st_mtime_ns for path in paths if path.exists()}
+
+
+WRITTEN_BEFORE = written()
+
+
 report: "workflows/reporting/captions/workflow.rst"
 
 
@@ -60,8 +69,8 @@ onsuccess:
             answer.unlink()
         if not any(kept.parent.iterdir()):
             kept.parent.rmdir()
-    if (page := EXPERIMENT.folder / "report.html").exists():
-        logger.info(f"Report: {page}")
+    for path in dict(written().items() - WRITTEN_BEFORE.items()):
+        logger.info(path.read_text(encoding="utf-8") if path.suffix == ".md" else f"Report: {path}")
 
 
 wildcard_constraints:
