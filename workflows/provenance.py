@@ -93,7 +93,9 @@ def commit() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(("git", "-C", ROOT, *arguments), check=True, capture_output=True, text=True).stdout.strip()
+    # Git refuses a checkout of another user, whose code runs already; before 2.38 it does so all the same.
+    command = ("git", "-c", "safe.directory=*", "-C", ROOT, *arguments)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def versions() -> dict[str, str | None]:

@@ -44,6 +44,14 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_checkout_of_another_user_has_a_commit(checkout, monkeypatch):
+    mine = provenance.commit()
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert subprocess.run(["git", "-C", checkout, "status"], capture_output=True).returncode, "git refuses it"
+    assert provenance.commit() == mine
+    assert mine["dirty"] is False
+
+
 STAGE = (("workflows.stage", "baselines.edsr"), ("baselines.rdn",))
 
 
