@@ -37,11 +37,11 @@ def compare_rates(experiment_dir: Path) -> pd.DataFrame:
         raise ReportError(f"{experiment_dir}: no model has `learning_rates`, so none were tried")
     rows = []
     for run in trials.values():
-        path = experiment_dir / "runs" / run.name / "train.csv"
-        if not path.is_file():
-            raise ReportError(f"the trial {run.name} is not finished: no {path}")
-        if (record := path.with_name("provenance.json")).is_file():
-            refuse_another_training(record, run)
+        path, record = (experiment_dir / "runs" / run.name / name for name in ("train.csv", "provenance.json"))
+        for file in (path, record):  # a trial that was killed has a log alone
+            if not file.is_file():
+                raise ReportError(f"the trial {run.name} is not finished: no {file}")
+        refuse_another_training(record, run)
         log = read_csv(path, ("step", "loss", "validation_l1"))
         if log.empty:
             raise ReportError(f"{path}: has no rows; the trial {run.name} is not finished")

@@ -40,6 +40,7 @@ def experiment_dir(tmp_path):
                     own = shift * (1.1 if rate == 0.016 else 1)
                     log = pd.DataFrame({"step": [1, 300], "loss": 1.0, "validation_l1": [20.0, loss + own]})
                     log.to_csv(folder / "train.csv", index=False)
+                    (folder / "provenance.json").write_text("{}")
     return tmp_path
 
 
@@ -88,8 +89,9 @@ def test_network_that_diverged_at_each_rate_is_named(experiment_dir):
         compare_rates(experiment_dir)
 
 
-def test_unfinished_trial_is_named(experiment_dir):
-    lost = experiment_dir / "runs" / "ipt-lr-0.004-1-seed-1000" / "train.csv"
+@pytest.mark.parametrize("name", ["train.csv", "provenance.json"])
+def test_unfinished_trial_is_named(experiment_dir, name):
+    lost = experiment_dir / "runs" / "ipt-lr-0.004-1-seed-1000" / name
     lost.unlink()
     with raises_naming(ReportError, lost):
         compare_rates(experiment_dir)
