@@ -90,15 +90,27 @@ def visible_gpus() -> list[str]:
     """The GPUs that CUDA shows to this process, by UUID, or by number if UUIDs are not known."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        names = (name.strip() for name in named.split(","))
-        return list(dict.fromkeys(name for name in names if name not in ("", "-1")))
+        names = [name for part in named.split(",") if (name := part.strip()) not in ("", "-1")]
+        # One GPU has one name, so that jobs which are given its number and its UUID do not both claim it.
+        uuids = _uuids() if any(name.isdecimal() for name in names) else []
+        return list(dict.fromkeys(uuids[int(n)] if n.isdecimal() and int(n) < len(uuids) else n for n in names))
     if shutil.which("nvidia-smi"):
-        query = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
-        done = subprocess.run(query, capture_output=True, text=True)
-        return done.stdout.split() if done.returncode == 0 else []
+        return _uuids(numbered=False)
     return sorted(
         match[1] for path in Path("/dev").glob("nvidia*") if (match := re.fullmatch(r"nvidia(\d+)", path.name))
     )
+
+
+def _uuids(numbered: bool = True) -> list[str]:
+    """UUIDs from nvidia-smi; none if they have to be in the order of CUDA's numbers, and that is not known."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ("nvidia-smi", "--query-gpu=uuid,name", "--format=csv,noheader")
+    done = subprocess.run(query, capture_output=True, text=True)
+    cards = [line.split(", ", 1) for line in done.stdout.splitlines()] if done.returncode == 0 else []
+    # nvidia-smi lists by PCI bus. CUDA does for cards of one kind, and otherwise puts the fastest first unless told not to.
+    by_bus = len({name for _, name in cards}) == 1 or os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    return [uuid for uuid, _ in cards] if by_bus or not numbered else []
 
 
 def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1) -> list[str]:

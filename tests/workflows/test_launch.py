@@ -1,6 +1,7 @@
 """Jobs get GPUs of their own, also when they are killed, and ranks in a Slurm job. Needs no GPU: the names are given."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,17 +148,49 @@ def test_signal_and_status_are_the_jobs_own(environment):
     assert process.wait(timeout=30) == 75
 
 
-def test_gpus_are_found_as_cuda_shows_them(monkeypatch, tmp_path):
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """A stand-in that lists these cards."""
+
+    def lists(*cards: str) -> None:
+        tool = tmp_path / "bin" / "nvidia-smi"
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_text(f"#!{shutil.which('sh')}\n" + "".join(f"echo '{card}'\n" for card in cards))
+        tool.chmod(0o755)
+
+    lists()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    return lists
+
+
+def test_gpus_are_found_as_cuda_shows_them(nvidia_smi, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 0")
     assert launch.visible_gpus() == ["2", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,0")
     assert launch.visible_gpus() == ["0", "1"], "one GPU is claimed once"
+    nvidia_smi("GPU-1, fast card", "GPU-2, slow card")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\nprintf 'GPU-1\\nGPU-2\\n'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert launch.visible_gpus() == ["GPU-1", "GPU-2"]
+
+
+def test_a_number_and_a_uuid_of_one_gpu_are_one_name(nvidia_smi, monkeypatch):
+    nvidia_smi("GPU-1, card", "GPU-2, card")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, GPU-2, 0, MIG-3, 7")
+    assert launch.visible_gpus() == ["GPU-2", "GPU-1", "MIG-3", "7"]
+    nvidia_smi("GPU-1, slow card", "GPU-2, fast card")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert launch.visible_gpus() == ["0"], "the fastest card, which nvidia-smi does not tell"
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert launch.visible_gpus() == ["GPU-1"]
+
+
+def test_jobs_that_know_a_gpu_by_number_and_by_uuid_wait_for_each_other(holding, environment, nvidia_smi):
+    nvidia_smi("GPU-1, card")
+    environment.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert held(holding()) == "GPU-1"
+    environment.delenv("CUDA_VISIBLE_DEVICES")
+    assert_names(holding().stderr.readline(), "1 of 1")
 
 
 def test_slurm_job_of_several_processes_starts_them_with_srun(environment, tmp_path):
