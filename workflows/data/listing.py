@@ -5,11 +5,13 @@ new modification time are read, and their hashes compared with the manifest.
 """
 
 import hashlib
+import json
 import os
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,52 @@ import pandas as pd
 from ipt_models.files import replacing
 from workflows.data import containers
 from workflows.data.image_reader import ImageReader
+from workflows.data.manifest import DUPLICATE, TOO_SMALL
 from workflows.data.sources import source_files
+from workflows.files import write_text
 
 TABLES = ("manifest.csv", "rejected.csv")
+
+
+class Limits(NamedTuple):
+    """What the manifest leaves out, and when it gives up."""
+
+    min_side: int
+    max_undecodable: float
+
+
+def limits(folder: Path, wanted: Limits) -> Limits:
+    """The limits that a source's tables were first made with, if they leave out the same images as `wanted`; else `wanted`.
+
+    Args:
+        folder: holds manifest.csv and rejected.csv, if they exist, and the record of this function.
+    """
+    record = folder / ".limits.json"
+    try:
+        first = Limits(*json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        first = None
+    if first == wanted:
+        return wanted
+    try:
+        images, rejected = (pd.read_csv(folder / name, keep_default_na=False) for name in TABLES)
+        shortest = images[["width", "height"]].min(axis=None)
+        small = rejected["reason"].str.extract(rf"^{TOO_SMALL}: (\d+)x(\d+)").dropna().astype(int).min(axis=1)
+        undecodable = (~rejected["reason"].str.startswith((TOO_SMALL, DUPLICATE))).sum()
+    except (OSError, ValueError, KeyError):  # not made yet
+        shortest = None
+
+    def leave_out_the_same(other: Limits) -> bool:
+        return shortest >= other.min_side and not (small >= other.min_side).any()
+
+    if shortest is not None:
+        allowed = wanted.max_undecodable * (len(images) + len(rejected))
+        if not leave_out_the_same(wanted) or undecodable > allowed:
+            return wanted  # which the record follows once the tables do
+        if first is not None and leave_out_the_same(first):
+            return first
+    write_text(json.dumps(wanted), record)
+    return wanted
 
 
 def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: bool = False) -> str:

@@ -123,16 +123,37 @@ if workflow.remote_exec:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
+class Alike(str):
+    """A value for a command, for which Snakemake records another one that gives the same output."""
+
+    def __new__(cls, value, recorded):
+        alike = super().__new__(cls, value)
+        alike.recorded = recorded
+        return alike
+
+    def __repr__(self):
+        return repr(self.recorded)
+
+
+@cache
+def limits(source):
+    """The limits of a source's manifest. Others that leave out the same images list, choose and train nothing again."""
+    wanted = listing.Limits(EXPERIMENT.min_side(source), SOURCES[source].max_undecodable)
+    recorded = listing.limits(Path(OUT, source), wanted) if workflow.is_main_process else wanted
+    return listing.Limits(*map(Alike, wanted, recorded))
+
+
 # Tables and weights depend on a source's content, not on its location: the content is a parameter of their rules.
 @cache
 def holds(source):
     """The values that determine a source's manifest: its images, and their division."""
-    data, least = SOURCES[source], EXPERIMENT.min_side(source)
+    data = SOURCES[source]
     state = f"{data.count} {data.size}"
     if source not in DRAWN:
         folder, paired = Path(OUT, source), data.source == "paired_folders"
         files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
         state = listing.state(*files, workflow.is_main_process, paired)
+    least = limits(source).min_side.recorded
     return f"{state}, {data.validation} held out, seed {data.seed}, from {least} pixels"
 
 

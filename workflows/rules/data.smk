@@ -55,9 +55,9 @@ rule manifest:
         validation=lambda wildcards: SOURCES[wildcards.source].validation,
         seed=lambda wildcards: SOURCES[wildcards.source].seed,
         # One size for all runs of a stage, so that all draw from the same images.
-        min_side=lambda wildcards: EXPERIMENT.min_side(wildcards.source),
+        min_side=lambda wildcards: limits(wildcards.source).min_side,
         pairs=lambda wildcards: EXPERIMENT.pair_options(wildcards.source),
-        max_undecodable=lambda wildcards: SOURCES[wildcards.source].max_undecodable,
+        max_undecodable=lambda wildcards: limits(wildcards.source).max_undecodable,
     message:
         "Listing the training images under {params.root}"
     shell:

@@ -7,6 +7,8 @@ import cv2
 import pytest
 
 from tests.helpers import jpeg, raises_naming, tar, texture
+from workflows.data.__main__ import main
+from workflows.data.listing import Limits, limits
 from workflows.data.manifest import scan
 from workflows.data.sources import list_images
 
@@ -159,3 +161,20 @@ def test_equal_files_are_kept_once(root):
         ["b/again.png", "the same file as b/01.png"],
         ["z.png", "the same file as a/00.png"],
     ]
+
+
+def test_limits_that_leave_out_the_same_images_count_as_those_of_the_tables(root, tmp_path):
+    cv2.imwrite(str(root / "small.png"), texture(99, 9, 30))
+    tables, made = tmp_path / "tables", Limits(12, 0.1)
+    assert limits(tables, Limits(4, 0.1)) == Limits(4, 0.1)
+    assert limits(tables, made) == made, "no tables yet"
+    arguments = ["--root", str(root), "--validation", "2", "--out-manifest", str(tables / "manifest.csv")]
+    arguments += ["--out-validation", str(tables / "validation.csv"), "--min-side"]
+    assert main(["manifest", *arguments, "12"]) == 0
+    for same in (Limits(20, 0.1), Limits(10, 0.1), Limits(12, 0.0)):
+        assert limits(tables, same) == made
+    for other in (Limits(21, 0.1), Limits(9, 0.1)):
+        assert limits(tables, other) == other
+    assert limits(tables, Limits(20, 0.1)) == made
+    assert main(["manifest", *arguments, "9"]) == 0
+    assert limits(tables, Limits(8, 0.1)) == limits(tables, Limits(9, 0.1)) == Limits(8, 0.1)

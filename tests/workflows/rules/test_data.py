@@ -78,6 +78,14 @@ def test_images_that_were_moved_or_touched_train_nothing_again(trained, tmp_path
     assert planned(workdir, source(tmp_path / "again")) == set()
 
 
+def test_limits_that_leave_out_the_same_images_train_nothing_again(trained, tmp_path):
+    workdir, images = copied(trained, tmp_path)
+    again = planned(workdir, source(images) | {"max_undecodable": 0.5}, patch_size=6)
+    assert again == {"train"}, "another recipe, of the same images"
+    assert planned(workdir, source(images), patch_size=13) == {"manifest", "fraction", "train"}, "images are too small"
+    assert planned(workdir, source(images)) == set(), "a dry run forgets nothing"
+
+
 @pytest.mark.parametrize("change", ["added", "removed", "replaced"])
 def test_images_that_are_others_train_again(trained, tmp_path, change):
     workdir, images = copied(trained, tmp_path)
