@@ -28,11 +28,17 @@ try:
     EXPERIMENT = grid.parse(config)
     if workflow.is_main_process:
         preflight.check(EXPERIMENT)
+    elif (started := EXPERIMENT.folder / "experiment.yaml").is_file():
+        EXPERIMENT = grid.read(started)  # the user's file may have been edited since the first job
 except grid.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 # The interpreter that runs Snakemake also runs the stages, activated or not and from any directory.
 PROGRAMS, CODE_ROOT = os.path.dirname(sys.executable), str(workflow.basedir)
+if "{" in os.path.relpath(CODE_ROOT):
+    raise WorkflowError(
+        f"{CODE_ROOT}: Snakemake takes braces in paths for wildcards; start it in this folder, or rename it"
+    )
 # The data root is not a parameter of a rule, since moving it changes no score: commands get it as a shell array.
 DATA_ROOT = ["--data-root", EXPERIMENT.evaluation.data_root] if EXPERIMENT.evaluation.data_root else []
 shell.prefix("export PATH={PROGRAMS:q}:$PATH PYTHONPATH={CODE_ROOT:q}; DATA_ROOT=({DATA_ROOT:q}); ")

@@ -60,6 +60,11 @@ def _names(experiment: Experiment) -> None:
         if names.count(name) > 1:
             where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
             raise ValueError(f"{where}: two models are named {name!r}; names must be unique")
+    tuned = {model.name + FINETUNED: model.name for model in experiment.models if experiment.finetune}
+    for name in (method.name for method in scoring.methods if method.name in tuned):
+        raise ValueError(
+            f"evaluation.methods: {name!r} is what {tuned[name]!r} is called once it is fine-tuned; name it otherwise"
+        )
 
 
 def _models(experiment: Experiment) -> None:

@@ -167,6 +167,10 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ),
         ({"finetune": {"data": {}}, "models__0__name": "ipt-ft"}, ["models", "'ipt-ft'", "'ipt'"]),
         (
+            {"finetune": {"data": {}}, "evaluation": {"methods": [{"name": "ipt-ft", "restored": "outputs"}]}},
+            ["evaluation.methods", "'ipt-ft'", "'ipt'"],
+        ),
+        (
             {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
             ["finetune.task", "sr2, dn30"],
         ),
