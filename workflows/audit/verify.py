@@ -74,10 +74,11 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
             yield _unreadable("experiment.yaml", error)
     else:
         yield Finding("experiment.yaml", ABSENT, "the runs' configs are not checked")
-    wanted = _wanted(planned) if planned else []
-    names = _names(experiment_dir, wanted)
-    if planned:
+    wanted, names = _wanted(planned) if planned else [], _listed(experiment_dir)
+    if planned and names:
         yield _compared("runs.csv: runs of experiment.yaml", _unlike(names, wanted))
+    kept = sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
+    names = names or wanted or kept
     sources = {folder: data.root for folder, data in planned.sources.items()} if planned else {"data": None}
     for folder, root in sources.items():
         yield from _readable(f"{folder}/manifest.csv", _images, experiment_dir / folder, root)
@@ -121,12 +122,12 @@ def _unlike(names: list[str], wanted: list[str]) -> str:
     return "; ".join(f"{verb} {', '.join(some[:3])}{', …' * bool(some[3:])}" for verb, some in differ.items() if some)
 
 
-def _names(experiment_dir: Path, wanted: list[str]) -> list[str]:
-    """The runs in runs.csv; if it cannot be read, those of the config or with a folder."""
+def _listed(experiment_dir: Path) -> list[str]:
+    """The runs in runs.csv; none if it cannot be read."""
     try:
         return list(pd.read_csv(experiment_dir / "runs.csv", dtype=str)["run"].dropna())
     except Exception:  # a later check reports it
-        return wanted or sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
+        return []
 
 
 def _images(tables: Path, root: Path | None) -> Iterator[Finding]:
@@ -224,6 +225,9 @@ def _same_hash(what: str, computed: str, recorded: str) -> Finding:
 def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) -> Iterator[Finding]:
     """Every table against the analysis, computed again."""
     files = {name: experiment_dir / "tables" / f"{name}.csv" for name in TABLES}
+    if lost := [name for name in ("results.csv", "runs.csv") if not (experiment_dir / name).is_file()]:
+        yield Finding("tables", ABSENT, f"no {' and '.join(lost)}, from which they are computed")
+        return
     try:
         logs = [experiment_dir / "runs" / name / "train.csv" for name in names]
         results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
