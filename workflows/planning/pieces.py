@@ -138,18 +138,11 @@ def trainings(experiment: Experiment) -> dict[str, list[str]]:
 def command(experiment: Experiment, run: Run) -> list[str]:
     """The command that trains a run on a GPU that it claims."""
     out, recipe = _out(experiment, run), run.training
-    options = [
-        "--gpus",
-        _gpus(recipe.accelerator, recipe.processes),
-        "--processes",
-        str(recipe.devices),
-        "--cpus",
-        str(run.cores),
-        "--",
-    ]
+    gpus = _gpus(recipe.accelerator, recipe.processes)
+    claimed = ["--gpus", gpus, "--processes", str(recipe.devices), "--cpus", str(run.cores), "--"]
     init = ["--init", str(out.parent / run.pretrained.name / "model.safetensors")] if run.pretrained else []
     return [
-        *(sys.executable, "-m", "workflows.launch", *options, sys.executable, "-m", "workflows.training"),
+        *(sys.executable, "-m", "workflows.launch", *claimed, sys.executable, "-m", "workflows.training"),
         *("--experiment", str(experiment.folder / "experiment.yaml"), "--run", run.name),
         *("--root", str(images(experiment, run.source)), "--fraction", str(experiment.folder / run.subset)),
         *("--validation", str(experiment.folder / run.source / "validation.csv"), *init),
