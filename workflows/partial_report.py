@@ -125,11 +125,9 @@ def _write(experiment_dir: Path, spec: Experiment, out: Path) -> tuple[int, int]
     shutil.copyfile(experiment_dir / "experiment.yaml", out / "experiment.yaml")
     for name in ("runs", "inputs"):  # the page reads provenance and pictures from there
         (out / name).symlink_to(Path("..") / name)
-    logs = [
-        log
-        for name in spec.runs()
-        if name not in edited and (log := experiment_dir / "runs" / name / "train.csv").is_file()
-    ]
+    # A log without provenance is of a run that is trained again.
+    trained = [path for name, (path, _) in records.items() if name not in edited and path.is_file()]
+    logs = [log for path in trained if (log := path.with_name("train.csv")).is_file()]
     computation.write_tables(results, runs, out / "tables", logs)
     tables.write_tables(study, out / "tables")
     for name in outline.figures(spec):

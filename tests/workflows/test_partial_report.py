@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -61,6 +62,8 @@ def test_scores_of_weights_that_are_gone_are_not_reported(unfinished, capsys):
     status = read_runs(unfinished / "partial" / "runs.csv").set_index("run")["status"]
     assert (status["ipt-50-seed-0"], status["ipt-100-seed-0"]) == ("missing", "not scored")
     assert set(read_results(unfinished / "partial" / "results.csv")["model"]) == {"bicubic", "edsr"}
+    curves = pd.read_csv(unfinished / "partial" / "tables" / "learning_curves.csv")
+    assert not ((curves["model"] == "ipt") & (curves["fraction"] == 0.5)).any()
 
 
 def test_scores_of_other_sets_than_the_configs_are_not_reported(unfinished, capsys):

@@ -145,7 +145,8 @@ def sliders(study: Study) -> list[Slider]:
         crop = checked_crop(compared["crop"], whole) if compared.get("crop") else pick_crop(tiles)
         # With `whole: false` the page holds no more of an image than the figure does.
         window = crop if compared.get("whole") is False else _window(crop, whole.shape)
-        tiles = [tile for tile in tiles if tile.pixels is not None]
+        # Without a score, a model's image is of weights that are gone: it is trained or scored again.
+        tiles = [tile for tile in tiles if tile.pixels is not None and (tile.model is None or tile.score)]
         training = "" if fraction is None else f", models trained on {percent(fraction)}, seed {seed}"
         title = f"{image} ({dataset}, {task}){training}"
         images.append(Slider(title, [_version(tile, window) for tile in tiles], *_first_shown(tiles, study)))

@@ -97,6 +97,12 @@ def test_a_slider_shows_bicubic_against_the_best_model_first(folder):
     assert NASTY in crop.title
 
 
+def test_an_image_of_a_model_without_scores_is_not_shown(folder):
+    study = Study(folder)
+    study.results = study.results[study.results["model"] != "edsr"]
+    assert len(sliders(study)[0].versions) == len(sliders(Study(folder))[0].versions) - 1
+
+
 def test_names_cannot_inject_markup(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
