@@ -62,6 +62,18 @@ def pair_key(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def start_key(settings: dict[str, Any]) -> str:
+    """Equal for trainings that start from the same weights with each seed, and see the same batches.
+
+    Args:
+        settings: `training_settings`.
+    """
+    later = ("training.", CONTRASTIVE)
+    batches = ("training.batch_size", "training.patch_size")
+    kept = {key: value for key, value in settings.items() if key in batches or not key.startswith(later)}
+    return json.dumps(kept, sort_keys=True)
+
+
 class Group(NamedTuple):
     """Models that differ in `factor` alone: each one's value, the baseline first."""
 

@@ -1,6 +1,5 @@
 """Effects of single factors: scores of models that differ in exactly one."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,26 +7,12 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.cells import Grid
-from workflows.analysis.contrastive_pairs import paired_models
-from workflows.analysis.differences import compare
+from workflows.analysis.differences import compare, paired_models
 from workflows.analysis.means import common_images
-from workflows.analysis.records import CENTRE, PLAIN, SCORED_ON, models
+from workflows.analysis.records import CENTRE, PLAIN, SCORED_ON, settings
 from workflows.analysis.statistics import t_interval, with_holm
 from workflows.analysis.tables import columns
-from workflows.factors import Group, groups
-
-
-def find_groups(runs: pd.DataFrame) -> list[Group]:
-    """`groups` of the models that have a run.
-
-    Args:
-        runs: with the column `settings` (see `collect_runs`).
-    """
-    if "settings" not in runs:
-        return []
-    recorded = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
-    largest = recorded.drop_duplicates("model", keep="last").set_index("model")["settings"]
-    return groups({model: json.loads(largest[model]) for model in models(runs) if model in largest})
+from workflows.factors import groups
 
 
 def effects(grids: Sequence[Grid], results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -38,7 +23,7 @@ def effects(grids: Sequence[Grid], results: pd.DataFrame, runs: pd.DataFrame) ->
     paired = paired_models(runs)
     images = common_images(results[results["setting"] == PLAIN])
     rows = []
-    for group in find_groups(runs):
+    for group in groups(settings(runs)):
         baseline = next(iter(group.members))
         for grid in (grid for grid in grids if grid.on["windows"] == CENTRE and baseline in grid.cells):
             on = {column: grid.on[column] for column in SCORED_ON}

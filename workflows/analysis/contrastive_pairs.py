@@ -1,6 +1,5 @@
 """Pairs of models that differ only in the contrastive loss, and its gain."""
 
-import itertools
 import json
 from typing import NamedTuple
 
@@ -28,33 +27,18 @@ def find_pairs(runs: pd.DataFrame) -> list[Pair]:
     Args:
         runs: with the columns `variant`, `contrastive` (λ, 0 without) and `twin` (see `collect_runs`).
     """
-    facts = _facts(runs)
+    if "contrastive" not in runs or "twin" not in runs:
+        return []
+    check_groups(runs)
+    trained = runs[runs["fraction"].notna() & runs["contrastive"].notna()]
+    largest = trained.sort_values("fraction", kind="stable").groupby("model")
+    facts = largest[["variant", "twin", "contrastive"]].last()
     pairs = []
     for model in (m for m in models(runs) if m in facts.index and facts.loc[m, "contrastive"] > 0):
         alike = (facts["variant"] == facts.loc[model, "variant"]) & (facts["twin"] == facts.loc[model, "twin"])
         plain = facts[alike & (facts["contrastive"] == 0)]
         pairs += [Pair(other, model, float(facts.loc[model, "contrastive"])) for other in plain.index]
     return pairs
-
-
-def paired_models(runs: pd.DataFrame) -> set[frozenset[str]]:
-    """Every two models that differ in the contrastive loss alone, with or without it: seed by seed they start alike."""
-    facts = _facts(runs)
-    return {
-        frozenset(two)
-        for _, alike in facts.groupby(["variant", "twin"])
-        for two in itertools.combinations(alike.index, 2)
-    }
-
-
-def _facts(runs: pd.DataFrame) -> pd.DataFrame:
-    """What decides a pair, by model: variant, twin and λ at its largest fraction."""
-    if "contrastive" not in runs or "twin" not in runs:
-        return pd.DataFrame(columns=["variant", "twin", "contrastive"])
-    check_groups(runs)
-    trained = runs[runs["fraction"].notna() & runs["contrastive"].notna()]
-    largest = trained.sort_values("fraction", kind="stable").groupby("model")
-    return largest[["variant", "twin", "contrastive"]].last()
 
 
 def check_groups(runs: pd.DataFrame) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from workflows.analysis.cells import Grid
-from workflows.analysis.contrastive_pairs import paired_models
-from workflows.analysis.records import SEEN_ON, models
+from workflows.analysis.contrastive_pairs import check_groups
+from workflows.analysis.records import SEEN_ON, models, settings
 from workflows.analysis.statistics import paired_difference, with_holm
 from workflows.analysis.tables import columns
+from workflows.factors import start_key
 
 
 def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
@@ -24,6 +25,16 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
                     row = compare(grid, model, other, fraction, paired)
                     rows.append(grid.on | {"fraction": fraction, "model": model, "other": other} | row)
     return with_holm(pd.DataFrame(rows, columns=columns("differences")), SEEN_ON)
+
+
+def paired_models(runs: pd.DataFrame) -> set[frozenset[str]]:
+    """Every two models that with each seed start from the same weights and see the same batches."""
+    check_groups(runs)
+    finetuned = set(runs.loc[runs["pretrained"].notna(), "model"]) if "pretrained" in runs else set()
+    alike: dict[tuple[str, bool], list[str]] = {}
+    for model, recorded in settings(runs).items():
+        alike.setdefault((start_key(recorded), model in finetuned), []).append(model)
+    return {frozenset(two) for of_start in alike.values() for two in itertools.combinations(of_start, 2)}
 
 
 def compare(grid: Grid, model: str, other: str, fraction: float, paired: set[frozenset[str]]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The two tables that the analysis starts from: `results.csv` (one row per image) and `runs.csv` (one row per run)."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -189,6 +191,15 @@ def with_windows(runs: pd.DataFrame, windows: str) -> list[str]:
 def references(runs: pd.DataFrame) -> list[str]:
     """Untrained rows (`bicubic`, `identity`), in the experiment's order."""
     return list(dict.fromkeys(runs.loc[runs["fraction"].isna(), "model"]))
+
+
+def settings(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Each model's `training_settings` at its largest fraction, in the experiment's order; of models that have a run."""
+    if "settings" not in runs:
+        return {}
+    recorded = runs[runs["settings"].notna()].sort_values("fraction", kind="stable")
+    largest = recorded.drop_duplicates("model", keep="last").set_index("model")["settings"]
+    return {model: json.loads(largest[model]) for model in models(runs) if model in largest}
 
 
 def labels(runs: pd.DataFrame) -> dict[str, str]:

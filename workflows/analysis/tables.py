@@ -31,7 +31,10 @@ COUNTED_SEEDS = {"seeds": "number of seeds"}
 FEWEST_SEEDS = {"seeds": "number of seeds in the cell with the fewest"}
 TESTED = {**INTERVAL, "p": "two-sided p-value"}
 TESTED_ON_SET = {**TESTED, "p_holm": "p-value corrected for all rows of the same set and windows"}
-TEST = "kind of test: `paired` by seed for models that differ in the contrastive loss alone, `unpaired` for all others"
+TEST = (
+    "kind of test: `paired` by seed for models that start from the same weights and see the same batches, `unpaired` for all "
+    "others"
+)
 GRADIENT_SHARE = {"model": "", "weight": "the loss's weight λ", "fraction": "", "share": "share of the norm, 0 to 1"}
 METRIC_COLUMNS = {
     f"{metric}{end}": f"{what}{of}"

@@ -139,7 +139,9 @@ def difference_blocks(study: Study) -> Iterator[Block]:
             **_inference(3),
             "test": lambda row: row["test"],
         }
-        notes = ["PSNR-Y. Models that differ only in the contrastive loss are paired by seed; all others are not."]
+        notes = [
+            "PSNR-Y. Models that start from the same weights and see the same batches are paired by seed; others are not."
+        ]
         if len(set(rows["fraction"])) > 1:
             notes.append("p is corrected for the comparisons at all fractions; the CSV file has the others.")
         yield _block(f"{title}, {percent(rows['fraction'].max())}", notes, columns, largest)
@@ -181,7 +183,8 @@ def ablation_blocks(study: Study) -> Iterator[Block]:
         }
         notes = [
             "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor. Those that "
-            "differ in the contrastive loss are paired by seed. p is corrected for all effects on the same set."
+            "start from the same weights and see the same batches are paired by seed. p is corrected for all effects on the "
+            "same set."
         ]
         yield _block(title, notes, columns, rows)
 

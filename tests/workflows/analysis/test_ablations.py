@@ -3,7 +3,6 @@ import json
 import pytest
 
 from tests.helpers import gather
-from workflows.analysis.ablations import find_groups
 from workflows.analysis.computation import Tables
 
 
@@ -21,11 +20,10 @@ def ablated(experiment, tmp_path):
 
 
 def test_groups_differ_in_one_factor_alone(ablated):
-    _, runs = ablated
-    groups = {group.factor: group.members for group in find_groups(runs)}
-    assert groups == {
-        "contrastive.weight": {"ipt": 0, "l1": 0.1, "l5": 0.5},
-        "kwargs.position": {"ipt": "default", "sincos": "sincos2d"},
+    found = Tables(*ablated)["ablations"].groupby(["factor", "baseline"])
+    assert {group: dict(zip(of["model"], of["value"], strict=True)) for group, of in found} == {
+        ("contrastive.weight", "ipt"): {"ipt": "0", "l1": "0.1", "l5": "0.5"},
+        ("kwargs.position", "ipt"): {"ipt": "default", "sincos": "sincos2d"},
     }
 
 

@@ -1,12 +1,10 @@
 """Gains from the contrastive loss, in pairs of models."""
 
-import itertools
-
 import pandas as pd
 import pytest
 
 from tests.helpers import raises_naming
-from workflows.analysis.contrastive_pairs import find_pairs, gains, paired_models
+from workflows.analysis.contrastive_pairs import find_pairs, gains
 from workflows.analysis.records import ReportError
 from workflows.analysis.statistics import t_interval
 
@@ -16,13 +14,6 @@ def test_pairs_are_models_that_differ_in_the_contrastive_loss_alone(gathered):
     assert find_pairs(runs) == [("ipt", "ipt-contrastive", 0.1)]
     runs.loc[runs["model"] == "ipt", "twin"] = "another"
     assert find_pairs(runs) == []
-
-
-def test_models_that_differ_in_the_loss_are_paired_with_each_other_too(gathered):
-    _, runs = gathered(fractions=(1.0,))
-    strong = runs[runs["model"] == "ipt-contrastive"].assign(model="strong", contrastive=0.5)
-    paired = paired_models(pd.concat([runs, strong], ignore_index=True))
-    assert paired == {frozenset(two) for two in itertools.combinations(("ipt", "ipt-contrastive", "strong"), 2)}
 
 
 def test_gains_are_paired_by_seed_and_image(gathered):

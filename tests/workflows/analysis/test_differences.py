@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from workflows.analysis.cells import grids
-from workflows.analysis.differences import differences
+from workflows.analysis.differences import differences, paired_models
 from workflows.analysis.statistics import paired_difference
 
 
@@ -19,6 +21,21 @@ def test_contrastive_pairs_are_paired_by_seed_and_others_are_not(gathered):
     assert other["difference"] == pytest.approx(means["edsr"].mean() - means["ipt"].mean())
     assert (other["seeds"], other["test"]) == (2, "unpaired")
     assert len(found) == 2 * 6
+
+
+def test_models_that_start_alike_are_paired():
+    """Whatever else their training differs in; not those of other networks or batches, nor a fine-tuned one with its start."""
+    same = {"variant": "edsr_tiny", "tasks": ["sr2"], "training.batch_size": 16, "training.precision": "32-true"}
+    known = {
+        "edsr": same,
+        "bf16": {**same, "training.precision": "bf16-mixed"},
+        "wide": {**same, "kwargs.num_feat": 64},
+        "batches": {**same, "training.batch_size": 32},
+        "tuned": same,
+    }
+    rows = [{"model": name, "fraction": 1.0, "settings": json.dumps(settings)} for name, settings in known.items()]
+    runs = pd.DataFrame(rows).assign(pretrained=[np.nan] * 4 + ["edsr-100-seed-0"])
+    assert paired_models(runs) == {frozenset(("edsr", "bf16"))}
 
 
 def test_a_cell_of_one_seed_has_no_interval_beside_repeated_ones(gathered):
