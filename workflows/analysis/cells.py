@@ -56,11 +56,12 @@ class Cells:
         self.mean = pd.Series([cell.mean() for cell in cells], index=index, dtype="float64")
         self.seeds = pd.Series([len(cell) for cell in cells], index=index, dtype="int64")
         self._place = {cell: place for place, cell in enumerate(values)}
+        self._count = {cell: len(of_cell) for cell, of_cell in values.items()}
         self._freedom = np.array([len(cell) - 1 for cell in cells], dtype="float64")
         # A cell with one seed has the variance of its model's next smaller fraction with more: spread falls with data.
         self._source = np.arange(len(cells))
         for place, (model, fraction) in enumerate(values):
-            smaller = [f for name, f in values if name == model and f <= fraction and len(values[name, f]) > 1]
+            smaller = [f for name, f in values if name == model and f <= fraction and self._count[name, f] > 1]
             if smaller:
                 self._source[place] = self._place[model, max(smaller)]
         self._variance = np.array([cell.var(ddof=1) if len(cell) > 1 else np.nan for cell in cells])
@@ -83,7 +84,7 @@ class Cells:
         for cell, weight in weights.items():
             row[0, self._place[cell]] = weight
         (estimate,), (variance,), (freedom,) = self.contrasts(row)
-        seeds = int(min(self.seeds[cell] for cell in weights))
+        seeds = min(self._count[cell] for cell in weights)
         if not self.repeated(weights):
             variance = np.nan
         if not variance > 0:
@@ -113,7 +114,7 @@ class Cells:
         ends: dict[str, list[float]] = {}
         for model, fraction in cells:
             ends.setdefault(model, []).append(fraction)
-        return all(self.seeds[model, end(at)] > 1 for model, at in ends.items() for end in (min, max))
+        return all(self._count[model, end(at)] > 1 for model, at in ends.items() for end in (min, max))
 
     def leads(self, model: str, other: str, fractions: list[float], at: np.ndarray) -> tuple[np.ndarray, ...]:
         """`contrasts` of `model` minus `other` between fractions, interpolated linearly on the logarithm.

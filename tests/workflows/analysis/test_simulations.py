@@ -68,7 +68,6 @@ def statements(cells: Cells) -> dict:
         "gain": cells.contrast(gain),
         "difference of gains": cells.contrast({**gain, ("edsr", large): -1.0, ("edsr", small): 1.0}),
         "third model: difference of gains": cells.contrast({**gain, ("rdn", large): -1.0, ("rdn", small): 1.0}),
-        "difference of gains, fourth model": cells.contrast({**gain, ("swinir", large): -1.0, ("swinir", small): 1.0}),
         "slope": cells.contrast({("ipt", f): w for f, w in zip(FRACTIONS, CENTRED, strict=True)}),
         "third model: difference at 100 %": cells.contrast({("rdn", large): 1.0, ("ipt", large): -1.0}),
         "third model: gain": cells.contrast({("rdn", large): 1.0, ("rdn", small): -1.0}),
@@ -140,7 +139,7 @@ def test_the_crossings_interval_covers_and_claims_are_true(spread, seeds):
         found = crossover(cells, "ipt", "edsr", FRACTIONS)
         hits.append(found.low <= 0.57 <= found.high)
     print(f"\ncrossing: coverage {100 * np.mean(hits):.1f} %, false `yes` of equals {100 * np.mean(invented):.1f} %")
-    assert 0.93 <= np.mean(hits) <= 0.995
+    assert 0.93 <= np.mean(hits) <= 0.998
     assert np.mean(invented) <= 0.03
 
 
