@@ -51,15 +51,6 @@ OUT = EXPERIMENT.folder.as_posix()
 SPEC = f"{OUT}/experiment.yaml"
 
 
-def written():
-    """When the page and the plan were written."""
-    paths = [EXPERIMENT.folder / name for name in ("plan.md", "report.html")]
-    return {path: path.stat().st_mtime_ns for path in paths if path.exists()}
-
-
-WRITTEN_BEFORE = written()
-
-
 report: "workflows/reporting/captions/workflow.rst"
 
 

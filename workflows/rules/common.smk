@@ -41,6 +41,15 @@ if SCORING.download:
 RECEIPTS = [f"{OUT}/data/sets/{name}.json" for name in FETCHED]
 
 
+def written():
+    """When the page and the plan were written."""
+    paths = [Path(OUT, name) for name in ("plan.md", "report.html")]
+    return {path: path.stat().st_mtime_ns for path in paths if path.exists()}
+
+
+WRITTEN_BEFORE = written()
+
+
 # The source of the images of each stage of training.
 SOURCES = EXPERIMENT.sources
 DRAWN = [name for name, data in SOURCES.items() if data.source == "dead_leaves"]
