@@ -31,7 +31,7 @@ from workflows.peak_rates import peak_flops
 
 SPEED_LIMITS = {"fp32": 1.25, "bf16": 2.2}  # times the float32 reference's; bf16 on CPUs with AVX512-BF16
 MEMORY_LIMIT = 0.8  # of the reference's
-MFU_LIMIT = 0.45
+MFU_LIMIT = 0.5
 WHAT = ("forward", "training step")
 
 

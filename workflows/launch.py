@@ -131,7 +131,9 @@ def claim(gpus: Sequence[str], count: int, runs_per_gpu: int = 1) -> list[str]:
     """
     if count > len(gpus):
         seen = f"only {', '.join(gpus)}" if gpus else "none"
-        raise LaunchError(f"{count} GPUs are needed, but CUDA shows {seen}; see training.accelerator, training.devices")
+        raise LaunchError(
+            f"needs {count} GPU{'s' * (count > 1)}, but CUDA shows {seen}; see training.accelerator, training.devices"
+        )
     scope = f"slurm-{os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else "machine"
     folder = Path(tempfile.gettempdir()) / f"ipt-benchmark-gpus-{os.getuid()}-{scope}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -167,7 +167,7 @@ def power_law(images: ArrayLike, psnr: ArrayLike) -> PowerLaw:
         return _refused("the points do not determine the exponent")
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(psnr) - 3) * np.sqrt(np.diag(covariance))
     if exponent - half[2] <= 0:
-        return _refused(f"the exponent of {exponent:.2g} is not told from 0 (± {half[2]:.2g})")
+        return _refused(f"the exponent of {exponent:.2g} cannot be distinguished from 0 (± {half[2]:.2g})")
     if half[0] > np.ptp(means):
         return _refused(
             f"the limit is uncertain by {half[0]:.2g} dB, more than the curve's height of {np.ptp(means):.2g} dB"

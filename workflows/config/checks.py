@@ -34,7 +34,7 @@ def _seeds(experiment: Experiment) -> None:
     for fraction, seeds in experiment.more_seeds.items():
         if fraction not in experiment.fractions:
             allowed = ", ".join(f"{f:g}" for f in experiment.fractions)
-            raise ValueError(f"more_seeds: {fraction:g} is none of the fractions; allowed: {allowed}")
+            raise ValueError(f"more_seeds: {fraction:g} is not one of the fractions; allowed: {allowed}")
         if repeated := sorted(set(seeds) & set(experiment.seeds)):
             raise ValueError(
                 f"more_seeds: seed {', '.join(map(str, repeated))} at {fraction:g} is one of `seeds` already"

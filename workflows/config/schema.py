@@ -401,7 +401,9 @@ class Evaluation(Section):
     tasks: Annotated[list[TaskName], AfterValidator(distinct)] | None = Field(
         None, description="tasks to score; empty: the trained ones"
     )
-    data_root: UserPath | None = Field(None, description="folder that holds the sets, for example `benchmark/Set5/HR`")
+    data_root: UserPath | None = Field(
+        None, description="folder that holds the sets, for example as `benchmark/Set5/HR/*.png`"
+    )
     references: Annotated[list[Literal["bicubic", "identity"]], AfterValidator(distinct)] | None = Field(
         None,
         description="untrained rows: `bicubic` for sr, `identity` (the input itself) for dr and for dn with clipped noise; "
@@ -419,7 +421,9 @@ class Evaluation(Section):
         "flips and rotations",
     )
     gray: Gray = Field("rgb", description="how gray files are scored; see the protocol")
-    bicubic: Bicubic = Field("uint8", description="MATLAB's rounding (`uint8`) or none (`float`)")
+    bicubic: Bicubic = Field(
+        "uint8", description="MATLAB's rounding after each axis (`uint8`), or one rounding at the end (`float`)"
+    )
     noise: Noise = Field(
         "clipped", description="whether noisy inputs are clipped to 0-255; some papers do not clip them"
     )

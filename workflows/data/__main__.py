@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument("--count", type=positive, required=True, help="how many images")
     stage.add_argument("--size", type=positive, required=True, help="side of an image in pixels")
     stage.add_argument("--out", type=Path, required=True, help="folder; images land in OUT/train/<class>/<index>.png")
-    stage.add_argument("--threads", type=positive, help="processes (default: one per processor)")
+    stage.add_argument("--threads", type=positive, help="threads (default: one per processor)")
 
     stage = stages.add_parser(
         "manifest", help="list, check and hash a source's images, and split off those for validation"

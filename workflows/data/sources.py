@@ -117,7 +117,9 @@ def _list(root: Path, folder: str | None, files: list[tuple[str, os.stat_result 
 
     if training := [path for path in held if _TRAINING.search(path)]:
         if len(training) < len(held):
-            notes.append(f"left out, for others have `train` in their path: {_few(sorted(set(held) - set(training)))}")
+            notes.append(
+                f"left out because others have `train` in their path: {_few(sorted(set(held) - set(training)))}"
+            )
         held = training
     count = len(entries)
     for path in sorted(held):

@@ -68,7 +68,7 @@ def read(path: Path | str) -> Picture:
             if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
                 image = image.convert("RGBA")
                 if image.getchannel("A").getextrema()[0] < 255:
-                    raise ImageError(f"{path}: has transparent pixels; paint it onto a background first")
+                    raise ImageError(f"{path}: has transparent pixels; flatten it onto a background first")
             return Picture(np.array(image.convert("RGB")), gray)
         except (OSError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
             raise ImageError(f"{path}: is damaged ({error})") from None

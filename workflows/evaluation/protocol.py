@@ -4,7 +4,6 @@ Whoever changes a number here changes `VERSION` too: every row of every table st
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from ipt_models.tasks import Task
 from workflows.config.choices import Bicubic, Gray, Noise
@@ -21,30 +20,6 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 PEAK = 255.0
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How one kind of task is scored.
-
-    Attributes:
-        border: width cut from each side before comparing, in multiples of the scale.
-        crop_to_scale: whether the target is first cut to a multiple of the scale (right and bottom).
-        rounding: outputs are clipped to [0, 255] and rounded half up to this type before they are compared.
-        channels: the channels compared; SSIM is always on y.
-    """
-
-    border: int
-    crop_to_scale: bool
-    rounding: Literal["uint8"]
-    channels: tuple[Literal["y", "rgb"], ...]
-
-
-RULES = {
-    "sr": Rules(border=1, crop_to_scale=True, rounding="uint8", channels=("y",)),
-    "dn": Rules(border=0, crop_to_scale=False, rounding="uint8", channels=("y", "rgb")),
-    "dr": Rules(border=0, crop_to_scale=False, rounding="uint8", channels=("y",)),
-}
 
 
 @dataclass(frozen=True)
@@ -78,12 +53,10 @@ class Protocol:
 
 
 def border(task: Task) -> int:
-    """Pixels cut from each side of the output."""
-    return RULES[task.kind].border * task.scale
+    """Pixels cut from each side of the output: the scale in super-resolution, else none."""
+    return task.scale if task.kind == "sr" else 0
 
 
 def cropped(height: int, width: int, task: Task) -> tuple[int, int]:
-    """Size of the target after it is cut to a multiple of the scale."""
-    if not RULES[task.kind].crop_to_scale:
-        return height, width
+    """Size of the target after it is cut, at the right and the bottom, to a multiple of the scale."""
     return height // task.scale * task.scale, width // task.scale * task.scale

@@ -23,7 +23,7 @@ from workflows.evaluation.image_files import ImageError
 from workflows.evaluation.inputs import decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import compute_scores
 from workflows.evaluation.outputs import RestoredFolder
-from workflows.evaluation.protocol import RULES, Protocol, border
+from workflows.evaluation.protocol import Protocol, border
 from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.sets import Job, Sample
 
@@ -91,7 +91,7 @@ def score(
             "image": sample.image,
             "psnr_y": scores.psnr_y,
             "ssim_y": None if math.isnan(scores.ssim_y) else scores.ssim_y,
-            "psnr_rgb": scores.psnr_rgb if "rgb" in RULES[task.kind].channels else None,
+            "psnr_rgb": scores.psnr_rgb if task.kind == "dn" else None,
             "height": prepared.target.shape[0],
             "width": prepared.target.shape[1],
             "head": source.head(task),

@@ -9,7 +9,6 @@ run read them. They are not among the run's declared outputs, which Snakemake de
 import hashlib
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -124,11 +123,6 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
     if damaged:
         raise CheckpointError(f"no checkpoint can be used: {', '.join(damaged)}; delete {folder} to start afresh")
     return None
-
-
-def remove(folder: Path) -> None:
-    """Remove a finished run's checkpoints."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
