@@ -85,7 +85,7 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
 def page(experiment_dir: Path, summary: bool = False, large: Iterable[Path] = ()) -> str:
     """The README: the folder's content, the code that made it, and how to check it; `large` lists are named with their hash."""
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
-    trained = runs[runs["fraction"].notna()]
+    trained = runs[runs["fraction"].notna() & (runs["status"] == "done")]
     commits = sorted(trained["commit"].dropna().unique()) if "commit" in trained else []
     protocols = sorted(results["protocol"].dropna().unique()) if "protocol" in results else []
     of_runs = """- `data/`: which images were used, with SHA-256, and which of them each fraction holds.
@@ -100,7 +100,7 @@ hardware, hashes of weights and images).
     again = "snakemake --cores all --configfile FOLDER/experiment.yaml"
     return f"""# {experiment_dir.name}
 
-{len(trained)} trainings of {trained["model"].nunique()} models, {len(results):,} scores of \
+{len(trained)} trainings (models: {trained["model"].nunique()}), {len(results):,} scores of \
 {results["dataset"].nunique()} benchmark sets. Scoring protocol: {", ".join(protocols) or "not recorded"}. \
 Code: commit {", ".join(commits) or "not recorded"}.
 
