@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 BUDGET ?= cpu
 
-.PHONY: help env demo reference ablations test prove prove-faults prove-gpu rehearse-gpu prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference ablations test prove prove-faults prove-gpu rehearse-gpu prove-results prove-resume prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,7 +49,7 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
 
-prove: prove-statistics prove-resume prove-faults  ## the proofs that CI can afford
+prove: prove-results prove-statistics prove-resume prove-faults  ## the proofs that CI can afford
 
 prove-faults: env  ## killed trainings, a full disk, flipped bits, hostile names: nothing is lost, nothing passes unnoticed
 	python -m pytest -m slow -n 0 -s -rs tests/proofs/test_faults.py tests/test_hostile_names.py
@@ -59,6 +59,9 @@ prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--min
 
 rehearse-gpu: env  ## the same checks with tiny sizes on a CPU, without the packages that an offline machine lacks
 	python -m pytest -m slow -n 0 tests/benchmarks/test_gpu.py
+
+prove-results: env  ## the committed tables are what today's code computes from the committed scores
+	set -e; for folder in results/reference/small-*; do python -m workflows.audit verify $$folder; done
 
 prove-resume: env  ## a training killed 24 times at random moments ends in the same bits as an uninterrupted one
 	python -m pytest -m slow -n 0 -s tests/workflows/training/test_interruption_proof.py

@@ -220,7 +220,7 @@ class Training(Section):
     compile: Literal[False, True, "cuda-graphs"] = Field(
         False,
         description="compile the network with `torch.compile`; `cuda-graphs` also replays its kernels as CUDA graphs, for "
-        "networks whose kernels run for less time than their launch takes",
+        "networks whose kernels run for less time than their launch takes (not with micro-batches or the contrastive loss)",
     )
     gradient_checkpointing: Switch = Field(
         False, description="trade time for memory: recompute activations in the backward pass (IPT, RDN)"

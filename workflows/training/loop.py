@@ -141,7 +141,11 @@ def train(
                 f"the processes of {run.name} found different checkpoints: is {resume} on a disk that all nodes share?"
             )
         if history.note_division(recipe):
-            fabric.print(f"{run.name}: batches are now split differently, so results differ by rounding", flush=True)
+            fabric.print(
+                f"{run.name}: batches are now split differently, so results differ by rounding; "
+                "by more if the network has random layers or BatchNorm",
+                flush=True,
+            )
         if history.note_code(models.code(reuse.CODE, run.variant, run.kwargs)):
             fabric.print(
                 f"{run.name}: earlier steps were made by other code or packages, so no single version repeats this run; "

@@ -63,7 +63,7 @@ def source(request) -> Path:
 
 def test_hugging_face_s_parquet_keeps_labels_names_and_order(hugging_face, images):
     found = scan(hugging_face)
-    assert found.notes == ["left out, for others have `train` in their path: data/test-00000.parquet"]
+    assert found.notes == ["left out because others have `train` in their path: data/test-00000.parquet"]
     assert len(found.images) == COUNT
     assert found.images["path"][0] == "data/train-00000/00-n01_0.png"
     assert found.images["path"][COUNT - 1] == f"data/train-00001/14-n01_{COUNT - 1}.png"

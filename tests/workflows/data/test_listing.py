@@ -89,7 +89,7 @@ def test_archives_that_others_are_preferred_to_are_named(tmp_path):
         (tmp_path / name).write_bytes(tar({"1.jpg": jpeg(1)}))
     listing = list_images(tmp_path)
     assert [entry.archive for entry in listing.entries] == ["a-train-0.tar"]
-    assert listing.notes == ["left out, for others have `train` in their path: a-val-0.tar, constrained.tar"]
+    assert listing.notes == ["left out because others have `train` in their path: a-val-0.tar, constrained.tar"]
 
 
 def test_an_archive_and_what_was_unpacked_from_it_count_once(root):
