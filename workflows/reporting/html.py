@@ -23,7 +23,7 @@ from workflows.files import write_text
 from workflows.readers import read_json
 from workflows.reporting import claims, outline
 from workflows.reporting.image_panels import Crop, Tile, checked_crop, load, pick_crop
-from workflows.reporting.markup import to_html
+from workflows.reporting.markup import HTML, to_html
 from workflows.reporting.study import Study
 from workflows.reporting.tables import blocks
 
@@ -74,6 +74,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
     page = environment.get_template("report.html.jinja").render(
         name=study.config.get("name", experiment_dir.name),
         claims=claims.groups(study),
+        note=HTML.note,
         figures=figures(study),
         tables=tables(study),
         sliders=sliders(study),

@@ -61,6 +61,7 @@ def test_claims_stand_before_everything_else_and_each_set_has_its_own(page):
     head = page[order[0] : order[1]]
     assert head.count("Claims on ") == 3  # two sets and held-out images
     assert head.count("<details><summary>Claims on ") == 2  # the first is open
+    assert "`" not in head
     assert 'class="answer not tested"' in head or 'class="answer unresolved"' in head
 
 
