@@ -30,9 +30,11 @@ class Sizing:
 
     def unit_of(self, arguments: Mapping[str, Any]) -> int:
         """The number that every width is a multiple of: the heads that are given, or else `unit`."""
-        heads = arguments.get(self.heads)
-        heads = heads if isinstance(heads, list | tuple) else [heads]
-        return math.lcm(*heads) if all(isinstance(number, int) and number > 0 for number in heads) else self.unit
+        heads = arguments.get(self.heads) if self.heads else None
+        given = [
+            number for number in (heads if isinstance(heads, list | tuple) else [heads]) if isinstance(number, int)
+        ]
+        return math.lcm(*given) or self.unit if given else self.unit
 
     def depth_of(self, arguments: Mapping[str, Any]) -> int:
         """Number of blocks; 1 if it is not an argument."""
@@ -45,9 +47,10 @@ class Sizing:
         if self.depth is not None:
             blocks = arguments[self.depth]
             changed[self.depth] = depth if isinstance(blocks, int) else blocks[:1] * depth
-            heads = arguments.get(self.heads)
-            if not isinstance(blocks, int) and isinstance(heads, list | tuple):  # an item for each block, too
-                changed[self.heads] = heads[:1] * depth
+            if self.heads and not isinstance(blocks, int):
+                heads = arguments.get(self.heads)
+                if isinstance(heads, list | tuple):  # an item for each block, too
+                    changed[self.heads] = heads[:1] * depth
         if self.follows:
             changed[self.follows] = width * arguments[self.follows] // arguments[self.width]
         return {**arguments, **changed}

@@ -75,7 +75,8 @@ class OwnNetwork(SingleTask):
                 radii = [_radius(model, turned) for turned in (False, True)]
         except Exception:  # the strip may be too small for a network, or its sides not a multiple of something
             return None
-        return None if None in radii else 2 * max(radii) + 1
+        known = [radius for radius in radii if radius is not None]
+        return 2 * max(known) + 1 if len(known) == len(radii) else None
 
 
 def _radius(model: OwnNetwork, turned: bool) -> int | None:
