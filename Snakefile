@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -48,14 +49,18 @@ TRIALS = EXPERIMENT.trials()
 TRAININGS = EXPERIMENT.trainings()
 REFERENCES = EXPERIMENT.references
 OUT = EXPERIMENT.folder.as_posix()
-SPEC = f"{OUT}/experiment.yaml"
+SPEC, PLANNED = f"{OUT}/experiment.yaml", f"{OUT}/logs/plan.yaml"
 
 
 report: "workflows/reporting/captions/workflow.rst"
 
 
 onstart:
-    grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
+    # Jobs of a grid that runs at the same time follow experiment.yaml, so a plan has a file of its own.
+    if "plan" in workflow.dag_settings.targets:
+        grid.write(EXPERIMENT, Path(PLANNED))
+    if set(workflow.dag_settings.targets) != {"plan"}:
+        grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
 
 
 onsuccess:

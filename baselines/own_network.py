@@ -72,11 +72,11 @@ class OwnNetwork(SingleTask):
             model = copy.deepcopy(self).cpu().float().eval()
             with torch.no_grad(), torch.autocast("cpu", enabled=False), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="TF32 acceleration")
-                radii = [_radius(model, turned) for turned in (False, True)]
+                rows = _radius(model, turned=False)
+                columns = None if rows is None else _radius(model, turned=True)
         except Exception:  # the strip may be too small for a network, or its sides not a multiple of something
             return None
-        known = [radius for radius in radii if radius is not None]
-        return 2 * max(known) + 1 if len(known) == len(radii) else None
+        return None if rows is None or columns is None else 2 * max(rows, columns) + 1
 
 
 def _radius(model: OwnNetwork, turned: bool) -> int | None:

@@ -63,7 +63,8 @@ def pair_key(config: dict[str, Any]) -> str:
 
 
 def start_key(settings: dict[str, Any]) -> str:
-    """Equal for trainings that start from the same weights with each seed, and see the same batches.
+    """Equal for trainings of the same network, tasks, data, patch and batch size: with each seed they start from the same
+    weights and draw the same crops.
 
     Args:
         settings: `training_settings`.

@@ -1,7 +1,7 @@
 """The grid's cells (models × fractions), and unpaired comparisons between them.
 
 Equal seeds do not make networks of different architectures comparable, so they are compared unpaired, by Welch's test: spread
-differs between models, and it falls with data, in the reference experiment by up to a factor of ten.
+differs between models, and it falls with data, in the reference experiment up to fortyfold.
 """
 
 from collections.abc import Iterable, Mapping

@@ -28,7 +28,7 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired_models(runs: pd.DataFrame) -> set[frozenset[str]]:
-    """Every two models that with each seed start from the same weights and see the same batches."""
+    """Every two models of the same network, tasks, data, patch and batch size: with each seed they start alike."""
     check_groups(runs)
     finetuned = set(runs.loc[runs["pretrained"].notna(), "model"]) if "pretrained" in runs else set()
     alike: dict[tuple[str, bool], list[str]] = {}
@@ -38,10 +38,12 @@ def paired_models(runs: pd.DataFrame) -> set[frozenset[str]]:
 
 
 def compare(grid: Grid, model: str, other: str, fraction: float, paired: set[frozenset[str]]) -> dict[str, Any]:
-    """`model` minus `other` at a fraction, by seed if they are among the `paired`: difference, low, high, p, seeds, test."""
-    if frozenset((model, other)) in paired:
-        at = grid.scores[grid.scores["fraction"] == fraction]
-        by_seed = at.pivot_table(index="seed", columns="model", values="value")[[model, other]].dropna()
+    """`model` minus `other` at a fraction: difference, low, high, p, seeds, test; by seed if they are among the `paired` and
+    share two seeds.
+    """
+    at = grid.scores[grid.scores["fraction"] == fraction]
+    by_seed = at.pivot_table(index="seed", columns="model", values="value")[[model, other]].dropna()
+    if frozenset((model, other)) in paired and len(by_seed) > 1:
         estimate, test = paired_difference(by_seed[model], by_seed[other]), "paired"
     else:
         estimate, test = grid.cells.contrast({(model, fraction): 1.0, (other, fraction): -1.0}), "unpaired"

@@ -32,8 +32,8 @@ FEWEST_SEEDS = {"seeds": "number of seeds in the cell with the fewest"}
 TESTED = {**INTERVAL, "p": "two-sided p-value"}
 TESTED_ON_SET = {**TESTED, "p_holm": "p-value corrected for all rows of the same set and windows"}
 TEST = (
-    "kind of test: `paired` by seed for models that start from the same weights and see the same batches, `unpaired` for all "
-    "others"
+    "kind of test: `paired` by seed for models of the same network, tasks, data, patch and batch size, which start from the "
+    "same weights; `unpaired` for all others"
 )
 GRADIENT_SHARE = {"model": "", "weight": "the loss's weight λ", "fraction": "", "share": "share of the norm, 0 to 1"}
 METRIC_COLUMNS = {
@@ -112,7 +112,7 @@ TABLES: dict[str, Table] = {
             "p": "two-sided p-value; empty for `overtakes`, which inverts a test",
             "p_holm": "p-value corrected for the claims of its kind on the same set and windows (`order`: for all pairs of "
             "models); empty for `data_limited`, which is about one network, and for `overtakes`",
-            "seeds": "number of seeds in the cell with the fewest ; number of pairs of seeds for contrastive pairs",
+            "seeds": "number of seeds in the cell with the fewest; number of pairs of seeds for contrastive pairs",
         },
     ),
     "quality_data": Table(

@@ -33,15 +33,17 @@ class Limits(NamedTuple):
     max_undecodable: float
 
 
-def limits(folder: Path, wanted: Limits) -> Limits:
+def limits(folder: Path, wanted: Limits, content: str) -> Limits:
     """The limits that a source's tables were first made with, if they leave out the same images as `wanted`; else `wanted`.
 
     Args:
         folder: holds manifest.csv and rejected.csv, if they exist, and the record of this function.
+        content: names the source's present content; tables of other content are made anew.
     """
     record = folder / ".limits.json"
     try:
-        first = Limits(*json.loads(record.read_text(encoding="utf-8")))
+        *known, of_content = json.loads(record.read_text(encoding="utf-8"))
+        first = Limits(*known) if of_content == content else None
     except (OSError, ValueError, TypeError):
         first = None
     if first == wanted:
@@ -63,7 +65,7 @@ def limits(folder: Path, wanted: Limits) -> Limits:
             return wanted  # which the record follows once the tables do
         if first is not None and leave_out_the_same(first):
             return first
-    write_text(json.dumps(wanted), record)
+    write_text(json.dumps([*wanted, content]), record)
     return wanted
 
 

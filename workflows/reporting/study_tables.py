@@ -140,7 +140,7 @@ def difference_blocks(study: Study) -> Iterator[Block]:
             "test": lambda row: row["test"],
         }
         notes = [
-            "PSNR-Y. Models that start from the same weights and see the same batches are paired by seed; others are not."
+            "PSNR-Y. Models of the same network, tasks, data, patch and batch size are paired by seed; others are not."
         ]
         if len(set(rows["fraction"])) > 1:
             notes.append("p is corrected for the comparisons at all fractions; the CSV file has the others.")
@@ -182,9 +182,9 @@ def ablation_blocks(study: Study) -> Iterator[Block]:
             "over": lambda row: NONE if pd.isna(row["over"]) else f"{whole(row['count'])} {row['over']}",
         }
         notes = [
-            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor. Those that "
-            "start from the same weights and see the same batches are paired by seed. p is corrected for all effects on the "
-            "same set."
+            "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor. Those of "
+            "the same network, tasks, data, patch and batch size are paired by seed. p is corrected for all effects on the same "
+            "set."
         ]
         yield _block(title, notes, columns, rows)
 

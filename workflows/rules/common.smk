@@ -145,10 +145,21 @@ class Alike(str):
 
 
 @cache
+def content(source):
+    """A name for a source's images: it changes with them."""
+    data = SOURCES[source]
+    if source in DRAWN:
+        return f"{data.count} {data.size}"
+    folder, paired = Path(OUT, source), data.source == "paired_folders"
+    files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
+    return listing.state(*files, workflow.is_main_process, paired)
+
+
+@cache
 def limits(source):
     """The limits of a source's manifest. Others that leave out the same images list, choose and train nothing again."""
     wanted = listing.Limits(EXPERIMENT.min_side(source), SOURCES[source].max_undecodable)
-    recorded = listing.limits(Path(OUT, source), wanted) if workflow.is_main_process else wanted
+    recorded = listing.limits(Path(OUT, source), wanted, content(source)) if workflow.is_main_process else wanted
     return listing.Limits(*map(Alike, wanted, recorded))
 
 
@@ -156,14 +167,8 @@ def limits(source):
 @cache
 def holds(source):
     """The values that determine a source's manifest: its images, and their division."""
-    data = SOURCES[source]
-    state = f"{data.count} {data.size}"
-    if source not in DRAWN:
-        folder, paired = Path(OUT, source), data.source == "paired_folders"
-        files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
-        state = listing.state(*files, workflow.is_main_process, paired)
-    least = limits(source).min_side.recorded
-    return f"{state}, {data.validation} held out, seed {data.seed}, from {least} pixels"
+    data, least = SOURCES[source], limits(source).min_side.recorded
+    return f"{content(source)}, {data.validation} held out, seed {data.seed}, from {least} pixels"
 
 
 def picture(known):

@@ -8,7 +8,7 @@ rule plan:
     conda:
         environment
     params:
-        spec=SPEC,
+        spec=PLANNED,
         out=OUT,
     message:
         "Planning the experiment; speeds that the config does not give are measured"

@@ -38,6 +38,16 @@ def test_models_that_start_alike_are_paired():
     assert paired_models(runs) == {frozenset(("edsr", "bf16"))}
 
 
+def test_pairs_without_two_common_seeds_are_compared_unpaired(gathered):
+    lost = ["ipt-20-seed-2", "ipt-contrastive-20-seed-0"]
+    results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), lost=lost)
+    found = differences(grids(results, runs), runs).set_index(["fraction", "model", "other"])
+    row = found.loc[(0.2, "ipt-contrastive", "ipt")]
+    means = results[results["fraction"] == 0.2].groupby("model")["psnr_y"].mean()
+    assert row["difference"] == pytest.approx(means["ipt-contrastive"] - means["ipt"])
+    assert (row["seeds"], row["test"]) == (2, "unpaired")
+
+
 def test_a_cell_of_one_seed_has_no_interval_beside_repeated_ones(gathered):
     results, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), lost=["edsr-20-seed-1", "edsr-20-seed-2"])
     found = differences(grids(results, runs), runs).set_index(["fraction", "model", "other"])

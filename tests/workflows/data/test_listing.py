@@ -166,15 +166,25 @@ def test_equal_files_are_kept_once(root):
 def test_limits_that_leave_out_the_same_images_count_as_those_of_the_tables(root, tmp_path):
     cv2.imwrite(str(root / "small.png"), texture(99, 9, 30))
     tables, made = tmp_path / "tables", Limits(12, 0.1)
-    assert limits(tables, Limits(4, 0.1)) == Limits(4, 0.1)
-    assert limits(tables, made) == made, "no tables yet"
+    assert limits(tables, Limits(4, 0.1), "old") == Limits(4, 0.1)
+    assert limits(tables, made, "old") == made, "no tables yet"
     arguments = ["--root", str(root), "--validation", "2", "--out-manifest", str(tables / "manifest.csv")]
     arguments += ["--out-validation", str(tables / "validation.csv"), "--min-side"]
     assert main(["manifest", *arguments, "12"]) == 0
     for same in (Limits(20, 0.1), Limits(10, 0.1), Limits(12, 0.0)):
-        assert limits(tables, same) == made
+        assert limits(tables, same, "old") == made
     for other in (Limits(21, 0.1), Limits(9, 0.1)):
-        assert limits(tables, other) == other
-    assert limits(tables, Limits(20, 0.1)) == made
+        assert limits(tables, other, "old") == other
+    assert limits(tables, Limits(20, 0.1), "old") == made
     assert main(["manifest", *arguments, "9"]) == 0
-    assert limits(tables, Limits(8, 0.1)) == limits(tables, Limits(9, 0.1)) == Limits(8, 0.1)
+    assert limits(tables, Limits(8, 0.1), "old") == limits(tables, Limits(9, 0.1), "old") == Limits(8, 0.1)
+
+
+def test_limits_follow_the_config_when_images_change(root, tmp_path):
+    tables = tmp_path / "tables"
+    arguments = ["--root", str(root), "--validation", "2", "--out-manifest", str(tables / "manifest.csv")]
+    assert limits(tables, Limits(12, 0.1), "old") == Limits(12, 0.1)
+    assert main(["manifest", *arguments, "--out-validation", str(tables / "validation.csv"), "--min-side", "12"]) == 0
+    assert limits(tables, Limits(20, 0.1), "old") == Limits(12, 0.1)
+    for _ in range(2):  # before the tables are made again, and afterwards
+        assert limits(tables, Limits(20, 0.1), "new") == Limits(20, 0.1)
