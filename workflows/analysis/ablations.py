@@ -35,16 +35,15 @@ def effects(grids: Sequence[Grid], results: pd.DataFrame, runs: pd.DataFrame) ->
                     effect = compare(grid, model, baseline, common[-1], paired)
                     effect |= {"effect": effect.pop("difference"), "over": "seeds", "count": effect.pop("seeds")}
                     if effect["count"] == 1:
-                        effect |= _over_images(images, {**on, "fraction": common[-1]}, model, baseline, effect["test"])
+                        effect |= _over_images(images, {**on, "fraction": common[-1]}, model, baseline)
                     rows.append(row | {"fraction": common[-1]} | effect)
     return with_holm(pd.DataFrame(rows, columns=columns("ablations")), SCORED_ON)
 
 
-def _over_images(images: pd.DataFrame, on: dict[str, Any], model: str, baseline: str, test: str) -> dict[str, Any]:
+def _over_images(images: pd.DataFrame, on: dict[str, Any], model: str, baseline: str) -> dict[str, Any]:
     """The interval over images of the two models' mean difference."""
     at = images[np.logical_and.reduce([images[column] == value for column, value in on.items()])]
-    scores = at.pivot_table(index=["image", "seed"], columns="model", values="psnr_y")[[model, baseline]]
-    by_image = (scores.dropna() if test == "paired" else scores).groupby("image").mean()
+    by_image = at.pivot_table(index="image", columns="model", values="psnr_y")  # means over seeds
     interval = t_interval(by_image[model] - by_image[baseline])
     return {"low": interval.low, "high": interval.high, "over": "images", "count": interval.count}
 
