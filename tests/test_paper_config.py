@@ -51,6 +51,7 @@ def test_dry_run_plans_every_job_of_the_grid(home):
         env=os.environ | {"HOME": str(home)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not (home / "work" / "results").exists(), "a dry run of a new experiment leaves nothing"
     table = done.stdout.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
     jobs = {name: int(count) for name, count in (line.split() for line in table if line.strip())}
     pretrained = MODELS * FRACTIONS * seeds

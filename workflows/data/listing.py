@@ -33,12 +33,13 @@ class Limits(NamedTuple):
     max_undecodable: float
 
 
-def limits(folder: Path, wanted: Limits, content: str) -> Limits:
+def limits(folder: Path, wanted: Limits, content: str, note: bool = True) -> Limits:
     """The limits that a source's tables were first made with, if they leave out the same images as `wanted`; else `wanted`.
 
     Args:
         folder: holds manifest.csv and rejected.csv, if they exist, and the record of this function.
         content: names the source's present content; tables of other content are made anew.
+        note: False writes no record.
     """
     record = folder / ".limits.json"
     try:
@@ -65,11 +66,12 @@ def limits(folder: Path, wanted: Limits, content: str) -> Limits:
             return wanted  # which the record follows once the tables do
         if first is not None and leave_out_the_same(first):
             return first
-    write_text(json.dumps([*wanted, content]), record)
+    if note:
+        write_text(json.dumps([*wanted, content]), record)
     return wanted
 
 
-def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: bool = False) -> str:
+def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: bool = False, note: bool = True) -> str:
     """A name for a source's content: it changes when a file is added, removed or gets other content.
 
     Args:
@@ -78,6 +80,7 @@ def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: b
         record: a file with the last listing, which this function keeps up to date.
         walk: False returns the last name without listing.
         paired: whether its images come in pairs, which may be in any of its folders.
+        note: False starts no record.
     """
     names, times, name = _read(record)
     if not walk:
@@ -91,8 +94,9 @@ def state(root: Path, manifest: Path, record: Path, walk: bool = True, paired: b
         name = now[:16]
     elif now != names or not _same_contents(root, manifest, [paths[i] for i in changed]):
         name = hashlib.sha256(now.encode() + modified.tobytes()).hexdigest()[:16]
-    with replacing(record) as temporary:
-        np.savez(temporary, names=now, times=modified, name=name)
+    if note or names:
+        with replacing(record) as temporary:
+            np.savez(temporary, names=now, times=modified, name=name)
     return name
 
 

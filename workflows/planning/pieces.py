@@ -1,6 +1,6 @@
 """A grid without Snakemake, in pieces of a few minutes: `python -m workflows.planning.pieces config/small.yaml --budget gpu`.
 
-It prints the grid's commands in the order in which they run, and writes the experiment.yaml that they read. With `--run` it
+It prints the grid's commands in the order in which they run, and writes the config that they read. With `--run` it
 runs them: images are listed, then trainings run in parallel, each on a GPU that it claims. After `--minutes`, running trainings
 save and stop. A training that would not finish in time is not started, unless it is longer than a whole piece. The same call
 continues where the last one stopped. `--score` also scores each network of the grid when it is trained. `--pack` writes what is
@@ -35,7 +35,9 @@ from workflows.training import reuse
 
 EXIT_LEFT = 75
 ENDING = 30  # seconds for trainings to save and end
-LOGS = Path("logs", "pieces")  # in the experiment's folder
+# In the experiment's folder. Jobs that Snakemake runs there read experiment.yaml, which printing must not change.
+LOGS = Path("logs", "pieces")
+SPEC = LOGS / "experiment.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +67,8 @@ def carry_out(options: argparse.Namespace) -> int:
     status = 0
     if options.run:
         preflight.check(experiment, scores=options.score)
-    grid.write(experiment, experiment.folder / "experiment.yaml")
+        grid.write(experiment, experiment.folder / "experiment.yaml")
+    grid.write(experiment, experiment.folder / SPEC)
     if options.run:
         status = run(experiment, time.time() + 60 * options.minutes, options.jobs, options.score)
     else:
@@ -143,7 +146,7 @@ def command(experiment: Experiment, run: Run) -> list[str]:
     init = ["--init", str(out.parent / run.pretrained.name / "model.safetensors")] if run.pretrained else []
     return [
         *(sys.executable, "-m", "workflows.launch", *claimed, sys.executable, "-m", "workflows.training"),
-        *("--experiment", str(experiment.folder / "experiment.yaml"), "--run", run.name),
+        *("--experiment", str(experiment.folder / SPEC), "--run", run.name),
         *("--root", str(images(experiment, run.source)), "--fraction", str(experiment.folder / run.subset)),
         *("--validation", str(experiment.folder / run.source / "validation.csv"), *init),
         *("--out", str(out), "--resume", str(experiment.folder / "resume" / run.name)),

@@ -152,14 +152,16 @@ def content(source):
         return f"{data.count} {data.size}"
     folder, paired = Path(OUT, source), data.source == "paired_folders"
     files = (images(source), folder / "manifest.csv", folder / ".listing.npz")
-    return listing.state(*files, workflow.is_main_process, paired)
+    return listing.state(*files, workflow.is_main_process, paired, note=not workflow.dryrun)
 
 
 @cache
 def limits(source):
     """The limits of a source's manifest. Others that leave out the same images list, choose and train nothing again."""
     wanted = listing.Limits(EXPERIMENT.min_side(source), SOURCES[source].max_undecodable)
-    recorded = listing.limits(Path(OUT, source), wanted, content(source)) if workflow.is_main_process else wanted
+    recorded = wanted
+    if workflow.is_main_process:
+        recorded = listing.limits(Path(OUT, source), wanted, content(source), note=not workflow.dryrun)
     return listing.Limits(*map(Alike, wanted, recorded))
 
 

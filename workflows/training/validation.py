@@ -48,21 +48,20 @@ class FixedCrops:
         patch_size: side p of the network's input in pixels.
         seed: of noise and rain.
         device: where the crops stay.
-        micro_batch_size: crops that a network computes at a time; None: a whole batch.
+        micro_batch_size: number of crops that a network computes at a time.
     """
 
     def __init__(
-        self, batches: Batches, patch_size: int, seed: int, device: torch.device, micro_batch_size: int | None = None
+        self, batches: Batches, patch_size: int, seed: int, device: torch.device, micro_batch_size: int
     ) -> None:
         schedule = batches.schedule
         count = math.ceil(max(4, math.ceil(CROPS / schedule.batch_size)) / len(schedule.tasks))
-        size = micro_batch_size or schedule.batch_size
         self.batches: list[Crops] = []
         for task in schedule.tasks:
             steps = (step for step in itertools.count() if schedule.contents(step).task == task)
             for step in itertools.islice(steps, count):
                 x, y = make_pairs(batches.load(step), patch_size, seed, device)
-                self.batches += map(Crops, itertools.repeat(task), x.split(size), y.split(size))
+                self.batches += map(Crops, itertools.repeat(task), x.split(micro_batch_size), y.split(micro_batch_size))
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> Progress:
@@ -102,6 +101,8 @@ class Learning:
         self, run: Run, images: pd.DataFrame, held_out: pd.DataFrame, root: Path, device: torch.device
     ) -> None:
         recipe = run.training
+        rows = recipe.batch_size // recipe.processes  # what a process's memory holds in training
+        size = min(recipe.micro_batch_size or rows, rows)
         options = {"cache_bytes": run.data.cache_mb * 2**20}
         arguments = (root, run.tasks, recipe.patch_size, recipe.batch_size)
         own = Batches(
@@ -117,7 +118,7 @@ class Learning:
         )
         other = Batches(held_out, *arguments, HELD_OUT_SEED, **options)
         self._training, self._held_out = (
-            FixedCrops(batches, recipe.patch_size, seed, device, recipe.micro_batch_size)
+            FixedCrops(batches, recipe.patch_size, seed, device, size)
             for batches, seed in ((own, run.seed), (other, HELD_OUT_SEED))
         )
         self._interpolated = [crops.measure_interpolation().l1 for crops in (self._training, self._held_out)]

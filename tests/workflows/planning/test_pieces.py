@@ -55,12 +55,20 @@ def test_commands_are_the_grids_own_in_order(config, capsys):
 
 
 def test_printed_commands_train_the_config_as_it_is(config, capsys):
-    written = config.parent / "results" / "tiny-cpu" / "experiment.yaml"
+    written = config.parent / "results/tiny-cpu/logs/pieces/experiment.yaml"
     written.parent.mkdir(parents=True)
     written.write_text("of an earlier config")
     assert pieces.main([str(config)]) == 0
     assert f"--experiment {written.relative_to(config.parent)} " in capsys.readouterr().out
     assert grid.read(written) == grid.read(config)
+
+
+def test_printing_leaves_alone_what_jobs_of_a_running_grid_read(config):
+    followed = config.parent / "results/tiny-cpu/experiment.yaml"
+    followed.parent.mkdir(parents=True)
+    followed.write_text("of the running grid")
+    assert pieces.main([str(config)]) == 0
+    assert followed.read_text() == "of the running grid"
 
 
 @pytest.mark.parametrize("there", [False, True])

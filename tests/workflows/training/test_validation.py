@@ -14,9 +14,9 @@ from workflows.training.validation import FixedCrops, Learning, generalization_g
 CPU = torch.device("cpu")
 
 
-def crops(images, tasks=("sr2",), **options):
+def crops(images, tasks=("sr2",), micro_batch_size=4):
     batches = Batches(pd.read_csv(images.validation), images.root, tasks, 6, 4, seed=0)
-    return FixedCrops(batches, 6, 0, CPU, **options)
+    return FixedCrops(batches, 6, 0, CPU, micro_batch_size)
 
 
 def learning(images, run):
@@ -72,10 +72,12 @@ def test_a_network_sees_no_more_crops_at_a_time_than_a_micro_batch(images):
             return x
 
     seen = []
-    parts, whole = (crops(images, ("dn30",), **options) for options in ({"micro_batch_size": 3}, {}))
+    parts, whole = (crops(images, ("dn30",), size) for size in (3, 4))
     l1 = [fixed.measure(Counting()).l1 for fixed in (parts, whole)]
     assert set(seen[: len(parts.batches)]) == {3, 1}
     np.testing.assert_allclose(l1[0], l1[1], rtol=1e-5)
+    shared = learning(images, make_run("edsr", devices=2))
+    assert {len(batch.x) for batch in shared._held_out.batches} == {2}, "a process's rows of a batch of 4"
 
 
 @pytest.mark.parametrize(("task", "augment"), [("sr2", False), ("dn30", True)])
