@@ -410,10 +410,10 @@ class Evaluation(Section):
         "empty: `bicubic`, or `identity` if no task is sr",
     )
     methods: list[Method] = Field([], description="external methods, scored as well and marked as such in tables")
-    windows: Literal["centre", "side_by_side"] = Field(
+    windows: Literal["centre", "side-by-side"] = Field(
         "centre",
         description="IPT's windows in the main tables: half a window apart (`centre`, the protocol) or without overlap "
-        "(`side_by_side`, as protocol v1; named in the rows). The authors' averaged windows are always scored as well",
+        "(`side-by-side`, as protocol v1; named in the rows). The authors' averaged windows are always scored as well",
     )
     ensembles: Annotated[list[Literal["x8"]], AfterValidator(distinct)] = Field(
         [],

@@ -54,7 +54,7 @@ class JobOptions:
 
     def windows(self, name: str) -> list[str]:
         """The option for IPT's windows in a run's main table."""
-        side_by_side = self.experiment.evaluation.windows == "side_by_side" and is_ipt(self.runs[name].variant)
+        side_by_side = self.experiment.evaluation.windows == "side-by-side" and is_ipt(self.runs[name].variant)
         return ["--windows", "side-by-side"] if side_by_side else []
 
     def saved_images(self, name: str) -> list[str]:

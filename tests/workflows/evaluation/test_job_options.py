@@ -57,7 +57,7 @@ def test_every_ipt_is_scored_by_averaged_windows_and_the_largest_fraction_by_sel
 
 
 def test_windows_side_by_side_are_an_option_of_ipt_alone():
-    scoring = {**CONFIG["evaluation"], "windows": "side_by_side"}
+    scoring = {**CONFIG["evaluation"], "windows": "side-by-side"}
     options = JobOptions(grid.parse(CONFIG | {"evaluation": scoring}))
     assert options.windows("ipt-50-seed-0") == ["--windows", "side-by-side"]
     assert options.windows("edsr-50-seed-0") == []
