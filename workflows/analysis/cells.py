@@ -17,6 +17,8 @@ from workflows.analysis.statistics import CONFIDENCE
 
 Cell = tuple[str, float]
 
+HELD_OUT = "held-out"
+
 
 class Estimate(NamedTuple):
     """A linear statement about means of cells with its t interval.
@@ -137,13 +139,18 @@ class Grid(NamedTuple):
 
     Attributes:
         on: task, dataset and windows.
-        scores: one row per run: model, fraction, seed and `value`, its mean PSNR-Y.
+        scores: one row per run: model, fraction, seed and `value`.
         cells: the same as cells.
     """
 
     on: dict[str, str]
     scores: pd.DataFrame
     cells: Cells
+
+    @property
+    def measure(self) -> str:
+        """What `value` is: `psnr_y` in dB, or `validation_l1` on the 0-255 scale."""
+        return "validation_l1" if self.on["dataset"] == HELD_OUT else "psnr_y"
 
 
 def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:
@@ -158,3 +165,15 @@ def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:
             scores = scores[["model", "fraction", "seed", "value"]].dropna(subset="value")
             collected.append(Grid({"task": task, "dataset": dataset, "windows": windows}, scores, Cells(scores)))
     return collected
+
+
+def held_out(runs: pd.DataFrame) -> list[Grid]:
+    """The loss on held-out training images, for all trained tasks together; no grid where it was not measured.
+
+    It has no windows: held-out crops have the size of training patches.
+    """
+    if "validation_l1" not in runs or runs["validation_l1"].isna().all():
+        return []
+    losses = runs.loc[runs["fraction"] > 0, ["model", "fraction", "seed", "validation_l1"]]
+    losses = losses.rename(columns={"validation_l1": "value"}).dropna(subset="value")
+    return [Grid({"task": "", "dataset": HELD_OUT, "windows": ""}, losses, Cells(losses))]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
-from workflows.analysis.data_slopes import HELD_OUT
+from workflows.analysis.cells import HELD_OUT
 from workflows.analysis.gains import span
 from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS
 from workflows.analysis.statistics import with_holm
@@ -38,7 +38,7 @@ def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) ->
 
 def claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """All claims, from the tables that they rest on; columns and vocabulary in `tables.py`."""
-    rows = [*_data_limited(tables["slopes"]), *_gains_more(tables["gain_differences"])]
+    rows = [*_data_limited(tables["slopes"]), *_gains_more(tables["gain_differences"], tables["slopes"])]
     rows += [*_overtakes(tables["crossovers"]), *_contrastive_helps(tables["contrastive"])]
     rows += _order(tables["differences"], tables["quality_data"])
     return pd.DataFrame(rows, columns=columns("claims"))
@@ -57,30 +57,37 @@ def _data_limited(slopes: pd.DataFrame) -> list[dict[str, Any]]:
         noticeable = NOTICEABLE
         if slope["dataset"] == HELD_OUT:
             row |= {"estimate": -slope["gain"], "low": -slope["high"], "high": -slope["low"], "unit": "L1"}
-            noticeable = (1 - 10 ** (-NOTICEABLE / 20)) * slope["mean"]
+            noticeable = _noticeable_l1(slope["mean"])
         rows.append(row | {"answer": answer(row["low"], row["high"], row["p"], noticeable)})
     return rows
 
 
-def _gains_more(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """One answer from both kinds of windows: yes or no only if they agree."""
-    if table.empty:
-        return []
+def _noticeable_l1(level: float) -> float:
+    """The change of an L1 at this level that corresponds to `NOTICEABLE` dB."""
+    return (1 - 10 ** (-NOTICEABLE / 20)) * level
+
+
+def _gains_more(table: pd.DataFrame, slopes: pd.DataFrame) -> list[dict[str, Any]]:
+    """One answer from both kinds of windows: yes or no only if they agree. Held-out loss has no windows."""
+    losses = slopes[slopes["dataset"] == HELD_OUT].set_index("model")["mean"]
+    rows = []
+    for row in table.to_dict("records"):
+        row |= {"claim": "gains_more", "estimate": row["difference"], "unit": "dB"}
+        noticeable = NOTICEABLE
+        if row["dataset"] == HELD_OUT:
+            row["unit"], noticeable = "L1", _noticeable_l1((losses[row["model"]] + losses[row["rival"]]) / 2)
+        rows.append(row | {"answer": answer(row["low"], row["high"], row["p_holm"], noticeable)})
     key = [*SCORED_ON, "model", "rival", "span"]
-    single = table.assign(single=[answer(row["low"], row["high"], row["p_holm"]) for row in table.to_dict("records")])
-    joint = single.groupby(key, dropna=False).apply(lambda of_pair: _joint(of_pair.set_index("windows")["single"]))
-    return [
-        {"claim": "gains_more", **row, "estimate": row["difference"], "unit": "dB"}
-        | {"answer": joint[tuple(row[k] for k in key)]}
-        for row in table.to_dict("records")
-    ]
+    single = {(*(row[column] for column in key), row["windows"]): row["answer"] for row in rows}
 
+    def joint(row: dict[str, Any]) -> str:
+        of_pair = tuple(row[column] for column in key)
+        replies = {single.get((*of_pair, windows), NOT_TESTED) for windows in WINDOWS}
+        if NOT_TESTED in replies:
+            return NOT_TESTED
+        return replies.pop() if len(replies) == 1 else UNRESOLVED
 
-def _joint(answers: pd.Series) -> str:
-    replies = {answers.get(windows, NOT_TESTED) for windows in WINDOWS}
-    if NOT_TESTED in replies:
-        return NOT_TESTED
-    return replies.pop() if len(replies) == 1 else UNRESOLVED
+    return [row if row["dataset"] == HELD_OUT else row | {"answer": joint(row)} for row in rows]
 
 
 def _overtakes(table: pd.DataFrame) -> list[dict[str, Any]]:

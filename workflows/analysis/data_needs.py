@@ -14,7 +14,7 @@ def data_needs(tables: Mapping[str, pd.DataFrame], laws: pd.DataFrame, runs: pd.
     """The table `data`, from the tables `gains` and `claims` and the power laws; columns in `tables.py`."""
     bought = tables["gains"]
     bought = bought[bought["windows"] == CENTRE].drop_duplicates([*SCORED_ON, "model"])  # the first span is the widest
-    bought = bought.drop(columns=["windows", "span", "p_holm"])
+    bought = bought.drop(columns=["windows", "measure", "span", "p_holm"])
     for end in ("smallest", "largest"):
         for name, column in (("crops", "crops_per_image"), ("gap", "gap")):
             bought[f"{name}_{end}"] = [_mean(runs, row["model"], row[end], column) for row in bought.to_dict("records")]

@@ -1,17 +1,15 @@
 """How quality and held-out loss change with the amount of data, from all fractions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.cells import Cells, Grid
+from workflows.analysis.cells import Grid, held_out
 from workflows.analysis.gains import span
 from workflows.analysis.records import SEEN_ON, data_size, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
-
-HELD_OUT = "held-out"
 
 
 def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
@@ -22,7 +20,8 @@ def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """
     counted, sizes = data_size(runs)
     rows = []
-    for on, measure, cells in _measured(grids, runs):
+    for grid in [*grids, *held_out(runs)]:
+        on, cells = grid.on, grid.cells
         for model in (model for model in with_windows(runs, on["windows"]) if model in cells):
             fractions = [fraction for fraction in cells.fractions(model) if fraction in sizes.index]
             if len(fractions) < 2:
@@ -32,18 +31,9 @@ def data_slopes(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
             weights = centred / (centred**2).sum()
             slope = cells.contrast({(model, f): float(w) for f, w in zip(fractions, weights, strict=True)})
             reach = decades[-1] - decades[0]
-            row = on | {"measure": measure, "model": model, "span": span(fractions[0], fractions[-1])}
+            row = on | {"measure": grid.measure, "model": model, "span": span(fractions[0], fractions[-1])}
             row |= {"counted": counted, "fractions": len(fractions), "decades": reach}
             row |= dict(zip(("slope", "slope_low", "slope_high", "p", "seeds"), slope, strict=True))
             row |= {"gain": slope.estimate * reach, "low": slope.low * reach, "high": slope.high * reach}
             rows.append(row | {"mean": float(np.mean([cells.mean[model, fraction] for fraction in fractions]))})
     return with_holm(pd.DataFrame(rows, columns=columns("slopes")), [*SEEN_ON, "measure"])
-
-
-def _measured(grids: Sequence[Grid], runs: pd.DataFrame) -> Iterator[tuple[dict[str, str], str, Cells]]:
-    for on, _, cells in grids:
-        yield on, "psnr_y", cells
-    if "validation_l1" in runs and runs["validation_l1"].notna().any():
-        held_out = runs[runs["fraction"] > 0].rename(columns={"validation_l1": "value"})
-        # For all trained tasks together and without windows: held-out crops have the size of training patches.
-        yield {"task": "", "dataset": HELD_OUT, "windows": ""}, "validation_l1", Cells(held_out)

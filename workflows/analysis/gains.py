@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from workflows.analysis.cells import Grid
+from workflows.analysis.cells import Grid, held_out
 from workflows.analysis.records import SEEN_ON, rivals, transformers, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
@@ -27,27 +27,38 @@ def span(smallest: float, largest: float) -> str:
 
 
 def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
-    """PSNR-Y at the larger fraction minus that at the smaller one, for each model; columns in `tables.py`."""
+    """PSNR-Y at the larger fraction minus that at the smaller one, for each model; columns in `tables.py`.
+
+    On held-out images: how far the loss falls.
+    """
     rows = []
-    for on, _, cells in grids:
+    for grid in [*grids, *held_out(runs)]:
+        on, cells, better = grid.on, grid.cells, _better(grid)
         for model in (model for model in with_windows(runs, on["windows"]) if model in cells):
             for smallest, largest in spans(cells.fractions(model)):
-                estimate = cells.contrast({(model, largest): 1.0, (model, smallest): -1.0})
+                estimate = cells.contrast({(model, largest): better, (model, smallest): -better})
                 row = dict(zip(("gain", "low", "high", "p", "seeds"), estimate, strict=True))
                 ends = {"span": span(smallest, largest), "smallest": smallest, "largest": largest}
-                rows.append(on | {"model": model} | ends | row)
+                rows.append(on | {"measure": grid.measure, "model": model} | ends | row)
     return with_holm(pd.DataFrame(rows, columns=columns("gains")), [*SEEN_ON, "span"])
 
 
 def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     """Each IPT's gain minus each rival's; columns in `tables.py`."""
     rows = []
-    for on, _, cells in grids:
+    for grid in [*grids, *held_out(runs)]:
+        cells, better = grid.cells, _better(grid)
         for model in transformers(runs):
             for rival in rivals(runs):
                 for smallest, largest in spans(cells.fractions(model, rival)):
-                    weights = {(model, largest): 1.0, (model, smallest): -1.0}
-                    weights |= {(rival, largest): -1.0, (rival, smallest): 1.0}
+                    weights = {(model, largest): better, (model, smallest): -better}
+                    weights |= {(rival, largest): -better, (rival, smallest): better}
                     row = dict(zip(("difference", "low", "high", "p", "seeds"), cells.contrast(weights), strict=True))
-                    rows.append(on | {"model": model, "rival": rival, "span": span(smallest, largest)} | row)
+                    pair = {"measure": grid.measure, "model": model, "rival": rival, "span": span(smallest, largest)}
+                    rows.append(grid.on | pair | row)
     return with_holm(pd.DataFrame(rows, columns=columns("gain_differences")), SEEN_ON)
+
+
+def _better(grid: Grid) -> float:
+    """The sign of a change for the better."""
+    return 1.0 if grid.measure == "psnr_y" else -1.0

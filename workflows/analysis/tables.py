@@ -31,6 +31,13 @@ COUNTED_SEEDS = {"seeds": "number of seeds"}
 FEWEST_SEEDS = {"seeds": "number of seeds in the cell with the fewest"}
 TESTED = {**INTERVAL, "p": "two-sided p-value"}
 TESTED_ON_SET = {**TESTED, "p_holm": "p-value corrected for all rows of the same set and windows"}
+# Of the tables that also have the loss on held-out images.
+MEASURED_ON = {
+    "task": "the task; empty for held-out loss",
+    "dataset": "the benchmark set, or `held-out`",
+    "windows": "as in the other tables; empty for held-out loss",
+    "measure": "`psnr_y` in dB, or `validation_l1`, L1 on the 0-255 scale",
+}
 TEST = (
     "kind of test: `paired` by seed for models of the same network, tasks, data, patch and batch size, which start from the "
     "same weights; `unpaired` for all others"
@@ -92,7 +99,7 @@ TABLES: dict[str, Table] = {
     "claims": Table(
         "What the experiment says, one claim per row. `data_limited`: more data would have helped this network (estimate: gain "
         "over the span by the slope through all fractions; on the set `held-out` how far the L1 falls). `gains_more`: `model` "
-        "gains more from the span of data than `rival` (one answer from both ways of cutting windows). `overtakes`: `model` "
+        "gains more from the span of data than `rival` (one answer from both ways of cutting windows; on the set `held-out`, which has no windows, by how much more the L1 falls). `overtakes`: `model` "
         "is behind `rival` at the start of the span and ahead at its end (estimate: the fraction). `contrastive_helps`: "
         "`model`, trained with the contrastive loss, is better than `rival`, trained without. `order`: `model` is better than "
         "`rival`, the next in order at the largest fraction",
@@ -134,13 +141,12 @@ TABLES: dict[str, Table] = {
     "gains": Table(
         "Each model's gain from more data, unpaired: from its smallest to its largest fraction, and from 20 to 100 %",
         {
-            **ON,
-            **WINDOWS,
+            **MEASURED_ON,
             "model": "",
             "span": "range of fractions, for example `0.01-1`",
             "smallest": "smallest fraction",
             "largest": "largest fraction",
-            "gain": "PSNR-Y at the largest minus at the smallest fraction",
+            "gain": "PSNR-Y at the largest minus at the smallest fraction, in dB; on held-out images how far the L1 falls",
             **TESTED,
             "p_holm": "p-value corrected for the number of models",
             **FEWEST_SEEDS,
@@ -149,8 +155,7 @@ TABLES: dict[str, Table] = {
     "gain_differences": Table(
         "Each IPT's gain from data minus each rival's, unpaired",
         {
-            **ON,
-            **WINDOWS,
+            **MEASURED_ON,
             "model": "an IPT",
             "rival": "another network",
             "span": "range of the fractions that both have",
@@ -162,10 +167,7 @@ TABLES: dict[str, Table] = {
     "slopes": Table(
         "Change per decade of data, least squares through each model's means at all its fractions",
         {
-            "task": "the task; empty for held-out loss",
-            "dataset": "the benchmark set, or `held-out`",
-            "windows": "as in the other tables; empty for held-out loss",
-            "measure": "quantity whose slope is given: `psnr_y` in dB, or `validation_l1` on the 0-255 scale",
+            **MEASURED_ON,
             "model": "",
             "span": "range of fractions, for example `0.01-1`",
             "counted": "what the amount of data is counted in: `distinct_patches`, `images` or `fraction`",

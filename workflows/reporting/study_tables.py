@@ -45,26 +45,32 @@ def _windows(table: pd.DataFrame) -> dict[str, Callable[[pd.Series], Cell]]:
 
 
 def gain_blocks(study: Study) -> Iterator[Block]:
-    """Each model's gain from data, and each IPT's gain minus each rival's."""
-    differences = study.table("gain_differences")
-    for title, rows in _each(study.table("gains")):
+    """Each model's gain from data, and each IPT's gain minus each rival's; held-out images come last."""
+    tables = {name: study.table(name).fillna({"task": "", "windows": ""}) for name in ("gains", "gain_differences")}
+    for (task, dataset), rows in tables["gains"].groupby(SCORED_ON, sort=False):
+        title, unit = (f"{dataset}, {task}", "dB") if task else ("Held-out images", "L1")
         columns = {
             "model": _model(study),
             "training images": lambda row: percents(row["span"]),
             **_windows(rows),
-            "gain in dB": lambda row: number(row["gain"], 2, "+"),
+            f"gain in {unit}": lambda row: number(row["gain"], 2, "+"),
             **_inference(),
         }
-        notes = ["Gain: PSNR-Y at the larger fraction minus PSNR-Y at the smaller. Intervals are over seeds, unpaired."]
-        yield _block(f"{title}: gains from data", notes, columns, rows)
-        of_gains = differences[(differences[SCORED_ON] == rows[SCORED_ON].iloc[0]).all(axis=1)]
+        note = (
+            "PSNR-Y at the larger fraction minus PSNR-Y at the smaller"
+            if task
+            else "how far the L1 falls (0-255 scale)"
+        )
+        yield _block(f"{title}: gains from data", [f"Gain: {note}. Intervals are over seeds, unpaired."], columns, rows)
+        differences = tables["gain_differences"]
+        of_gains = differences[(differences["task"] == task) & (differences["dataset"] == dataset)]
         if len(of_gains):
             columns = {
                 "model": _model(study),
                 "rival": _model(study, "rival"),
                 "training images": lambda row: percents(row["span"]),
                 **_windows(of_gains),
-                "difference in dB": lambda row: number(row["difference"], 2, "+"),
+                f"difference in {unit}": lambda row: number(row["difference"], 2, "+"),
                 **_inference(),
             }
             notes = ["Difference: the model's gain from data minus the rival's. Above zero, the model gains more."]

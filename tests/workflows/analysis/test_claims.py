@@ -13,10 +13,10 @@ from workflows.analysis.crossovers import UNRESOLVED as OPEN
 from workflows.analysis.data_slopes import data_slopes
 from workflows.analysis.differences import differences
 from workflows.analysis.gains import gain_differences
+from workflows.analysis.tables import TABLES, columns
 
-NOTHING = pd.DataFrame(
-    columns=["task", "dataset", "windows", "model", "without", "with", "fraction", "level", "over", "seeds"]
-)
+# Every table, without rows.
+EMPTY = {name: pd.DataFrame(columns=columns(name)) for name in TABLES}
 
 
 def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
     )
     tables = {"slopes": data_slopes(made, known), "gain_differences": gain_differences(made, known)}
     tables |= {"crossovers": crossovers(made, known), "differences": differences(made, known)}
-    found = claims({**tables, "contrastive": NOTHING, "quality_data": curves})
+    found = claims({**EMPTY, **tables, "quality_data": curves})
     return found[found["claim"] == claim].set_index("windows")
 
 
@@ -91,14 +91,30 @@ def test_held_out_loss_that_falls_says_that_data_was_limiting():
     known = pd.concat([runs(slopes).assign(seed=seed) for seed in range(3)], ignore_index=True)
     noise = np.random.default_rng(0).normal(0, 0.01, len(known))
     known["validation_l1"] = 5.0 - 0.4 * np.log10(known["fraction"]) + noise
-    tables = {"slopes": data_slopes([], known), "gain_differences": pd.DataFrame(), "crossovers": pd.DataFrame()}
-    tables |= {"contrastive": NOTHING, "differences": pd.DataFrame(), "quality_data": NOTHING.assign(psnr_y=[])}
-    found = claims(tables).iloc[0]
+    found = claims({**EMPTY, "slopes": data_slopes([], known)}).iloc[0]
     assert (found["dataset"], found["unit"], found["answer"]) == ("held-out", "L1", YES)
     assert found["estimate"] == pytest.approx(0.4 * np.log10(5), abs=0.02)
     assert found["low"] < found["estimate"] < found["high"]
     flat = data_slopes([], known.assign(validation_l1=5.0 + noise))
-    assert claims({**tables, "slopes": flat}).iloc[0]["answer"] == NO
+    assert claims({**EMPTY, "slopes": flat}).iloc[0]["answer"] == NO
+
+
+def held_out(ipt: float, edsr: float) -> pd.DataFrame:
+    """Runs of both networks whose held-out loss falls by so much per decade of data."""
+    falls = {"ipt": ipt, "edsr": edsr}
+    known = pd.concat([runs(falls).assign(seed=seed) for seed in range(3)], ignore_index=True)
+    noise = np.random.default_rng(0).normal(0, 0.002, len(known))
+    return known.assign(validation_l1=5.0 - known["model"].map(falls) * np.log10(known["fraction"]) + noise)
+
+
+@pytest.mark.parametrize(("ipt", "expected"), [(0.8, YES), (0.3, NO), (0.1, NO)])
+def test_gaining_more_on_held_out_images_needs_no_second_kind_of_windows(ipt, expected):
+    known = held_out(ipt, 0.3)
+    tables = {"slopes": data_slopes([], known), "gain_differences": gain_differences([], known)}
+    found = claims({**EMPTY, **tables}).set_index("claim").loc["gains_more"]
+    assert (found["dataset"], found["windows"], found["unit"]) == ("held-out", "", "L1")
+    assert found["estimate"] == pytest.approx((ipt - 0.3) * np.log10(5), abs=0.01)
+    assert found["answer"] == expected
 
 
 def test_one_seed_has_a_crossing_and_no_interval():
@@ -152,11 +168,9 @@ def test_the_order_is_claimed_of_neighbours_and_corrected_for_all_pairs():
 def test_the_contrastive_loss_is_judged_by_pairs_of_seeds(gathered):
     results, known = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0))
     table = contrastive_gains(results, known)
-    empty = {"slopes": pd.DataFrame(), "gain_differences": pd.DataFrame(), "crossovers": pd.DataFrame()}
-    empty |= {"differences": pd.DataFrame(), "quality_data": NOTHING.assign(psnr_y=[])}
-    found = claims({**empty, "contrastive": table}).iloc[0]
+    found = claims({**EMPTY, "contrastive": table}).iloc[0]
     here = results[results["fraction"] == 1.0].groupby(["model", "seed"])["psnr_y"].mean()
     assert (found["model"], found["rival"], found["span"], found["seeds"]) == ("ipt-contrastive", "ipt", "1", 3)
     assert found["estimate"] == pytest.approx((here["ipt-contrastive"] - here["ipt"]).mean())
     one = contrastive_gains(results[results["seed"] == 0], known)
-    assert claims({**empty, "contrastive": one}).iloc[0]["answer"] == NOT_TESTED
+    assert claims({**EMPTY, "contrastive": one}).iloc[0]["answer"] == NOT_TESTED

@@ -1,6 +1,7 @@
 """Gains from data, and their differences between models."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.workflows.analysis.simulated import grids, runs
@@ -22,6 +23,20 @@ def test_networks_without_windows_have_no_second_row():
         ("centre", "edsr"),
         ("averaged", "ipt"),
     ]
+
+
+def test_on_held_out_images_a_gain_is_a_fall_of_the_loss():
+    slopes = {"ipt": 0.8, "edsr": 0.3}
+    known = pd.concat([runs(slopes).assign(seed=seed) for seed in range(2)], ignore_index=True)
+    # The largest share of the data has 0.5 less than the smallest for IPT, and 0.2 less for EDSR.
+    falls = known["model"].map({"ipt": 0.5, "edsr": 0.2}) * known["fraction"].eq(1.0)
+    known["validation_l1"] = 5.0 - falls + 0.01 * known["seed"]
+    own = gains([], known).set_index("model")
+    assert own["gain"].to_dict() == pytest.approx({"ipt": 0.5, "edsr": 0.2})
+    assert set(own["measure"]) == {"validation_l1"}
+    (more,) = gain_differences([], known).to_dict("records")
+    assert more["difference"] == pytest.approx(0.3)
+    assert (more["dataset"], more["windows"], more["seeds"]) == ("held-out", "", 2)
 
 
 def test_gains_and_their_difference_are_found():

@@ -73,8 +73,10 @@ def _label(model: str, rival: str, span: str, study: Study, spanned: bool, width
 
 
 def points(study: Study) -> pd.DataFrame:
-    """Each model's gain over the widest span it has, then the pairs' differences."""
-    gains, differences = study.table("gains"), study.table("gain_differences")
+    """Each model's gain in PSNR-Y over the widest span it has, then the pairs' differences."""
+    gains, differences = (
+        table[table["measure"] == "psnr_y"] for table in map(study.table, ("gains", "gain_differences"))
+    )
     if gains.empty:
         return gains
     order = {model: number for number, model in enumerate(models(study.runs))}
