@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
 from workflows.analysis.cells import HELD_OUT
+from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
 from workflows.analysis.gains import span
 from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS
 from workflows.analysis.statistics import with_holm
