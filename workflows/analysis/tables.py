@@ -101,8 +101,9 @@ TABLES: dict[str, Table] = {
         "over the span by the slope through all fractions; on the set `held-out` how far the L1 falls). `gains_more`: `model` "
         "gains more from the span of data than `rival` (one answer from both ways of cutting windows; on the set `held-out`, "
         "which has none, by how much more the L1 falls). `overtakes`: `model` is behind `rival` at the start of the span and "
-        "ahead at its end (estimate: the fraction). `contrastive_helps`: `model`, trained with the contrastive loss, is better than `rival`, trained without. "
-        "`order`: `model` is better than `rival`, the next in order at the largest fraction",
+        "ahead at its end (estimate: the fraction). `contrastive_helps`: `model`, trained with the "
+        "contrastive loss, is better than `rival`, trained without. `order`: `model` is "
+        "better than `rival`, the next in order at the largest fraction",
         {
             "claim": "`data_limited`, `gains_more`, `overtakes`, `contrastive_helps` or `order`",
             "model": "",
