@@ -16,7 +16,7 @@ from tqdm import tqdm
 from benchmarks.hardware import report
 from ipt_models import IPT, restore
 from ipt_models.network import Attention
-from workflows import models
+from workflows import models, provenance
 from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
 from workflows.evaluation.metrics import psnr_y
@@ -42,7 +42,7 @@ def main() -> int:
         named = {
             "experiment": header.get("experiment"),
             "run": header.get("run", checkpoint.stem),
-            "weights": header["weights_sha256"][:16],
+            "weights": provenance.sha256(checkpoint)[:16],  # as in provenance.json
         }
         levels = [mean_psnr(network, job) for job in jobs]
         silence(network)
