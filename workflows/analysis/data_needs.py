@@ -22,7 +22,7 @@ def data_needs(tables: Mapping[str, pd.DataFrame], laws: pd.DataFrame, runs: pd.
     answers = answers[(answers["claim"] == "data_limited") & (answers["windows"] == CENTRE)]
     answers = answers[[*SCORED_ON, "model", "answer"]].rename(columns={"answer": "limiting"})
     keys = [*SCORED_ON, "model"]
-    return bought.merge(answers, on=keys, how="left").merge(laws, on=keys, how="outer", sort=False)
+    return bought.merge(answers, on=keys, how="left").merge(laws, on=keys, how="left")
 
 
 def _mean(runs: pd.DataFrame, model: str, fraction: float, column: str) -> float:

@@ -21,6 +21,14 @@ def test_power_laws_say_why_there_is_none(gathered):
     assert table["refused"].str.contains("2 sizes").all()
 
 
+def test_a_model_of_one_fraction_has_no_row(gathered):
+    lost = [f"ipt-20-seed-{seed}" for seed in (0, 1)]
+    one = Tables(*gathered(seeds=(0, 1), fractions=(0.2, 1.0), models=TWO, lost=lost))["data"]
+    assert one["model"].tolist() == ["edsr"]
+    assert one[["smallest", "largest", "points"]].notna().all(axis=None)
+    assert Tables(*gathered(name="single", fractions=(1.0,), models=TWO))["data"].empty
+
+
 def test_gaps_stand_at_every_fraction_with_the_seeds_that_have_them(gathered):
     _, runs = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0), models=TWO)
     runs.loc[runs["run"].isin(["edsr-20-seed-1", "edsr-20-seed-2"]), "gap"] = None
