@@ -9,8 +9,7 @@ import pandas as pd
 
 from workflows.analysis.cells import HELD_OUT
 from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
-from workflows.analysis.gains import span
-from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS
+from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS, span
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import special
 
 from workflows.analysis.cells import Cells, Grid
-from workflows.analysis.records import rivals, transformers
+from workflows.analysis.records import pairs
 from workflows.analysis.statistics import CONFIDENCE
 from workflows.analysis.tables import columns
 
@@ -85,20 +85,19 @@ def _tested(cells: Cells, model: str, other: str, fractions: list[float]) -> boo
 
 
 def crossovers(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
-    """Where each IPT overtakes each rival; columns in `tables.py`."""
+    """Where each IPT overtakes each rival of its stage; columns in `tables.py`."""
     rows = []
     for on, scores, cells in grids:
         largest = scores["fraction"].max()
-        reached = {rival: cells.mean.get((rival, largest), -np.inf) for rival in rivals(runs)}
-        for model in transformers(runs):
-            for other in rivals(runs):
-                fractions = cells.fractions(model, other)
-                if len(fractions) < 2:
-                    continue
-                row = on | {"model": model, "other": other}
-                row |= crossover(cells, model, other, fractions)._asdict()
-                row |= {"smallest": fractions[0], "largest": fractions[-1]}
-                row |= {"tested": _tested(cells, model, other, fractions)}
-                row |= {"fractions": " ".join(f"{100 * fraction:g}%" for fraction in fractions)}
-                rows.append(row | {"best_rival": other == max(reached, key=reached.get)})
+        for model, other in pairs(runs):
+            fractions = cells.fractions(model, other)
+            if len(fractions) < 2:
+                continue
+            reached = {rival: cells.mean.get((rival, largest), -np.inf) for ipt, rival in pairs(runs) if ipt == model}
+            row = on | {"model": model, "other": other}
+            row |= crossover(cells, model, other, fractions)._asdict()
+            row |= {"smallest": fractions[0], "largest": fractions[-1]}
+            row |= {"tested": _tested(cells, model, other, fractions)}
+            row |= {"fractions": " ".join(f"{100 * fraction:g}%" for fraction in fractions)}
+            rows.append(row | {"best_rival": other == max(reached, key=reached.get)})
     return pd.DataFrame(rows, columns=columns("crossovers"))

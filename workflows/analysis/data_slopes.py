@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.cells import Grid, held_out
-from workflows.analysis.gains import span
-from workflows.analysis.records import SEEN_ON, data_size, with_windows
+from workflows.analysis.records import SEEN_ON, data_size, span, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 

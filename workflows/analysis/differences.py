@@ -8,7 +8,7 @@ import pandas as pd
 
 from workflows.analysis.cells import Grid
 from workflows.analysis.contrastive_pairs import check_groups
-from workflows.analysis.records import SEEN_ON, models, settings
+from workflows.analysis.records import SEEN_ON, finetuned, models, settings
 from workflows.analysis.statistics import paired_difference, with_holm
 from workflows.analysis.tables import columns
 from workflows.factors import start_key
@@ -30,10 +30,10 @@ def differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
 def paired_models(runs: pd.DataFrame) -> set[frozenset[str]]:
     """Every two models of the same network, tasks, data, patch and batch size: with each seed they start alike."""
     check_groups(runs)
-    finetuned = set(runs.loc[runs["pretrained"].notna(), "model"]) if "pretrained" in runs else set()
+    tuned = finetuned(runs)
     alike: dict[tuple[str, bool], list[str]] = {}
     for model, recorded in settings(runs).items():
-        alike.setdefault((start_key(recorded), model in finetuned), []).append(model)
+        alike.setdefault((start_key(recorded), model in tuned), []).append(model)
     return {frozenset(two) for of_start in alike.values() for two in itertools.combinations(of_start, 2)}
 
 

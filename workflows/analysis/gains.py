@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflows.analysis.cells import Grid, held_out
-from workflows.analysis.records import SEEN_ON, rivals, transformers, with_windows
+from workflows.analysis.records import SEEN_ON, pairs, span, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 
@@ -19,11 +19,6 @@ def spans(fractions: list[float]) -> list[tuple[float, float]]:
         return []
     ends = (fractions[0], fractions[-1])
     return [ends, PAPERS_ENDS] if ends != PAPERS_ENDS and set(PAPERS_ENDS) <= set(fractions) else [ends]
-
-
-def span(smallest: float, largest: float) -> str:
-    """(0.01, 1.0) → `0.01-1`."""
-    return f"{smallest:g}-{largest:g}"
 
 
 def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
@@ -44,18 +39,17 @@ def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
-    """Each IPT's gain minus each rival's; columns in `tables.py`."""
+    """Each IPT's gain minus that of each rival of its stage; columns in `tables.py`."""
     rows = []
     for grid in [*grids, *held_out(runs)]:
         cells, better = grid.cells, _better(grid)
-        for model in transformers(runs):
-            for rival in rivals(runs):
-                for smallest, largest in spans(cells.fractions(model, rival)):
-                    weights = {(model, largest): better, (model, smallest): -better}
-                    weights |= {(rival, largest): -better, (rival, smallest): better}
-                    row = dict(zip(("difference", "low", "high", "p", "seeds"), cells.contrast(weights), strict=True))
-                    pair = {"measure": grid.measure, "model": model, "rival": rival, "span": span(smallest, largest)}
-                    rows.append(grid.on | pair | row)
+        for model, rival in pairs(runs):
+            for smallest, largest in spans(cells.fractions(model, rival)):
+                weights = {(model, largest): better, (model, smallest): -better}
+                weights |= {(rival, largest): -better, (rival, smallest): better}
+                row = dict(zip(("difference", "low", "high", "p", "seeds"), cells.contrast(weights), strict=True))
+                pair = {"measure": grid.measure, "model": model, "rival": rival, "span": span(smallest, largest)}
+                rows.append(grid.on | pair | row)
     return with_holm(pd.DataFrame(rows, columns=columns("gain_differences")), SEEN_ON)
 
 

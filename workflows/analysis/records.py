@@ -183,6 +183,17 @@ def rivals(runs: pd.DataFrame) -> list[str]:
     return [model for model in models(runs) if family(variant(runs, model)) != IPT]
 
 
+def finetuned(runs: pd.DataFrame) -> set[str]:
+    """The models of the second stage."""
+    return set(runs.loc[runs["pretrained"].notna(), "model"]) if "pretrained" in runs else set()
+
+
+def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each IPT with each rival of its stage: a fine-tuned network has seen more data than one that is not."""
+    tuned = finetuned(runs)
+    return [(ipt, other) for ipt in transformers(runs) for other in rivals(runs) if (ipt in tuned) == (other in tuned)]
+
+
 def with_windows(runs: pd.DataFrame, windows: str) -> list[str]:
     """The trained models that have scores of their own with one kind of windows, in the experiment's order."""
     return transformers(runs) if windows == AVERAGED else models(runs)
@@ -206,6 +217,16 @@ def labels(runs: pd.DataFrame) -> dict[str, str]:
     """Each model's label in figures and tables; its name if the experiment gives no label."""
     own = runs["label"] if "label" in runs else pd.Series(index=runs.index, dtype="str")
     return dict(zip(runs["model"], own.fillna(runs["model"]), strict=True))
+
+
+def span(smallest: float, largest: float) -> str:
+    """(0.01, 1.0) → `0.01-1`."""
+    return f"{smallest:g}-{largest:g}"
+
+
+def ends(text: str) -> list[float]:
+    """`1e-05-1` → [1e-05, 1.0]; of one fraction, that one."""
+    return [float(end) for end in re.split("(?<!e)-", text)]
 
 
 def percent(fraction: float) -> str:

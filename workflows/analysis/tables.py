@@ -158,7 +158,7 @@ TABLES: dict[str, Table] = {
         {
             **MEASURED_ON,
             "model": "an IPT",
-            "rival": "another network",
+            "rival": "another network of the same stage: both fine-tuned, or neither",
             "span": "range of the fractions that both have",
             "difference": "the model's gain minus the rival's",
             **TESTED_ON_SET,
@@ -192,7 +192,7 @@ TABLES: dict[str, Table] = {
             **ON,
             **WINDOWS,
             "model": "an IPT",
-            "other": "another network",
+            "other": "another network of the same stage: both fine-tuned, or neither",
             "status": "`overtakes`, `already at the smallest`, `none in the range`, or `unresolved`: the interval reaches both "
             "ends",
             "fraction": "fraction from which on the model is ahead; empty unless `overtakes`",
@@ -202,7 +202,7 @@ TABLES: dict[str, Table] = {
             "smallest": "smallest fraction that both have",
             "largest": "largest fraction that both have",
             "fractions": "fractions used, for example `20% 60% 100%`",
-            "best_rival": "whether `other` is the best rival at the largest fraction",
+            "best_rival": "whether `other` is the best of these at the largest fraction",
             "tested": "whether there are enough seeds for an interval",
         },
     ),

@@ -1,8 +1,8 @@
 """Numbers as text: rounded, with a minus sign; a dash for a missing number."""
 
-import re
-
 import pandas as pd
+
+from workflows.analysis.records import ends
 
 NONE = "–"
 
@@ -35,7 +35,7 @@ def rounded_percent(fraction: float) -> str:
 
 def percents(text: str) -> str:
     """One fraction or two: `0.01-1` → `1 % to 100 %`; `1` → `100 %`."""
-    return " to ".join(f"{100 * float(part):g}\u00a0%" for part in re.split("(?<!e)-", text))
+    return " to ".join(f"{100 * end:g}\u00a0%" for end in ends(text))
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflows.analysis.cells import Cells, Grid
+from workflows.config.schema import FINETUNED
 
 FRACTIONS = [0.2, 0.4, 0.6, 0.8, 1.0]
 
@@ -37,10 +38,11 @@ def grid(
 
 
 def runs(slopes: Mapping[str, float], images: int = 300) -> pd.DataFrame:
-    """A runs.csv that these models could have; those whose name begins with `ipt` are IPTs."""
+    """A runs.csv that these models could have; `ipt` is an IPT, and `ipt-ft` the same, fine-tuned."""
     rows = [
-        {"run": f"{model}-{100 * fraction:g}", "model": model, "variant": model, "fraction": fraction}
-        | {"images": round(images * fraction)}
+        {"run": f"{model}-{100 * fraction:g}", "model": model, "variant": model.removesuffix(FINETUNED)}
+        | {"fraction": fraction, "images": round(images * fraction)}
+        | {"pretrained": model.removesuffix(FINETUNED) if model.endswith(FINETUNED) else None}
         for model in slopes
         for fraction in FRACTIONS
     ]

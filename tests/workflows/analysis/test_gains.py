@@ -39,6 +39,12 @@ def test_on_held_out_images_a_gain_is_a_fall_of_the_loss():
     assert (more["dataset"], more["windows"], more["seeds"]) == ("held-out", "", 2)
 
 
+def test_a_fine_tuned_rival_is_compared_with_a_fine_tuned_ipt_alone():
+    slopes = {"ipt": 0.8, "edsr": 0.3, "ipt-ft": 0.4, "edsr-ft": 0.1}
+    found = gain_differences(grids(slopes, windows=["centre"]), runs(slopes))
+    assert list(zip(found["model"], found["rival"], strict=True)) == [("ipt", "edsr"), ("ipt-ft", "edsr-ft")]
+
+
 def test_gains_and_their_difference_are_found():
     slopes = {"ipt": 0.8, "edsr": 0.3}
     made = grids(slopes, spread=0.001)

@@ -48,6 +48,19 @@ def test_models_are_told_apart_by_their_variants_in_the_experiments_order():
     assert records.labels(RUNS) == {"edsr": "EDSR", "ipt": "ipt", "ipt-ft": "tuned", "bicubic": "bicubic"}
 
 
+@pytest.mark.parametrize("fractions", [(1e-5, 1.0), (5e-6, 2e-5), (0.01, 0.5)])
+def test_a_span_reads_back_as_its_ends(fractions):
+    assert records.ends(records.span(*fractions)) == list(fractions)
+
+
+def test_networks_are_compared_with_those_of_their_stage():
+    tuned = pd.DataFrame(
+        {"run": "", "model": ["edsr-ft"], "variant": "edsr_tiny", "fraction": 1.0, "pretrained": "edsr"}
+    )
+    runs = pd.concat([RUNS, tuned], ignore_index=True)
+    assert records.pairs(runs) == [("ipt", "edsr"), ("ipt-ft", "edsr-ft")]
+
+
 def test_the_amount_of_data_is_the_first_stages_in_the_finest_unit_that_all_runs_have():
     column, sizes = records.data_size(RUNS)
     assert (column, sizes.to_dict()) == ("images", {0.2: 60, 1.0: 300.5})

@@ -244,6 +244,17 @@ def test_a_model_without_the_smallest_fraction_has_the_gain_of_the_fractions_it_
     assert len(data) == 2 * (4 + 4)
 
 
+def test_the_widest_span_of_tiny_fractions_is_shown(studies):
+    study = studies(**SEEDS)
+    table = study.table("gains").query("measure == 'psnr_y'")
+    tiny = table.assign(span="1e-05-1")
+    study._tables["gains"] = pd.concat([tiny, tiny.assign(span="0.0001-1", gain=9.0)], ignore_index=True)
+    own = gains.points(study)
+    own = own[own["rival"].isna()]
+    assert sorted(own["gain"]) == sorted(table["gain"])
+    assert set(own["span"]) == {"1e-05-1"}
+
+
 def test_a_gain_with_one_seed_at_a_fraction_has_no_bar_and_that_is_said(changed):
     def single(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(**{end: table[end].where(table["model"] != "rdn") for end in ("low", "high")})

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from workflows.analysis.records import AVERAGED, CENTRE, models
+from workflows.analysis.records import AVERAGED, CENTRE, ends, models
 from workflows.reporting.numbers import percents
 from workflows.reporting.study import Study
 from workflows.reporting.style import (
@@ -83,8 +83,7 @@ def points(study: Study) -> pd.DataFrame:
     own = gains.sort_values("model", key=lambda names: names.map(order), kind="stable").assign(rival=None)
     table = pd.concat([own, differences.rename(columns={"difference": "gain"})]).dropna(subset="gain")
     key = ["task", "dataset", "windows", "model", "rival"]
-    # `0.01-1` → 0.99
-    width = table["span"].map(lambda span: np.ptp([float(end) for end in span.split("-")]))
+    width = table["span"].map(lambda span: np.ptp(ends(span)))
     widest = width == width.groupby([table[column] for column in key], dropna=False).transform("max")
     return table.loc[widest, [*key, "span", "gain", "low", "high"]].reset_index(drop=True)
 

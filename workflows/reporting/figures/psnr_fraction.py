@@ -69,5 +69,6 @@ def _mark(ax: Axes, data: pd.DataFrame, study: Study) -> None:
     # The text is on the side without marks.
     right = marked["at_high"].max() < data["fraction"].max() * 0.7
     place = {"x": 0.99, "ha": "right"} if right else {"x": 0.01, "ha": "left"}
-    words = f"overtakes {study.labels[marked['overtakes'].iloc[0]]}"
+    rivals = marked["overtakes"].unique()  # one for each stage
+    words = f"overtakes {study.labels[rivals[0]] if len(rivals) == 1 else 'the best of its stage'}"
     ax.text(y=step * (len(marked) + 0.2) / 2, s=words, va="center", fontsize=small(), transform=ax.transAxes, **place)
