@@ -82,6 +82,22 @@ def test_methods_of_others_are_reported_too(unfinished, capsys):
     assert read_runs(unfinished / "partial" / "runs.csv").set_index("run")["kind"]["theirs"] == "method"
 
 
+@pytest.mark.parametrize(("dataset", "status"), [("photos", "done"), ("photos@2", "missing")])
+def test_a_method_is_scored_where_the_tasks_that_it_restores_are(unfinished, dataset, status):
+    methods = {"sets": ["photos"], "methods": [{"name": "theirs", "checkpoint": "theirs.safetensors"}]}
+    models = [*CONFIG["models"], {"name": "denoiser", "variant": "edsr_tiny", "tasks": ["dn30"]}]
+    config = CONFIG | {"models": models, "evaluation": methods}
+    (unfinished / "experiment.yaml").write_text(yaml.safe_dump(config))
+    folder = unfinished / "runs" / "theirs"
+    (unfinished / "runs" / "bicubic").rename(folder)
+    (folder / "metrics.csv").write_text((folder / "metrics.csv").read_text().replace("bicubic", "theirs"))
+    record = {"weights_sha256": "1", "sets": {f"{dataset} sr2": "1"}, "method": {"parameters": 1}}
+    record["method"] |= {"training_data": None, "macs_per_output_pixel": None}
+    (folder / "metrics.json").write_text(json.dumps(record))
+    assert main([str(unfinished)]) == 0
+    assert read_runs(unfinished / "partial" / "runs.csv").set_index("run")["status"]["theirs"] == status
+
+
 def test_nothing_is_reported_of_nothing(unfinished, capsys):
     for path in unfinished.glob("runs/*-seed-*/metrics.csv"):
         path.unlink()

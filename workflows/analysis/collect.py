@@ -19,7 +19,7 @@ from workflows.analysis.records import (
     refuse_another_training,
 )
 from workflows.config import grid, reading
-from workflows.config.runs import Run
+from workflows.config.experiment import Experiment
 from workflows.config.schema import FINETUNED
 from workflows.factors import pair_key, training_settings
 from workflows.readers import numbers, read_csv, read_json
@@ -37,7 +37,8 @@ def collect_results(
     """All scores of the scored runs, as text, so that no digit changes.
 
     Args:
-        experiment_dir: folder with `runs/<run>/metrics.csv` and, of ensembled scores, `metrics-<setting>.csv`.
+        experiment_dir: folder with `runs/<run>/metrics.csv`, of ensembled scores `metrics-<setting>.csv`, and, to tell those
+            that an earlier config asked for, `experiment.yaml`.
         names: the grid's runs, references among them; those without scores are left out; `collect_runs` names them.
         sets: see `current_scores`, by name.
 
@@ -49,10 +50,11 @@ def collect_results(
         raise ReportError(
             f"{experiment_dir}: has neither runs/ nor experiment.yaml, so it is not an experiment's folder"
         )
-    tables = []
+    spec = _planned(experiment_dir / "experiment.yaml")
+    tables, ensembles = [], spec.ensembles() if spec else None
     for name in names:
         run, folder = parse_run(name), experiment_dir / "runs" / name
-        tables += [_read_metrics(path, run) for path in current_scores(folder, run, sets.get(name))]
+        tables += [_read_metrics(path, run) for path in current_scores(folder, run, sets.get(name), ensembles)]
     _check_protocols(tables)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=METRIC_COLUMNS)
 
@@ -73,16 +75,28 @@ def _check_protocols(tables: Iterable[pd.DataFrame]) -> None:
         )
 
 
-def score_files(folder: Path) -> list[Path]:
-    """A run's tables of scores, the main one first."""
-    return [path for path in (folder / "metrics.csv", *sorted(folder.glob("metrics-*.csv"))) if path.is_file()]
+def score_files(folder: Path, ensembles: Mapping[str, Collection[str]] | None) -> list[Path]:
+    """A run's tables of scores, the main one first.
+
+    Args:
+        ensembles: the further ones that the config asks for, by run, or None without a config: then all count.
+    """
+    further = [folder / f"metrics-{how}.csv" for how in (ensembles or {}).get(folder.name, ())]
+    further = sorted(folder.glob("metrics-*.csv")) if ensembles is None else further
+    return [path for path in (folder / "metrics.csv", *further) if path.is_file()]
 
 
-def current_scores(folder: Path, run: RunName, sets: Collection[str] | None = None) -> list[Path]:
+def current_scores(
+    folder: Path,
+    run: RunName,
+    sets: Collection[str] | None = None,
+    ensembles: Mapping[str, Collection[str]] | None = None,
+) -> list[Path]:
     """A run's tables of scores of its present weights, the main one first; none without the main one.
 
     Args:
         sets: what they have to be scores of, `Set5 sr2`, if the config may have changed since.
+        ensembles: see `score_files`.
     """
     provenance = folder / "provenance.json"
     if run.fraction is not None and not provenance.is_file():
@@ -96,9 +110,13 @@ def current_scores(folder: Path, run: RunName, sets: Collection[str] | None = No
         record = read_json(beside)
         if weights is not None and record.get("weights_sha256", weights) != weights:
             return False
-        return sets is None or set(record.get("sets", ())) == set(sets)
+        scored, wanted = set(record.get("sets", ())), set(sets or ())
+        if "method" in record:  # a checkpoint is scored on those of the tasks that it can restore
+            tasks = {name.split()[-1] for name in scored}
+            wanted = {name for name in wanted if name.split()[-1] in tasks}
+        return sets is None or scored == wanted
 
-    tables = [path for path in score_files(folder) if holds(path)]
+    tables = [path for path in score_files(folder, ensembles) if holds(path)]
     return tables if folder / "metrics.csv" in tables else []
 
 
@@ -137,7 +155,8 @@ def collect_runs(
         ReportError: a record is damaged, or of another training than `experiment.yaml` describes.
     """
     path = experiment_dir / "experiment.yaml"
-    config, trainings = reading.load(path) if path.is_file() else {}, _trainings(path)
+    config, spec = reading.load(path) if path.is_file() else {}, _planned(path)
+    trainings = spec.trainings() if spec else {}
     labels, planned = _labels(config), _planned_tasks(config)
     methods = {method["name"] for method in (config.get("evaluation") or {}).get("methods") or []}
     rows = []
@@ -163,12 +182,12 @@ def collect_runs(
     return table.astype({column: "Int64" for column in whole if column in table})
 
 
-def _trainings(path: Path) -> dict[str, Run]:
-    """The trainings that a config describes; none without a file, and for a config of an earlier version."""
+def _planned(path: Path) -> Experiment | None:
+    """The experiment that a config describes; None without a file, and for a config of an earlier version."""
     try:
-        return grid.read(path).trainings() if path.is_file() else {}
+        return grid.read(path) if path.is_file() else None
     except grid.ConfigError:
-        return {}
+        return None
 
 
 def _labels(config: dict[str, Any]) -> dict[str, str]:

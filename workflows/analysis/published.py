@@ -15,8 +15,7 @@ PUBLISHED_NAMES = {"ipt": "IPT", "edsr": "EDSR", "rdn": "RDN", "ignn": "IGNN", "
 def published(results: pd.DataFrame, summary: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The published PSNR-Y for every scored task and dataset, and ours for the same kind of network; columns in `tables.py`.
 
-    Kinds without a run of ours, and ours without a
-    published number, have gaps.
+    Kinds without a run of ours, and ours without a published number, have gaps.
     """
     with resources.files("workflows.analysis").joinpath("published.csv").open(encoding="utf-8") as file:
         theirs = pd.read_csv(file).rename(columns={"psnr_y": "published"})

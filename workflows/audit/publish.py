@@ -2,8 +2,8 @@
 
 Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
 says what each is; `verify` checks the copy like the original. Of lists above 1 MiB the page has the hash alone. Weights, caches
-and images are not kept. Of benchmark images,
-which belong to others, only small crops and maps are kept: no comparison or similarity map that shows a whole image.
+and images are not kept. Of benchmark images, which belong to others, only small crops and maps are kept: no comparison or
+similarity map that shows a whole image.
 """
 
 import shutil
@@ -54,7 +54,8 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         spec = grid.read(experiment_dir / "experiment.yaml")
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
-    kept, left_out = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)], whole_images(spec)
+    kept = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)]
+    left_out = whole_images(spec) | dropped_scores(experiment_dir, spec)
     files = [file for file in _files(experiment_dir, kept) if file not in left_out]
     sizes = {file: (experiment_dir / file).stat().st_size for file in files}
     large = [file for file in files if file.parts[0] == "data" and sizes[file] > LARGEST_LIST]
@@ -119,6 +120,16 @@ def shown(spec: Experiment) -> set[str]:
     names |= {f"tables/{name}.csv" for name in (*TABLES, *(stem for stem in stems if stem.startswith("similarity-")))}
     names |= {f"tables/{name}{suffix}" for name in outline.TABLES for suffix in (".md", ".tex")}
     return names | ({"learning_rates.csv"} if spec.trials() else set())
+
+
+def dropped_scores(experiment_dir: Path, spec: Experiment) -> set[Path]:
+    """Ensembled scores of the config's runs that it no longer asks for, and their records."""
+    return {
+        path.relative_to(experiment_dir)
+        for name, ensembles in spec.ensembles().items()
+        for path in (experiment_dir / "runs" / name).glob("metrics-*.*")
+        if path.stem.removeprefix("metrics-") not in ensembles
+    }
 
 
 def whole_images(spec: Experiment) -> set[Path]:

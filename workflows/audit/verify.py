@@ -19,7 +19,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
-from workflows.audit.publish import SUMS, shown
+from workflows.audit.publish import SUMS, dropped_scores, shown
 from workflows.command_line import InputError
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -55,8 +55,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
     each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
     and runs.csv against the runs, all of them; tables against results.csv, by the analysis itself; a published copy against its
-    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, and tables and figures
-    of an earlier config `left over`, which are no changes; unreadable files are `changed`.
+    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, and tables, figures
+    and scores of an earlier config `left over`, which are no changes; unreadable files are `changed`.
 
     Raises:
         ReportError: the folder has neither runs.csv nor experiment.yaml.
@@ -85,9 +85,9 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     runs = planned.trainings() if planned else {}
     for name in names:
         yield from _readable(f"runs/{name}: provenance.json", _run, experiment_dir, name, runs)
-    sets = _benchmark_sets(planned) if planned else {}
+    sets, ensembles = (_benchmark_sets(planned), planned.ensembles()) if planned else ({}, None)
     for name in names:
-        for metrics in score_files(experiment_dir / "runs" / name):
+        for metrics in score_files(experiment_dir / "runs" / name, ensembles):
             yield from _readable(f"runs/{name}: {metrics.stem}.json", _scored, name, metrics, sets)
     for file, gather in (("results.csv", collect_results), ("runs.csv", collect_runs)):
         gathered = partial(gather, experiment_dir, names)
@@ -248,14 +248,16 @@ def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) 
 
 
 def _left_over(experiment_dir: Path, planned: Experiment) -> Iterator[Finding]:
-    """Tables and figures of an earlier config, which no command updates."""
+    """Tables, figures and ensembled scores of an earlier config, which no command updates."""
     files = {
         path.relative_to(experiment_dir).as_posix()
         for pattern in ("learning_rates.csv", "tables/*.*", "figures/*.*")
         for path in experiment_dir.glob(pattern)
         if path.suffix in (".csv", ".md", ".tex", ".png", ".pdf")
     }
-    for name in sorted(files - shown(planned)):
+    for name in sorted(
+        (files - shown(planned)) | {path.as_posix() for path in dropped_scores(experiment_dir, planned)}
+    ):
         yield Finding(name, LEFT_OVER, "experiment.yaml no longer asks for it, so it is out of date; delete it")
 
 

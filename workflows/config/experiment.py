@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from ipt_models.tasks import parse_task
+from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.choices import reference_restores
 from workflows.config.runs import Run, fraction_label
 from workflows.config.schema import FINETUNED, Data, Evaluation, Finetune, Model, Plan, Report, Section, Training
@@ -116,6 +117,14 @@ class Experiment(Section):
                         tuned = self._finetuned(model, fraction, seed, run)
                         second[tuned.name] = tuned
         return first | second
+
+    def ensembles(self) -> dict[str, list[str]]:
+        """Each run's further tables of scores: an IPT's by the authors' averaged windows, the largest fraction's as asked."""
+        largest = max(self.fractions)
+        return {
+            name: ["averaged"] * (run.variant in IPTS) + self.evaluation.ensembles * (run.fraction == largest)
+            for name, run in self.runs().items()
+        }
 
     def trials(self) -> dict[str, Run]:
         """The runs that try learning rates, by run name: each model's rates at the smallest and the largest fraction."""

@@ -64,11 +64,6 @@ class JobOptions:
         folder = self.experiment.folder / "runs" / name / "images"
         return ["--save-images", str(folder), "--images", *images] if images else []
 
-    def ensembles(self, name: str) -> list[str]:
-        """A run's further tables: every IPT by the authors' averaged windows, the largest fraction as the config asks."""
-        largest = self.runs[name].fraction == max(self.experiment.fractions)
-        return ["averaged"] * is_ipt(self.runs[name].variant) + [*self.experiment.evaluation.ensembles] * largest
-
     def ensemble(self, name: str, ensemble: str) -> list[str]:
-        """The options of one of these tables."""
+        """The options of one of a run's ensembled tables, see `Experiment.ensembles`."""
         return ["--windows", "averaged"] if ensemble == "averaged" else ["--self-ensemble", *self.windows(name)]

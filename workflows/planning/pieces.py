@@ -159,7 +159,7 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
     options, python, made = JobOptions(experiment), [sys.executable, "-m"], Made(experiment.folder)
     device = experiment.evaluation.accelerator
     claimed = [*python, "workflows.launch", "--gpus", _gpus(device)]
-    commands = {}
+    commands, ensembles = {}, experiment.ensembles()
     for name, trained in experiment.runs().items():
         if not _finished(experiment, trained):
             continue
@@ -169,7 +169,7 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
             shared += ["--data-root", experiment.evaluation.data_root]
         saved = options.saved_images(name) if name in options.compared else []
         tables = {"metrics.csv": [*options.windows(name), *saved]}
-        tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in options.ensembles(name)}
+        tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in ensembles[name]}
         for table, further in tables.items():
             path = out / table
             words = [*claimed, "--", *python, "workflows.evaluation", *map(str, [*shared, *further, "--out", path])]

@@ -23,7 +23,7 @@ COMPARISONS = EXPERIMENT.report.comparisons
 SHOWN = sorted({shown.image for shown in COMPARISONS})
 JOBS = JobOptions(EXPERIMENT)
 METHODS = JOBS.methods
-ENSEMBLED = [f"{OUT}/runs/{name}/metrics-{ensemble}.csv" for name in RUNS for ensemble in JOBS.ensembles(name)]
+ENSEMBLED = [f"{OUT}/runs/{name}/metrics-{how}.csv" for name, hows in EXPERIMENT.ensembles().items() for how in hows]
 # Similarity maps of IPT's patch features, for one image and models without and with the contrastive loss.
 MAPS = outline.maps(EXPERIMENT)
 MAPPED_RUNS = [

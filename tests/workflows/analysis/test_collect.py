@@ -154,12 +154,19 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(experiment):
     assert {"001", "NA"} <= set(results["image"])
 
 
-def test_ensembled_scores_are_collected_with_the_main_ones(experiment):
+def test_ensembled_scores_are_collected_with_the_main_ones_while_the_config_asks_for_them(experiment):
     folder, names = experiment(fractions=(1.0,))
     metrics = pd.read_csv(folder / "runs" / "ipt-100-seed-0" / "metrics.csv")
+    # Of an earlier version of the protocol, which may stand beside no other.
+    old = metrics.assign(setting="x8", protocol="v0")
+    old.to_csv(folder / "runs" / "ipt-100-seed-0" / "metrics-x8.csv", index=False)
+    assert set(collect_results(folder, names)["setting"]) == {"plain"}
     metrics.assign(setting="x8").to_csv(folder / "runs" / "ipt-100-seed-0" / "metrics-x8.csv", index=False)
-    found = collect_results(folder, names)
-    assert (found["setting"] == "x8").sum() == len(metrics)
+    config = yaml.safe_load((folder / "experiment.yaml").read_text())
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config | {"evaluation": {"ensembles": ["x8"]}}))
+    assert (collect_results(folder, names)["setting"] == "x8").sum() == len(metrics)
+    (folder / "experiment.yaml").unlink()
+    assert (collect_results(folder, names)["setting"] == "x8").sum() == len(metrics)
 
 
 def test_half_precision_stays_in_the_main_tables_which_name_it(experiment, tmp_path):

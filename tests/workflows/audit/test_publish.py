@@ -38,6 +38,14 @@ def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_pat
     assert listed == kept - {"SHA256SUMS"}
 
 
+def test_scores_that_the_config_no_longer_asks_for_are_not_kept(experiment_dir, tmp_path):
+    for name in ("averaged", "x8"):
+        for suffix in ("csv", "json"):
+            (experiment_dir / "runs" / "ipt-100-seed-0" / f"metrics-{name}.{suffix}").touch()
+    kept = {file.name for file in publish(experiment_dir, tmp_path / "copy") if file.name.startswith("metrics-")}
+    assert kept == {"metrics-averaged.csv", "metrics-averaged.json"}
+
+
 def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
     out = tmp_path / "copy"
     publish(experiment_dir, out)

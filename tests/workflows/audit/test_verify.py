@@ -157,14 +157,15 @@ def test_what_was_not_kept_is_absent_and_no_change(sound):
     assert CHANGED not in states
 
 
-def test_tables_and_figures_of_an_earlier_config_are_left_over(sound, capsys):
+def test_what_an_earlier_config_asked_for_is_left_over(sound, capsys):
     (sound / "figures").mkdir()
     old = ["figures/comparison-sr2-photos-cat.png", "figures/contrastive_gain.pdf", "learning_rates.csv"]
+    old += ["runs/ipt-100-seed-0/metrics-x8.csv"]
     for name in [*old, "figures/gains.png"]:
         (sound / name).touch()
     assert [finding.what for finding in verify(sound) if finding.state == LEFT_OVER] == old
     assert main(["verify", str(sound)]) == 0
-    assert_names(capsys.readouterr().out, *old, "3 left over")
+    assert_names(capsys.readouterr().out, *old, "4 left over")
 
 
 def test_a_folder_that_is_no_experiment_is_refused(tmp_path, capsys):

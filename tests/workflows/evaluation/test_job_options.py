@@ -48,10 +48,11 @@ def test_the_protocol_comes_from_the_config(options):
 
 
 def test_every_ipt_is_scored_by_averaged_windows_and_the_largest_fraction_by_self_ensemble(options):
-    assert options.ensembles("ipt-50-seed-0") == ["averaged"]
-    assert options.ensembles("ipt-100-seed-1") == ["averaged", "x8"]
-    assert options.ensembles("edsr-50-seed-0") == []
-    assert options.ensembles("edsr-100-seed-0") == ["x8"]
+    ensembles = options.experiment.ensembles()
+    assert ensembles["ipt-50-seed-0"] == ["averaged"]
+    assert ensembles["ipt-100-seed-1"] == ["averaged", "x8"]
+    assert ensembles["edsr-50-seed-0"] == []
+    assert ensembles["edsr-100-seed-0"] == ["x8"]
     assert options.ensemble("ipt-50-seed-0", "averaged") == ["--windows", "averaged"]
     assert options.ensemble("edsr-100-seed-0", "x8") == ["--self-ensemble"]
 
