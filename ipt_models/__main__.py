@@ -1,4 +1,4 @@
-"""`python -m ipt_models list | convert`."""
+"""`python -m ipt_models list | share | convert`."""
 
 import argparse
 import sys

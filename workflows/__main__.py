@@ -9,7 +9,7 @@ from workflows.command_line import BAD_INPUT, fail
 
 # In the order in which data flows; the two model packages first.
 COMMANDS = {
-    "ipt_models": ("ipt_models", "the IPT network: list sizes, convert the authors' checkpoints"),
+    "ipt_models": ("ipt_models", "the IPT network: list sizes, share a checkpoint, convert the authors'"),
     "baselines": ("baselines", "the other networks: list them with parameters and multiply-adds"),
     "data": ("workflows.data", "generate synthetic images, list training images, choose fractions"),
     "training": ("workflows.training", "train one run of an experiment"),

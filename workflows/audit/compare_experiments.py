@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflows.analysis.records import METRICS, RUN, SCORED_ON, read_results, read_runs
+from workflows.analysis.records import METRICS, PLAIN, RUN, SCORED_ON, read_results, read_runs
 from workflows.analysis.statistics import t_interval
 from workflows.config.runs import fraction_label
+from workflows.reporting import markup
+from workflows.reporting.markup import Cell, Span
+from workflows.reporting.numbers import NONE, interval, number
 
 KEY = [*SCORED_ON, "setting", *RUN, "image"]
 COUNTS = ["seeds", "images", "only_first", "only_second"]
@@ -121,16 +124,18 @@ def to_markdown(compared: pd.DataFrame, first: Path, second: Path) -> str:
     """The table of `differences` as Markdown, and other differences."""
     if compared.empty:
         return "The two experiments have no score in common."
-    rows = [
-        {
-            "set, task": f"{row.dataset}, {row.task}" + ("" if row.setting == "plain" else f", {row.setting}"),
-            "model": row.model.replace("|", "\\|"),
-            "fraction": "–" if pd.isna(row.fraction) else f"{fraction_label(row.fraction)} %",
-            "difference": f"{row.difference:+.3f}",
-            "95 % interval": "–" if pd.isna(row.low) else f"{row.low:+.3f} to {row.high:+.3f}",
-            "largest on an image": f"{row.largest:.3f}",
-            **{name.replace("_", " in the "): getattr(row, name) for name in COUNTS},
-        }
+    header = ["set, task", "model", "fraction", "difference", "95 % interval", "largest on an image"]
+    header += [name.replace("_", " in the ") for name in COUNTS]
+    rows: list[list[Cell | Span]] = [
+        [
+            f"{row.dataset}, {row.task}" + ("" if row.setting == PLAIN else f", {row.setting}"),
+            row.model,
+            NONE if pd.isna(row.fraction) else f"{fraction_label(row.fraction)} %",
+            number(row.difference, 3, "+"),
+            interval(row.low, row.high, 3),
+            number(row.largest, 3),
+            *(str(getattr(row, name)) for name in COUNTS),
+        ]
         for row in compared.itertuples()
     ]
     notes = [
@@ -138,5 +143,4 @@ def to_markdown(compared: pd.DataFrame, first: Path, second: Path) -> str:
     ]
     notes += [f"Not scored alike ({r.dataset}, {r.task}): {r.protocols}." for r in compared.itertuples() if r.protocols]
     notes += [*unpaired_models(first, second), *changed_settings(first, second)]
-    table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return f"### {second.name} minus {first.name}\n\n" + "".join(f"- {note}\n" for note in notes) + f"\n{table}\n"
+    return markup.to_markdown([markup.Block(f"{second.name} minus {first.name}", notes, header, rows)])

@@ -17,6 +17,7 @@ from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.files import write_text
 from workflows.reporting import outline
+from workflows.reporting.numbers import counted
 
 RUNS = (
     *("results.csv", "runs.csv", "data/*.csv", "data/finetune/*.csv"),
@@ -101,8 +102,8 @@ hardware, hashes of weights and images).
     again = "snakemake --cores all --configfile FOLDER/experiment.yaml"
     return f"""# {experiment_dir.name}
 
-{len(trained)} trainings (models: {trained["model"].nunique()}), {len(results):,} scores of \
-{results["dataset"].nunique()} benchmark sets. Scoring protocol: {", ".join(protocols) or "not recorded"}. \
+{counted(len(trained), "training")} of {counted(trained["model"].nunique(), "model")}, {counted(len(results), "score")} of \
+{counted(results["dataset"].nunique(), "benchmark set")}. Scoring protocol: {", ".join(protocols) or "not recorded"}. \
 Code: commit {", ".join(commits) or "not recorded"}.
 
 - `experiment.yaml`: the whole configuration, every default spelled out.

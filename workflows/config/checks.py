@@ -65,6 +65,18 @@ def _names(experiment: Experiment) -> None:
         raise ValueError(
             f"evaluation.methods: {name!r} is what {tuned[name]!r} is called once it is fine-tuned; name it otherwise"
         )
+    shown = {
+        model.name: " ".join((model.label or model.name).split()) for model in (*experiment.models, *scoring.methods)
+    }
+    shown |= {name: name for name in experiment.references} | {
+        name: f"{shown[tuned[name]]}, fine-tuned" for name in tuned
+    }
+    for name, label in shown.items():
+        if other := next((one for one in shown if one != name and label in (one, shown[one])), None):
+            raise ValueError(
+                f"models: {name!r} has the label {label!r}, which is a name or label of {other!r}; tables and figures need one "
+                "for each"
+            )
 
 
 def _models(experiment: Experiment) -> None:

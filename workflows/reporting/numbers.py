@@ -28,6 +28,11 @@ def whole(value: float) -> str:
     return NONE if pd.isna(value) else f"{value:,.0f}"
 
 
+def counted(value: float, noun: str) -> str:
+    """`1 image`, `5 images`."""
+    return f"{whole(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def rounded_percent(fraction: float) -> str:
     """To three digits: 0.61237 → `61.2 %`."""
     return f"{100 * fraction:.3g}\u00a0%"

@@ -2,12 +2,14 @@
 
 import pandas as pd
 
-from workflows.analysis.records import PLAIN, SCORED_ON, models, percent, references
+from workflows.analysis.records import PLAIN, PROTOCOL_WORDS, SCORED_ON, models, percent, references
 from workflows.reporting.markup import BEST, SECOND, Block, Cell, Span
-from workflows.reporting.numbers import NONE
+from workflows.reporting.numbers import NONE, counted
 from workflows.reporting.study import Study
 
 METRICS = {"psnr_y": ("PSNR-Y in dB", 2), "psnr_rgb": ("PSNR-RGB in dB", 2), "ssim_y": ("SSIM-Y", 4)}
+# What the words of `PROTOCOL_WORDS` mean: networks without windows, and references, have no choice.
+WAYS = dict(zip(PROTOCOL_WORDS, ("with windows side by side", "in bfloat16"), strict=True))
 
 
 def summary_blocks(study: Study, apart: bool = False) -> list[Block]:
@@ -40,7 +42,7 @@ def _blocks(study: Study, table: pd.DataFrame, setting: str, apart: bool) -> lis
     for (task, dataset), cells in table.groupby(SCORED_ON, sort=False):
         results = study.results
         rows = results[(results["task"] == task) & (results["dataset"] == dataset) & (results["setting"] == setting)]
-        remarks = [*_exact(study, task, dataset), *_heads(rows, study.labels), *_protocols(rows)]
+        remarks = [*_exact(study, task, dataset), *_heads(rows, study.labels), *_protocols(rows, study.labels)]
         metrics = [metric for metric in METRICS if metric != "psnr_rgb" or task.startswith("dn")]
         for chosen in [[metric] for metric in metrics] if apart else [metrics]:
             rendered.append(_block(cells, chosen, study, setting, remarks, apart))
@@ -134,11 +136,20 @@ def _heads(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
     ]
 
 
-def _protocols(rows: pd.DataFrame) -> list[str]:
-    protocols = list(dict.fromkeys(rows["protocol"].dropna())) if "protocol" in rows else []
+def _protocols(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
+    """The protocol, and the models that were scored in a way that others have no choice of."""
+    if "protocol" not in rows:
+        return []
+    words = rows[["model", "protocol"]].dropna().drop_duplicates()
+    words["protocol"] = words["protocol"].str.split()
+    protocols = dict.fromkeys(" ".join(word for word in of if word not in WAYS) for of in words["protocol"])
+    notes = [f"Protocol {protocol}." for protocol in protocols]
     if len(protocols) > 1:
-        return [f"Rows were scored by different protocols ({'; '.join(protocols)}) and are not comparable."]
-    return [f"Protocol {protocol}." for protocol in protocols]
+        notes = [f"Rows were scored by different protocols ({'; '.join(protocols)}) and are not comparable."]
+    for word, way in WAYS.items():
+        models = dict.fromkeys(names[model] for model, of in words.itertuples(index=False) if word in of)
+        notes += [f"Scored {way}: {', '.join(models)}."] * bool(models)
+    return notes
 
 
 def _notes(cells: pd.DataFrame, metrics: list[str], names: dict[str, str]) -> list[str]:
@@ -146,12 +157,11 @@ def _notes(cells: pd.DataFrame, metrics: list[str], names: dict[str, str]) -> li
     trained = cells[cells["fraction"].notna()]
     marks = " of the trained models" if len(trained) else ""
     notes = [
-        f"{' / '.join(METRICS[m][0] for m in metrics)}: means over {first['images']} images. Best{marks} bold, second underlined."
+        f"{' / '.join(METRICS[m][0] for m in metrics)}: means over {counted(first['images'], 'image')}. "
+        f"Best{marks} bold, second underlined."
     ]
     if first["images"] < first["images_known"]:
-        notes.append(
-            f"Only {first['images']} of {first['images_known']} images are averaged: those that every scored run has."
-        )
+        notes.append(f"Averaged: {first['images']} of {first['images_known']} images, those that every scored run has.")
     seeds = sorted(trained.loc[trained["seeds"] > 0, "seeds"].unique())
     if seeds == [1]:
         notes.append("One seed per cell: there is no interval, and a difference may be due to the seed.")
@@ -160,7 +170,7 @@ def _notes(cells: pd.DataFrame, metrics: list[str], names: dict[str, str]) -> li
         if seeds[0] < seeds[-1]:
             notes.append("Columns and cells with another number of seeds state n; one seed gives no interval.")
     notes += [
-        f"Missing: {names[cell.model]} at {percent(cell.fraction)}, {cell.seeds} of {cell.seeds_planned} seeds."
+        f"Missing: {names[cell.model]} at {percent(cell.fraction)}, {cell.seeds} of {counted(cell.seeds_planned, 'seed')}."
         for cell in trained[trained["seeds"] < trained["seeds_planned"]].itertuples()
     ]
     return notes

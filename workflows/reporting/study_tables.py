@@ -8,7 +8,7 @@ import pandas as pd
 from workflows.analysis.records import MACS, SCORED_ON, percent
 from workflows.readers import read_csv
 from workflows.reporting.markup import Block, Cell
-from workflows.reporting.numbers import NONE, count, interval, number, percents, probability, whole
+from workflows.reporting.numbers import NONE, count, counted, interval, number, percents, probability, whole
 from workflows.reporting.study import Study
 
 OWN_DATA = "this experiment's"
@@ -165,7 +165,7 @@ def contrastive_blocks(study: Study) -> Iterator[Block]:
             "gain in dB": lambda row: number(row["gain"], 3, "+"),
             "95 % interval": lambda row: interval(row["low"], row["high"], 3),
             "p (Holm)": lambda row: probability(row["p_holm"]),
-            "over": lambda row: f"{whole(row['count'])} {row['over']}",
+            "over": lambda row: counted(row["count"], row["over"].removesuffix("s")),
         }
         notes = ["PSNR-Y with the contrastive loss minus without, paired by seed and image."]
         if (rows["over"] == "images").any():
@@ -185,7 +185,7 @@ def ablation_blocks(study: Study) -> Iterator[Block]:
             "95 % interval": lambda row: interval(row["low"], row["high"], 3),
             "p (Holm)": lambda row: probability(row["p_holm"]),
             "test": lambda row: NONE if pd.isna(row["test"]) else row["test"],
-            "over": lambda row: NONE if pd.isna(row["over"]) else f"{whole(row['count'])} {row['over']}",
+            "over": lambda row: NONE if pd.isna(row["over"]) else counted(row["count"], row["over"].removesuffix("s")),
         }
         notes = [
             "PSNR-Y minus the baseline's, at the largest fraction that both have; models differ only in the factor. Those of "

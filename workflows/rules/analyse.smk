@@ -124,8 +124,9 @@ if TRIALS:
             gpu=0,
         params:
             folder=subpath(output.csv, parent=True),
-            # The table says which rates are used; the config says so.
+            # Which rates are used, and labels, come from the config.
             used=[(model.name, EXPERIMENT.recipe(model).learning_rate) for model in EXPERIMENT.models],
+            labels=lambda wildcards: [(model.name, model.label) for model in EXPERIMENT.models],
         message:
             "Comparing the learning rates that were tried"
         shell:

@@ -6,7 +6,7 @@ import pytest
 from tests.helpers import assert_names, gather
 from workflows.analysis.records import read_results
 from workflows.audit.__main__ import main
-from workflows.audit.compare_experiments import agreement, changed_settings, differences
+from workflows.audit.compare_experiments import agreement, changed_settings, differences, to_markdown
 
 MODELS = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.1), "edsr": ("edsr_tiny", 0.0, 0.9, 0.1)}
 
@@ -32,6 +32,16 @@ def test_two_experiments_are_paired_by_seed_and_image(experiment, tmp_path, caps
     assert main(["compare-experiments", *map(str, folders), "--out", str(tmp_path / "out.csv")]) == 0
     assert_names(capsys.readouterr().out, "b", "a", "ipt", "edsr")
     assert len(pd.read_csv(tmp_path / "out.csv")) == 5
+
+
+def test_names_break_no_table(experiment):
+    folder, names = experiment(fractions=(1.0,), models=MODELS)
+    gather(folder, names)
+    compared = differences(folder, folder).assign(dataset="a|b", model="*ipt*")
+    lines = [line for line in to_markdown(compared, folder, folder).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(compared)
+    assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1
+    assert all(r"\*ipt\*" in line for line in lines[2:])
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf", "-1", "x"])

@@ -1,6 +1,6 @@
 """Numbers as text."""
 
-from workflows.reporting.numbers import NONE, count, interval, number, percents, probability
+from workflows.reporting.numbers import NONE, count, counted, interval, number, percents, probability
 
 
 def test_rounding_gives_no_negative_zero_and_a_true_minus():
@@ -18,6 +18,15 @@ def test_small_probabilities_are_bounds():
 
 def test_large_numbers_have_three_digits():
     assert [count(3.14159), count(123456)] == ["3.1", "123,000"]
+
+
+def test_one_is_singular():
+    assert [counted(number, "image") for number in (0, 1, 2, 1200)] == [
+        "0 images",
+        "1 image",
+        "2 images",
+        "1,200 images",
+    ]
 
 
 def test_an_interval_needs_both_ends():

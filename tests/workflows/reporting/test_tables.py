@@ -115,6 +115,26 @@ def test_scores_by_different_protocols_are_marked(studies):
     assert any("(v1; v2)" in note and "not comparable" in note for note in summary_blocks(study)[0].notes)
 
 
+@pytest.mark.parametrize("word", ["side-by-side", "bf16"])
+def test_a_way_of_scoring_that_others_have_no_choice_of_names_its_models_alone(studies, word):
+    study = studies(**TWO)
+    ipts = study.results["model"].str.startswith("ipt")
+    study.results = study.results.assign(protocol=np.where(ipts, f"v1 {word}", "v1"))
+    notes = summary_blocks(study)[0].notes
+    assert not any("not comparable" in note for note in notes)
+    assert "Protocol v1." in notes
+    (ways,) = [note for note in notes if note.startswith("Scored")]
+    assert [name for name in ("IPT", "IPT + contrastive", "EDSR", "bicubic") if name in ways] == [
+        "IPT",
+        "IPT + contrastive",
+    ]
+
+
+def test_one_image_is_singular(studies):
+    (block,) = summary_blocks(studies(**TWO, images=["cat"]))
+    assert any("over 1 image." in note for note in block.notes)
+
+
 def test_images_that_a_model_restored_exactly_are_named(studies):
     study = studies(**TWO)
     study._tables["identical"] = pd.DataFrame(

@@ -37,7 +37,7 @@ def draw(study: Study) -> tuple[Figure, pd.DataFrame]:
     """The figure, and its data: task, dataset, windows, model, rival (empty for a model's own gain), span, gain, low, high."""
     data = points(study)
     if data.empty:
-        return empty("No model is scored at two fractions."), data
+        return empty("No model is scored at two fractions above 0."), data
     rows = list(data[["model", "rival", "span"]].drop_duplicates().fillna("").itertuples(index=False, name=None))
     keys = list(dict.fromkeys(zip(data["dataset"], data["task"], strict=True)))
     spans = sorted(set(data["span"]))
