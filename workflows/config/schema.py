@@ -284,7 +284,7 @@ class Model(Section):
     """One network of the comparison."""
 
     name: FileName = Field(description="name in tables and folders, unique")
-    label: Line | None = Field(None, description="name in figures; empty: `name`")
+    label: Line | None = Field(None, description="name in figures and tables, no other model's; empty: `name`")
     variant: Annotated[str, AfterValidator(_variant)] = Field(
         description="a network: `python -m ipt_models list`, `python -m baselines list`; or a class of yours, "
         "`path/to/net.py:Class` or `package.module:Class` (docs/models.md)"
@@ -348,7 +348,7 @@ class Method(Section):
     """An external method: a checkpoint, or images that another program restored. Exactly one of the two."""
 
     name: FileName = Field(description="name in tables and folders, unique")
-    label: Line | None = Field(None, description="name in figures; empty: `name`")
+    label: Line | None = Field(None, description="name in figures and tables, no other model's; empty: `name`")
     checkpoint: UserPath | None = Field(
         None, description="file of a trained network, see docs/models.md for what is read"
     )

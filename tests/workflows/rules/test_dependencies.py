@@ -1,4 +1,4 @@
-"""What is made again after a change of the project's own code: a statistic re-runs no scoring, a caption no analysis."""
+"""What is made again after a change of the project's own code or of a config: a statistic re-runs no scoring, a label too."""
 
 import re
 import shutil
@@ -13,8 +13,13 @@ ROOT = Path(__file__).parents[3]
 CONFIG = {
     "name": "small",
     "fractions": [0.5, 1.0],
-    "models": [{"name": "ipt", "variant": "ipt_tiny"}, {"name": "edsr", "variant": "edsr_tiny"}],
-    "training": {"budget": {"steps": 10}, "patch_size": 24, "accelerator": "cpu"},
+    "models": [
+        {"name": "ipt", "label": "IPT", "variant": "ipt_tiny", "learning_rates": [0.001, 0.002]},
+        {"name": "edsr", "variant": "edsr_tiny"},
+    ],
+    "training": {"budget": {"steps": 10}, "patch_size": 24, "accelerator": "cpu", "learning_rate": 0.001},
+    "trial_seeds": [9],
+    "evaluation": {"ensembles": ["x8"]},
 }
 
 
@@ -43,11 +48,11 @@ def snakemake(folder: Path, *options: str) -> str:
     return done.stdout
 
 
-def jobs_after(folder: Path, source: str) -> set[str]:
-    """Names of the rules that a change of a source file makes run."""
+def jobs_after(folder: Path, source: str, change: tuple[str, str] | None = None) -> set[str]:
+    """Names of the rules that a change of a source file, or of some of its text, makes run."""
     path = folder / "workflows" / source
     before = path.read_text(encoding="utf-8")
-    path.write_text(before + "\n", encoding="utf-8")
+    path.write_text(before.replace(*change) if change else before + "\n", encoding="utf-8")
     try:
         text = snakemake(folder, "--dry-run", "--quiet", "reason")
     finally:
@@ -59,6 +64,14 @@ def test_a_changed_statistic_runs_the_analysis_again_and_no_scoring(checkout):
     jobs = jobs_after(checkout, "analysis/gains.py")
     assert "analyse" in jobs
     assert not {"train", "evaluate", "evaluate_reference", "collect", "comparison"} & jobs
+
+
+def test_a_changed_label_or_dropped_ensemble_gathers_again_and_scores_nothing(checkout):
+    jobs = jobs_after(checkout, "../config.yaml", ("label: IPT", "label: Transformer"))
+    assert {"collect", "learning_rates"} <= jobs
+    dropped = jobs_after(checkout, "../config.yaml", ("ensembles:\n  - x8", "ensembles: []"))
+    assert "collect" in dropped
+    assert not [job for job in jobs | dropped if job.startswith(("train", "evaluate"))]
 
 
 def test_a_changed_colour_or_caption_runs_no_analysis_again(checkout):
