@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -37,12 +38,44 @@ CONFIG = {
 }
 
 
+RUN = ["tiny.yaml", "--run", "--jobs", "2", "--minutes", "60"]
+PACK = ["--pack", "packed", "--archive-mb", "0.01"]
+
+
+def start_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(pieces.__file__).rpartition("/workflows/")[0])
+
+
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(pieces.__file__).rpartition("/workflows/")[0])
+    start_in(tmp_path, monkeypatch)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
     return tmp_path / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder in which the grid was trained and packed by one call."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        start_in(folder, monkeypatch)
+        assert pieces.main([*RUN, *PACK]) == 0
+    return folder
+
+
+@pytest.fixture
+def again(config, trained) -> Path:
+    """The config, in a copy of the folder in which it was trained."""
+    shutil.copytree(trained, config.parent, dirs_exist_ok=True)
+    return config
+
+
+def lose(run: str) -> None:
+    """Remove what a training wrote, with its second copy."""
+    for folder in ("runs", "resume"):
+        shutil.rmtree(Path("results/tiny-cpu", folder, run))
 
 
 def test_commands_are_the_grids_own_in_order(config, capsys):
@@ -83,10 +116,7 @@ def test_a_job_that_may_use_a_gpu_claims_one_where_there_is_one(config, monkeypa
         assert words[words.index("--gpus") + 1] == str(int(there))
 
 
-def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
-    call = [str(config), "--run", "--jobs", "2", "--pack", "packed", "--archive-mb", "0.01"]
-    assert pieces.main([*call, "--minutes", "60"]) == 0
-    assert "2 of 2 trainings are finished" in capsys.readouterr().out
+def test_a_grid_is_trained_once_and_packed_in_parts(again, capsys, tmp_path):
     archives = sorted((tmp_path / "packed").glob("*.tar"))
     assert len(archives) == 3, "the tables of images, and two runs that are larger than asked for, and so alone"
     with tarfile.open(archives[0]) as archive:
@@ -98,27 +128,31 @@ def test_a_grid_is_trained_once_and_packed_in_parts(config, capsys, tmp_path):
             "provenance.json",
         }
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").glob("*/runs/*/model.safetensors")}
-    assert pieces.main(call) == 0
-    assert "exit status" not in capsys.readouterr().out, "nothing is trained again"
+    assert len(weights) == 2
+    assert pieces.main([*RUN, *PACK]) == 0
+    printed = capsys.readouterr().out
+    assert "2 of 2 trainings are finished" in printed
+    assert "exit status" not in printed, "nothing is trained again"
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     assert sorted((tmp_path / "packed").glob("*.tar")) == archives
 
 
-def test_trained_networks_are_scored_and_travel_without_weights(config, capsys, tmp_path):
+def test_trained_networks_are_scored_and_travel_without_weights(again, capsys, tmp_path):
+    lose("ipt-100-seed-0")  # it is scored once it is trained again, the other one as it is
     photo = tmp_path / "photos" / "photo.png"
     photo.parent.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     assert cv2.imwrite(str(photo), pixels)
     scored = {"evaluation": {"sets": [f"mine={photo.parent}"], "accelerator": "cpu"}}
-    config.write_text(yaml.safe_dump(CONFIG | scored))
-    call = [str(config), "--run", "--score", "--jobs", "2", "--minutes", "60"]
-    assert pieces.main([*call, "--pack", "packed", "--no-weights"]) == 0
+    again.write_text(yaml.safe_dump(CONFIG | scored))
+    call = [*RUN, "--score"]
+    assert pieces.main([*call, "--pack", "without weights", "--no-weights"]) == 0
     out = tmp_path / "results/tiny-cpu/runs"
     tables = {str(path.relative_to(out)) for path in out.rglob("metrics*.csv")}
     assert tables == {f"ipt-{f}-seed-0/metrics{w}.csv" for f in (50, 100) for w in ("", "-averaged")}
     averaged = (out / "ipt-50-seed-0/metrics-averaged.csv").read_text().splitlines()
     assert averaged[1].startswith("tiny-cpu,ipt,0.5,0,sr2,mine,photo,")
-    (archive,) = (tmp_path / "packed").glob("*.tar")
+    (archive,) = (tmp_path / "without weights").glob("*.tar")
     with tarfile.open(archive) as opened:
         names = {Path(name).name for name in opened.getnames()}
     assert "metrics-averaged.json" in names
@@ -128,27 +162,25 @@ def test_trained_networks_are_scored_and_travel_without_weights(config, capsys, 
     assert "exit status" not in capsys.readouterr().out, "nothing is scored again"
 
 
-def test_edited_images_are_listed_again_and_their_trainings_repeated(config, capsys, tmp_path):
-    call = [str(config), "--run", "--jobs", "2", "--minutes", "60"]
-    assert pieces.main(call) == 0
+def test_edited_images_are_listed_again_and_their_trainings_repeated(again, capsys, tmp_path):
     folder, fractions = tmp_path / "results/tiny-cpu", ["fraction-50-seed-0.csv", "fraction-100-seed-0.csv"]
     assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 2
-    config.write_text(yaml.safe_dump(CONFIG | {"data": {"count": 12, "size": 64, "validation": 3, "seed": 7}}))
-    assert list(pieces.preparation(grid.read(config))) == [
+    again.write_text(yaml.safe_dump(CONFIG | {"data": {"count": 12, "size": 64, "validation": 3, "seed": 7}}))
+    assert list(pieces.preparation(grid.read(again))) == [
         folder.relative_to(tmp_path) / "data" / name for name in ("images", "manifest.csv", *fractions)
     ]
-    assert pieces.main(call) == 0
+    assert pieces.main(RUN) == 0
     assert "2 of 2 trainings are finished" in capsys.readouterr().out
     assert len((folder / "data/validation.csv").read_text().splitlines()) == 1 + 3
     record = json.loads((folder / "runs/ipt-100-seed-0/provenance.json").read_text())
     assert record["training"]["images"] == 9
-    experiment = grid.read(config)
+    experiment = grid.read(again)
     assert not pieces.preparation(experiment)
     pieces.Made(experiment.folder).forget(experiment.folder / "data/manifest.csv")  # as a call that was stopped there
     assert [path.name for path in pieces.preparation(experiment)] == ["manifest.csv", *fractions]
-    assert pieces.main(call) == 0
+    assert pieces.main(RUN) == 0
     (folder / "data/validation.csv").write_text("path,class,width,height,bytes,sha256\n")
-    assert len(pieces.trainings(grid.read(config))) == 2, "other tables than those it was trained on"
+    assert len(pieces.trainings(grid.read(again))) == 2, "other tables than those it was trained on"
 
 
 def test_pairs_are_listed_as_pairs(config, tmp_path):
@@ -238,10 +270,13 @@ def test_no_job_outlives_a_piece_that_is_asked_to_end(config, tmp_path):
             os.killpg(piece.pid, 0)
 
 
-def test_a_training_longer_than_any_piece_is_begun(config, capsys, monkeypatch):
+def test_a_training_longer_than_any_piece_is_begun(again, capsys, monkeypatch):
+    lose("ipt-50-seed-0")
     monkeypatch.setattr(pieces, "seconds", lambda *_: 7200.0)
-    assert pieces.main([str(config), "--run", "--minutes", "60", "--jobs", "2"]) == 0
-    assert "2 of 2 trainings are finished" in capsys.readouterr().out
+    assert pieces.main(RUN) == 0
+    printed = capsys.readouterr().out
+    assert "ipt-50-seed-0: exit status 0" in printed
+    assert "2 of 2 trainings are finished" in printed
 
 
 def test_a_wrong_config_is_one_message(config, capsys):
