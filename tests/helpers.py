@@ -287,6 +287,15 @@ def make_run(
     return parse(config).runs()[f"{model}-100-seed-0"]
 
 
+def train_quickly(run: Run, *arguments: Path | None) -> None:
+    """`loop.train` with progress measured on fewer crops, which takes most of a training of a few steps."""
+    from workflows.training import loop, validation
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(validation, "CROPS", 16)
+        loop.train(run, *arguments)
+
+
 def fill_by_rule(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     """A state dict with the authors' names, with the values that `tests/fixtures/tiny_*.npz` were computed with."""
     import torch

@@ -9,14 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers import jpeg, raises_naming, tar, texture
+from tests.helpers import jpeg, raises_naming, tar, texture, train_quickly
 from workflows.config.grid import parse
 from workflows.data.__main__ import main as data_stage
 from workflows.data.batches import Batches
 from workflows.data.fractions import select
 from workflows.data.manifest import read_table, scan, write_table
 from workflows.data.sources import list_images
-from workflows.training.loop import train
 
 NAMES = [f"{category}/{category}_{index}.JPEG" for category in ("n00000001", "n00000002") for index in range(4)]
 
@@ -157,7 +156,7 @@ def test_a_run_trains_from_every_form_and_imagenet_s_give_the_same_weights(forms
         assert data_stage(["manifest", "--root", str(root), *wanted, *listing]) == 0
         assert data_stage(["fraction", *tables, "--fraction", "0.5", "--seed", "0", "--out", f"{out}/half.csv"]) == 0
         assert len(read_table(out / "half.csv")) == 3
-        train(run, root, out / "half.csv", out / "validation.csv", out / "run", out / "resume")
+        train_quickly(run, root, out / "half.csv", out / "validation.csv", out / "run", out / "resume")
         weights[form] = load_file(out / "run" / "model.safetensors")
     for form in ("official", "classes"):
         assert all(torch.equal(weights[form][name], value) for name, value in weights["folder"].items())

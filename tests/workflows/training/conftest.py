@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.helpers import train_quickly
 from workflows import provenance
 from workflows.config.runs import Run
 
@@ -43,9 +44,8 @@ def train(images, tmp_path):
     """Train a run into a folder of its own and return it."""
 
     def run_training(run: Run, name: str = "out", resume: str = "resume", init: Path | None = None) -> Path:
-        from workflows.training import loop
-
-        loop.train(run, images.root, images.fraction, images.validation, tmp_path / name, tmp_path / resume, init)
+        tables = (images.root, images.fraction, images.validation)
+        train_quickly(run, *tables, tmp_path / name, tmp_path / resume, init)
         return tmp_path / name
 
     return run_training
@@ -57,12 +57,10 @@ def trained(images, tmp_path_factory):
     known = {}
 
     def folder_of(run: Run) -> Path:
-        from workflows.training import loop
-
         key = run.model_dump_json()
         if key not in known:
             out = tmp_path_factory.mktemp("trained")
-            loop.train(run, images.root, images.fraction, images.validation, out / "out", out / "resume")
+            train_quickly(run, images.root, images.fraction, images.validation, out / "out", out / "resume")
             known[key] = out / "out"
         return known[key]
 
