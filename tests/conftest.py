@@ -12,7 +12,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads slow eac
 
 
 # Files that take longest, begun first so that the processes end together. Slowest first.
-LONG = ["test_pipeline.py", "test_processes.py", "test_own_networks.py", "test_data.py", "test_loop.py", "test_html.py"]
+LONG = ["test_pipeline.py", "test_pieces.py", "test_own_networks.py", "test_processes.py", "test_data.py"]
+LONG += ["test_loop.py", "test_verify.py", "test_dependencies.py", "test_gpu.py", "test_html.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
