@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -311,20 +310,6 @@ def fill_by_rule(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
         values += ".norm" in key and key.endswith("weight")
         filled[key] = torch.from_numpy(values.astype(np.float32))
     return filled
-
-
-def run_snakemake(workdir: Path, config: dict, *arguments: str) -> str:
-    """Run the workflow in `workdir` on two cores; returns what it printed. A failure shows the jobs' logs."""
-    path = workdir / "micro.yaml"
-    path.write_text(yaml.safe_dump(config))
-    command = (sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir)
-    done = subprocess.run(
-        (*map(str, command), "--configfile", str(path), "--cores", "2", *arguments), capture_output=True, text=True
-    )
-    if done.returncode:
-        logs = "\n".join(f"--- {log}\n{log.read_text()}" for log in workdir.glob("results/micro/logs/**/*.log"))
-        raise AssertionError(f"snakemake failed:\n{done.stdout}\n{done.stderr}\n{logs}")
-    return done.stdout + done.stderr
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,7 +7,8 @@ import pytest
 from safetensors import safe_open
 
 from baselines.own import source_sha256
-from tests.helpers import ROOT, raises_naming, run_snakemake
+from tests.helpers import ROOT, raises_naming
+from tests.snakemake_call import run_snakemake
 from workflows.analysis.computation import write_tables
 from workflows.analysis.records import read_results, read_runs
 from workflows.config.grid import parse
@@ -26,7 +27,7 @@ CONFIG = {
         {"name": "rcan", "variant": RCAN, "kwargs": SMALL_RCAN},
     ],
     "training": {"budget": {"steps": 3}, "batch_size": 4, "patch_size": 24, "accelerator": "cpu"},
-    "evaluation": {"sets": ["photos@1"], "accelerator": "cpu"},
+    "evaluation": {"sets": ["photos@1"], "references": [], "accelerator": "cpu"},
     "report": {"comparisons": []},
 }
 

@@ -2,42 +2,35 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import yaml
 
 from tests.helpers import texture
+from tests.snakemake_call import planned as plan
+from tests.snakemake_call import run_snakemake
 
-ROOT = Path(__file__).parents[3]
 TARGET = "results/micro/runs/edsr-100-seed-0/model.safetensors"
 MICRO = {
     "name": "micro",
-    "models": [{"name": "edsr", "variant": "edsr_tiny", "kwargs": {"num_feat": 4, "num_block": 1}}],
+    # As it is listed: before a network with other arguments is trained, each call builds it.
+    "models": [{"name": "edsr", "variant": "edsr_tiny"}],
     "training": {"budget": {"steps": 1}, "batch_size": 2, "patch_size": 8, "accelerator": "cpu"},
 }
 
 
-def snakemake(workdir: Path, data: dict, *arguments: str, **recipe) -> str:
-    config = workdir / "micro.yaml"
-    config.write_text(yaml.safe_dump({**MICRO, "data": data, "training": MICRO["training"] | recipe}))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", workdir]
-    command += [TARGET, "--configfile", config, "--cores", "1", *arguments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def snakemake(workdir: Path, data: dict, **recipe) -> None:
+    run_snakemake(workdir, changed(data, recipe), TARGET, cores=1)
 
 
 def planned(workdir: Path, data: dict, **recipe) -> set[str]:
-    text = snakemake(workdir, data, "--dry-run", "--quiet", "reason", **recipe)
-    if "Nothing to be done" in text:
-        return set()
-    lines = text.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
-    return {line.split()[0] for line in lines if line.strip()} - {"total"}
+    return {*plan(workdir, changed(data, recipe), TARGET)}
+
+
+def changed(data: dict, recipe: dict) -> dict:
+    return {**MICRO, "data": data, "training": MICRO["training"] | recipe}
 
 
 def write(path: Path, seed: int) -> None:

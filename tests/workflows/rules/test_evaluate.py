@@ -1,18 +1,14 @@
 """Scoring under Snakemake: any name of a folder or an image, and scores again when, and only when, images changed."""
 
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from tests.helpers import texture
+from tests.snakemake_call import run_snakemake
 from workflows.evaluation.image_files import write
 
-ROOT = Path(__file__).parents[3]
 EVIL = "it's a $(touch PWN) {x} [1]"
 SCORES = "results/names/runs/{}/metrics.csv"
 
@@ -36,13 +32,8 @@ def snakemake(tmp_path):
 
     def run(*arguments: str, root: str = EVIL) -> str:
         config["evaluation"]["data_root"] = str(tmp_path / root)
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-        command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", ROOT / "Snakefile"]
-        command += ["--directory", tmp_path, "--configfile", tmp_path / "config.yaml", "--cores", "1"]
         targets = [SCORES.format("bicubic"), SCORES.format("theirs"), "results/names/inputs"]
-        done = subprocess.run([*map(str, command), *targets], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return run_snakemake(tmp_path, config, *targets, *arguments, cores=1)
 
     return run
 

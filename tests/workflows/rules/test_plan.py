@@ -1,6 +1,6 @@
 """The plan is printed, and what a call made is named, not what an earlier one left."""
 
-from tests.helpers import run_snakemake
+from tests.snakemake_call import run_snakemake
 
 CONFIG = {
     "name": "micro",

@@ -6,7 +6,8 @@ import sys
 
 import yaml
 
-from tests.helpers import ROOT, assert_names, run_snakemake
+from tests.helpers import ROOT, assert_names
+from tests.snakemake_call import run_snakemake
 
 CONFIG = {"name": "micro", "models": [], "evaluation": {"sets": ["photos@1"], "accelerator": "cpu"}}
 SCORES = "results/micro/runs/bicubic/metrics.csv"
