@@ -232,7 +232,7 @@ class Training(Section):
         description="torch's threads per run. They affect the result's bits and are therefore never taken from `--cores`",
     )
     log_every: Count = Field(50, description="steps between rows of train.csv")
-    validate_every: Count = Field(250, description="steps between measurements on held-out images")
+    validate_every: Count = Field(250, description="steps between measurements on held-out images, each a row of train.csv")
     checkpoint_minutes: Positive = Field(5, description="minutes between checkpoints, from which a killed run resumes")
     reuse: Switch = Field(
         True,

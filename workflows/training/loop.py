@@ -182,7 +182,8 @@ def train(
         stream = batches.iterate(history.step)
         for batch, waited in _timed(stream, steps - history.step):
             step = batch.step + 1
-            logged = step % recipe.log_every == 0 or step in (1, steps)
+            measured = step % recipe.validate_every == 0 or step in (1, steps)
+            logged = measured or step % recipe.log_every == 0
             begun = time.perf_counter()
             x, y = make_pairs(batch, recipe.patch_size, run.seed, fabric.device)
             if fabric.device.type == "cpu":  # a GPU makes them later: here the host only waits for its earlier work
@@ -230,16 +231,17 @@ def train(
                     "seconds": round(history.wall_seconds, 3),
                 }
                 if learning is not None:
-                    measured = step % recipe.validate_every == 0 or step in (1, steps) or diverged
-                    row |= learning.measure(Unwrapped(fabric, scored)) if measured else dict.fromkeys(learning.columns)
+                    fill = measured or diverged
+                    row |= learning.measure(Unwrapped(fabric, scored)) if fill else dict.fromkeys(learning.columns)
                     network.train()
+                before = history.log[-1]["step"] if history.log else 0
                 history.log.append(row)
                 loggers.log(row, step)
                 window.restart()
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, {row['patches_per_second']:.0f} patches/s")
                 if diverged:
                     break
-                if bar.disable and _crosses_tenth(step, steps, recipe.log_every):
+                if bar.disable and _crosses_tenth(before, step, steps):
                     seconds_left = (steps - step) * recipe.batch_size / row["patches_per_second"]
                     fabric.print(
                         f"{run.name}: {step / steps:4.0%}  L1 {row['l1']:5.2f}  "
@@ -334,6 +336,5 @@ def _timed(batches: Iterator, count: int) -> Iterator[tuple[Any, float]]:
         yield batch, time.perf_counter() - begun
 
 
-def _crosses_tenth(step: int, steps: int, log_every: int) -> bool:
-    before = max(0, step - log_every)
+def _crosses_tenth(before: int, step: int, steps: int) -> bool:
     return step < steps and math.floor(10 * step / steps) > math.floor(10 * before / steps)

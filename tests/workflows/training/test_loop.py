@@ -266,9 +266,9 @@ def test_warmed_up_average_is_near_the_weights_after_a_short_run(train):
 def test_log_has_the_curve_and_the_pace(trained):
     log = pd.read_csv(trained(make_run()) / "train.csv")
     assert log.columns.tolist() == list(COLUMNS)
-    assert log.step.tolist() == [1, 2, 4, 6]
-    assert log.patches.tolist() == [4, 8, 16, 24]
-    assert log.validation_psnr.notna().tolist() == [True, False, False, True]
+    assert log.step.tolist() == [1, 2, 3, 4, 6], "every 2 steps, and every 3 where held-out images are measured"
+    assert log.patches.tolist() == [4, 8, 12, 16, 24]
+    assert log.validation_psnr.notna().tolist() == [True, False, True, False, True]
     assert (log.patches_per_second > 0).all()
     assert log.data_wait.between(0, 1).all()
     assert (log.memory_mb > 50).all()
@@ -282,7 +282,8 @@ def test_log_has_the_share_of_clipped_steps_and_the_norm_before_clipping(train, 
     free = pd.read_csv(train(make_run(log_every=1, budget={"steps": 4}, learning_rate=1e-30), "free") / "train.csv")
     first, second, third, fourth = free.gradient_norm
     largest = (min(third, fourth) + max(third, fourth)) / 2
-    run = make_run(log_every=2, budget={"steps": 4}, learning_rate=1e-30, gradient_clip=largest)
+    recipe = {"log_every": 2, "validate_every": 4, "learning_rate": 1e-30}
+    run = make_run(budget={"steps": 4}, gradient_clip=largest, **recipe)
     train_to_step_3(train, run, monkeypatch)
     log = pd.read_csv(train(run) / "train.csv")
     assert log.step.tolist() == [1, 2, 4]
