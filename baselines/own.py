@@ -11,10 +11,12 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.entry import Network, Sizing
+from baselines.registry import is_own
 from ipt_models.arguments import check_names
 from ipt_models.suggestions import nearest
 
@@ -62,6 +64,19 @@ def source_file(variant: str) -> Path:
 def source_sha256(variant: str) -> str:
     """Hash of that file, in hexadecimal: results depend on it."""
     return hashlib.sha256(source_file(variant).read_bytes()).hexdigest()
+
+
+def matched(kwargs: Mapping[str, Any]) -> str | None:
+    """The user's class whose cost a network matches by its argument `match`, if it names one."""
+    match = kwargs.get("match")
+    values = match.values() if isinstance(match, Mapping) else ()
+    return next((value for value in values if isinstance(value, str) and is_own(value)), None)
+
+
+def sources(variant: str, kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the user's files that decide a network: of its class, and of the class whose cost it matches."""
+    classes = {"source_sha256": variant, "match_sha256": matched(kwargs)}
+    return {key: source_sha256(name) for key, name in classes.items() if name is not None and is_own(name)}
 
 
 def load_class(variant: str) -> type[nn.Module]:

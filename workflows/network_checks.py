@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from baselines.own import sources
 from baselines.registry import NETWORK_OF
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
@@ -50,8 +51,10 @@ def is_tested(run: Run) -> bool:
 
 def _spec(run: Run) -> str:
     memory = None if run.training.accelerator == "cuda" else run.training.memory_mb
-    spec = [run.model, run.variant, run.kwargs, run.tasks, run.training.patch_size, memory, models.source(run.variant)]
-    return json.dumps(spec, sort_keys=True)
+    files = sources(run.variant, run.kwargs)
+    return json.dumps(
+        [run.model, run.variant, run.kwargs, run.tasks, run.training.patch_size, memory, files], sort_keys=True
+    )
 
 
 def _digest(specs: list[str]) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from baselines.own import source_file
+from baselines.own import matched, source_file
 from baselines.registry import NETWORK_OF
 from ipt_models.suggestions import nearest
 from workflows import network_checks
@@ -100,11 +100,12 @@ def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
         key = f"evaluation.methods: {method.name!r}: "
         if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
             yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (working directory: {os.getcwd()})"
-        if method.network is not None:
+        for named, variant in (("network", method.network), ("kwargs.match", matched(method.kwargs))):
             try:
-                source_file(method.network)
+                if variant is not None:
+                    source_file(variant)
             except ValueError as error:
-                yield f"{key}network {error}"
+                yield f"{key}{named} {error}"
         if method.restored is not None:
             tasks, scored_on = JobOptions(experiment).scored_sets(method.name)
             jobs = sets.find_jobs(scored_on, tasks, scored.data_root, absent)

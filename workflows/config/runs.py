@@ -5,8 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from baselines.own import source_sha256
-from baselines.registry import is_own
+from baselines.own import sources
 from ipt_models.tasks import parse_task
 from workflows.config.schema import DIVIDING, FEEDING, PLACING, WATCHING, Contrastive, Data, Section, Training
 
@@ -76,12 +75,15 @@ class Run(Section):
         """Whether a `provenance.json` records this training.
 
         A fine-tuned run's digest also names its initial weights. A record of an earlier version, whose config lacks keys of
-        today, counts with their defaults; not for an own network, whose file its digest holds.
+        today, counts with their defaults; not for an own network, whose files its digest holds.
         """
         if str(record.get("digest")).partition("-")[0] == self.digest:
             return True
         try:
-            return not is_own(self.variant) and Run.model_validate(record.get("config")).digest == self.digest
+            return (
+                not sources(self.variant, self.kwargs)
+                and Run.model_validate(record.get("config")).digest == self.digest
+            )
         except ValueError:
             return False
 
@@ -96,8 +98,7 @@ class Run(Section):
         spec = self.model_dump(mode="json", exclude={"experiment", "name", "model", "pretrained"})
         if self.pretrained is not None:
             spec["pretrained"] = self.pretrained.digest
-        if is_own(self.variant):
-            spec["source_sha256"] = source_sha256(self.variant)
+        spec |= sources(self.variant, self.kwargs)
         for key in (*WATCHING, *DIVIDING):
             del spec["training"][key]
         for key in (*FEEDING, *PLACING):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from baselines.own import source_file
+from baselines.own import matched, source_file
 from baselines.registry import NETWORK_OF, UNTRAINED, is_own
 from ipt_models.suggestions import nearest
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
@@ -232,7 +232,9 @@ class Training(Section):
         description="torch's threads per run. They affect the result's bits and are therefore never taken from `--cores`",
     )
     log_every: Count = Field(50, description="steps between rows of train.csv")
-    validate_every: Count = Field(250, description="steps between measurements on held-out images, each a row of train.csv")
+    validate_every: Count = Field(
+        250, description="steps between measurements on held-out images, each a row of train.csv"
+    )
     checkpoint_minutes: Positive = Field(5, description="minutes between checkpoints, from which a killed run resumes")
     reuse: Switch = Field(
         True,
@@ -301,6 +303,15 @@ class Model(Section):
         "images of the training source, shown in `learning_rates.md`. A trial that diverges ends early, and its L1 counts as "
         "infinite. Set the chosen one as `training.learning_rate`",
     )
+
+    @model_validator(mode="after")
+    def _matched_class_exists(self):
+        if (target := matched(self.kwargs)) is not None:
+            try:
+                source_file(target)
+            except ValueError as error:
+                raise ValueError(f"kwargs.match of {self.name!r}: {error}") from None
+        return self
 
     @property
     def weighs_contrast(self) -> bool:

@@ -8,7 +8,7 @@ import signal
 from functools import cache
 from pathlib import Path
 
-from baselines.own import source_sha256
+from baselines import own
 from workflows import launch, provenance
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.data import listing
@@ -80,10 +80,10 @@ def method_options(name):
 
 
 def method_digest(name):
-    """A hash of a method's checkpoint and of its class, if it is the user's; or of the folder of its outputs."""
+    """A hash of a method's checkpoint and of the user's classes that decide its network; or of the folder of its outputs."""
     method = METHODS[name]
     digest = sha256_of_folder((method.checkpoint or method.restored).expanduser())
-    return f"{digest} {source_sha256(method.network)}" if method.network else digest
+    return " ".join([digest, *(own.sources(method.network, method.kwargs).values() if method.network else ())])
 
 
 def scored_images(name=None):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from baselines.own import sources
 from ipt_models.files import replacing
 from workflows import models, provenance
 from workflows.config.runs import Run
@@ -61,7 +62,7 @@ def write_results(
         data=tables,
         **header,
         variant=run.variant,
-        **models.source(run.variant),
+        **sources(run.variant, run.kwargs),
         tasks=run.tasks,
         digest=digest,
         init=initial,

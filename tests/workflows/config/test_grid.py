@@ -300,6 +300,19 @@ def test_digest_changes_with_what_decides_the_weights_and_with_nothing_else():
     assert parse(lone).runs()["ipt-20-seed-0"].digest == plain, "without weight there is no contrastive loss"
 
 
+def test_a_run_that_matches_the_cost_of_a_users_class_is_another_when_its_file_changes(tmp_path):
+    path, records = tmp_path / "net.py", []
+    model = {"name": "edsr", "variant": "edsr_tiny", "kwargs": {"match": {"params": f"{path}:Net"}}}
+    for width in (64, 512):
+        path.write_text(f"WIDTH = {width}")
+        run = parse(changed(models=[model])).runs()["edsr-20-seed-0"]
+        records.append({"digest": run.digest, "config": run.model_dump(mode="json")})
+    assert [run.is_recorded_in(record) for record in records] == [False, True]
+    path.unlink()
+    with raises_naming(ConfigError, "kwargs.match", "'edsr'", path):
+        parse(changed(models=[model]))
+
+
 @pytest.mark.parametrize(("tasks", "expected"), [(["sr2"], ["bicubic"]), (["dr"], ["identity"])])
 def test_the_reference_that_is_scored_by_default_fits_the_tasks(tasks, expected):
     config = changed(tasks=[tasks[0]], evaluation__tasks=None)
