@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from baselines.registry import UNTRAINED
 from ipt_models.tasks import HeadError, can_restore, nearest_head, parse_task
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.benchmark_sets import parse_set
@@ -57,9 +58,11 @@ def _names(experiment: Experiment) -> None:
     scoring = experiment.evaluation
     names = [*(model.name for model in experiment.models), *experiment.references, *(m.name for m in scoring.methods)]
     for name in names:
+        where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
         if names.count(name) > 1:
-            where = "evaluation.methods" if name in (m.name for m in scoring.methods) else "models"
             raise ValueError(f"{where}: two models are named {name!r}; names must be unique")
+        if name in UNTRAINED and name not in experiment.references:
+            raise ValueError(f"{where}: {name!r} is the name of an untrained reference; choose another name")
     tuned = {model.name + FINETUNED: model.name for model in experiment.models if experiment.finetune}
     for name in (method.name for method in scoring.methods if method.name in tuned):
         raise ValueError(
@@ -230,13 +233,22 @@ def _methods(experiment: Experiment) -> None:
                     f"evaluation.methods: {key} of {method.name!r}: {', '.join(unknown)} is not scored; "
                     f"the config scores {', '.join(allowed)}"
                 )
+        sets = method.sets or experiment.evaluation.sets
+        kinds = {kind for name in sets for kind in parse_set(name).kinds}
+        tasks = method.tasks or experiment.scored_tasks
+        if not any(parse_task(task).kind in kinds for task in tasks):
+            raise ValueError(
+                f"evaluation.methods: {method.name!r} has nothing to score: of sets {', '.join(sets)} none is for tasks "
+                f"{', '.join(tasks)}"
+            )
 
 
 def _pictures(experiment: Experiment) -> None:
-    scored = [parse_set(name).label for name in experiment.evaluation.sets]
+    kinds = {request.label: request.kinds for request in map(parse_set, experiment.evaluation.sets)}
     for key, picture in experiment.report.pictures:
-        if picture.dataset not in scored or picture.task not in experiment.scored_tasks:
+        unfit = parse_task(picture.task).kind not in kinds.get(picture.dataset, ())
+        if unfit or picture.task not in experiment.scored_tasks:
             raise ValueError(
                 f"report.{key}: {picture.image!r} is of {picture.dataset}, {picture.task}, but the config "
-                f"scores {', '.join(scored)} and {', '.join(experiment.scored_tasks)}"
+                f"scores {', '.join(kinds)} and {', '.join(experiment.scored_tasks)}, each set by its own tasks"
             )

@@ -59,8 +59,10 @@ class JobOptions:
 
     def saved_images(self, name: str) -> list[str]:
         """The options that save outputs: of the images that the report compares."""
+        tasks, sets = self.scored_sets(name)
+        scored = {(task, parse_set(request).label) for task in tasks for request in sets}
         pictures = self.experiment.report.comparisons
-        images = sorted({picture.image for picture in pictures if self.restores(name, picture.task)})
+        images = sorted({picture.image for picture in pictures if (picture.task, picture.dataset) in scored})
         folder = self.experiment.folder / "runs" / name / "images"
         return ["--save-images", str(folder), "--images", *images] if images else []
 

@@ -123,6 +123,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"models__0__label": "A  B", "models__2__label": "A B"}, ["models", "'edsr'", "'A B'", "'ipt-contrastive'"]),
         ({"models__0__label": "bicubic"}, ["models", "'edsr'", "'bicubic'"]),
         ({"finetune": {"data": {}}, "models__0__label": "ipt, fine-tuned"}, ["models", "'edsr'", "'ipt-ft'"]),
+        ({"models__2__name": "identity"}, ["models", "'identity'"]),
         ({"models__2__name": "a/b"}, ["models[2].name", "a/b"]),
         ({"models__0__contrastive": {"weight": 0.1}}, ["models[0]", "edsr_tiny", "ipt_tiny"]),
         ({"tasks": ["sr5"]}, ["tasks[0]", "'sr5'", "sr2", "dn<sigma>"]),
@@ -181,6 +182,14 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         (
             {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
             ["report.comparisons", "'baby'", "Set5", "photos"],
+        ),
+        (
+            {
+                "evaluation": {"tasks": ["sr2", "dr"], "sets": ["photos", "Rain100L"]},
+                "models__0__tasks": ["dr"],
+                "report__comparisons": [{"dataset": "Rain100L", "image": "rain-001", "task": "sr2"}],
+            },
+            ["report.comparisons", "'rain-001'", "Rain100L", "sr2"],
         ),
     ],
 )
@@ -413,8 +422,17 @@ def test_checking_a_config_imports_no_torch():
         ({"name": "x", "label": "ipt", "restored": "b"}, ["'x'", "'ipt'"]),
         ({"name": "x", "restored": "b", "tasks": ["sr3"]}, ["evaluation.methods", "tasks", "'x'", "sr3", "sr2"]),
         ({"name": "x", "restored": "b", "sets": ["Set5"]}, ["evaluation.methods", "sets", "'x'", "Set5", "photos"]),
+        ({"name": "identity", "restored": "b"}, ["evaluation.methods", "'identity'"]),
     ],
 )
 def test_methods_have_one_source_and_a_name_of_their_own(method, named):
     with raises_naming(ConfigError, *named):
         parse(changed(evaluation__methods=[method]))
+
+
+def test_a_method_has_something_to_score():
+    method = {"name": "theirs", "restored": "b", "tasks": ["dr"], "sets": ["Set5"]}
+    scored = {"tasks": ["sr2", "dr"], "sets": ["Set5", "Rain100L"]}
+    with raises_naming(ConfigError, "evaluation.methods", "'theirs'", "Set5", "dr"):
+        parse(changed(models__0__tasks=["dr"], evaluation=scored | {"methods": [method]}))
+    parse(changed(models__0__tasks=["dr"], evaluation=scored | {"methods": [method | {"sets": ["Rain100L"]}]}))

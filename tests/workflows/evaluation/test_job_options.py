@@ -70,3 +70,12 @@ def test_outputs_are_saved_for_the_pictures_of_the_report(options):
     folder = "results/options/runs/ipt-100-seed-0/images"
     assert options.saved_images("ipt-100-seed-0") == ["--save-images", folder, "--images", "bird"]
     assert options.saved_images("identity") == []
+    other = [
+        {"dataset": "CBSD68", "image": "101085", "task": "dn30"},
+        {"dataset": "Set14", "image": "a", "task": "sr2"},
+    ]
+    config = CONFIG | {"report": {"comparisons": CONFIG["report"]["comparisons"] + other}}
+    config["evaluation"] = {**CONFIG["evaluation"], "sets": [*CONFIG["evaluation"]["sets"], "Set14"]}
+    options = JobOptions(grid.parse(config))
+    assert options.saved_images("swinir")[-2:] == ["--images", "bird"], "it is scored on Set5 alone"
+    assert options.saved_images("ipt-100-seed-0")[-4:] == ["--images", "101085", "a", "bird"]
