@@ -202,19 +202,22 @@ def _findings(
 
 
 def _write_journal(log: io.TextIOBase, entry: Entry, finding: Finding) -> None:
-    row = [entry.path, entry.archive, entry.offset, entry.bytes, entry.modified, *finding, "."]
-    csv.writer(log, lineterminator="\n").writerow(row)
+    csv.writer(log, lineterminator="\n").writerow([*_key(entry), *finding, "."])
 
 
 def _read_journal(journal: Path, entries: list[Entry]) -> dict[str, Finding]:
-    """Findings that still hold: a file whose path, length or time has changed is read again."""
+    """Findings that still hold: a file whose path, length, time or input has changed is read again."""
     if not journal.exists():
         return {}
-    known = {entry.path: [entry.archive, str(entry.offset), str(entry.bytes), str(entry.modified)] for entry in entries}
+    known = {entry.path: _key(entry) for entry in entries}
     findings, kinds = {}, [Finding.__annotations__[field] for field in Finding._fields]
     with open(journal, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.reader(line for line in file if line.endswith(".\n")):  # a broken last line is skipped
-            if len(row) == 6 + len(Finding._fields) and known.get(row[0]) == row[1:5]:
-                values = [kind(text) for kind, text in zip(kinds, row[5:-1], strict=True)]
+            if len(row) == 7 + len(Finding._fields) and known.get(row[0]) == row[:6]:
+                values = [kind(text) for kind, text in zip(kinds, row[6:-1], strict=True)]
                 findings[row[0]] = Finding(*values)
     return findings
+
+
+def _key(entry: Entry) -> list[str]:
+    return [entry.path, entry.archive, str(entry.offset), str(entry.bytes), str(entry.modified), entry.input]

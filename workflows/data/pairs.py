@@ -36,7 +36,7 @@ def list_pairs(root: Path, inputs: str, targets: str) -> Listing:
     for name, path in matched["targets"].items():
         partner = matched["inputs"][name]
         status = (root / path).stat()
-        modified = max(status.st_mtime_ns, (root / partner).stat().st_mtime_ns)
+        modified = status.st_mtime_ns + (root / partner).stat().st_mtime_ns
         entries.append(Entry(path, "", "", 0, status.st_size, modified, partner))
     return Listing(sorted(entries), [], [])
 

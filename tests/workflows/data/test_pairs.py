@@ -1,5 +1,7 @@
 """Pairs of degraded and clean files: crops of both lie at the same place, and pairs that do not fit stop with their names."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from workflows.config.messages import ConfigError
 from workflows.data.__main__ import main
 from workflows.data.batches import Batches
 from workflows.data.degradations import dihedral, make_pairs
-from workflows.data.manifest import Pairs, read_table, scan, write_table
+from workflows.data.manifest import Pairs, UndecodableError, read_table, scan, write_table
 from workflows.data.pairs import list_pairs
 
 PREFIXED = Pairs("rain-*.png", "norain-*.png")
@@ -42,6 +44,19 @@ def test_pairs_are_found_by_pattern_and_by_folder(rainy, tmp_path):
         write(tmp_path / name, texture(0, 9, 9)) if name[-4:] != ".txt" else (tmp_path / name).write_text("x")
     entries = list_pairs(tmp_path, "lq", "gt/").entries
     assert [(entry.path, entry.input) for entry in entries] == [("gt/2.png", "lq/2.png"), ("gt/a/1.png", "lq/a/1.jpg")]
+
+
+def test_an_interrupted_listing_continues_with_the_same_inputs_only(rainy):
+    (rainy / "norain-005.png").write_bytes(b"broken")
+    for path in rainy.iterdir():
+        os.utime(path, (1e9, 1e9))
+    with pytest.raises(UndecodableError):
+        scan(rainy, 1, 0.0, rainy / "journal", 1, PREFIXED)
+    (rainy / "rain-001.png").write_bytes((rainy / "rainstreak-001.png").read_bytes())
+    os.utime(rainy / "rain-001.png", (9e8, 9e8))  # replaced by an older file
+    for inputs in (PREFIXED, Pairs("rainstreak-*.png", PREFIXED.targets)):
+        resumed = scan(rainy, 1, 0.5, rainy / "journal", 1, inputs).images
+        assert resumed.equals(scan(rainy, 1, 0.5, pairs=inputs).images)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

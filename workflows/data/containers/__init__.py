@@ -14,7 +14,7 @@ class Entry(NamedTuple):
         archive: the container that holds it, relative to the root, or ''.
         offset: position in the container: first byte in a tar archive, row in a parquet file, otherwise 0.
         bytes: the content's length; -1 if it is unknown before reading.
-        modified: modification time in nanoseconds, of the file or of the container.
+        modified: modification time in nanoseconds, of the file or of the container; of a pair the sum of both files'.
         input: for pairs, the path of the degraded image that belongs to it.
     """
 
