@@ -25,6 +25,10 @@ MIN_NORM = 1e-12
 BLOCK_SIZES = {"cpu": 1024, "cuda": 4096}
 
 
+class OneImageError(ValueError):
+    """A batch with fewer than two different images, which has no negatives."""
+
+
 def contrastive_loss(
     features: Tensor,
     temperature: float | None = None,
@@ -62,8 +66,8 @@ def contrastive_loss(
         The loss, a scalar, float32 (float64 for float64 features).
 
     Raises:
-        ValueError: for a wrong shape, fewer than two different images, `supcon` with one patch per image, a temperature
-            under 0.003, or an unknown formulation.
+        OneImageError: a ValueError, for fewer than two different images.
+        ValueError: for a wrong shape, `supcon` with one patch per image, a temperature under 0.003, or an unknown formulation.
     """
     if formulation not in TEMPERATURES:
         raise ValueError(f"formulation={formulation!r}: expected one of {', '.join(get_args(Formulation))}")
@@ -94,7 +98,7 @@ def contrastive_loss(
         images = len(rows)
         ids = torch.arange(images, device=rows.device) if image_ids is None else image_ids
         if images < 2 or (image_ids is not None and bool((ids == ids[0]).all())):
-            raise ValueError("the contrastive loss needs at least two different images: this batch has only one")
+            raise OneImageError("the contrastive loss needs at least two different images: this batch has only one")
 
         anchors = rows[first : first + batch]
         negative = LogSum.apply(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 from torch.nn import functional as F
 
-from ipt_models.contrastive import contrastive_loss
+from ipt_models.contrastive import OneImageError, contrastive_loss
 from workflows.config.schema import Contrastive
 
 
@@ -79,20 +78,13 @@ def grouped_contrastive_loss(
     options |= {"formulation": contrastive.formulation, "gather": gather}
     size = len(features) if gather or group_size is None else group_size
     groups = zip(features.split(size), image_ids.split(size), strict=True)
-    return torch.stack(
-        [
-            _zero(rows) if _one_image(ids, gather) else contrastive_loss(rows, image_ids=ids, **options)
-            for rows, ids in groups
-        ]
-    ).mean()
-
-
-def _one_image(image_ids: Tensor, gather: bool) -> bool:
-    """Whether the rows, with `gather` those of all processes, were cut from one image."""
-    ends = torch.stack([image_ids.min(), -image_ids.max()])
-    if gather:
-        dist.all_reduce(ends, dist.ReduceOp.MIN)
-    return bool(ends[0] == -ends[1])
+    losses = []
+    for rows, ids in groups:
+        try:
+            losses.append(contrastive_loss(rows, image_ids=ids, **options))
+        except OneImageError:  # asked beforehand, the device would be waited for twice
+            losses.append(_zero(rows))
+    return torch.stack(losses).mean()
 
 
 def _zero(features: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.dense_contrastive import dense_contrastive_loss
 from workflows.config.schema import Contrastive
@@ -65,6 +66,20 @@ def test_a_group_of_one_image_counts_as_0():
     found.backward()
     assert features.grad[[0, 1, 4, 5]].count_nonzero() == 0
     assert features.grad[2:4].count_nonzero() > 0
+
+
+@pytest.mark.parametrize("group", [2, 3, 6])
+def test_the_device_is_waited_for_once_per_group(group):
+    class Reads(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.count += function is torch.ops.aten._local_scalar_dense.default
+            return function(*args, **(kwargs or {}))
+
+    with Reads() as reads:
+        grouped_contrastive_loss(FEATURES, IDS, Contrastive(), group_size=group)
+    assert reads.count == len(IDS) // group
 
 
 @pytest.mark.parametrize("group", [2, 4, 8, 16])
