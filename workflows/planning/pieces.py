@@ -142,7 +142,8 @@ def command(experiment: Experiment, run: Run) -> list[str]:
     """The command that trains a run on a GPU that it claims."""
     out, recipe = _out(experiment, run), run.training
     gpus = _gpus(recipe.accelerator, recipe.processes)
-    claimed = ["--gpus", gpus, "--processes", str(recipe.devices), "--cpus", str(run.cores), "--"]
+    claimed = ["--gpus", gpus, "--processes", str(recipe.devices), "--nodes", str(recipe.num_nodes)]
+    claimed += ["--cpus", str(run.cores), "--"]
     init = ["--init", str(out.parent / run.pretrained.name / "model.safetensors")] if run.pretrained else []
     return [
         *(sys.executable, "-m", "workflows.launch", *claimed, sys.executable, "-m", "workflows.training"),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.helpers import assert_names
 from workflows.config import grid
 from workflows.planning import pieces
 
@@ -114,6 +115,16 @@ def test_a_job_that_may_use_a_gpu_claims_one_where_there_is_one(config, monkeypa
     trained = pieces.command(experiment, next(iter(experiment.runs().values())))
     for words in (trained, *pieces.scorings(experiment).values()):
         assert words[words.index("--gpus") + 1] == str(int(there))
+
+
+def test_a_training_on_several_nodes_is_started_as_such_and_refused_outside_slurm(config, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    config.write_text(yaml.safe_dump(CONFIG | {"training": CONFIG["training"] | {"num_nodes": 2}}))
+    experiment = grid.read(config)
+    words = pieces.command(experiment, next(iter(experiment.runs().values())))
+    refused = subprocess.run(words, capture_output=True, text=True)
+    assert refused.returncode
+    assert_names(refused.stderr, "2 nodes", "Slurm")
 
 
 def test_a_grid_is_trained_once_and_packed_in_parts(again, capsys, tmp_path):
