@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +60,10 @@ def sources(modules: Iterable[str], without: Iterable[str] = ()) -> list[Path]:
         seen.add(name)
         if path := _source(name):
             paths.add(path)
-            waiting += [*_imports(path), name.rpartition(".")[0]]  # a package's own file runs before its modules
+            waiting += [
+                *_imports(path, path.stat().st_mtime_ns),
+                name.rpartition(".")[0],
+            ]  # a package's own file runs before its modules
     return sorted(paths)
 
 
@@ -69,14 +72,16 @@ def _source(module: str) -> Path | None:
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
 
 
-def _imports(path: Path) -> Iterator[str]:
+@functools.cache
+def _imports(path: Path, modified: int) -> list[str]:
     """Names of modules that a file may import; functions imported from a module are among them, but have no file."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def commit() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Facts about where a number comes from."""
 
+import ast
 import importlib.metadata
 import subprocess
 import sys
@@ -86,6 +87,16 @@ def test_new_file_among_the_code_makes_the_checkout_dirty_and_one_elsewhere_does
     if path:
         (checkout / path).write_text("changed")
     assert provenance.commit()["dirty"] is dirty
+
+
+def test_a_file_is_parsed_once_until_it_changes(checkout, monkeypatch):
+    parsed, parse = [], ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text, *rest: parsed.append(text) or parse(text, *rest))
+    for _ in range(2):
+        assert len(provenance.sources(*STAGE)) == len(parsed) == 5
+    (checkout / "workflows/helper.py").write_text("import baselines.rdn")
+    assert len(provenance.sources(["workflows.stage"])) == 4
+    assert len(parsed) == 5 + 2, "it and what it imports now"
 
 
 def test_every_network_s_code_is_its_own_and_training_s():

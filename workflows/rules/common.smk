@@ -88,7 +88,12 @@ def method_digest(name):
 
 def scored_images(name=None):
     """Hashes of the images of the sets that are scored: an added or replaced image is scored again."""
-    tasks, sets = JOBS.scored_sets(name)
+    return digests_of(*map(tuple, JOBS.scored_sets(name)))
+
+
+@cache
+def digests_of(tasks, sets):
+    """These hashes, once for all runs with the same tasks and sets."""
     return set_digests(sets, tasks, SCORING.data_root, FETCHED, f"{OUT}/data/sets")
 
 
