@@ -447,6 +447,11 @@ class Evaluation(Section):
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="device of scoring")
     threads: Cores = Field(1, description="torch's threads per scoring job")
     memory_mb: Megabytes = Field(3000, description="memory that a scoring job requests from the scheduler, in MB")
+    runtime_minutes: whole(1, 10**6) = Field(
+        60,
+        description="time that a scoring job requests from the scheduler, in minutes; jobs of ensembles and external methods "
+        "request four times as much",
+    )
 
     @model_validator(mode="after")
     def _download_has_a_place(self):

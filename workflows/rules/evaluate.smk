@@ -44,7 +44,7 @@ rule evaluate:
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
-        runtime=60,
+        runtime=SCORING.runtime_minutes,
         gpu=gpus(SCORING.accelerator),
     params:
         protocol=[*JOBS.protocol, "--device", SCORING.accelerator],
@@ -77,7 +77,7 @@ rule evaluate_ensembled:
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
-        runtime=240,
+        runtime=4 * SCORING.runtime_minutes,
         gpu=gpus(SCORING.accelerator),
     params:
         protocol=[*JOBS.protocol, "--device", SCORING.accelerator],
@@ -108,7 +108,7 @@ rule evaluate_reference:
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
-        runtime=60,
+        runtime=SCORING.runtime_minutes,
         gpu=0,
     params:
         protocol=JOBS.protocol,
@@ -140,7 +140,7 @@ rule evaluate_method:
     threads: SCORING.threads
     resources:
         mem_mb=SCORING.memory_mb,
-        runtime=240,
+        runtime=4 * SCORING.runtime_minutes,
         gpu=lambda wildcards: gpus(SCORING.accelerator) if METHODS[wildcards.method].checkpoint else 0,
     params:
         source=lambda wildcards: method_options(wildcards.method),
