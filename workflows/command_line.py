@@ -8,7 +8,7 @@ from pathlib import Path
 from ipt_models.command_line import BAD_INPUT, INTERRUPTED, InputError, exit_status, fail
 
 __all__ = ["BAD_INPUT", "INTERRUPTED", "InputError", "above_zero", "exit_status", "fail", "from_zero"]
-__all__ += ["positive", "refuse_missing", "refuse_repeated", "refuse_same_file", "whole"]
+__all__ += ["positive", "refuse_missing", "refuse_repeated", "refuse_same_file", "whole", "words"]
 
 
 def positive(text: str) -> int:
@@ -44,6 +44,15 @@ def from_zero(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return number
+
+
+def words(option: str, *values: str) -> list[str]:
+    """An option and its values as words of a command, for argparse: a value that begins with a dash needs `=`.
+
+    Other values keep the plain form: finished jobs are recorded with it, and another one would repeat them.
+    """
+    dashed = any(value.startswith("-") for value in values)
+    return [f"{option}={value}" for value in values] if dashed else [option, *values]
 
 
 def refuse_missing(option: str, paths: Iterable[Path]) -> None:

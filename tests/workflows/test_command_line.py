@@ -14,6 +14,7 @@ from workflows.command_line import (
     refuse_repeated,
     refuse_same_file,
     whole,
+    words,
 )
 
 
@@ -69,3 +70,11 @@ def test_what_is_given_twice_is_named():
     refuse_same_file({"--one": Path("x.csv"), "--two": Path("y.csv")})
     with raises_naming(InputError, "--one", "--three"):
         refuse_same_file({"--one": Path("x.csv"), "--two": Path("y.csv"), "--three": Path("./z/../x.csv")})
+
+
+@pytest.mark.parametrize("values", [["a"], ["a b", "c"], ["-1a"], ["a", "--out=x"]])
+def test_words_are_read_back_whatever_they_begin_with(values):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", nargs="+", action="extend")
+    parser.add_argument("--out")
+    assert vars(parser.parse_args([*words("--images", *values), "--out", "y"])) == {"images": values, "out": "y"}

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from ipt_models.tasks import parse_task
 from ipt_models.variants import VARIANTS as IPTS
+from workflows.command_line import words
 from workflows.config.choices import reference_restores
 from workflows.config.runs import Run, fraction_label
 from workflows.config.schema import FINETUNED, Data, Evaluation, Finetune, Model, Plan, Report, Section, Training
@@ -68,7 +69,7 @@ class Experiment(Section):
             return []
         tasks = {task for run in self.trainings().values() if run.source == source for task in run.tasks}
         (scale,) = {parse_task(task).scale for task in tasks}
-        return ["--inputs", data.inputs, "--targets", data.targets, "--scale", scale]
+        return [*words("--inputs", data.inputs), *words("--targets", data.targets), "--scale", scale]
 
     @property
     def references(self) -> list[str]:

@@ -48,7 +48,8 @@ def _expandable(value: Path) -> Path:
         raise ValueError("names the home of a user that this machine does not know") from None
     if "\0" in str(value):
         raise ValueError("holds a NUL character, which no path can")
-    return value
+    # A relative path that begins with a dash would look like an option where a command gets it.
+    return Path.cwd() / value if str(value).startswith("-") else value
 
 
 def _by(read: Callable[[str], Any]) -> AfterValidator:

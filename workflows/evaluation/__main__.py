@@ -92,7 +92,9 @@ def score_command(arguments: Sequence[str]) -> int:
         help="the table; its provenance is written to the same folder, as .json",
     )
     written.add_argument("--save-images", type=Path, metavar="DIR", help="keep outputs as DIR/<task>/<set>/<image>.png")
-    written.add_argument("--images", nargs="+", metavar="NAME", help="keep the outputs of these images only")
+    written.add_argument(
+        "--images", nargs="+", action="extend", metavar="NAME", help="keep the outputs of these images only"
+    )
     written.add_argument("--experiment", metavar="NAME", help="column experiment (default: the checkpoint's)")
     written.add_argument("--label", metavar="NAME", help="column model (default: the checkpoint's)")
     written.add_argument("--fraction", type=float, metavar="F", help="column fraction (default: the checkpoint's)")

@@ -22,7 +22,7 @@ def export_command(arguments: Sequence[str]) -> int:
         parents=[scope_parser()],
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--images", nargs="+", metavar="NAME", help="only these images")
+    parser.add_argument("--images", nargs="+", action="extend", metavar="NAME", help="only these images")
     for name in ("--precision", "--threads", "--experiment"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to both commands
     args = parser.parse_args(arguments)
@@ -48,7 +48,7 @@ def features_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="an IPT's model.safetensors")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for DIR/<task>/<set>/<image>.npz")
-    parser.add_argument("--images", nargs="+", metavar="NAME", help="only these images")
+    parser.add_argument("--images", nargs="+", action="extend", metavar="NAME", help="only these images")
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: all)")
     for name in ("--precision", "--experiment", "--device"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # a pipeline passes the same options to all commands

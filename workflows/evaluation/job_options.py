@@ -1,6 +1,7 @@
 """The options of an experiment's scoring jobs: what each run, reference or method is scored on, and how. Imports no torch."""
 
 from ipt_models.tasks import can_restore, parse_task
+from workflows.command_line import words
 from workflows.config.benchmark_sets import parse_set
 from workflows.config.choices import reference_restores
 from workflows.config.experiment import Experiment
@@ -64,7 +65,7 @@ class JobOptions:
         pictures = self.experiment.report.comparisons
         images = sorted({picture.image for picture in pictures if (picture.task, picture.dataset) in scored})
         folder = self.experiment.folder / "runs" / name / "images"
-        return ["--save-images", str(folder), "--images", *images] if images else []
+        return ["--save-images", str(folder), *words("--images", *images)] if images else []
 
     def ensemble(self, name: str, ensemble: str) -> list[str]:
         """The options of one of a run's ensembled tables, see `Experiment.ensembles`."""

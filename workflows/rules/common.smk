@@ -10,6 +10,7 @@ from pathlib import Path
 
 from baselines import own
 from workflows import launch, provenance
+from workflows.command_line import words
 from workflows.config.benchmark_sets import SETS, parse_set
 from workflows.data import listing
 from workflows.evaluation.job_options import JobOptions
@@ -74,9 +75,10 @@ def method_options(name):
     """The input of a method's scores, and its description in tables."""
     method = METHODS[name]
     source = ["--model", method.checkpoint] if method.checkpoint else ["--restored", method.restored]
-    network = ["--network", method.network, "--kwargs", json.dumps(method.kwargs)] if method.network else []
+    network = [*words("--network", method.network), "--kwargs", json.dumps(method.kwargs)] if method.network else []
     parameters = ["--parameters", method.parameters] if method.parameters else []
-    return [source[0], source[1].expanduser(), *network, "--training-data", method.training_data, *parameters]
+    stated = words("--training-data", method.training_data)
+    return [source[0], source[1].expanduser(), *network, *stated, *parameters]
 
 
 def method_digest(name):

@@ -178,11 +178,12 @@ rule export_inputs:
         # Functions, because Snakemake looks for wildcards in other values of parameters.
         scope=lambda wildcards: JOBS.scope(),
         images=lambda wildcards: scored_images(),
-        names=lambda wildcards: SHOWN,
+        names=lambda wildcards: words("--images", *SHOWN),
+        version=VERSION,
     message:
         "Writing the degraded and clean images that the report shows"
     shell:
-        'python -m workflows.evaluation export-inputs {params.protocol:q} "${{DATA_ROOT[@]}}" {params.scope:q} --images {params.names:q}'
+        'python -m workflows.evaluation export-inputs {params.protocol:q} "${{DATA_ROOT[@]}}" {params.scope:q} {params.names:q}'
         " --out {output.images} &> {log}"
 
 
@@ -210,8 +211,9 @@ rule export_features:
         task=lambda wildcards: MAPS.picture.task,
         image=lambda wildcards: MAPS.picture.image,
         images=lambda wildcards: scored_images(wildcards.run),
+        version=VERSION,
     message:
         "Keeping the patch features of {params.image} by {wildcards.run}"
     shell:
         'python -m workflows.evaluation export-features --model {input.model} {params.protocol:q} "${{DATA_ROOT[@]}}" --sets {params.sets:q}'
-        " --tasks {params.task} --images {params.image:q} --out {output.features} &> {log}"
+        " --tasks {params.task} --images={params.image:q} --out {output.features} &> {log}"

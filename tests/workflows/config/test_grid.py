@@ -397,6 +397,12 @@ def test_config_imports_no_stage():
         assert {name.split(".")[1] for name in imported} <= below, (path.name, imported)
 
 
+def test_a_folder_whose_name_begins_with_a_dash_is_no_option_of_a_command():
+    experiment = parse(changed(evaluation__data_root="-sets"))
+    assert experiment.evaluation.data_root == Path.cwd() / "-sets"
+    assert parse(changed(evaluation__data_root="sets")).evaluation.data_root == Path("sets")
+
+
 def test_checking_a_config_imports_no_torch():
     code = "import sys, workflows.config.grid, workflows.preflight; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
