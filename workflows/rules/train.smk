@@ -6,6 +6,7 @@ job, and a run that is tried again goes on from them.
 
 from workflows import freshness
 
+# In a dry run too, which plans by these times: an edited config makes its trainings look old, the former one new again.
 if workflow.is_main_process:
     freshness.settle(Path(OUT), TRAININGS)
 
