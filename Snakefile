@@ -12,6 +12,8 @@ from snakemake.utils import min_version
 
 from workflows import preflight
 from workflows.config import grid, reading
+from workflows.data.__main__ import synthesize
+from workflows.training import reuse
 
 min_version("9.5")
 
@@ -61,6 +63,15 @@ onstart:
         grid.write(EXPERIMENT, Path(PLANNED))
     if set(workflow.dag_settings.targets) != {"plan"}:
         grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
+        # Generated images are no input of the trainings: Snakemake would repeat finished ones for images that were deleted.
+        for source in DRAWN:
+            unfinished = [
+                run
+                for run in TRAININGS.values()
+                if run.source == source and not reuse.is_finished(Path(OUT, "runs", run.name), run)
+            ]
+            if unfinished and Path(OUT, source, "manifest.csv").is_file() and not images(source).is_dir():
+                synthesize(images(source), SOURCES[source].seed, SOURCES[source].count, SOURCES[source].size)
 
 
 onsuccess:

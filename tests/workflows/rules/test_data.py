@@ -96,6 +96,21 @@ def test_images_that_are_others_train_again(trained, tmp_path, change):
         assert planned(workdir, source(images)) == {"manifest", "fraction", "train"}
 
 
+def test_generated_images_that_were_deleted_are_made_again_for_a_new_run_and_train_no_other(tmp_path):
+    drawn, results = {"count": 6, "size": 64, "validation": 1}, tmp_path / "results" / "micro"
+    snakemake(tmp_path, drawn)
+    shutil.rmtree(results / "data" / "images")
+    first = Path(TARGET).parent.name
+    before = (results / "runs" / first / "train.csv").read_bytes()  # with times of its own
+    assert planned(tmp_path, drawn) == set(), "nothing needs them"
+    more = ({**changed(drawn, {}), "seeds": [0, 1]}, TARGET, TARGET.replace("seed-0", "seed-1"))
+    assert {*plan(tmp_path, *more)} == {"fraction", "train"}
+    run_snakemake(tmp_path, *more, cores=1)
+    assert (results / "data" / "images").is_dir()
+    assert (results / "runs" / first / "train.csv").read_bytes() == before
+    assert plan(tmp_path, *more) == {}
+
+
 def test_copied_results_and_touched_folders_of_drawn_images_train_nothing_again(tmp_path):
     drawn = {"count": 6, "size": 64, "validation": 1}
     (tmp_path / "first").mkdir()
