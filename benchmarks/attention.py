@@ -14,16 +14,14 @@ ours; `--flush-denormal` compares without them.
 import argparse
 import sys
 from pathlib import Path
-from statistics import median
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
-from benchmarks.hardware import CLOCKS, duration, in_new_process, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, alternate, in_new_process, peak_memory, report, reset_peak_memory
 from benchmarks.mha_reference import AuthorsForm
+from benchmarks.training_step import Step
 from ipt_models import build
 from ipt_models.variants import VARIANTS
 from workflows.command_line import exit_status
@@ -75,14 +73,13 @@ def main() -> int:
 
 
 class Contestant:
-    """One of the two networks with its optimizer and the timed functions, `forward` and `training step`."""
+    """One of the two networks with the timed functions of `WHAT`."""
 
     def __init__(self, name: str, options: argparse.Namespace, precision: str):
         torch.set_flush_denormal(options.flush_denormal)  # first, because threads inherit it when they start
         torch.set_num_threads(options.threads)
         torch.manual_seed(0)
         self.name, self.device, self.precision = name, torch.device(options.device), precision
-        self.clock = options.clock
         self.model: nn.Module = build(options.variant, ("sr2",), gradient_checkpointing=options.gradient_checkpointing)
         side = self.model.patch_size
         if name == "reference":
@@ -90,26 +87,13 @@ class Contestant:
         elif options.compile:
             self.model.compile_layers()
         self.model.to(self.device)
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, lr=1e-6, fused=True)
-        self.x = torch.rand(options.batch_size, 3, side, side, device=self.device)
-        self.y = torch.rand(options.batch_size, 3, 2 * side, 2 * side, device=self.device)
-
-    def output(self) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.model(self.x)
+        x, y = (torch.rand(options.batch_size, 3, size, size, device=self.device) for size in (side, 2 * side))
+        self.training_step = Step(self.model, x, y, precision == "bf16")
+        self.works = dict(zip(WHAT, (self.forward, self.training_step), strict=True))
 
     @torch.no_grad()
     def forward(self) -> None:
-        self.output()
-
-    def training_step(self) -> None:
-        F.l1_loss(self.output(), self.y).backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def seconds(self, what: str) -> float:
-        return duration(self.training_step if what == "training step" else self.forward, self.clock, self.device)
+        self.training_step.output(self.training_step.x)
 
 
 def measure(options: argparse.Namespace, precision: str) -> list[dict[str, object]]:
@@ -119,16 +103,11 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
         contestants.append(Contestant("reference", options, "fp32"))
     rows = []
     for what in options.what:
-        times: list[list[float]] = [[] for _ in contestants]
-        for repeat in tqdm(
-            range(options.warm_up + options.repeats), desc=f"{precision}, {what}", unit="round", leave=False
-        ):
-            for contestant, taken in zip(contestants, times, strict=True):
-                seconds = contestant.seconds(what)
-                if repeat >= options.warm_up:  # caches, compilation, the optimizer's state
-                    taken.append(seconds)
+        works = [contestant.works[what] for contestant in contestants]
+        times = alternate(works, options.repeats, options.device, options.warm_up, f"{precision}, {what}")
         measured = []
         for contestant, taken in zip(contestants, times, strict=True):
+            seconds = taken[options.clock].median()
             row = {
                 "variant": options.variant,
                 "batch": options.batch_size,
@@ -138,12 +117,12 @@ def measure(options: argparse.Namespace, precision: str) -> list[dict[str, objec
                 "compiled": options.compile and contestant.name == "ours",
                 "flush_denormal": options.flush_denormal,
                 "clock": options.clock,
-                "seconds": median(taken),
-                "patches_per_second": options.batch_size / median(taken),
+                "seconds": seconds,
+                "patches_per_second": options.batch_size / seconds,
             }
             if contestant.device.type == "cuda" and contestant.precision == "bf16":
                 peak = peak_flops(torch.cuda.get_device_name(options.device), "bf16")
-                row["mfu"] = flops(options, what) / median(taken) / peak if peak else None
+                row["mfu"] = flops(options, what) / seconds / peak if peak else None
             if what == "training step" and not options.no_memory:
                 row |= in_new_process(measure_memory, contestant.name, options, contestant.precision)
             measured.append(row)

@@ -14,13 +14,12 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.hardware import report
+from benchmarks.scored_images import scored
 from ipt_models import IPT, restore
 from ipt_models.network import Attention
 from workflows import models, provenance
 from workflows.command_line import exit_status, refuse_missing
-from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
-from workflows.evaluation.metrics import psnr_y
-from workflows.evaluation.protocol import Protocol, border
+from workflows.evaluation.inputs import as_pixels
 from workflows.evaluation.sets import Job, find_jobs
 
 
@@ -62,13 +61,7 @@ def silence(network: IPT) -> None:
 
 def mean_psnr(network: IPT, job: Job) -> float:
     """Mean PSNR-Y in dB over the images of a set, by the protocol."""
-    values = []
-    for sample in job.samples:
-        files = decode(sample, job.task)
-        x = as_batch(degraded_pixels(files, job.request, sample, job.task, Protocol()))
-        output = as_pixels(restore(network, x, job.task.name, "centre"))
-        values.append(psnr_y(output, target_pixels(files, job.task), border(job.task)))
-    return fmean(values)
+    return fmean(psnr_y(as_pixels(restore(network, x, job.task.name, "centre"))) for x, psnr_y in scored(job))
 
 
 if __name__ == "__main__":

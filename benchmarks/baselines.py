@@ -10,16 +10,15 @@ than half the memory, or 1.35 times the time, with gradient checkpointing.
 import argparse
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import trange
 
 import baselines
-from benchmarks.hardware import CLOCKS, duration, in_new_process, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, alternate, in_new_process, peak_memory, report, reset_peak_memory
 from workflows.command_line import exit_status
 
 RATIO_LIMIT, MEMORY_LIMIT = 1.05, 1.0
@@ -121,10 +120,6 @@ class Work:
         self.optimizer.step()
         return loss.detach()
 
-    def timed(self, what: str) -> float:
-        """Seconds of one run."""
-        return duration(lambda: self.run(what), self.options.clock, self.device)
-
 
 def share_weights(suite: nn.Module, plain: nn.Module, names: list[str]) -> None:
     """Copy the suite's weights to the plain network; `names` are the suite's parameters in the plain network's order."""
@@ -153,12 +148,9 @@ def compare_sides(
     )
     share_weights(first.model, second.model, order)
     torch.testing.assert_close(first.run("inference"), second.run("inference"), rtol=0, atol=options.tolerance)
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in trange(options.rounds + 1, desc=f"{variant}, {what}, {' and '.join(sides)}", unit="round", leave=False):
-        measured = [work.timed(what) for work in (first, second)]
-        if turn:  # the first round warms up
-            for seconds, value in zip(times, measured, strict=True):
-                seconds.append(value)
+    works = [partial(work.run, what) for work in (first, second)]
+    label = f"{variant}, {what}, {' and '.join(sides)}"
+    times = [table[options.clock] for table in alternate(works, options.rounds, options.device, label=label)]
     rows = [
         {
             "network": variant,
@@ -168,12 +160,12 @@ def compare_sides(
             "side": options.patch if what == "training" else options.image,
             "form": side,
             "clock": options.clock,
-            "milliseconds": 1000 * median(seconds),
+            "milliseconds": 1000 * seconds.median(),
             "megabytes": in_new_process(measure_memory, variant, side, what, options) / 1e6,
         }
         for side, seconds in zip(sides, times, strict=True)
     ]
-    rows[0]["time_ratio"] = median(a / b for a, b in zip(*times, strict=True))
+    rows[0]["time_ratio"] = (times[0] / times[1]).median()
     rows[0]["memory_ratio"] = rows[0]["megabytes"] / rows[1]["megabytes"]
     return rows
 

@@ -7,8 +7,6 @@ MATLAB's two roundings, as uint8.
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,7 +18,7 @@ from workflows.command_line import exit_status
 from basicsr.utils.matlab_functions import imresize
 
 from baselines.bicubic import bicubic_resize
-from benchmarks.hardware import report
+from benchmarks.hardware import alternate, report
 
 TIMES_FASTER = 50
 
@@ -44,33 +42,23 @@ def main() -> int:
         "ours, uint8": lambda: bicubic_resize(pixels, 1 / options.scale),
     }
     difference = float((sides["ours, float"]() - sides["basicsr imresize"]()).abs().max())
-    seconds = {name: [] for name in sides}
-    for _ in range(options.rounds):
-        for name, side in sides.items():
-            seconds[name].append(timed(side))
-    wall, processor = ({name: min(t[i] for t in times) for name, times in seconds.items()} for i in (0, 1))
+    times = alternate(list(sides.values()), options.rounds, warm_up=0)
+    best = {name: taken.min() for name, taken in zip(sides, times, strict=True)}
     rows = [
         {
             "crops": options.crops,
             "size": options.size,
             "scale": options.scale,
             "side": name,
-            "milliseconds": 1000 * wall[name],
-            "processor_milliseconds": 1000 * processor[name],
-            "times_faster": wall["basicsr imresize"] / wall[name],
+            "milliseconds": 1000 * best[name]["wall"],
+            "processor_milliseconds": 1000 * best[name]["processor"],
+            "times_faster": best["basicsr imresize"]["wall"] / best[name]["wall"],
             "largest_difference": difference if name == "ours, float" else None,
         }
         for name in sides
     ]
     report(rows, options.out, options.threads)
     return int(min(row["times_faster"] for row in rows[1:]) < TIMES_FASTER)
-
-
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall-clock and processor seconds of one call."""
-    started = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - started[0], time.process_time() - started[1]
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ dense computation, alternating, on the same features. Exit status 1: more than 1
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
 
 from benchmarks.dense_contrastive import dense_contrastive_loss
-from benchmarks.hardware import CLOCKS, duration, in_new_process, peak_memory, report, reset_peak_memory
+from benchmarks.hardware import CLOCKS, alternate, in_new_process, peak_memory, report, reset_peak_memory
 from ipt_models.contrastive import TEMPERATURES, contrastive_loss
 from workflows.command_line import exit_status
 
@@ -43,10 +43,10 @@ def main() -> int:
     for formulation in options.formulation:
         for shape in () if options.no_times else TIMED:
             times = measure_times(loss, formulation, shape, options)
-            ratio = median(times["blocks"]) / median(times["dense"])
+            ratio = times["blocks"] / times["dense"]
             sound &= ratio <= LIMITS["ratio"]
             for method in loss:
-                rows.append(row(formulation, method, shape, seconds=median(times[method])))
+                rows.append(row(formulation, method, shape, seconds=times[method]))
             rows[-2]["ratio_to_dense"] = ratio
         if not options.no_memory:
             shape = tuple(options.memory_at)
@@ -81,16 +81,17 @@ def measure_times(
     formulation: str,
     shape: tuple[int, ...],
     options: argparse.Namespace,
-) -> dict[str, list[float]]:
-    """Seconds of forward and backward, alternating, so that noise affects both alike."""
-    x, times = features(shape), {method: [] for method in loss}
-    for repeat in range(options.repeats + 1):
-        for method, function in loss.items():
-            x.grad = None
-            seconds = duration(lambda function=function: function(x, formulation).backward(), options.clock)
-            if repeat:  # the first warms up
-                times[method].append(seconds)
-    return times
+) -> dict[str, float]:
+    """Median seconds of forward and backward, alternating."""
+    x = features(shape)
+
+    def forward_and_backward(function: Callable[[Tensor, str], Tensor]) -> None:
+        x.grad = None
+        function(x, formulation).backward()
+
+    works = [partial(forward_and_backward, function) for function in loss.values()]
+    times = alternate(works, options.repeats, label=f"{formulation}, {shape}")
+    return {method: taken[options.clock].median() for method, taken in zip(loss, times, strict=True)}
 
 
 def measure_memory(

@@ -8,12 +8,12 @@ Run as `python -m benchmarks.cpu_precision`. The four variants alternate, `--rou
 import argparse
 import sys
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 
-from benchmarks.hardware import duration, report
+from benchmarks.hardware import alternate, report
+from benchmarks.training_step import Step
 from workflows import models
 from workflows.command_line import exit_status
 
@@ -35,35 +35,20 @@ def main() -> None:
     rows = []
     for label, (variant, kwargs) in NETWORKS.items():
         steps = [prepare(variant, kwargs, *way) for way in WAYS]
-        times: list[list[float]] = [[] for _ in WAYS]
-        for _ in range(options.rounds + 1):
-            for step, taken in zip(steps, times, strict=True):
-                taken.append(duration(step, "processor"))
-        times = [taken[1:] for taken in times]  # the first step allocates memory
-        plain = median(times[0])
-        for (precision, layout), taken in zip(WAYS, times, strict=True):
+        medians = [table["processor"].median() for table in alternate(steps, options.rounds, label=label)]
+        for (precision, layout), seconds in zip(WAYS, medians, strict=True):
             row = {"network": label, "precision": precision, "layout": layout, "rounds": options.rounds}
-            rows.append(row | {"cpu_ms": 1000 * median(taken), "of_plain": median(taken) / plain})
+            rows.append(row | {"cpu_ms": 1000 * seconds, "of_plain": seconds / medians[0]})
     report(rows, options.out, threads=1, append=True)  # one table holds several processors
 
 
-def prepare(variant: str, kwargs: dict[str, Any], precision: str, layout: str):
-    """A function that takes a training step."""
+def prepare(variant: str, kwargs: dict[str, Any], precision: str, layout: str) -> Step:
+    """A training step of a fresh network."""
     torch.manual_seed(0)
     network = models.build(variant, ("sr2",), **kwargs)
     if layout == "channels_last":
         network = network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], fused=True)
-    x, y = torch.rand(16, 3, 24, 24), torch.rand(16, 3, 48, 48)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            output = network(x, "sr2")
-        (output.float() - y).abs().mean().backward()
-        optimizer.step()
-
-    return step
+    return Step(network, torch.rand(16, 3, 24, 24), torch.rand(16, 3, 48, 48), precision == "bf16")
 
 
 if __name__ == "__main__":

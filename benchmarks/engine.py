@@ -21,7 +21,8 @@ from statistics import median
 import pandas as pd
 import torch
 
-from benchmarks.hardware import report
+from benchmarks.hardware import duration, report
+from benchmarks.training_step import Step
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
 from workflows.command_line import exit_status
@@ -32,7 +33,6 @@ from workflows.data.degradations import make_pairs
 from workflows.data.manifest import scan
 from workflows.training import loop
 from workflows.training.history import Window
-from workflows.training.objective import l1_loss
 from workflows.training.optimization import build_optimizer
 
 TARGET = 0.05
@@ -138,33 +138,19 @@ def time_bare(run: Run, images: pd.DataFrame, root: Path, steps: int) -> dict[st
     recipe, device = run.training, run.training.accelerator
     network = models.build(run.variant, run.tasks).to(device, memory_format=torch.channels_last)
     model = torch.compile(network) if recipe.compile else network
-    optimizer = build_optimizer([p for p in network.parameters() if p.requires_grad], recipe)
     batch = Batches(images, root, run.tasks, recipe.patch_size, recipe.batch_size, seed=0).load(0)
     x, y = make_pairs(batch, recipe.patch_size, 0, device)
     torch.set_num_threads(recipe.threads)
+    optimizer = build_optimizer([p for p in network.parameters() if p.requires_grad], recipe)
+    step = Step(network, x, y, recipe.precision == "bf16-mixed", None, model, optimizer, run.tasks[0])
 
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16-mixed"):
-            output = model(x, run.tasks[0])
-        l1_loss(output, y).backward()
-        optimizer.step()
+    def take(count: int) -> None:
+        for _ in range(count):
+            step()
 
-    def synchronize() -> None:
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    for _ in range(max(2, steps // 2)):
-        step()
-    synchronize()
-    begun, cpu_begun = time.perf_counter(), time.process_time()
-    for _ in range(steps):
-        step()
-    synchronize()
-    return {
-        "bare_seconds": (time.perf_counter() - begun) / steps,
-        "bare_cpu_seconds": (time.process_time() - cpu_begun) / steps,
-    }
+    take(max(2, steps // 2))
+    taken = duration(lambda: take(steps), device)
+    return {"bare_seconds": taken["wall"] / steps, "bare_cpu_seconds": taken["processor"] / steps}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from tqdm import trange
 
 from ipt_models.files import replacing
 from workflows import provenance
@@ -18,17 +19,44 @@ from workflows import provenance
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
-def duration(work: Callable[[], object], clock: str = "wall", device: torch.device | str = "cpu") -> float:
-    """Seconds of one call by one of `CLOCKS`, including the device's work."""
+def duration(work: Callable[[], object], device: torch.device | str = "cpu") -> dict[str, float]:
+    """Seconds of one call by each of `CLOCKS`, including the device's work."""
 
-    def now() -> float:
+    def now() -> dict[str, float]:
         if torch.device(device).type == "cuda":
             torch.cuda.synchronize(device)
-        return CLOCKS[clock]()
+        return {name: clock() for name, clock in CLOCKS.items()}
 
     started = now()
     work()
-    return now() - started
+    ended = now()
+    return {name: ended[name] - started[name] for name in CLOCKS}
+
+
+def alternate(
+    works: Sequence[Callable[[], object]],
+    rounds: int,
+    device: torch.device | str = "cpu",
+    warm_up: int = 1,
+    label: str | None = None,
+) -> list[pd.DataFrame]:
+    """The times of works that take turns, so that noise affects all alike.
+
+    Args:
+        works: each is called once a round.
+        rounds: those that count.
+        device: where they compute.
+        warm_up: rounds before them: caches, compilation, the optimizer's state.
+        label: of the progress bar.
+
+    Returns:
+        A table for each work: one row a round, seconds by each of `CLOCKS`.
+    """
+    times: list[list[dict[str, float]]] = [[] for _ in works]
+    for _ in trange(warm_up + rounds, desc=label, unit="round", leave=False):
+        for work, taken in zip(works, times, strict=True):
+            taken.append(duration(work, device))
+    return [pd.DataFrame(taken[warm_up:]) for taken in times]
 
 
 def facts(threads: int, device: str = "cpu") -> dict[str, Any]:

@@ -12,11 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.hardware import report
+from benchmarks.scored_images import scored
 from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.image_files import read
-from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
-from workflows.evaluation.metrics import psnr_y
-from workflows.evaluation.protocol import Protocol, border
+from workflows.evaluation.inputs import as_pixels
 from workflows.evaluation.restore import JPEG_QUALITY, write
 from workflows.evaluation.restorer import Restorer
 from workflows.evaluation.sets import find_jobs
@@ -38,17 +37,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "image.jpg")
         for job in find_jobs(options.sets, ["sr2"], options.data_root):
-            for sample in job.samples:
-                files = decode(sample, job.task)
-                given, target = (
-                    degraded_pixels(files, job.request, sample, job.task, Protocol()),
-                    target_pixels(files, job.task),
-                )
-                pixels = as_pixels(model(as_batch(given), job.task))
-                exact = psnr_y(pixels, target, border(job.task))
+            for x, psnr_y in scored(job):
+                pixels = as_pixels(model(x, job.task))
+                exact = psnr_y(pixels)
                 for quality in QUALITIES:
                     write(pixels, path, False, None, quality)
-                    lost = exact - psnr_y(read(path).pixels, target, border(job.task))
+                    lost = exact - psnr_y(read(path).pixels)
                     rows.append({"dataset": job.request.label, "quality": quality, "psnr_y": exact, "lost": lost})
                     rows[-1]["bytes_per_pixel"] = path.stat().st_size / (pixels.shape[0] * pixels.shape[1])
     table = pd.DataFrame(rows).groupby(["dataset", "quality"], sort=False)

@@ -8,19 +8,18 @@ and the best round of each counts. Memory is the peak of the process above its s
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import torch
 
 import baselines.basicsr_alias  # noqa: F401  (before basicsr)
-from benchmarks.hardware import peak_memory, report, reset_peak_memory
+from benchmarks.hardware import alternate, peak_memory, report, reset_peak_memory
 from workflows.command_line import exit_status, refuse_missing
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import Restorer
-from workflows.evaluation.score import score
+from workflows.evaluation.score import Row, score
 from workflows.evaluation.sets import Job, find_jobs
 
 LIMIT_SECONDS = 8
@@ -45,35 +44,36 @@ def main() -> int:
     if options.checkpoint:
         return compare_windows(options, jobs)
 
-    def suite() -> float:
+    means = {}
+
+    def suite() -> None:
+        torch.set_num_threads(1)
         result = score(Restorer("bicubic"), jobs, Protocol(), threads=options.threads, progress=False)
         if result.failures:
             raise SystemExit("\n".join(result.failures))
-        return sum(row["psnr_y"] for row in result.rows) / len(result.rows)
+        means["suite"] = mean_psnr(result.rows)
 
-    seconds: dict[str, list[tuple[float, float]]] = {"suite": [], "basicsr": []}
-    means = {}
-    for _ in range(options.rounds):
-        torch.set_num_threads(1)
-        seconds["suite"].append(timed(suite, means, "suite"))
-        if not options.without_basicsr:
-            torch.set_num_threads(options.threads)
-            seconds["basicsr"].append(timed(lambda: with_basicsr(jobs), means, "basicsr"))
-    best = {name: min(times) for name, times in seconds.items() if times}
+    def basicsr() -> None:
+        torch.set_num_threads(options.threads)
+        means["basicsr"] = with_basicsr(jobs)
+
+    pipelines = {"suite": suite} if options.without_basicsr else {"suite": suite, "basicsr": basicsr}
+    times = alternate(list(pipelines.values()), options.rounds, warm_up=0)
+    best = {name: taken.loc[taken["wall"].idxmin()] for name, taken in zip(pipelines, times, strict=True)}
     rows = [
         {
             "sets": " ".join(options.sets),
             "tasks": " ".join(options.tasks),
             "images": sum(len(job.samples) for job in jobs),
             "pipeline": name,
-            "seconds": wall,
-            "processor_seconds": processor,
+            "seconds": fastest["wall"],
+            "processor_seconds": fastest["processor"],
             "mean_psnr_y": means[name],
         }
-        for name, (wall, processor) in best.items()
+        for name, fastest in best.items()
     ]
     report(rows, options.out, options.threads)
-    return int(best["suite"][0] > LIMIT_SECONDS)
+    return int(best["suite"]["wall"] > LIMIT_SECONDS)
 
 
 def compare_windows(options: argparse.Namespace, jobs: list[Job]) -> int:
@@ -82,24 +82,22 @@ def compare_windows(options: argparse.Namespace, jobs: list[Job]) -> int:
     torch.set_num_threads(options.threads)
     settings = ("side-by-side", "centre")
     models = {windows: Restorer(options.checkpoint, windows=windows) for windows in settings}
-    rounds, means, memory = {windows: [] for windows in settings}, {}, dict.fromkeys(settings, 0.0)
-    for _ in range(options.rounds):
-        for windows in settings:
+    means, memory = {}, dict.fromkeys(settings, 0.0)
 
-            def run(windows: str = windows) -> float:
-                result = score(models[windows], jobs, Protocol(), threads=options.threads, progress=False)
-                return sum(row["psnr_y"] for row in result.rows) / len(result.rows)
+    def run(windows: str) -> None:
+        before = reset_peak_memory()
+        result = score(models[windows], jobs, Protocol(), threads=options.threads, progress=False)
+        means[windows] = mean_psnr(result.rows)
+        memory[windows] = max(memory[windows], (peak_memory() - before) / 1e6)
 
-            before = reset_peak_memory()
-            rounds[windows].append(timed(run, means, windows))
-            memory[windows] = max(memory[windows], (peak_memory() - before) / 1e6)
-    best = {windows: min(times, key=lambda time: time[1]) for windows, times in rounds.items()}
+    times = alternate([partial(run, windows) for windows in settings], options.rounds, warm_up=0)
+    best = {windows: taken.loc[taken["processor"].idxmin()] for windows, taken in zip(settings, times, strict=True)}
     rows = [
         {
             **{"sets": " ".join(options.sets), "tasks": " ".join(options.tasks), "network": options.checkpoint.stem},
-            **{"windows": windows, "seconds": best[windows][0], "processor_seconds": best[windows][1]},
+            **{"windows": windows, "seconds": best[windows]["wall"], "processor_seconds": best[windows]["processor"]},
             **{"megabytes": memory[windows], "mean_psnr_y": means[windows]},
-            "ratio": best[windows][1] / best["side-by-side"][1],
+            "ratio": best[windows]["processor"] / best["side-by-side"]["processor"],
         }
         for windows in settings
     ]
@@ -110,11 +108,8 @@ def compare_windows(options: argparse.Namespace, jobs: list[Job]) -> int:
     return int(rows[-1]["ratio"] > LIMIT_RATIO or more_memory)
 
 
-def timed(run: Callable[[], float], means: dict[str, float], name: str) -> tuple[float, float]:
-    """Wall-clock and processor seconds; the latter approximate the wall-clock time on an idle machine."""
-    wall, processor = time.perf_counter(), time.process_time()
-    means[name] = run()
-    return time.perf_counter() - wall, time.process_time() - processor
+def mean_psnr(rows: list[Row]) -> float:
+    return sum(row["psnr_y"] for row in rows) / len(rows)
 
 
 def with_basicsr(jobs: list[Job]) -> float:

@@ -19,12 +19,11 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.hardware import report
+from benchmarks.scored_images import scored
 from ipt_models import IPT, load, restore
 from ipt_models.windows import WINDOWS, default_stride, starts
 from workflows.command_line import exit_status, refuse_missing
-from workflows.evaluation.inputs import as_batch, as_pixels, decode, degraded_pixels, target_pixels
-from workflows.evaluation.metrics import psnr_y
-from workflows.evaluation.protocol import Protocol, border
+from workflows.evaluation.inputs import as_pixels
 from workflows.evaluation.sets import Job, find_jobs
 
 FURTHER = (3 / 4, 1 / 4)  # strides of `centre`, as fractions of a window
@@ -65,16 +64,13 @@ def measure(model: IPT, job: Job, brief: bool = False) -> pd.DataFrame:
     settings = [(windows, default_stride(model, windows)) for windows in named]
     settings += [("centre", round(share * size)) for share in FURTHER if not brief]
     rows = []
-    for sample in tqdm(job.samples, unit="image", desc=job.request.label):
-        files = decode(sample, job.task)
-        target = target_pixels(files, job.task)
-        x = as_batch(degraded_pixels(files, job.request, sample, job.task, Protocol()))
+    for x, psnr_y in tqdm(scored(job), total=len(job.samples), unit="image", desc=job.request.label):
         for windows, stride in settings:
             started = time.perf_counter()
             output = as_pixels(restore(model, x, job.task.name, windows, stride))
             row = {"windows": windows, "stride": stride, "seconds": time.perf_counter() - started}
             row["count"] = np.prod([len(starts(side, size, stride)) for side in x.shape[2:]])
-            rows.append(row | {"psnr_y": psnr_y(output, target, border(job.task))})
+            rows.append(row | {"psnr_y": psnr_y(output)})
     table = pd.DataFrame(rows).groupby(["windows", "stride"], sort=False)
     means = table.agg({"count": "sum", "seconds": "sum", "psnr_y": "mean"}).reset_index()
     means.insert(0, "dataset", job.request.label)

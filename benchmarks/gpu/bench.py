@@ -134,7 +134,7 @@ class Bench:
     def seconds(self, work: Callable[[], Any], warm_up: int = 3, repeats: int | None = None) -> float:
         """Median wall time of a call, including the device's work."""
         warm_up = warm_up if self.cuda else 1
-        times = [duration(work, device=self.device) for _ in range(warm_up + (repeats or self.sizes.repeats))]
+        times = [duration(work, self.device)["wall"] for _ in range(warm_up + (repeats or self.sizes.repeats))]
         return median(times[warm_up:])
 
     def peak_gb(self, work: Callable[[], Any]) -> float:

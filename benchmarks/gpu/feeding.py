@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.registry import Line, at_least, not_applicable, number
-from benchmarks.gpu.steps import Step, network
+from benchmarks.gpu.steps import make_step, network
 from workflows.data.batches import Batches
 from workflows.data.degradations import make_pairs
 
@@ -46,7 +46,7 @@ def feeding(bench: Bench) -> Iterator[Line]:
             stream.close()
         yield number(f"pairs, images {name}", made[name], "pairs/s", f"{workers} loader processes")
     variant = bench.sizes.large
-    step = Step(bench, network(bench, variant), variant, True, max(1, bench.sizes.batch // 4))
+    step = make_step(bench, network(bench, variant), variant, True, max(1, bench.sizes.batch // 4))
     consumed = bench.sizes.batch / bench.seconds(step)
     name = f"pairs made over those that {variant} consumes (bf16, eager)"
     worst = min(made.values()) / consumed

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from benchmarks.gpu.bench import Bench, gradient, reason, relative
 from benchmarks.gpu.registry import Line, at_most, failed
-from workflows.training.objective import l1_loss
+from benchmarks.training_step import Step
 
 FLOAT32, BF16 = 1e-3, 1e-1  # relative differences
 
@@ -46,10 +46,7 @@ def compute(
     model.to(bench.device)
     holder.zero_grad()
     x, y = (tensor.to(bench.device) for tensor in pair)
-    for inputs, targets in zip(x.chunk(parts), y.chunk(parts), strict=True):
-        with bench.autocast(precision == "bf16"):
-            output = model(inputs, "sr2")
-        (l1_loss(output, targets) / parts).backward()
+    Step(holder, x, y, precision == "bf16", len(x) // parts, model).gradients()
     return gradient(holder)
 
 

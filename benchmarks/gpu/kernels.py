@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.registry import Line, number
-from benchmarks.gpu.steps import Step, network
+from benchmarks.gpu.steps import make_step, network
 from ipt_models.contrastive import contrastive_loss
 
 # Classes by pattern of the name, of CUDA kernels and of torch's CPU operators; the first match counts.
@@ -33,7 +33,7 @@ def kernel_class(name: str) -> str:
 def kernels(bench: Bench) -> Iterator[Line]:
     """Fraction of a step of the large network by kernel class (bf16, eager); of optimizer, loss and contrastive loss."""
     variant = bench.sizes.large
-    step = Step(bench, network(bench, variant), variant, True, max(1, bench.sizes.batch // 4))
+    step = make_step(bench, network(bench, variant), variant, True, max(1, bench.sizes.batch // 4))
     for _ in range(3):
         step()
     bench.synchronize()

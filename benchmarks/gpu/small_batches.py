@@ -8,7 +8,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.bench import Bench, reason
 from benchmarks.gpu.registry import Line, failed, not_applicable, number
-from benchmarks.gpu.steps import Step
+from benchmarks.gpu.steps import make_step
+from benchmarks.training_step import Step
 from workflows import models
 from workflows.training.devices import use_deterministic_kernels
 
@@ -32,7 +33,7 @@ def small_batches(bench: Bench) -> Iterator[Line]:
                 model = models.build(variant, ("sr2",), **(kwargs if bench.cuda else bench.kwargs(variant)))
                 model = model.to(bench.device, memory_format=torch.channels_last)
                 call = None if options is None else bench.compile(model, **options)
-                step = Step(bench, model, variant, True, model=call, batch=min(BATCH, bench.sizes.batch))
+                step = make_step(bench, model, variant, True, model=call, batch=min(BATCH, bench.sizes.batch))
                 seconds = bench.seconds(partial(repeat, step, 10), warm_up=1) / 10  # the host may run ahead of the card
                 yield number(f"{subject}, speed", len(step.x) / seconds, "patches/s")
                 if bench.cuda:

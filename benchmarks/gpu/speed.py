@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.gpu.bench import Bench, reason
 from benchmarks.gpu.registry import Line, at_least, failed, not_applicable, number
-from benchmarks.gpu.steps import Cost, Step, cost, network
+from benchmarks.gpu.steps import Cost, cost, make_step, network
 from benchmarks.mha_reference import AuthorsForm
 
 MFU, TIMES_REFERENCE = 0.5, 3.0  # goals for the large network on an H100
@@ -32,14 +32,14 @@ def aims(bench: Bench) -> Iterator[Line]:
     variant = bench.sizes.large
     model = network(bench, variant)
     compiled = bench.compile(model)
-    ours = cost(bench, partial(Step, bench, model, variant, True, model=compiled), variant, "bf16")
+    ours = cost(bench, partial(make_step, bench, model, variant, True, model=compiled), variant, "bf16")
     yield from lines(bench, f"{variant}, bf16, compiled", ours)
     del model, compiled
     bench.reset()
     torch.set_float32_matmul_precision("highest")
     theirs = AuthorsForm(bench.network(variant)).to(bench.device)
     repeats = max(1, bench.sizes.repeats // 4)
-    slow = cost(bench, partial(Step, bench, theirs, variant, False), variant, "float32", repeats)
+    slow = cost(bench, partial(make_step, bench, theirs, variant, False), variant, "float32", repeats)
     yield from lines(bench, "authors' form, float32, eager", slow)
     times = ours.patches_per_second / slow.patches_per_second
     for name, value, bound in (("MFU", ours.mfu, MFU), ("times the authors' form", times, TIMES_REFERENCE)):
@@ -58,7 +58,7 @@ def steps(bench: Bench, variant: str) -> Iterator[Line]:
         try:
             model = network(bench, variant)
             call = bench.compile(model) if is_compiled else model
-            make = partial(Step, bench, model, variant, bf16, model=call)
+            make = partial(make_step, bench, model, variant, bf16, model=call)
             yield from lines(bench, f"{variant}, {name}", cost(bench, make, variant, "bf16"))
         except Exception as error:  # a network that does not compile, or does not fit at all
             yield failed(f"{variant}, {name}", reason(error))
@@ -80,5 +80,5 @@ def authors(bench: Bench) -> Iterator[Line]:
     """Training step of the authors' form of the large network (benchmarks/mha_reference.py) in eager bf16."""
     variant = bench.sizes.large
     theirs = AuthorsForm(bench.network(variant)).to(bench.device)
-    measured = cost(bench, partial(Step, bench, theirs, variant, True), variant, "bf16")
+    measured = cost(bench, partial(make_step, bench, theirs, variant, True), variant, "bf16")
     yield from lines(bench, "authors' form, bf16, eager", measured)

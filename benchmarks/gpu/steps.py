@@ -1,4 +1,4 @@
-"""A training step like the loop's, in micro-batches that fit, and its cost."""
+"""Training steps on the device, in micro-batches that fit, and their cost."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,12 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.gpu.bench import Bench
+from benchmarks.training_step import Step
 from workflows import models
-from workflows.config.schema import Training
 from workflows.peak_rates import peak_flops
 from workflows.training.history import training_flops
-from workflows.training.objective import l1_loss
-from workflows.training.optimization import build_optimizer
 
 
 class Cost(NamedTuple):
@@ -25,49 +23,27 @@ class Cost(NamedTuple):
     micro_batch: int
 
 
-class Step:
-    """Forward, L1, backward and Adam on a batch of random pairs; each call is one step.
+def make_step(
+    bench: Bench,
+    network: nn.Module,
+    variant: str,
+    bf16: bool,
+    micro_batch: int | None = None,
+    model: Callable[[Tensor, str], Tensor] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    batch: int | None = None,
+) -> Step:
+    """A step of a network on the device, on random pairs.
 
     Args:
         bench: defines device and batch.
-        network: on the device; called with `(x, "sr2")`, or as `forward` says.
         variant: of the network.
-        bf16: bfloat16 autocast instead of float32.
-        micro_batch: rows at a time.
-        model: the compiled network, if it is a separate object.
-        optimizer: replaces the suite's.
         batch: rows of the step; None: the checks' usual batch.
+        network, bf16, micro_batch, model, optimizer: see `Step`.
     """
-
-    def __init__(
-        self,
-        bench: Bench,
-        network: nn.Module,
-        variant: str,
-        bf16: bool,
-        micro_batch: int | None = None,
-        model: Callable[[Tensor, str], Tensor] | None = None,
-        optimizer: torch.optim.Optimizer | None = None,
-        batch: int | None = None,
-    ) -> None:
-        self.bench, self.bf16 = bench, bf16
-        self.model = network if model is None else model  # a compiled network has no truth value
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self.optimizer = optimizer or build_optimizer(trained, Training(learning_rate=1e-6))
-        batch, side = batch or bench.sizes.batch, bench.patch_size(variant)
-        self.micro_batch = micro_batch or batch
-        self.x, self.y = (torch.rand(batch, 3, size, size, device=bench.device) for size in (side, 2 * side))
-
-    def __call__(self) -> None:
-        self.gradients()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def gradients(self) -> None:
-        for x, y in zip(self.x.split(self.micro_batch), self.y.split(self.micro_batch), strict=True):
-            with self.bench.autocast(self.bf16):
-                output = self.model(x, "sr2")
-            (l1_loss(output, y) * (len(x) / len(self.x))).backward()
+    batch, side = batch or bench.sizes.batch, bench.patch_size(variant)
+    x, y = (torch.rand(batch, 3, size, size, device=bench.device) for size in (side, 2 * side))
+    return Step(network, x, y, bf16, micro_batch, model, optimizer)
 
 
 def cost(bench: Bench, make: Callable[[int], Step], variant: str, arithmetic: str, repeats: int | None = None) -> Cost:

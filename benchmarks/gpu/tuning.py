@@ -12,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.gpu.bench import Bench, reason, relative
 from benchmarks.gpu.registry import Line, at_most, failed, not_applicable, number
-from benchmarks.gpu.steps import Step, network
+from benchmarks.gpu.steps import make_step, network
+from benchmarks.training_step import Step
 from workflows.training.devices import use_deterministic_kernels
 
 BACKENDS = {
@@ -72,7 +73,7 @@ def build(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     adam = None if optimizer is None else torch.optim.Adam(trained, lr=1e-6, **optimizer)
     call = None if compiled is None else compiled(model)
-    return Step(bench, model, variant, True, max(1, bench.sizes.batch // 4), call, adam)
+    return make_step(bench, model, variant, True, max(1, bench.sizes.batch // 4), call, adam)
 
 
 def tuning(bench: Bench) -> Iterator[Line]:
