@@ -12,7 +12,7 @@ from baselines.bicubic import without_autocast
 from baselines.single_task import SingleTask
 from ipt_models.arguments import check_flags, check_whole
 from ipt_models.mean_shift import RGB_MEAN, RGB_RANGE
-from ipt_models.tensors import read_tensors, unwrap
+from ipt_models.tensors import check_fit, read_tensors, unwrap
 
 
 class DenseConv(nn.Module):
@@ -151,20 +151,12 @@ def load_official_rdn(state_dict: str | PathLike[str] | Mapping[str, Tensor]) ->
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: for a file that holds more than tensors, or naming every key that is unknown, missing or misshapen.
+        ValueError: for a file that holds more than tensors, or naming the first keys that are missing, unknown or misshapen.
     """
     state = unwrap(state_dict) if isinstance(state_dict, Mapping) else read_tensors(state_dict)
     task, sizes = _official_sizes(state)
     model = RDN(task, **sizes, subtract_mean=False)
-    expected = model.state_dict()
-    faults = [f"unknown: {key}" for key in state if key not in expected]
-    for key, value in expected.items():
-        if key not in state:
-            faults.append(f"missing: {key} {tuple(value.shape)}")
-        elif state[key].shape != value.shape:
-            faults.append(f"misshapen: {key} {tuple(state[key].shape)}, expected {tuple(value.shape)}")
-    if faults:
-        raise ValueError("incomplete RDN checkpoint:\n  " + "\n  ".join(faults))
+    check_fit(state, model.state_dict(), "incomplete RDN checkpoint")
     model.load_state_dict(state)
     model.config = {**sizes, "subtract_mean": False}
     return model

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ipt_models.network import IPT, Position
 from ipt_models.tasks import parse_task
-from ipt_models.tensors import read_tensors, unwrap
+from ipt_models.tensors import check_fit, read_tensors, unwrap
 
 TASK_EMBED = "body.query_embed.weight"  # one row of N·D numbers per task
 POSITION_IDS = "body.position_encoding.position_ids"  # 0 … N-1, a constant that our network does not need
@@ -57,7 +57,7 @@ def load_official(
     Raises:
         FileNotFoundError: no such file.
         ValueError: for a file that holds more than tensors, sizes that do not fit together, tasks that do not fit the
-            heads; or naming every key that is unknown, missing or misshapen.
+            heads; or naming the first keys that are missing, unknown or misshapen.
     """
     state = unwrap(checkpoint) if isinstance(checkpoint, Mapping) else read_tensors(checkpoint)
     sizes = infer_sizes(state)
@@ -70,16 +70,7 @@ def load_official(
         raise ValueError(f"position={position!r}: the authors have none, learned and learned_every_layer")
     model = IPT(tasks=tasks, position=position, num_heads=num_heads, **sizes)
 
-    expected = to_official(model)
-    faults = [f"unknown: {key} {tuple(state[key].shape)}" for key in state if key not in expected]
-    faults += [f"missing: {key} {tuple(value.shape)}" for key, value in expected.items() if key not in state]
-    faults += [
-        f"misshapen: {key} {tuple(state[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if faults:
-        raise ValueError(f"the weights do not match an IPT of sizes {sizes}:\n  " + "\n  ".join(faults))
+    check_fit(state, to_official(model), f"the weights do not match an IPT of sizes {sizes}")
 
     weights = {name: state[official_name(name, tasks)] for name in model.state_dict() if "task_embed" not in name}
     if model.task_embed is not None:

@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ipt_models.weights_file import misfits
+
 # Keys under which training programs save a state dict; averaged weights first.
 WRAPPERS = ("params_ema", "params-ema", "model_state_dict", "state_dict", "params", "model", "net", "netG")
 PREFIXES = ("module.", "_orig_mod.", "netG.")  # of DataParallel, torch.compile and BasicSR's discriminators
@@ -50,6 +52,16 @@ def _load_pickle(path: Path) -> Any:
         raise ValueError(
             f"{path} is not a plain PyTorch state dict, or it is damaged ({type(error).__name__})"
         ) from None
+
+
+def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], otherwise: str) -> None:
+    """Compare a state dict with a network's by name and shape.
+
+    Raises:
+        ValueError: `otherwise`, and the first of the missing, unknown and misshapen tensors.
+    """
+    if faults := misfits({name: tuple(tensor.shape) for name, tensor in state.items()}, expected):
+        raise ValueError(f"{otherwise}:{faults}")
 
 
 def unwrap(state: Any, name: str = "the checkpoint") -> dict[str, Tensor]:

@@ -143,15 +143,19 @@ def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> N
 
     with safe_open(path, framework="numpy") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    faults = [f"missing: {name} {tuple(value.shape)}" for name, value in expected.items() if name not in shapes]
-    faults += [f"unknown: {name} {shape}" for name, shape in shapes.items() if name not in expected]
+    if faults := misfits(shapes, expected):
+        raise ModelFileError(f"{path} does not hold the weights that its header describes:{faults}")
+
+
+def misfits(shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor]) -> str:
+    """The first ten of the missing, unknown and misshapen arrays, a line each; empty if all are as expected."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    faults = [f"missing: {name} {shape}" for name, shape in wanted.items() if name not in shapes]
+    faults += [f"unknown: {name} {shape}" for name, shape in shapes.items() if name not in wanted]
     faults += [
-        f"misshapen: {name} {shapes[name]}, expected {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in shapes and shapes[name] != tuple(value.shape)
+        f"misshapen: {name} {shapes[name]}, expected {shape}"
+        for name, shape in wanted.items()
+        if shapes.get(name, shape) != shape
     ]
-    if faults:
-        more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise ModelFileError(
-            f"{path} does not hold the weights that its header describes:\n  " + "\n  ".join(faults[:10]) + more
-        )
+    more = [f"and {len(faults) - 10} more"] if len(faults) > 10 else []
+    return "".join(f"\n  {line}" for line in faults[:10] + more)

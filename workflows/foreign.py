@@ -19,7 +19,7 @@ from baselines.rdn import load_official_rdn
 from baselines.single_task import SingleTask
 from ipt_models.official import infer_scales, load_official
 from ipt_models.tasks import parse_task
-from ipt_models.tensors import read_tensors
+from ipt_models.tensors import check_fit, read_tensors
 
 SIX_TASKS = ("sr2", "sr3", "sr4", "dn30", "dn50", "dr")  # the order of the heads in the IPT authors' six-task files
 LARGE_EDSR = 256  # with this many features or more the authors scale residuals by 0.1, which the weights do not show
@@ -168,12 +168,7 @@ def _load_edsr(state: dict[str, Tensor], tasks: Sequence[str] | None) -> nn.Modu
     task = _tasks_of(tasks, scale)[0]
     res_scale = 0.1 if num_feat >= LARGE_EDSR else 1.0
     network = baselines.build("edsr", task, num_feat=num_feat, num_block=num_block, res_scale=res_scale)
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    if expected != {name: tuple(tensor.shape) for name, tensor in state.items()}:
-        odd = sorted(set(expected) ^ set(state)) or [n for n in expected if expected[n] != tuple(state[n].shape)]
-        raise ValueError(
-            f"is an incomplete EDSR of {num_block} blocks and {num_feat} features: see {', '.join(odd[:5])}"
-        )
+    check_fit(state, network.state_dict(), f"is an incomplete EDSR of {num_block} blocks and {num_feat} features")
     network.load_state_dict(state)
     return network
 
