@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from ipt_models.tasks import parse_task
+from workflows.config.runs import Run
 from workflows.data.crops import CropReader, crop_shape
 from workflows.data.image_reader import ImageReader
 from workflows.data.schedule import Schedule
@@ -69,6 +71,20 @@ class Batches:
     Raises:
         ValueError: if there is no image, or one is too small for a crop, or a setting is out of range.
     """
+
+    @classmethod
+    def of_run(cls, run: Run, table: pd.DataFrame, root: Path, **others: Any) -> "Batches":
+        """The batches that a run trains on; `others` say how this process makes them."""
+        recipe, data = run.training, run.data
+        return cls(
+            *(table, root, run.tasks, recipe.patch_size, recipe.batch_size, run.seed),
+            *(data.crops_per_image, data.buffer_images),
+            cache_bytes=data.cache_mb * 2**20,
+            fixed_crops=data.fixed_crops,
+            data_seed=data.seed,
+            augment=recipe.augment,
+            **others,
+        )
 
     def __init__(
         self,

@@ -111,22 +111,13 @@ def train(
         model, optimizer = fabric.setup(compiled(network, run), optimizer)
 
         micro_batches = accumulation.divide(run)
-        batches = Batches(
+        batches = Batches.of_run(
+            run,
             images,
             root,
-            run.tasks,
-            recipe.patch_size,
-            recipe.batch_size,
-            seed=run.seed,
-            crops_per_image=run.data.crops_per_image,
-            buffer_images=run.data.buffer_images,
             workers=run.data.workers,
-            cache_bytes=run.data.cache_mb * 2**20,
             rows=processes.rows(recipe.batch_size),
             pin_memory=fabric.device.type == "cuda",
-            fixed_crops=run.data.fixed_crops,
-            data_seed=run.data.seed,
-            augment=recipe.augment,
         )
         learning = Learning(run, images, held_out, root, fabric.device) if fabric.is_global_zero else None
 

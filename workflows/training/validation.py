@@ -103,20 +103,9 @@ class Learning:
         recipe = run.training
         rows = recipe.batch_size // recipe.processes  # what a process's memory holds in training
         size = min(recipe.micro_batch_size or rows, rows)
-        options = {"cache_bytes": run.data.cache_mb * 2**20}
-        arguments = (root, run.tasks, recipe.patch_size, recipe.batch_size)
-        own = Batches(
-            images,
-            *arguments,
-            run.seed,
-            crops_per_image=run.data.crops_per_image,
-            buffer_images=run.data.buffer_images,
-            fixed_crops=run.data.fixed_crops,
-            data_seed=run.data.seed,
-            augment=recipe.augment,
-            **options,
-        )
-        other = Batches(held_out, *arguments, HELD_OUT_SEED, **options)
+        own = Batches.of_run(run, images, root)
+        sizes = (recipe.patch_size, recipe.batch_size)
+        other = Batches(held_out, root, run.tasks, *sizes, HELD_OUT_SEED, cache_bytes=run.data.cache_mb * 2**20)
         self._training, self._held_out = (
             FixedCrops(batches, recipe.patch_size, seed, device, size)
             for batches, seed in ((own, run.seed), (other, HELD_OUT_SEED))
