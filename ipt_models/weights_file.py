@@ -3,8 +3,6 @@
 Header entries, all of them text: `format`, `variant`, `kwargs` (JSON, every argument of the network except its tasks),
 `tasks` (JSON) and `weights_sha256`; others are allowed. Equal weights and entries give equal bytes. Only what takes
 tensors imports torch.
-
-Format 1, without an entry `format`, held only the arguments that differ from the variant's.
 """
 
 from __future__ import annotations
@@ -86,10 +84,8 @@ def read_header(path: str | PathLike[str]) -> dict[str, Any]:
         raise ModelFileError(f"{path} is damaged or not a safetensors file ({error})") from None
     if missing := [key for key in BUILT_FROM if key not in header]:
         raise ModelFileError(f"{path} does not say how to build its network: no {', '.join(missing)} in its header")
-    if header.get("format", "1") not in ("1", FORMAT):
-        raise ModelFileError(
-            f"{path} is of format {header['format']}, written by a later version; this one reads 1 and {FORMAT}"
-        )
+    if header.get("format") != FORMAT:
+        raise ModelFileError(f"{path} is of format {header.get('format')}; this version reads {FORMAT}")
     for key, kind, expected in (("kwargs", dict, "an object"), ("tasks", list, "a list of names")):
         try:
             header[key] = json.loads(header[key])

@@ -164,8 +164,6 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
         FileNotFoundError, ModelFileError: naming the file.
     """
     header = weights_file.read_header(path)
-    if "format" not in header and header["variant"].startswith("rdn"):
-        header["kwargs"].setdefault("subtract_mean", False)  # RDN had no mean when this was written
     return {key: json.loads(value) if key in ("fraction", "seed") else value for key, value in header.items()}
 
 

@@ -46,13 +46,6 @@ def test_the_header_names_the_variant_whose_sizes_fit(tmp_path):
     assert json.loads(found["kwargs"]) == {**VARIANTS["ipt_tiny"], "position": "none", "norm": True, "mlp": True}
 
 
-def test_a_header_may_give_only_what_departs_from_the_variant(tmp_path):
-    model = build("ipt_tiny", ("sr2",), depth=1)
-    metadata = {"variant": "ipt_tiny", "kwargs": '{"depth": 1}', "tasks": '["sr2"]', "run": "ipt-20-seed-0"}
-    save_file(model.state_dict(), tmp_path / "model.safetensors", metadata)
-    assert load(tmp_path / "model.safetensors").config == model.config
-
-
 def test_an_aborted_save_leaves_the_old_file(tmp_path):
     model = IPT(**SMALL)
     save(model, tmp_path / "model.safetensors")
@@ -86,7 +79,7 @@ def test_files_that_hold_no_ipt_are_refused_in_one_message(tmp_path):
         load(tmp_path / "bare.safetensors")
 
 
-GOOD = {"variant": "ipt_tiny", "kwargs": json.dumps(SMALL), "tasks": '["sr2"]'}
+GOOD = {"format": "2", "variant": "ipt_tiny", "kwargs": json.dumps(SMALL), "tasks": '["sr2"]'}
 
 
 @pytest.mark.parametrize(

@@ -136,15 +136,6 @@ def test_a_file_says_whether_rdn_subtracts_the_mean(tmp_path, subtract_mean):
     assert torch.equal(loaded(x), model(x))
 
 
-def test_a_file_from_before_rdn_subtracted_the_mean_computes_what_it_did(tmp_path):
-    model = models.build("rdn_tiny", ["sr2"], subtract_mean=False)
-    old = {"variant": "rdn_tiny", "kwargs": "{}", "tasks": '["sr2"]', "seed": "0"}
-    save_file(model.state_dict(), tmp_path / "model.safetensors", old)
-    loaded, _ = models.load(tmp_path / "model.safetensors")
-    x = torch.rand(1, 3, 8, 8)
-    assert torch.equal(loaded(x), model(x))
-
-
 def test_what_match_chose_is_in_the_file(tmp_path):
     model = models.build("edsr_tiny", ["sr2"], match={"macs": "ipt_tiny"})
     models.save(model, tmp_path / "model.safetensors", {})

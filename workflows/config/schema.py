@@ -251,13 +251,6 @@ class Training(Section):
     memory_mb: Megabytes = Field(3000, description="memory that a run requests from the scheduler, in MB")
     runtime_minutes: whole(1, 10**7) = Field(240, description="time that a run requests from the scheduler, in minutes")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _tensorboard_is_a_logger(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "tensorboard" in values:
-            raise ValueError("`tensorboard: true` is now `loggers: [tensorboard]`")
-        return values
-
     @property
     def processes(self) -> int:
         """Processes of a run, one per device."""

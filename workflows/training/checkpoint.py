@@ -8,7 +8,6 @@ run read them. They are not among the run's declared outputs, which Snakemake de
 
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +16,6 @@ import torch
 KEEP = 2
 FORMAT = 3  # version of a checkpoint's content
 HASH_DIGITS = 16
-NAME = re.compile(rf"step-(\d{{9}})-([0-9a-f]{{{HASH_DIGITS}}})\.pt")
 
 
 class CheckpointError(RuntimeError):
@@ -126,17 +124,16 @@ def load_latest(folder: Path, digest: str) -> dict[str, Any] | None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """By step, newest last; including earlier formats' names, so that they are refused and not overlooked."""
+    """By step, newest last."""
     return sorted(folder.glob("step-*.pt"))
 
 
 def _damage(path: Path) -> str | None:
     """A description of the damage, or None."""
-    if not (named := NAME.fullmatch(path.name)):
-        return None  # an earlier format's, recognised by its content
     try:
         with open(path, "rb") as file:
             digits = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]
     except OSError as error:
         return str(error)
-    return None if digits == named[2] else f"its bytes have changed: their SHA-256 begins {digits}, not {named[2]}"
+    named = path.stem.rpartition("-")[2]
+    return None if digits == named else f"its bytes have changed: their SHA-256 begins {digits}, not {named}"

@@ -116,8 +116,6 @@ class History:
 
     def note_code(self, code: str) -> bool:
         """Record the code that trains from here on, by its hash; True if it or a package differs from the one before."""
-        if self.step and not self.made_by:  # a checkpoint of an earlier version, which did not record it
-            self.made_by.append(dict.fromkeys(("code", "versions", "commit", "dirty")))
         return _note(
             {"code": code, "versions": provenance.versions(), **provenance.commit()}, self.made_by, ("code", "versions")
         )

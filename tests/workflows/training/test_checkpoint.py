@@ -1,6 +1,8 @@
 """A checkpoint is whole or absent, and never runs code."""
 
 import errno
+import hashlib
+import io
 import os
 import pickle
 import resource
@@ -17,6 +19,13 @@ STATE = {"digest": "d", "model": {"w": torch.arange(3.0)}}
 
 def steps(folder):
     return sorted(int(path.name.split("-")[1]) for path in folder.iterdir())
+
+
+def put(folder, step, content):
+    """A file under a checkpoint's name."""
+    path = folder / f"step-{step:09d}-{hashlib.sha256(content).hexdigest()[: checkpoint.HASH_DIGITS]}.pt"
+    path.write_bytes(content)
+    return path
 
 
 def test_last_two_are_kept_and_the_newest_is_loaded(tmp_path):
@@ -64,9 +73,10 @@ def test_damaged_checkpoint_does_not_take_the_place_of_a_good_one(tmp_path):
 
 
 def test_only_unreadable_checkpoints_are_an_error_that_names_them(tmp_path):
-    (tmp_path / "step-000000001.pt").write_bytes(b"no checkpoint")
-    torch.save({"weights": 1}, tmp_path / "step-000000002.pt")
-    with raises_naming(CheckpointError, "step-000000002.pt", "step-000000001.pt"):
+    written = io.BytesIO()
+    torch.save({"weights": 1}, written)
+    paths = [put(tmp_path, 1, b"no checkpoint"), put(tmp_path, 2, written.getvalue())]
+    with raises_naming(CheckpointError, *(path.name for path in paths)):
         load_latest(tmp_path, "d")
 
 
@@ -75,8 +85,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "harmed"),))
 
-    with open(tmp_path / "step-000000001.pt", "wb") as file:
-        pickle.dump(Harmful(), file)
+    put(tmp_path, 1, pickle.dumps(Harmful()))
     with pytest.raises(CheckpointError):
         load_latest(tmp_path, "d")
     assert not (tmp_path / "harmed").exists()
