@@ -48,14 +48,15 @@ def count_macs(model: nn.Module, task: str) -> int:
 def build_shape(variant: str, task: str, **kwargs: Any) -> nn.Module:
     """A network of either package, for counting: where possible on the meta device, which holds shapes without values.
 
-    IPT is built on the CPU because it disables autocast by device name, which torch refuses for the meta device; so are networks
-    that read values while they are built or run. Weights that a network would load from elsewhere are not needed here.
+    Networks that read values while they are built or run are built on the CPU. Weights that a network would load from elsewhere
+    are not needed here.
 
     Raises:
         ValueError: for an unknown variant, or arguments that the network refuses.
     """
     if variant in IPT_VARIANTS:
-        return ipt_models.build(variant, (task,), **kwargs)
+        with torch.device("meta"):
+            return ipt_models.build(variant, (task,), **kwargs)
     kwargs |= network_of(variant).from_weights
     try:
         with torch.device("meta"), torch.no_grad():

@@ -1,10 +1,14 @@
 """Counts that stand in tables, and how far networks see."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 import baselines
+import ipt_models
 from baselines.cost import build_shape, count_macs, count_parameters
+from ipt_models.network import Position
 
 PARAMETERS = {
     ("edsr_baseline", "sr2"): 1_369_859,
@@ -57,6 +61,23 @@ def test_multiply_adds_of_ipt_include_its_attention_and_are_scaled_to_48x48():
     mean_shifts = 24 * 24 * 9 * (1 + 4)
     model = build_shape("ipt_tiny", "sr2", num_feat=8, patch_dim=3, patch_size=24, depth=2)
     assert count_macs(model, "sr2") == 4 * (layers + linear + head + tail + mean_shifts)
+
+
+@pytest.mark.parametrize(
+    ("variant", "kwargs"),
+    [
+        *((variant, {}) for variant in ipt_models.VARIANTS),
+        *(("ipt_tiny", {"position": name}) for name in get_args(Position)),
+    ],
+)
+def test_ipt_s_shapes_without_values_cost_what_the_network_costs(variant, kwargs):
+    shape, model = (
+        build_shape(variant, "sr2", depth=2, **kwargs),
+        ipt_models.build(variant, ("sr2",), depth=2, **kwargs),
+    )
+    assert next(shape.parameters()).is_meta
+    assert count_parameters(shape) == count_parameters(model)
+    assert count_macs(shape, "sr2") == count_macs(model, "sr2")
 
 
 @pytest.mark.parametrize("task", ["sr2", "sr4", "dn30"])
