@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from workflows.config import checks, reading
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError, lines_of
-from workflows.config.presets import PresetError, chosen, presets, without_presets
+from workflows.config.presets import chosen, presets, without_presets
 from workflows.config.schema import Presets
 from workflows.files import write_text
 
@@ -24,10 +24,7 @@ def parse(config: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: one message that names each key, its value and what is allowed.
     """
-    try:
-        expanded, budget = presets(config), chosen(config)
-    except PresetError as error:
-        raise ConfigError([str(error)]) from None
+    expanded, budget = presets(config), chosen(config)
     valid, lines = {}, []
     for name, preset in expanded.items() if budget is not None else [(None, without_presets(config))]:
         try:

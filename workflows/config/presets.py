@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ipt_models.suggestions import nearest
+from workflows.config.messages import ConfigError
 
 # Sections that are replaced, not merged: most allow only one of their keys, and seeds belong to their fractions.
 REPLACED = ("training.budget", "finetune.training.budget", "finetune.alone.budget", "kwargs.match", "more_seeds")
 MODELS = "models"
-
-
-class PresetError(ValueError):
-    """What is wrong with `budget` or `budgets`, naming the key."""
 
 
 def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -23,16 +20,16 @@ def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     inherited one. The experiment is called `<name>-<budget>`.
 
     Raises:
-        PresetError: a preset that is not a section, changes an unknown model, or takes an argument away that is not there.
+        ConfigError: a preset that is not a section, changes an unknown model, or takes an argument away that is not there.
     """
     budgets = config.get("budgets") or {}
     if not isinstance(budgets, Mapping):
-        raise PresetError(
-            f"budgets: {budgets!r}: is not a section; write a name for each preset, and under it the keys that differ"
+        raise ConfigError(
+            [f"budgets: {budgets!r}: is not a section; write a name for each preset, and under it the keys that differ"]
         )
     names = [str(name) for name in budgets]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise PresetError(f"budgets: {', '.join(repeated)} is given more than once")
+        raise ConfigError([f"budgets: {', '.join(repeated)} is given more than once"])
     common = without_presets(config)
     return {str(name): _changed(common, str(name), changes) for name, changes in budgets.items()}
 
@@ -46,28 +43,28 @@ def chosen(config: Mapping[str, Any]) -> str | None:
     """The name of the budget that a config chooses, None if it has no presets.
 
     Raises:
-        PresetError: `budget` is missing, or none of `budgets`.
+        ConfigError: `budget` is missing, or none of `budgets`.
     """
     budgets, budget = config.get("budgets") or {}, config.get("budget")
     if not budgets:
         if budget is not None:
-            raise PresetError(f"budget: {budget!r}: this config has no `budgets` to choose from")
+            raise ConfigError([f"budget: {budget!r}: this config has no `budgets` to choose from"])
         return None
     allowed = f"allowed: {', '.join(map(str, budgets))}"
     if budget is None:
-        raise PresetError(f"budget: is missing; {allowed}")
+        raise ConfigError([f"budget: is missing; {allowed}"])
     if str(budget) not in map(str, budgets):
-        raise PresetError(f"budget: {budget!r}: unknown budget{nearest(budget, budgets)}; {allowed}")
+        raise ConfigError([f"budget: {budget!r}: unknown budget{nearest(budget, budgets)}; {allowed}"])
     return str(budget)
 
 
 def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
     changes = {} if changes is None else changes
     if not isinstance(changes, Mapping):
-        raise PresetError(f"budgets.{name}: {changes!r}: is not a section of keys to change")
+        raise ConfigError([f"budgets.{name}: {changes!r}: is not a section of keys to change"])
     for key in ("name", "budget", "budgets"):
         if key in changes:
-            raise PresetError(f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`")
+            raise ConfigError([f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`"])
     changes = dict(changes)
     by_name = changes.pop(MODELS, {})
     merged = _merged(common, changes)
@@ -80,7 +77,9 @@ def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
 
 def _models(models: Any, by_name: Any, where: str) -> Any:
     if not isinstance(by_name, Mapping):
-        raise PresetError(f"{where}: takes what differs by the model's name, for example `{{edsr: {{variant: edsr}}}}`")
+        raise ConfigError(
+            [f"{where}: takes what differs by the model's name, for example `{{edsr: {{variant: edsr}}}}`"]
+        )
     if not isinstance(models, list) or not all(isinstance(model, Mapping) for model in models):
         return models  # the schema reports the problem
     names = [model.get("name") for model in models]
@@ -88,11 +87,10 @@ def _models(models: Any, by_name: Any, where: str) -> Any:
         return models
     for name, changes in by_name.items():
         if changes is not None and not isinstance(changes, Mapping):
-            raise PresetError(f"{where}.{name}: {changes!r}: is not a section of keys to change")
+            raise ConfigError([f"{where}.{name}: {changes!r}: is not a section of keys to change"])
         if name not in names:
-            raise PresetError(
-                f"{where}.{name}: no model has this name{nearest(name, names)}; allowed: {', '.join(map(str, names))}"
-            )
+            allowed = ", ".join(map(str, names))
+            raise ConfigError([f"{where}.{name}: no model has this name{nearest(name, names)}; allowed: {allowed}"])
     changed = [(model, by_name.get(model["name"], {}), f"{where}.{model['name']}") for model in models]
     return [_model(model, changes, place) for model, changes, place in changed if changes is not None]
 
@@ -106,10 +104,8 @@ def _model(model: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> 
     for key in taken:
         if key not in inherited:
             names = ", ".join(map(str, inherited))
-            raise PresetError(
-                f"{where}.kwargs.{key}: is empty, which removes an inherited argument, but "
-                + (f"none has this name{nearest(key, inherited)}; inherited: {names}" if names else "none is inherited")
-            )
+            there = f"none has this name{nearest(key, inherited)}; inherited: {names}" if names else "none is inherited"
+            raise ConfigError([f"{where}.kwargs.{key}: is empty, which removes an inherited argument, but {there}"])
     kept = {key: value for key, value in inherited.items() if key not in taken}
     return _merged(
         {**model, "kwargs": kept},
