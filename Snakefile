@@ -92,8 +92,6 @@ wildcard_constraints:
     percent=r"[0-9.]+",
     seed=r"\d+",
     ensemble="averaged|x8",
-    task="[a-z]+[0-9]*",
-    dataset="[^-/]+",
 
 
 include: "workflows/rules/common.smk"

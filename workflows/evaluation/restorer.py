@@ -83,6 +83,7 @@ class Restorer:
         self._windows = windows or default_windows
         self._bf16 = precision == "bf16-mixed"
         self._network: torch.nn.Module | None = None
+        self._takes_windows = False
         self.parallel_images = str(model) in UNTRAINED
         if self.parallel_images:
             self.label = str(model)
@@ -93,12 +94,12 @@ class Restorer:
         else:
             self._network, self.metadata = models.load(model, device, tasks, own, kwargs)
             self.label = self.metadata.get("model", Path(model).stem)
-            if windows and not models.is_ipt(self.metadata["variant"]):
+            self._takes_windows = models.is_ipt(self.metadata["variant"])
+            if windows and not self._takes_windows:
                 raise RestorerError(
                     f"{self.label} ({self.metadata['variant']}) takes whole images; only IPT cuts them into windows"
                 )
-        takes_windows = self._network is not None and models.is_ipt(self.metadata["variant"])
-        words = [self._windows] if takes_windows and self._windows != ipt_windows.DEFAULT else []
+        words = [self._windows] if self._takes_windows and self._windows != ipt_windows.DEFAULT else []
         words += [word for word, on in (("x8", self_ensemble), ("bf16", self._bf16)) if on]
         self.setting = "+".join(words) or "plain"
 
@@ -110,8 +111,7 @@ class Restorer:
     @property
     def sees_whole_images(self) -> bool:
         """Whether an output pixel may depend on any input pixel, so that tiles change the result."""
-        ipt = self._network is not None and models.is_ipt(self.metadata["variant"])
-        return self._network is not None and not ipt and self._network.receptive_field is None
+        return self._network is not None and not self._takes_windows and self._network.receptive_field is None
 
     def can(self, task: Task) -> bool:
         """Whether the model has a head for a task; for a reference, whether it is scored on the task."""
@@ -170,7 +170,7 @@ class Restorer:
         raise ImageError(f"{path}: the output of {self.label} for {task.name} is not finite")
 
     def _restore(self, x: Tensor, head: str) -> Tensor:
-        if models.is_ipt(self.metadata["variant"]):
+        if self._takes_windows:
             return ipt_windows.restore(self._network, x, head, self._windows, progress=self._progress)
         return whole_image.restore(self._network, x, head, self._tile, self._progress, self._overlap)
 

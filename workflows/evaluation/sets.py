@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ipt_models.tasks import Task, parse_task
 from workflows.config.benchmark_sets import SETS, BenchmarkSet, Request, SetError, parse_set
 from workflows.evaluation.image_files import ImageError, inspect
+from workflows.evaluation.protocol import border, cropped
 from workflows.files import is_image
 
 # Below the data root, in this order. {name} is the set's name or an alias, {scale} the task's scale.
@@ -154,17 +155,15 @@ def check_sizes(sample: Sample, task: Task, target: tuple[int, int], given: tupl
     Raises:
         ImageError: naming the file.
     """
-    scale = task.scale
-    height, width = (side // scale * scale for side in target)
-    border = scale if task.kind == "sr" else 0
-    if min(height, width) <= 2 * border:
+    size, cut = cropped(*target, task), border(task)
+    if min(size) <= 2 * cut:
         raise ImageError(
-            f"{sample.target}: {target[1]}x{target[0]} pixels leave nothing inside the border of {border} that {task.name} cuts"
+            f"{sample.target}: {target[1]}x{target[0]} pixels leave nothing inside the border of {cut} that {task.name} cuts"
         )
-    if given and (given[0] * scale, given[1] * scale) != (height, width):
+    if given and (given[0] * task.scale, given[1] * task.scale) != size:
         raise ImageError(
             f"{sample.input}: {given[1]}x{given[0]} pixels do not match "
-            f"{sample.target.name} ({target[1]}x{target[0]}) at scale {scale}"
+            f"{sample.target.name} ({target[1]}x{target[0]}) at scale {task.scale}"
         )
 
 

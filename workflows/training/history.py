@@ -4,7 +4,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from statistics import median
 from typing import Any
 
@@ -88,13 +88,9 @@ class History:
     def state(self, cpu_seconds: float) -> dict[str, Any]:
         """Plain values, for a checkpoint; `cpu_seconds` is the time of the current processes."""
         return {
-            "step": self.step,
-            "log": self.log,
+            **{entry.name: getattr(self, entry.name) for entry in fields(self)},
             "patches": dict(self.patches),
             "gradient_norms": [float(norm) for norm in self.gradient_norms],
-            "negatives": self.negatives,
-            "computed_on": self.computed_on,
-            "made_by": self.made_by,
             "seconds": self.wall_seconds,
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
