@@ -23,11 +23,11 @@ from baselines.patch_graph import (
     find_neighbors,
 )
 from baselines.single_task import SingleTask
+from baselines.vgg_weights import VGG_FILE, vgg_file
 from ipt_models.arguments import check_choice, check_positive, check_whole
 from ipt_models.mean_shift import RGB_RANGE, MeanShift
 from ipt_models.tensors import read_tensors
 
-VGG_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name for its ImageNet weights
 VGG_CHANNELS = 64
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -77,7 +77,7 @@ class VGGFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.register_load_state_dict_post_hook(_mark_loaded)
         if weights != FROM_CHECKPOINT:
-            path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
+            path = vgg_file(weights)
             if not path.is_file():
                 raise FileNotFoundError(
                     f"IGNN builds its graph from VGG19 features, and there are no VGG19 weights at {path}: put "

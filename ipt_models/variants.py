@@ -1,15 +1,19 @@
-"""IPT's sizes by name. Importing this module loads no torch."""
+"""IPT's sizes and its kinds of windows by name. Importing this module loads no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ipt_models.arguments import check_names
 from ipt_models.suggestions import nearest
 
 if TYPE_CHECKING:
     from ipt_models.network import IPT
+
+# How windows cover an image, see `ipt_models.windows`.
+Windows = Literal["centre", "averaged", "side-by-side", "blended"]
+WINDOWS: tuple[Windows, ...] = get_args(Windows)
 
 VARIANTS: dict[str, dict[str, Any]] = {
     # For a demo on two CPU cores: it beats bicubic after a minute or two of training.

@@ -15,7 +15,6 @@ inwards. The settings differ in the distance between windows (`stride`) and in t
 """
 
 from itertools import pairwise, product
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -23,9 +22,8 @@ from tqdm import tqdm
 
 from ipt_models.network import IPT
 from ipt_models.tasks import parse_task
+from ipt_models.variants import WINDOWS, Windows
 
-Windows = Literal["centre", "averaged", "side-by-side", "blended"]
-WINDOWS: tuple[Windows, ...] = get_args(Windows)
 DEFAULT: Windows = "centre"
 
 BAR_DELAY = 2  # seconds before a progress bar appears

@@ -5,10 +5,10 @@ Called once before the first job, by the Snakefile and by commands that take a c
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from baselines.own import matched, source_file
 from baselines.registry import NETWORK_OF
+from baselines.vgg_weights import vgg_file
 from ipt_models.suggestions import nearest
 from workflows import network_checks
 from workflows.config.benchmark_sets import SetError, parse_set
@@ -85,12 +85,6 @@ def _weights(experiment: Experiment) -> Iterator[str]:
                     f"models: kwargs.vgg_weights of {model.name!r}: {str(path)!r} is not a file; put torchvision's VGG19 there, "
                     "or choose `graph_features: encoder`"
                 )
-
-
-def vgg_file(weights: str | None) -> Path:
-    """The file of IGNN's VGG19: the named one, or torchvision's in torch's cache."""
-    cache = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"))
-    return Path(weights or cache / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth").expanduser()
 
 
 def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """IGNN against a slow, obvious implementation that loops over patches, and its choice of graph features."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,8 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import baselines
 from baselines import patch_graph
-from baselines.ignn import VGG_FILE, GraphAggregation
+from baselines.ignn import GraphAggregation
 from baselines.patch_graph import NeighborFeatures, edge_differences, extract_patches, find_neighbors
+from baselines.vgg_weights import VGG_FILE
 from tests.helpers import raises_naming
 
 SIZES = [(2, (12, 17)), (2, (13, 14)), (3, (16, 22))]
@@ -228,9 +231,10 @@ SMALL = {"num_feat": 8, "num_block": 2}
 
 
 def test_missing_vgg_weights_are_an_error_that_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCH_HOME", raising=False)
     right = ("vgg_weights", "graph_features: encoder")
-    with raises_naming(FileNotFoundError, tmp_path / "checkpoints" / VGG_FILE, *right):
+    with raises_naming(FileNotFoundError, Path(torch.hub.get_dir(), "checkpoints", VGG_FILE), *right):
         baselines.build("ignn", "sr2", **SMALL)
     with raises_naming(FileNotFoundError, tmp_path / "elsewhere.pth", *right):
         baselines.build("ignn", "sr2", **SMALL, vgg_weights=tmp_path / "elsewhere.pth")
@@ -243,11 +247,12 @@ def test_another_file_than_vgg19_is_refused(tmp_path):
 
 
 def test_vgg_features_are_torchvisions_after_the_second_relu(vgg_file, tmp_path, monkeypatch):
-    (tmp_path / "checkpoints").mkdir()
-    vgg_file.rename(tmp_path / "checkpoints" / VGG_FILE)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = Path(torch.hub.get_dir(), "checkpoints", VGG_FILE)
+    cached.parent.mkdir(parents=True)
+    vgg_file.rename(cached)
     model = baselines.build("ignn", "sr2", **SMALL)
-    state = torch.load(tmp_path / "checkpoints" / VGG_FILE, weights_only=True)
+    state = torch.load(cached, weights_only=True)
     reference = torch.nn.Sequential(
         torch.nn.Conv2d(3, 64, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(64, 64, 3, padding=1), torch.nn.ReLU()
     )

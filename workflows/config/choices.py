@@ -7,8 +7,6 @@ from ipt_models.tasks import Task
 Gray = Literal["rgb", "matlab"]
 Bicubic = Literal["uint8", "float"]
 Noise = Literal["clipped", "unclipped"]
-# How IPT's windows cover an image, see `ipt_models.windows`; the first is the protocol's.
-Windows = Literal["centre", "averaged", "side-by-side", "blended"]
 
 
 def reference_restores(reference: str, task: Task, noise: Noise = "clipped") -> bool:

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from ipt_models.files import replacing, target
+from ipt_models.variants import WINDOWS
 from workflows import models
 from workflows.command_line import exit_status, positive
 from workflows.config.benchmark_sets import SetError
-from workflows.config.choices import Windows
 from workflows.evaluation import score_provenance
 from workflows.evaluation.arguments import PRECISIONS, add_own_network, check_names, check_own_network, scope_parser
 from workflows.evaluation.commands import download_command, export_command, features_command
@@ -77,7 +77,7 @@ def score_command(arguments: Sequence[str]) -> int:
     run.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
     run.add_argument(
         "--windows",
-        choices=get_args(Windows),
+        choices=WINDOWS,
         help="how IPT's windows cover an image, see docs/protocol.md (default: centre)",
     )
     run.add_argument("--precision", choices=PRECISIONS, default="32-true")

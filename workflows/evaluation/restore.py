@@ -9,15 +9,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ipt_models.files import replacing, target
 from ipt_models.tasks import Task, parse_task
+from ipt_models.variants import WINDOWS
 from workflows.command_line import positive, whole
-from workflows.config.choices import Windows
 from workflows.evaluation.arguments import PRECISIONS, add_own_network, check_own_network
 from workflows.evaluation.image_files import ImageError, first_line, read
 from workflows.files import IMAGE_SUFFIXES, is_image
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--self-ensemble", action="store_true", help="average over the eight flips and rotations")
     parser.add_argument(
         "--windows",
-        choices=get_args(Windows),
+        choices=WINDOWS,
         help="how IPT's windows cover the image (default: blended, without seams; scores use centre)",
     )
     parser.add_argument(

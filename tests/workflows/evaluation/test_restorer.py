@@ -1,16 +1,12 @@
 """Models behind one call: heads, references, ensembles."""
 
-from typing import get_args
-
 import pytest
 import torch
 
-from ipt_models import windows
 from ipt_models.tasks import parse_task
 from ipt_models.windows import restore
 from tests.helpers import raises_naming
 from workflows import models
-from workflows.config.choices import Windows
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restorer import Restorer, RestorerError
 
@@ -86,8 +82,3 @@ def test_a_baseline_is_scored_like_ipt(tmp_path):
     restorer = Restorer(tmp_path / "rdn.safetensors")
     assert restorer.head(parse_task("dn10")) == "dn30"
     assert restorer(X, parse_task("dn10")).shape == X.shape
-
-
-def test_the_windows_of_the_command_line_are_those_of_the_network_and_the_protocol_s_come_first():
-    assert get_args(Windows) == windows.WINDOWS
-    assert windows.WINDOWS[0] == windows.DEFAULT
