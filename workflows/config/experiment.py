@@ -92,6 +92,10 @@ class Experiment(Section):
         """The source of each stage's images, by the folder of their tables."""
         return {"data": self.data} | ({"data/finetune": self.finetune.data} if self.finetune else {})
 
+    def images(self, source: str) -> Path:
+        """The folder of a source's images: the user's, or the one that they are drawn into."""
+        return (self.sources[source].root or self.folder / source / "images").expanduser()
+
     def seeds_at(self, fraction: float) -> list[int]:
         """The seeds that are trained at a fraction."""
         return [*self.seeds, *self.more_seeds.get(fraction, [])]

@@ -153,10 +153,8 @@ def training_images(experiment: Experiment, source: str = "data") -> int | None:
 def own_images(experiment: Experiment, source: str = "data") -> tuple[Path, pd.DataFrame] | None:
     """A stage's own images to measure with, if they are listed already."""
     manifest = experiment.folder / source / "manifest.csv"
-    root = experiment.sources[source].root or experiment.folder / source / "images"
-    if not manifest.is_file() or not root.expanduser().is_dir():
-        return None
-    return root.expanduser(), read_table(manifest)
+    root = experiment.images(source)
+    return (root, read_table(manifest)) if manifest.is_file() and root.is_dir() else None
 
 
 def _stage(run: Run, trials: Iterable[str]) -> str:

@@ -88,7 +88,7 @@ def preparation(experiment: Experiment) -> dict[Path, list[str]]:
     python, made = [sys.executable, "-m", "workflows.data"], Made(experiment.folder)
     left: dict[Path, list[str]] = {}
     for source, data in experiment.sources.items():
-        folder, root = experiment.folder / source, images(experiment, source)
+        folder, root = experiment.folder / source, experiment.images(source)
         manifest, validation = folder / "manifest.csv", folder / "validation.csv"
         steps: dict[Path, list[str | int | Path]] = {}
         if data.source == "dead_leaves":
@@ -148,7 +148,7 @@ def command(experiment: Experiment, run: Run) -> list[str]:
     return [
         *(sys.executable, "-m", "workflows.launch", *claimed, sys.executable, "-m", "workflows.training"),
         *("--experiment", str(experiment.folder / SPEC), "--run", run.name),
-        *("--root", str(images(experiment, run.source)), "--fraction", str(experiment.folder / run.subset)),
+        *("--root", str(experiment.images(run.source)), "--fraction", str(experiment.folder / run.subset)),
         *("--validation", str(experiment.folder / run.source / "validation.csv"), *init),
         *("--out", str(out), "--resume", str(experiment.folder / "resume" / run.name)),
         *("--reuse", str(experiment.folder.parent)),
@@ -296,11 +296,6 @@ def seconds(experiment: Experiment, run: Run, took: dict[str, list[float]], at_o
     if not rate or not steps:
         return 0.0
     return at_once * steps * run.training.batch_size / rate
-
-
-def images(experiment: Experiment, source: str) -> Path:
-    """The folder of a stage's images."""
-    return (experiment.sources[source].root or experiment.folder / source / "images").expanduser()
 
 
 def _gpus(accelerator: str, devices: int = 1) -> str:

@@ -58,7 +58,7 @@ DRAWN = [name for name, data in SOURCES.items() if data.source == "dead_leaves"]
 
 def images(source):
     """The folder of a stage's images, as a Path, which Snakemake does not record: the folder may move."""
-    return Path(OUT, source, "images") if source in DRAWN else SOURCES[source].root.expanduser()
+    return EXPERIMENT.images(source)
 
 
 def of_run(pick):
