@@ -52,8 +52,8 @@ def check_decodes(data: bytes) -> None:
         raise ValueError("truncated, corrupt, or of a format that is not known")
 
 
-def zero_filled(data: bytes, least: int = 64) -> int:
-    """Length of a stretch of zero bytes, `least` or more, among a JPEG's coefficients; 0 if there is none.
+def zero_filled(data: bytes) -> int:
+    """Length of a stretch of zero bytes, 64 or more, among a JPEG's coefficients; 0 if there is none.
 
     Decoders read zeros as codes, so libjpeg may not complain. In a sequential JPEG with all components in one scan a row
     of zero bits can only be an image's own where the shortest AC code (all zeros) ends the blocks of every component, as
@@ -81,7 +81,7 @@ def zero_filled(data: bytes, least: int = 64) -> int:
     else:
         return 0
     end = data.find(b"\xff\xd9", at)  # a second image may follow
-    start = data.find(bytes(least), at, end if end > 0 else len(data))
+    start = data.find(bytes(64), at, end if end > 0 else len(data))
     if start < 0 or all(symbol & 15 == 0 for symbol in short_codes):
         return 0
     return len(data) - start - len(data[start:].lstrip(b"\0"))

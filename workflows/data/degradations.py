@@ -26,26 +26,25 @@ __all__ = ["bicubic_resize", "degrade_image", "dihedral", "make_pairs"]
 
 
 def make_pairs(
-    batch: "Batch", patch_size: int, seed: int, device: torch.device | str = "cpu", rows: slice = slice(None)
+    batch: "Batch", patch_size: int, seed: int, device: torch.device | str = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Degrade and augment a batch of crops on the training device; crops of pairs bring their own inputs.
 
     The low-resolution patch of a crop equals, bit for bit, the same cut from the whole image reduced. Noise and rain are a
-    function of (seed, step): they are drawn for the whole global batch, whichever rows are requested.
+    function of (seed, step): they are drawn for the whole global batch, whichever of its rows the batch holds.
 
     Args:
         batch: of the crops, in host memory or already on the device.
         patch_size: side p of the network's input, the one that the batch was cut for.
         seed: of the run.
         device: where to compute.
-        rows: which of the batch's rows to return, for a slice of a global batch.
 
     Returns:
         (x, y): network input (B, 3, p, p) and target (B, 3, s*p, s*p), float32 RGB in [0, 1].
     """
     task = parse_task(batch.task)
-    crops = batch.hr[rows].to(device, non_blocking=True)
-    transforms = batch.transforms[rows].to(device, non_blocking=True)
+    crops = batch.hr.to(device, non_blocking=True)
+    transforms = batch.transforms.to(device, non_blocking=True)
     if batch.paired:
         side = task.scale * patch_size
         clean, low = crops[..., :side, :], crops[..., side:, :patch_size]
@@ -57,20 +56,15 @@ def make_pairs(
         return _to_unit(dihedral(low, transforms)), _to_unit(clean)
 
     clean = _to_unit(dihedral(crops, transforms))
-    own_rows = slice(
-        batch.first_row, batch.first_row + len(batch.hr)
-    )  # position of the batch's rows in the global batch
+    rows = slice(batch.first_row, batch.first_row + len(batch))  # of the global batch
     generator = torch.Generator(device)
     if task.kind == "dn":
         generator.manual_seed(integer_seed(seed, NOISE, batch.step))
         shape = (batch.global_size, 3, patch_size, patch_size)
-        noise = torch.randn(shape, generator=generator, device=device)[own_rows][rows]
+        noise = torch.randn(shape, generator=generator, device=device)[rows]
         return torch.add(clean, noise, alpha=task.sigma / 255).clamp_(0, 1), clean
     generator.manual_seed(integer_seed(seed, RAIN, batch.step))
-    kept = range(batch.global_size)[own_rows][rows]
-    streaks = rain_streaks(
-        batch.global_size, patch_size, patch_size, generator, slice(kept.start, kept.stop, kept.step)
-    )
+    streaks = rain_streaks(batch.global_size, patch_size, patch_size, generator, rows)
     return (clean + streaks).clamp_(0, 1), clean
 
 

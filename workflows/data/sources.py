@@ -223,9 +223,9 @@ def _printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _few(names: Iterable[str], most: int = 3) -> str:
+def _few(names: Iterable[str]) -> str:
     names = sorted(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _counted(items: Iterable) -> list:

@@ -15,7 +15,7 @@ from workflows.evaluation.sets import Job
 
 
 def export_inputs(
-    jobs: Sequence[Job], protocol: Protocol, folder: Path, only: Collection[str] | None = None, progress: bool = True
+    jobs: Sequence[Job], protocol: Protocol, folder: Path, only: Collection[str] | None = None
 ) -> list[str]:
     """Write `<task>/<set>/<image>_LR.png` and `<image>_HR.png` below a folder.
 
@@ -30,7 +30,7 @@ def export_inputs(
     """
     failures = []
     work = [(job, sample) for job in jobs for sample in job.samples if only is None or sample.image in only]
-    for job, sample in tqdm(work, unit="image", disable=None if progress else True):
+    for job, sample in tqdm(work, unit="image", disable=None):
         stem = folder / job.task.name / job.request.label / sample.image
         try:
             files = decode(sample, job.task)

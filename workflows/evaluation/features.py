@@ -59,7 +59,6 @@ def export_features(
     protocol: Protocol,
     folder: Path,
     only: Collection[str] | None = None,
-    progress: bool = True,
 ) -> list[str]:
     """Write `<task>/<set>/<image>.npz` below a folder, with the arrays `image` and `features` of `patch_features`.
 
@@ -74,7 +73,7 @@ def export_features(
     """
     failures = []
     work = [(job, sample) for job in jobs for sample in job.samples if only is None or sample.image in only]
-    for job, sample in tqdm(work, unit="image", disable=None if progress else True):
+    for job, sample in tqdm(work, unit="image", disable=None):
         try:
             files = decode(sample, job.task)
             degraded = degraded_pixels(files, job.request, sample, job.task, protocol.with_gray(job.request.gray))

@@ -41,13 +41,9 @@ def test_pairs_repeat_bit_for_bit_and_change_with_the_step(folder, table, task):
 def test_slices_hold_the_rows_of_the_whole_batch(folder, table, task):
     x, y = make_pairs(batch_of(folder, table, task), 10, seed=4)
     for start, stop in ((0, 2), (2, 6)):
-        cut = make_pairs(batch_of(folder, table, task), 10, seed=4, rows=slice(start, stop))
         own = make_pairs(batch_of(folder, table, task, rows=slice(start, stop)), 10, seed=4)
-        for pairs in (cut, own):
-            assert (pairs[0] - x[start:stop]).abs().max() < 1e-6
-            assert torch.equal(pairs[1], y[start:stop])
-    inner = make_pairs(batch_of(folder, table, task, rows=slice(2, 6)), 10, seed=4, rows=slice(1, 3))
-    assert (inner[0] - x[3:5]).abs().max() < 1e-6
+        assert (own[0] - x[start:stop]).abs().max() < 1e-6
+        assert torch.equal(own[1], y[start:stop])
 
 
 def test_noise_has_its_deviation_and_changes_with_seed_and_step():
