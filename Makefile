@@ -9,7 +9,7 @@ export PATH := $(BIN):$(PATH)
 
 CORES ?= all
 ARGS ?=
-BUDGET ?= cpu
+PRESET ?= cpu
 
 .PHONY: help env demo reference ablations test prove prove-faults prove-gpu rehearse-gpu prove-results prove-resume prove-slurm prove-statistics lint format docs lock clean
 
@@ -39,9 +39,9 @@ demo: env  ## train, score and report on embedded data: results/demo/report.html
 # the same kind of processor; elsewhere rounding grows in training.
 TOLERANCE ?= 0.3
 
-reference: env  ## run config/small.yaml (BUDGET=cpu, cpu-ends, cpu-free, …) and compare its scores with results/reference
-	python -m snakemake --cores $(CORES) --configfile config/small.yaml --config budget=$(BUDGET) $(ARGS)
-	python -m workflows.audit compare-experiments results/reference/small-$(BUDGET) results/small-$(BUDGET) --within $(TOLERANCE)
+reference: env  ## run config/small.yaml (PRESET=cpu, cpu-ends, cpu-free, …) and compare its scores with results/reference
+	python -m snakemake --cores $(CORES) --configfile config/small.yaml --config preset=$(PRESET) $(ARGS)
+	python -m workflows.audit compare-experiments results/reference/small-$(PRESET) results/small-$(PRESET) --within $(TOLERANCE)
 
 ablations: env  ## every ablation in config/ablations; runs that they share are trained once
 	set -e; for config in config/ablations/*.yaml; do python -m snakemake --cores $(CORES) --configfile $$config $(ARGS); done

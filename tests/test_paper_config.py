@@ -43,7 +43,7 @@ def home(tmp_path) -> Path:
 def test_dry_run_plans_every_job_of_the_grid(home):
     seeds = 1
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", home / "work"]
-    command += ["--configfile", ROOT / "config" / "paper.yaml", "--config", "budget=short"]
+    command += ["--configfile", ROOT / "config" / "paper.yaml", "--config", "preset=short"]
     done = subprocess.run(
         [*map(str, command), "--cores", "8", "--dry-run", "--quiet", "reason"],
         capture_output=True,
@@ -65,10 +65,10 @@ def test_dry_run_plans_every_job_of_the_grid(home):
     assert jobs["total"] > pretrained + finetuned
 
 
-def test_the_full_budget_has_the_same_grid_for_three_seeds(home, monkeypatch):
+def test_the_full_preset_has_the_same_grid_for_three_seeds(home, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     config = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
-    short, full = (grid.parse({**config, "budget": budget}) for budget in ("short", "full"))
+    short, full = (grid.parse({**config, "preset": preset}) for preset in ("short", "full"))
     names = {run.name.removesuffix(f"seed-{run.seed}") for run in short.runs().values()}
     assert {run.name.removesuffix(f"seed-{run.seed}") for run in full.runs().values()} == names
     assert len(full.runs()) == 3 * len(short.runs())

@@ -39,16 +39,16 @@ def parse(config: Mapping[str, Any]) -> Experiment:
     return valid[budget]
 
 
-def read(path: Path | str, budget: str | None = None) -> Experiment:
+def read(path: Path | str, preset: str | None = None) -> Experiment:
     """Read an experiment's YAML file; see `parse`.
 
     Args:
-        budget: one of its presets, in place of the file's own choice.
+        preset: one of its presets, in place of the file's own choice.
 
     Raises:
         FileNotFoundError, ConfigError
     """
-    return parse(reading.load(path) | ({} if budget is None else {"budget": budget}))
+    return parse(reading.load(path) | ({} if preset is None else {"preset": preset}))
 
 
 def write(experiment: Experiment, path: Path) -> None:

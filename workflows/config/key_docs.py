@@ -70,7 +70,7 @@ def _type(annotation: object) -> str:
 def page() -> str:
     """The page as the code has it now."""
     return rewritten(
-        PAGE.read_text(encoding="utf-8"), "keys", f"{keys()}\n### `budgets`\n\n{Presets.__doc__}\n\n{keys(Presets)}"
+        PAGE.read_text(encoding="utf-8"), "keys", f"{keys()}\n### `presets`\n\n{Presets.__doc__}\n\n{keys(Presets)}"
     )
 
 

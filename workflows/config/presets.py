@@ -1,4 +1,4 @@
-"""One config, several presets: `budgets` holds named changes of an experiment, and `budget` says which one runs."""
+"""One config, several presets: `presets` holds named changes of an experiment, and `preset` says which one runs."""
 
 import copy
 from collections.abc import Mapping
@@ -13,63 +13,63 @@ MODELS = "models"
 
 
 def presets(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every preset of a config by the name of its budget, without `budget` and `budgets`; empty where it has none.
+    """Every preset of a config by its name, without `preset` and `presets`; empty where it has none.
 
     A preset changes the rest of the config: sections are merged key by key, other values replaced. `models` takes the
     changes by the model's name, and an empty one leaves the model out; so does an empty argument in `kwargs` with the
-    inherited one. The experiment is called `<name>-<budget>`.
+    inherited one. The experiment is called `<name>-<preset>`.
 
     Raises:
         ConfigError: a preset that is not a section, changes an unknown model, or takes an argument away that is not there.
     """
-    budgets = config.get("budgets") or {}
-    if not isinstance(budgets, Mapping):
+    given = config.get("presets") or {}
+    if not isinstance(given, Mapping):
         raise ConfigError(
-            [f"budgets: {budgets!r}: is not a section; write a name for each preset, and under it the keys that differ"]
+            [f"presets: {given!r}: is not a section; write a name for each preset, and under it the keys that differ"]
         )
-    names = [str(name) for name in budgets]
+    names = [str(name) for name in given]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError([f"budgets: {', '.join(repeated)} is given more than once"])
+        raise ConfigError([f"presets: {', '.join(repeated)} is given more than once"])
     common = without_presets(config)
-    return {str(name): _changed(common, str(name), changes) for name, changes in budgets.items()}
+    return {str(name): _changed(common, str(name), changes) for name, changes in given.items()}
 
 
 def without_presets(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a config that are common to all its presets."""
-    return {key: value for key, value in config.items() if key not in ("budget", "budgets")}
+    return {key: value for key, value in config.items() if key not in ("preset", "presets")}
 
 
 def chosen(config: Mapping[str, Any]) -> str | None:
-    """The name of the budget that a config chooses, None if it has no presets.
+    """The name of the preset that a config chooses, None if it has no presets.
 
     Raises:
-        ConfigError: `budget` is missing, or none of `budgets`.
+        ConfigError: `preset` is missing, or none of `presets`.
     """
-    budgets, budget = config.get("budgets") or {}, config.get("budget")
-    if not budgets:
-        if budget is not None:
-            raise ConfigError([f"budget: {budget!r}: this config has no `budgets` to choose from"])
+    given, preset = config.get("presets") or {}, config.get("preset")
+    if not given:
+        if preset is not None:
+            raise ConfigError([f"preset: {preset!r}: this config has no `presets` to choose from"])
         return None
-    allowed = f"allowed: {', '.join(map(str, budgets))}"
-    if budget is None:
-        raise ConfigError([f"budget: is missing; {allowed}"])
-    if str(budget) not in map(str, budgets):
-        raise ConfigError([f"budget: {budget!r}: unknown budget{nearest(budget, budgets)}; {allowed}"])
-    return str(budget)
+    allowed = f"allowed: {', '.join(map(str, given))}"
+    if preset is None:
+        raise ConfigError([f"preset: is missing; {allowed}"])
+    if str(preset) not in map(str, given):
+        raise ConfigError([f"preset: {preset!r}: unknown preset{nearest(preset, given)}; {allowed}"])
+    return str(preset)
 
 
 def _changed(common: dict[str, Any], name: str, changes: Any) -> dict[str, Any]:
     changes = {} if changes is None else changes
     if not isinstance(changes, Mapping):
-        raise ConfigError([f"budgets.{name}: {changes!r}: is not a section of keys to change"])
-    for key in ("name", "budget", "budgets"):
+        raise ConfigError([f"presets.{name}: {changes!r}: is not a section of keys to change"])
+    for key in ("name", "preset", "presets"):
         if key in changes:
-            raise ConfigError([f"budgets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`"])
+            raise ConfigError([f"presets.{name}.{key}: cannot be changed; the experiment is called `<name>-{name}`"])
     changes = dict(changes)
     by_name = changes.pop(MODELS, {})
     merged = _merged(common, changes)
     if MODELS in merged:
-        merged[MODELS] = _models(merged[MODELS], by_name, f"budgets.{name}.{MODELS}")
+        merged[MODELS] = _models(merged[MODELS], by_name, f"presets.{name}.{MODELS}")
     if isinstance(merged.get("name"), str):
         merged["name"] += f"-{name}"
     return merged

@@ -517,14 +517,14 @@ class Plan(Section):
 class Presets(Section):
     """One file may hold several presets of an experiment, for example one for a GPU and one for two CPU cores."""
 
-    budget: str | None = Field(
-        None, description="the preset to run, one of `budgets`; `snakemake --config budget=gpu` chooses another"
+    preset: str | None = Field(
+        None, description="the one to run, a name in `presets`; `snakemake --config preset=gpu` chooses another"
     )
-    budgets: dict[str, dict[str, Any]] = Field(
+    presets: dict[str, dict[str, Any]] = Field(
         {},
         description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not), "
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
-        "Results land in `results/<name>-<budget>/`",
+        "Results land in `results/<name>-<preset>/`",
     )
 
 

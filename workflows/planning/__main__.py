@@ -15,7 +15,7 @@ from workflows.files import write_text
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workflows.planning", description=__doc__)
     parser.add_argument("experiment", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--budget", help="which of its presets (default: the file's choice)")
+    parser.add_argument("--preset", help="which of its presets (default: the file's choice)")
     parser.add_argument(
         "--patches-per-second",
         nargs="*",
@@ -40,7 +40,7 @@ def _plan(options: argparse.Namespace) -> None:
     from workflows.planning.text import to_markdown
     from workflows.planning.throughput import SpeedError, measure
 
-    experiment = grid.read(options.experiment, options.budget)
+    experiment = grid.read(options.experiment, options.preset)
     rates = experiment.plan.patches_per_second | _rates(options.patches_per_second, experiment)
     seconds = options.seconds or experiment.plan.seconds
 

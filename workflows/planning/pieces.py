@@ -1,4 +1,4 @@
-"""A grid without Snakemake, in pieces of a few minutes: `python -m workflows.planning.pieces config/small.yaml --budget gpu`.
+"""A grid without Snakemake, in pieces of a few minutes: `python -m workflows.planning.pieces config/small.yaml --preset gpu`.
 
 It prints the grid's commands in the order in which they run, and writes the config that they read. With `--run` it
 runs them: images are listed, then trainings run in parallel, each on a GPU that it claims. After `--minutes`, running trainings
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", type=Path, help="the experiment's YAML file")
-    parser.add_argument("--budget", help="which of its presets (default: the file's choice)")
+    parser.add_argument("--preset", help="which of its presets (default: the file's choice)")
     parser.add_argument("--run", action="store_true", help="run the commands instead of printing them")
     parser.add_argument("--minutes", type=above_zero, default=8.0, help="length of a piece (default 8)")
     parser.add_argument("--jobs", type=positive, default=4, metavar="N", help="jobs at a time (default 4)")
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def carry_out(options: argparse.Namespace) -> int:
     """Print or run the grid's commands, then pack; returns the exit status."""
-    experiment = grid.read(options.experiment, options.budget)
+    experiment = grid.read(options.experiment, options.preset)
     status = 0
     if options.run:
         preflight.check(experiment, scores=options.score)

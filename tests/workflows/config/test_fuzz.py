@@ -111,21 +111,21 @@ def test_what_is_accepted_reads_back_as_itself(tmp_path, path):
         assert grid.read(tmp_path / "experiment.yaml") == experiment
 
 
-@pytest.mark.parametrize("key", ["budget", "budgets"])
+@pytest.mark.parametrize("key", ["preset", "presets"])
 def test_odd_presets_are_refused_in_one_message(key):
     presets = {"cpu": {}, "gpu": {"models": {"ipt": {"variant": "ipt_small"}}}}
     for value in ODD:
-        assert attempt({**FULL, "budget": "cpu", "budgets": presets, key: value}), value
+        assert attempt({**FULL, "preset": "cpu", "presets": presets, key: value}), value
 
 
 def test_odd_changes_of_a_preset_are_refused_in_one_message():
     for value in ODD:
         for changes in (value, {"models": value}, {"models": {"ipt": value}}, {"training": value}, {"seeds": value}):
-            assert attempt({**FULL, "budget": "cpu", "budgets": {"cpu": changes}}), value
+            assert attempt({**FULL, "preset": "cpu", "presets": {"cpu": changes}}), value
         for models in (value, [value], [{"name": value}]):
-            config = {**FULL, "models": models, "budget": 1, "budgets": {1: {"models": {"ipt": {}}}}}
+            config = {**FULL, "models": models, "preset": 1, "presets": {1: {"models": {"ipt": {}}}}}
             assert isinstance(attempt(config), list), value
 
 
-def test_a_budget_may_be_named_by_a_number():
-    assert parse({**FULL, "budget": 1, "budgets": {1: {}}}).name == "full-1"
+def test_a_preset_may_be_named_by_a_number():
+    assert parse({**FULL, "preset": 1, "presets": {1: {}}}).name == "full-1"

@@ -382,8 +382,8 @@ def test_known_arguments_are_those_of_the_networks():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_of_the_repository_are_valid(path):
     config = yaml.safe_load(path.read_text())
-    budget = f"-{config['budget']}" if "budget" in config else ""
-    assert parse(config).folder == Path("results") / f"{path.stem}{budget}"
+    preset = f"-{config['preset']}" if "preset" in config else ""
+    assert parse(config).folder == Path("results") / f"{path.stem}{preset}"
 
 
 def test_readme_explains_every_key_as_the_schema_does():

@@ -11,7 +11,7 @@ from workflows.config.messages import ConfigError
 
 CONFIG = {
     "name": "small",
-    "budget": "cpu",
+    "preset": "cpu",
     "fractions": [0.5, 1.0],
     "models": [
         {"name": "edsr", "variant": "edsr_tiny", "kwargs": {"num_feat": 16, "num_block": 4}},
@@ -19,7 +19,7 @@ CONFIG = {
         {"name": "ignn", "variant": "ignn_tiny"},
     ],
     "training": {"budget": {"steps": 10}, "patch_size": 24, "learning_rate": 1e-3},
-    "budgets": {
+    "presets": {
         "cpu": {"models": {"ignn": None}},
         "gpu": {
             "fractions": [0.1, 1.0],
@@ -37,8 +37,8 @@ def changed(**changes) -> dict:
     return {**copy.deepcopy(CONFIG), **changes}
 
 
-def test_budget_says_which_size_is_made_and_where_it_lands():
-    cpu, gpu = parse(CONFIG), parse(changed(budget="gpu"))
+def test_preset_says_which_size_is_made_and_where_it_lands():
+    cpu, gpu = parse(CONFIG), parse(changed(preset="gpu"))
     assert (cpu.name, gpu.name) == ("small-cpu", "small-gpu")
     assert (cpu.fractions, gpu.fractions) == ([0.5, 1.0], [0.1, 1.0])
     assert [m.name for m in cpu.models] == ["edsr", "ipt"]
@@ -46,7 +46,7 @@ def test_budget_says_which_size_is_made_and_where_it_lands():
 
 
 def test_sections_merge_key_by_key_and_the_training_budget_as_a_whole():
-    gpu = parse(changed(budget="gpu"))
+    gpu = parse(changed(preset="gpu"))
     assert (gpu.training.learning_rate, gpu.training.batch_size, gpu.training.patch_size) == (1e-3, 48, 24)
     assert (gpu.training.budget.steps, gpu.training.budget.patches) == (None, 4800)
     edsr, ipt = gpu.models[:2]
@@ -56,37 +56,37 @@ def test_sections_merge_key_by_key_and_the_training_budget_as_a_whole():
 
 
 def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
-    gpu = parse(changed(budget="gpu"))
+    gpu = parse(changed(preset="gpu"))
     grid.write(gpu, tmp_path / "experiment.yaml")
     assert grid.read(tmp_path / "experiment.yaml") == gpu
-    assert "budgets" not in (tmp_path / "experiment.yaml").read_text()
+    assert "presets" not in (tmp_path / "experiment.yaml").read_text()
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"budget": "gpo"}, ["budget", "'gpo'", "'gpu'", "cpu, gpu"]),
-        ({"budget": None}, ["budget", "cpu, gpu"]),
-        ({"budgets": {}}, ["budget", "'cpu'", "`budgets`"]),
-        ({"budgets": ["cpu"]}, ["budgets", ["cpu"]]),
-        ({"budgets": {"cpu": 3}}, ["budgets.cpu", 3]),
-        ({"budgets": {"cpu": {"name": "x"}}}, ["budgets.cpu.name", "`<name>-cpu`"]),
+        ({"preset": "gpo"}, ["preset", "'gpo'", "'gpu'", "cpu, gpu"]),
+        ({"preset": None}, ["preset", "cpu, gpu"]),
+        ({"presets": {}}, ["preset", "'cpu'", "`presets`"]),
+        ({"presets": ["cpu"]}, ["presets", ["cpu"]]),
+        ({"presets": {"cpu": 3}}, ["presets.cpu", 3]),
+        ({"presets": {"cpu": {"name": "x"}}}, ["presets.cpu.name", "`<name>-cpu`"]),
         (
-            {"budgets": {"cpu": {"models": {"edrs": {}}}}},
-            ["budgets.cpu.models.edrs", "'edsr'", "edsr, ipt, ignn"],
+            {"presets": {"cpu": {"models": {"edrs": {}}}}},
+            ["presets.cpu.models.edrs", "'edsr'", "edsr, ipt, ignn"],
         ),
-        ({"budgets": {"cpu": {"models": []}}}, ["budgets.cpu.models"]),
+        ({"presets": {"cpu": {"models": []}}}, ["presets.cpu.models"]),
         (
-            {"budgets": {"cpu": {"models": {"edsr": {"kwargs": {"num_fet": None}}}}}},
-            ["budgets.cpu.models.edsr.kwargs.num_fet", "'num_feat'", "num_feat, num_block"],
+            {"presets": {"cpu": {"models": {"edsr": {"kwargs": {"num_fet": None}}}}}},
+            ["presets.cpu.models.edsr.kwargs.num_fet", "'num_feat'", "num_feat, num_block"],
         ),
         (
-            {"budgets": {"cpu": {"models": {"ipt": {"kwargs": {"num_feat": None, "depth": 2}}}}}},
-            ["budgets.cpu.models.ipt.kwargs.num_feat", "none is inherited"],
+            {"presets": {"cpu": {"models": {"ipt": {"kwargs": {"num_feat": None, "depth": 2}}}}}},
+            ["presets.cpu.models.ipt.kwargs.num_feat", "none is inherited"],
         ),
-        ({"budgets": {"cpu": {}, "gpu": {"seeds": "x"}}}, ["gpu", "seeds", "'x'"]),
-        ({"budgets": {"cpu": {}, "a/b": {}}}, ["name", "'small-a/b'"]),
-        ({"budgts": {}}, ["budgts", "'budgets'"]),
+        ({"presets": {"cpu": {}, "gpu": {"seeds": "x"}}}, ["gpu", "seeds", "'x'"]),
+        ({"presets": {"cpu": {}, "a/b": {}}}, ["name", "'small-a/b'"]),
+        ({"prestes": {}}, ["prestes", "'presets'"]),
     ],
 )
 def test_mistake_in_an_unused_preset_is_reported(changes, named):
@@ -94,20 +94,20 @@ def test_mistake_in_an_unused_preset_is_reported(changes, named):
         parse(changed(**changes))
 
 
-def test_no_budgets_are_as_good_as_none():
-    common = {key: value for key, value in CONFIG.items() if key not in ("budget", "budgets")}
-    assert parse(common | {"budgets": {}}) == parse(common)
+def test_no_presets_are_as_good_as_none():
+    common = {key: value for key, value in CONFIG.items() if key not in ("preset", "presets")}
+    assert parse(common | {"presets": {}}) == parse(common)
 
 
 def test_a_size_that_changes_nothing_may_be_empty():
-    config = changed(budgets={"cpu": None})
-    common = {key: value for key, value in config.items() if key not in ("budget", "budgets")}
+    config = changed(presets={"cpu": None})
+    common = {key: value for key, value in config.items() if key not in ("preset", "presets")}
     assert parse(config).model_dump() == {**parse(common).model_dump(), "name": "small-cpu"}
 
 
 def test_an_empty_argument_takes_the_inherited_one_away():
     models = [{"name": "edsr", "variant": "edsr_tiny", "kwargs": {"match": {"macs": "ipt_tiny"}, "res_scale": 0.1}}]
     wide = {"models": {"edsr": {"kwargs": {"match": None, "num_feat": 56}}}}
-    (model,) = grid.parse(CONFIG | {"models": models, "budgets": {"wide": wide}, "budget": "wide"}).models
+    (model,) = grid.parse(CONFIG | {"models": models, "presets": {"wide": wide}, "preset": "wide"}).models
     assert model.kwargs == {"num_feat": 56, "res_scale": 0.1}
     assert models[0]["kwargs"] == {"match": {"macs": "ipt_tiny"}, "res_scale": 0.1}, "the given config is left alone"

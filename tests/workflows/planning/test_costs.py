@@ -165,11 +165,11 @@ def test_command_writes_the_table_and_refuses_a_rate_of_no_model(tmp_path, capsy
 def test_another_preset_can_be_planned(tmp_path, capsys):
     spec = tmp_path / "x.yaml"
     presets = {"short": {"fractions": [1.0]}, "full": {}}
-    spec.write_text(yaml.safe_dump(CONFIG | {"budget": "full", "budgets": presets}))
-    assert main([str(spec), "--budget", "short", "--patches-per-second", "80"]) == 0
+    spec.write_text(yaml.safe_dump(CONFIG | {"preset": "full", "presets": presets}))
+    assert main([str(spec), "--preset", "short", "--patches-per-second", "80"]) == 0
     assert_names(capsys.readouterr().out, "micro-short")
     assert set(pd.read_csv(tmp_path / "results" / "micro-short" / "plan.csv").fraction) == {1.0}
-    assert main([str(spec), "--budget", "long"]) == 2
+    assert main([str(spec), "--preset", "long"]) == 2
     assert_names(capsys.readouterr().err, "'long'", "short", "full")
 
 

@@ -34,8 +34,8 @@ CONFIG = {
         "accelerator": "cpu",
         "precision": "32-true",
     },
-    "budgets": {"cpu": {}, "long": {"training": {"budget": {"steps": 100000}, "checkpoint_steps": 20}}},
-    "budget": "cpu",
+    "presets": {"cpu": {}, "long": {"training": {"budget": {"steps": 100000}, "checkpoint_steps": 20}}},
+    "preset": "cpu",
 }
 
 
@@ -243,7 +243,7 @@ def test_a_piece_ends_in_time_and_what_would_not_end_is_not_begun(config, capsys
     # Time is up once the first training has saved.
     clock = SimpleNamespace(sleep=time.sleep, time=lambda: time.time() + 3600 * bool(list(saved.glob("*/step-*"))))
     monkeypatch.setattr(pieces, "time", clock)
-    call = [str(config), "--run", "--budget", "long", "--jobs", "1"]
+    call = [str(config), "--run", "--preset", "long", "--jobs", "1"]
     experiment = grid.read(config, "long")
     for words in pieces.preparation(experiment).values():
         pieces.subprocess.run(words, check=True)
@@ -266,7 +266,7 @@ def test_no_job_outlives_a_piece_that_is_asked_to_end(config, tmp_path):
         "workflows.planning.pieces",
         str(config),
         "--run",
-        "--budget",
+        "--preset",
         "long",
         "--jobs",
         "1",
@@ -291,12 +291,12 @@ def test_a_training_longer_than_any_piece_is_begun(again, capsys, monkeypatch):
 
 
 def test_a_wrong_config_is_one_message(config, capsys):
-    assert pieces.main([str(config), "--budget", "lang"]) == 2
+    assert pieces.main([str(config), "--preset", "lang"]) == 2
     assert "did you mean 'long'?" in capsys.readouterr().err
     config.write_text(yaml.safe_dump(CONFIG | {"evaluation": {"sets": ["Set5"], "data_root": "nowhere"}}))
     assert pieces.main([str(config), "--run", "--score"]) == 2
     assert "nowhere" in capsys.readouterr().err
     assert not (config.parent / "results").exists(), "nothing was begun"
     config.write_text("[]")
-    assert pieces.main([str(config), "--budget", "cpu"]) == 2
+    assert pieces.main([str(config), "--preset", "cpu"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
