@@ -1,7 +1,7 @@
 """The experiment's claims, one per row, each with its answer and the numbers behind it."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from workflows.analysis.cells import HELD_OUT
 from workflows.analysis.crossovers import ALREADY, NONE, OVERTAKES
-from workflows.analysis.records import SCORED_ON, SEEN_ON, WINDOWS, span
+from workflows.analysis.records import CENTRE, SCORED_ON, SEEN_ON, WINDOWS, span
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 
@@ -35,9 +35,14 @@ def answer(low: float, high: float, p: float, noticeable: float = NOTICEABLE) ->
     return YES if low > 0 and p < SIGNIFICANT else UNRESOLVED
 
 
-def claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """All claims, from the tables that they rest on; columns and vocabulary in `tables.py`."""
-    rows = [*_data_limited(tables["slopes"]), *_gains_more(tables["gain_differences"], tables["slopes"])]
+def claims(tables: Mapping[str, pd.DataFrame], windowed: Collection[str]) -> pd.DataFrame:
+    """All claims, from the tables that they rest on; columns and vocabulary in `tables.py`.
+
+    Args:
+        windowed: the models that cut images into windows, the IPTs.
+    """
+    rows = [*_data_limited(tables["slopes"])]
+    rows += _gains_more(tables["gain_differences"], tables["slopes"], windowed)
     rows += [*_overtakes(tables["crossovers"]), *_contrastive_helps(tables["contrastive"])]
     rows += _order(tables["differences"], tables["quality_data"])
     return pd.DataFrame(rows, columns=columns("claims"))
@@ -66,8 +71,11 @@ def _noticeable_l1(level: float) -> float:
     return (1 - 10 ** (-NOTICEABLE / 20)) * level
 
 
-def _gains_more(table: pd.DataFrame, slopes: pd.DataFrame) -> list[dict[str, Any]]:
-    """One answer from both kinds of windows: yes or no only if they agree. Held-out loss has no windows."""
+def _gains_more(table: pd.DataFrame, slopes: pd.DataFrame, windowed: Collection[str]) -> list[dict[str, Any]]:
+    """One answer from both kinds of windows: yes or no only if they agree.
+
+    Held-out loss has no windows, and neither have two networks that restore whole images.
+    """
     losses = slopes[slopes["dataset"] == HELD_OUT].set_index("model")["mean"]
     rows = []
     for row in table.to_dict("records"):
@@ -81,7 +89,8 @@ def _gains_more(table: pd.DataFrame, slopes: pd.DataFrame) -> list[dict[str, Any
 
     def joint(row: dict[str, Any]) -> str:
         of_pair = tuple(row[column] for column in key)
-        replies = {single.get((*of_pair, windows), NOT_TESTED) for windows in WINDOWS}
+        kinds = WINDOWS if {row["model"], row["rival"]} & {*windowed} else (CENTRE,)
+        replies = {single.get((*of_pair, windows), NOT_TESTED) for windows in kinds}
         if NOT_TESTED in replies:
             return NOT_TESTED
         return replies.pop() if len(replies) == 1 else UNRESOLVED

@@ -159,6 +159,7 @@ def collect_runs(
     trainings = spec.trainings() if spec else {}
     labels, planned = _labels(config), _planned_tasks(config)
     methods = {method["name"] for method in (config.get("evaluation") or {}).get("methods") or []}
+    subjects = (config.get("report") or {}).get("subjects") or []
     rows = []
     for name in names:
         folder = experiment_dir / "runs" / name
@@ -168,6 +169,8 @@ def collect_runs(
         row: dict[str, Any] = {"run": name, "status": status, "kind": kind, "model": run.model}
         row |= {"label": labels.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
+        if subjects:
+            row["subject"] = "yes" if run.model.removesuffix(FINETUNED) in subjects else "no"
         if kind == "method":
             row |= _method_facts(folder / "metrics.json")
         if run.fraction is not None and name not in edited and (folder / "provenance.json").is_file():

@@ -20,6 +20,7 @@ from workflows.analysis.gains import gain_differences, gains
 from workflows.analysis.means import ensembled, identical_images, per_seed, summarise
 from workflows.analysis.power_laws import power_laws
 from workflows.analysis.published import published
+from workflows.analysis.records import transformers
 from workflows.analysis.tables import TABLES
 from workflows.files import write_csv
 
@@ -51,7 +52,7 @@ COMPUTED: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "ensembled": lambda t: ensembled(t.results, t.runs),
     "seeds": lambda t: per_seed(t.results, setting=None),
     "identical": lambda t: identical_images(t.results),
-    "claims": claims,
+    "claims": lambda t: claims(t, transformers(t.runs)),
     "quality_data": lambda t: curves.quality_data(t.results, t.runs),
     "gains": lambda t: gains(t.grids, t.runs),
     "gain_differences": lambda t: gain_differences(t.grids, t.runs),

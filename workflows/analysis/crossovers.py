@@ -85,15 +85,18 @@ def _tested(cells: Cells, model: str, other: str, fractions: list[float]) -> boo
 
 
 def crossovers(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
-    """Where each IPT overtakes each rival of its stage; columns in `tables.py`."""
+    """Where each subject overtakes each rival of its stage; columns in `tables.py`."""
     rows = []
     for on, scores, cells in grids:
         largest = scores["fraction"].max()
-        for model, other in pairs(runs):
+        compared = pairs(runs, on["windows"])
+        for model, other in compared:
             fractions = cells.fractions(model, other)
             if len(fractions) < 2:
                 continue
-            reached = {rival: cells.mean.get((rival, largest), -np.inf) for ipt, rival in pairs(runs) if ipt == model}
+            reached = {
+                rival: cells.mean.get((rival, largest), -np.inf) for subject, rival in compared if subject == model
+            }
             row = on | {"model": model, "other": other}
             row |= crossover(cells, model, other, fractions)._asdict()
             row |= {"smallest": fractions[0], "largest": fractions[-1]}

@@ -39,11 +39,11 @@ def gains(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
-    """Each IPT's gain minus that of each rival of its stage; columns in `tables.py`."""
+    """Each subject's gain minus that of each rival of its stage; columns in `tables.py`."""
     rows = []
     for grid in [*grids, *held_out(runs)]:
         cells, better = grid.cells, _better(grid)
-        for model, rival in pairs(runs):
+        for model, rival in pairs(runs, grid.on["windows"]):
             for smallest, largest in spans(cells.fractions(model, rival)):
                 weights = {(model, largest): better, (model, smallest): -better}
                 weights |= {(rival, largest): -better, (rival, smallest): better}

@@ -22,7 +22,19 @@ METRICS = ["psnr_y", "ssim_y", "psnr_rgb"]
 RESULT_COLUMNS = ["experiment", *RUN, *SCORED_ON, "image", *METRICS]
 RUN_COLUMNS = ["run", "status", *RUN]
 SIMILARITY_COLUMNS = ["run", "anchor_row", "anchor_column", "row", "column", "similarity"]
-TEXT_OF_RUNS = ["run", "status", "kind", "model", "label", "variant", "tasks", "matched", "formulation", "twin"]
+TEXT_OF_RUNS = [
+    "run",
+    "status",
+    "kind",
+    "model",
+    "label",
+    "variant",
+    "tasks",
+    "matched",
+    "formulation",
+    "twin",
+    "subject",
+]
 TEXT_OF_RUNS += ["pretrained", "settings", "commit"]
 
 # Columns of runs.csv: multiply-adds per output pixel, one column per task.
@@ -178,9 +190,11 @@ def transformers(runs: pd.DataFrame) -> list[str]:
     return [model for model in models(runs) if family(variant(runs, model)) == IPT]
 
 
-def rivals(runs: pd.DataFrame) -> list[str]:
-    """The trained models that are not IPTs, in the experiment's order."""
-    return [model for model in models(runs) if family(variant(runs, model)) != IPT]
+def subjects(runs: pd.DataFrame) -> list[str]:
+    """The models that the claims are about: those that the config names, or every IPT."""
+    if "subject" not in runs:
+        return transformers(runs)
+    return [model for model in models(runs) if runs.loc[runs["model"] == model, "subject"].eq("yes").any()]
 
 
 def finetuned(runs: pd.DataFrame) -> set[str]:
@@ -188,10 +202,20 @@ def finetuned(runs: pd.DataFrame) -> set[str]:
     return set(runs.loc[runs["pretrained"].notna(), "model"]) if "pretrained" in runs else set()
 
 
-def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """Each IPT with each rival of its stage: a fine-tuned network has seen more data than one that is not."""
-    tuned = finetuned(runs)
-    return [(ipt, other) for ipt in transformers(runs) for other in rivals(runs) if (ipt in tuned) == (other in tuned)]
+def pairs(runs: pd.DataFrame, windows: str) -> list[tuple[str, str]]:
+    """Each subject with each other model of its stage: a fine-tuned network has seen more data than one that is not.
+
+    Two networks without windows are compared once, not with averaged windows again.
+    """
+    tuned, asked, ipts = finetuned(runs), subjects(runs), set(transformers(runs))
+    return [
+        (model, other)
+        for model in asked
+        for other in models(runs)
+        if other not in asked
+        and (model in tuned) == (other in tuned)
+        and (windows != AVERAGED or {model, other} & ipts)
+    ]
 
 
 def with_windows(runs: pd.DataFrame, windows: str) -> list[str]:

@@ -154,10 +154,10 @@ TABLES: dict[str, Table] = {
         },
     ),
     "gain_differences": Table(
-        "Each IPT's gain from data minus each rival's, unpaired",
+        "Each subject's gain from data minus each rival's, unpaired",
         {
             **MEASURED_ON,
-            "model": "an IPT",
+            "model": "a subject of the claims: an IPT, or a model that `report.subjects` names",
             "rival": "another network of the same stage: both fine-tuned, or neither",
             "span": "range of the fractions that both have",
             "difference": "the model's gain minus the rival's",
@@ -187,11 +187,11 @@ TABLES: dict[str, Table] = {
         },
     ),
     "crossovers": Table(
-        "Where each IPT overtakes each other network, unpaired",
+        "Where each subject overtakes each other network, unpaired",
         {
             **ON,
             **WINDOWS,
-            "model": "an IPT",
+            "model": "a subject of the claims: an IPT, or a model that `report.subjects` names",
             "other": "another network of the same stage: both fine-tuned, or neither",
             "status": "`overtakes`, `already at the smallest`, `none in the range`, or `unresolved`: the interval reaches both "
             "ends",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from baselines.registry import UNTRAINED
+from ipt_models.suggestions import nearest
 from ipt_models.tasks import HeadError, can_restore, nearest_head, parse_task
 from ipt_models.variants import VARIANTS as IPTS
 from workflows.config.benchmark_sets import parse_set
@@ -18,7 +19,7 @@ def across_sections(experiment: Experiment) -> None:
     """All checks, most important first."""
     for check in (
         *(_seeds, _trials, _names, _models, _drawn, _finetuning, _pairs, _planning, _duplicates),
-        *(_scoring, _methods, _pictures),
+        *(_scoring, _methods, _subjects, _pictures),
     ):
         check(experiment)
 
@@ -240,6 +241,15 @@ def _methods(experiment: Experiment) -> None:
             raise ValueError(
                 f"evaluation.methods: {method.name!r} has nothing to score: of sets {', '.join(sets)} none is for tasks "
                 f"{', '.join(tasks)}"
+            )
+
+
+def _subjects(experiment: Experiment) -> None:
+    names = [model.name for model in experiment.models]
+    for name in experiment.report.subjects:
+        if name not in names:
+            raise ValueError(
+                f"report.subjects: {name!r}: no model has this name{nearest(name, names)}; allowed: {', '.join(names)}"
             )
 
 

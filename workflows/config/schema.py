@@ -496,6 +496,11 @@ class Report(Section):
         description="image for the maps of IPT's patch features; empty: the first of `comparisons`, if an IPT also trains "
         "with the contrastive loss",
     )
+    subjects: Annotated[list[str], AfterValidator(distinct)] = Field(
+        [],
+        description="names of the models that the claims are about: whether each gains more from data than the other models, and "
+        "overtakes them; empty: every IPT",
+    )
     style: Style = Field(Style(), description="how figures look")
 
     @property

@@ -45,7 +45,7 @@ def _windows(table: pd.DataFrame) -> dict[str, Callable[[pd.Series], Cell]]:
 
 
 def gain_blocks(study: Study) -> Iterator[Block]:
-    """Each model's gain from data, and each IPT's gain minus each rival's; held-out images come last."""
+    """Each model's gain from data, and each subject's gain minus each rival's; held-out images come last."""
     tables = {name: study.table(name).fillna({"task": "", "windows": ""}) for name in ("gains", "gain_differences")}
     for (task, dataset), rows in tables["gains"].groupby(SCORED_ON, sort=False):
         title, unit = (f"{dataset}, {task}", "dB") if task else ("Held-out images", "L1")
@@ -113,7 +113,7 @@ def data_blocks(study: Study) -> Iterator[Block]:
 
 
 def crossover_blocks(study: Study) -> Iterator[Block]:
-    """The fraction at which each IPT overtakes each other network."""
+    """The fraction at which each subject overtakes each other network."""
     for title, rows in _each(study.table("crossovers")):
         columns = {
             "model": _model(study),

@@ -35,8 +35,9 @@ rule collect:
     params:
         folder=subpath(output.results, parent=True),
         names=" ".join([*REFERENCES, *METHODS, *RUNS]),
-        # Labels come from the config.
+        # Labels and subjects come from the config.
         labels=lambda wildcards: [(model.name, model.label) for model in (*EXPERIMENT.models, *SCORING.methods)],
+        subjects=" ".join(EXPERIMENT.report.subjects),
     message:
         "Gathering the scores of all runs"
     shell:

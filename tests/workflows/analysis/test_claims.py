@@ -13,14 +13,17 @@ from workflows.analysis.crossovers import UNRESOLVED as OPEN
 from workflows.analysis.data_slopes import data_slopes
 from workflows.analysis.differences import differences
 from workflows.analysis.gains import gain_differences
+from workflows.analysis.records import transformers
 from workflows.analysis.tables import TABLES, columns
 
 # Every table, without rows.
 EMPTY = {name: pd.DataFrame(columns=columns(name)) for name in TABLES}
 
 
-def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
+def claimed(made: list[Grid], slopes, claim: str, subject: str | None = None) -> pd.DataFrame:
     known = runs(slopes)
+    if subject is not None:
+        known["subject"] = np.where(known["model"] == subject, "yes", "no")
     curves = pd.concat(
         scores.groupby(["model", "fraction"], as_index=False)
         .agg(psnr_y=("value", "mean"), seeds=("value", "size"))
@@ -29,7 +32,7 @@ def claimed(made: list[Grid], slopes, claim: str) -> pd.DataFrame:
     )
     tables = {"slopes": data_slopes(made, known), "gain_differences": gain_differences(made, known)}
     tables |= {"crossovers": crossovers(made, known), "differences": differences(made, known)}
-    found = claims({**EMPTY, **tables, "quality_data": curves})
+    found = claims({**EMPTY, **tables, "quality_data": curves}, transformers(known))
     return found[found["claim"] == claim].set_index("windows")
 
 
@@ -58,6 +61,24 @@ def test_gaining_more_is_claimed_only_where_both_ways_of_cutting_windows_say_so(
     assert set(claimed(grids(equal, spread=0.005), equal, "gains_more")["answer"]) == {NO}
     assert set(claimed(both[:1], more, "gains_more")["answer"]) == {NOT_TESTED}
     assert set(claimed(grids(more, seeds=1), more, "gains_more")["answer"]) == {NOT_TESTED}
+
+
+def test_claims_are_about_the_model_that_the_config_names():
+    truth = {"mine": 0.8, "edsr": 0.3, "ipt": 0.3}
+    found = claimed(grids(truth, spread=0.02), truth, "gains_more", subject="mine")
+    assert set(zip(found.index, found["model"], found["rival"], found["answer"], strict=True)) == {
+        ("centre", "mine", "edsr", YES),  # neither has windows
+        ("centre", "mine", "ipt", YES),
+        ("averaged", "mine", "ipt", YES),
+    }
+    crossed = claimed(grids(truth, spread=0.02), truth, "overtakes", subject="mine")
+    assert list(zip(crossed.index, crossed["rival"], strict=True)) == [
+        *zip(["centre"] * 2, ["edsr", "ipt"], strict=True),
+        ("averaged", "ipt"),
+    ]
+    alone = {"mine": 0.8, "edsr": 0.3}
+    found = claimed(grids(alone, windows=["centre"], spread=0.02), alone, "gains_more", subject="mine")
+    assert found["answer"].to_dict() == {"centre": YES}, "no second kind of windows is needed without an IPT"
 
 
 @pytest.mark.parametrize("claim", ["data_limited", "gains_more", "overtakes", "order"])
@@ -91,12 +112,12 @@ def test_held_out_loss_that_falls_says_that_data_was_limiting():
     known = pd.concat([runs(slopes).assign(seed=seed) for seed in range(3)], ignore_index=True)
     noise = np.random.default_rng(0).normal(0, 0.01, len(known))
     known["validation_l1"] = 5.0 - 0.4 * np.log10(known["fraction"]) + noise
-    found = claims({**EMPTY, "slopes": data_slopes([], known)}).iloc[0]
+    found = claims({**EMPTY, "slopes": data_slopes([], known)}, []).iloc[0]
     assert (found["dataset"], found["unit"], found["answer"]) == ("held-out", "L1", YES)
     assert found["estimate"] == pytest.approx(0.4 * np.log10(5), abs=0.02)
     assert found["low"] < found["estimate"] < found["high"]
     flat = data_slopes([], known.assign(validation_l1=5.0 + noise))
-    assert claims({**EMPTY, "slopes": flat}).iloc[0]["answer"] == NO
+    assert claims({**EMPTY, "slopes": flat}, []).iloc[0]["answer"] == NO
 
 
 def held_out(ipt: float, edsr: float) -> pd.DataFrame:
@@ -111,7 +132,7 @@ def held_out(ipt: float, edsr: float) -> pd.DataFrame:
 def test_gaining_more_on_held_out_images_needs_no_second_kind_of_windows(ipt, expected):
     known = held_out(ipt, 0.3)
     tables = {"slopes": data_slopes([], known), "gain_differences": gain_differences([], known)}
-    found = claims({**EMPTY, **tables}).set_index("claim").loc["gains_more"]
+    found = claims({**EMPTY, **tables}, ["ipt"]).set_index("claim").loc["gains_more"]
     assert (found["dataset"], found["windows"], found["unit"]) == ("held-out", "", "L1")
     assert found["estimate"] == pytest.approx((ipt - 0.3) * np.log10(5), abs=0.01)
     assert found["answer"] == expected
@@ -168,9 +189,9 @@ def test_the_order_is_claimed_of_neighbours_and_corrected_for_all_pairs():
 def test_the_contrastive_loss_is_judged_by_pairs_of_seeds(gathered):
     results, known = gathered(seeds=(0, 1, 2), fractions=(0.2, 1.0))
     table = contrastive_gains(results, known)
-    found = claims({**EMPTY, "contrastive": table}).iloc[0]
+    found = claims({**EMPTY, "contrastive": table}, ["ipt"]).iloc[0]
     here = results[results["fraction"] == 1.0].groupby(["model", "seed"])["psnr_y"].mean()
     assert (found["model"], found["rival"], found["span"], found["seeds"]) == ("ipt-contrastive", "ipt", "1", 3)
     assert found["estimate"] == pytest.approx((here["ipt-contrastive"] - here["ipt"]).mean())
     one = contrastive_gains(results[results["seed"] == 0], known)
-    assert claims({**EMPTY, "contrastive": one}).iloc[0]["answer"] == NOT_TESTED
+    assert claims({**EMPTY, "contrastive": one}, ["ipt"]).iloc[0]["answer"] == NOT_TESTED

@@ -254,6 +254,15 @@ def test_labels_are_one_line_each_and_methods_are_marked(experiment):
     assert runs.set_index("run").loc[["ipt-100-seed-0", "rcan"], "label"].tolist() == ["IPT | > 3", "RCAN"]
 
 
+def test_subjects_of_the_claims_are_marked_where_the_config_names_some(experiment):
+    folder, names = experiment(fractions=(1.0,))
+    assert "subject" not in collect_runs(folder, names)
+    config = yaml.safe_load((folder / "experiment.yaml").read_text())
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": {"subjects": ["edsr"]}}))
+    asked = collect_runs(folder, names).set_index("run")["subject"]
+    assert set(asked[asked == "yes"].index) == {"edsr-100-seed-0"}
+
+
 def test_what_a_missing_run_was_to_be_trained_on_is_known(experiment):
     folder, names = experiment(fractions=(1.0,), tasks=("dn30",))
     runs = collect_runs(folder, [*names, "ipt-50-seed-0"]).set_index("run")

@@ -43,7 +43,6 @@ def test_the_name_that_a_config_gives_reads_back_as_its_fraction(fraction):
 def test_models_are_told_apart_by_their_variants_in_the_experiments_order():
     assert records.models(RUNS) == ["edsr", "ipt", "ipt-ft"]
     assert records.transformers(RUNS) == ["ipt", "ipt-ft"]
-    assert records.rivals(RUNS) == ["edsr"]
     assert records.references(RUNS) == ["bicubic"]
     assert records.labels(RUNS) == {"edsr": "EDSR", "ipt": "ipt", "ipt-ft": "tuned", "bicubic": "bicubic"}
 
@@ -58,7 +57,7 @@ def test_networks_are_compared_with_those_of_their_stage():
         {"run": "", "model": ["edsr-ft"], "variant": "edsr_tiny", "fraction": 1.0, "pretrained": "edsr"}
     )
     runs = pd.concat([RUNS, tuned], ignore_index=True)
-    assert records.pairs(runs) == [("ipt", "edsr"), ("ipt-ft", "edsr-ft")]
+    assert records.pairs(runs, "centre") == [("ipt", "edsr"), ("ipt-ft", "edsr-ft")]
 
 
 def test_the_amount_of_data_is_the_first_stages_in_the_finest_unit_that_all_runs_have():

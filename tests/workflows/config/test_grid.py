@@ -179,6 +179,7 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
             {"tasks": ["sr2", "dn30"], "models": [{"name": "ipt", "variant": "ipt_tiny"}], "finetune": {"data": {}}},
             ["finetune.task", "sr2, dn30"],
         ),
+        ({"report__subjects": ["ipd"]}, ["report.subjects", "'ipd'", "'ipt'"]),
         (
             {"report__comparisons": [{"dataset": "Set5", "image": "baby", "task": "sr2"}]},
             ["report.comparisons", "'baby'", "Set5", "photos"],
