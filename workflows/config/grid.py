@@ -19,24 +19,29 @@ def parse(config: Mapping[str, Any]) -> Experiment:
     """Check a config. The files that it names are checked by `workflows.preflight`.
 
     Args:
-        config: as YAML gives it. Where it has several presets, all are checked and the one that `budget` names is returned.
+        config: as YAML gives it. Where it has several presets, all are checked and the one that `preset` names is returned.
 
     Raises:
         ConfigError: one message that names each key, its value and what is allowed.
     """
-    expanded, budget = presets(config), chosen(config)
-    valid, lines = {}, []
-    for name, preset in expanded.items() if budget is not None else [(None, without_presets(config))]:
+    expanded, preset = presets(config), chosen(config)
+    variants = expanded or {None: without_presets(config)}
+    valid, affected = {}, {}
+    for name, changed in variants.items():
         try:
-            valid[name] = Experiment.model_validate(preset)
+            valid[name] = Experiment.model_validate(changed)
             checks.across_sections(valid[name])
         except ValueError as error:
             keys = tuple(Presets.model_fields)
             problems = lines_of(error, Experiment, also=keys) if isinstance(error, ValidationError) else [str(error)]
-            lines += [line if name is None else f"with budget {name}: {line}" for line in problems]
-    if lines:
-        raise ConfigError(lines)
-    return valid[budget]
+            for line in problems:
+                affected.setdefault(line, []).append(name)
+    if affected:
+        # A problem of all presets is one of the keys that they share.
+        shared = [line for line, names in affected.items() if len(names) == len(variants)]
+        own = [f"with preset {n}: {line}" for line, names in affected.items() if line not in shared for n in names]
+        raise ConfigError([*shared, *own])
+    return valid[preset]
 
 
 def read(path: Path | str, preset: str | None = None) -> Experiment:

@@ -111,3 +111,10 @@ def test_an_empty_argument_takes_the_inherited_one_away():
     (model,) = grid.parse(CONFIG | {"models": models, "presets": {"wide": wide}, "preset": "wide"}).models
     assert model.kwargs == {"num_feat": 56, "res_scale": 0.1}
     assert models[0]["kwargs"] == {"match": {"macs": "ipt_tiny"}, "res_scale": 0.1}, "the given config is left alone"
+
+
+def test_a_mistake_in_shared_keys_is_said_once_and_one_of_a_preset_with_its_name():
+    wrong = changed(sedes=[0], presets={"cpu": {}, "gpu": {"fractions": [2]}})
+    with raises_naming(ConfigError, "sedes", "with preset gpu", "fractions") as caught:
+        parse(wrong)
+    assert str(caught.value).count("sedes") == 1
