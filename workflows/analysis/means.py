@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ipt_models.tasks import can_restore, parse_task
-from workflows.analysis.records import AVERAGED, CENTRE, METRICS, PLAIN, RUN, SCORED_ON, transformers
+from workflows.analysis.records import AVERAGED, CENTRE, METRICS, PLAIN, RUN, SCORED_ON, tasks_of, transformers
 from workflows.analysis.statistics import t_interval
 from workflows.analysis.tables import columns
 
@@ -71,7 +71,7 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
     # NaN is not equal to NaN, so None marks a missing fraction.
     scored = {(*on, None if pd.isna(fraction) else fraction): values for (*on, fraction), values in cells}
     planned = list(runs.groupby(key, dropna=False, sort=False))
-    tasks = _tasks(runs)
+    tasks = tasks_of(runs)
     rows = []
     for task, dataset, images, images_known in seeds.drop_duplicates(SCORED_ON)[
         [*SCORED_ON, "images", "images_known"]
@@ -89,13 +89,6 @@ def summarise(results: pd.DataFrame, runs: pd.DataFrame, setting: str = PLAIN) -
             row |= {cost: costs[cost].astype("Float64").mean() if cost in costs else pd.NA for cost in COSTS}
             rows.append(row)
     return pd.DataFrame(rows, columns=columns("summary"))
-
-
-def _tasks(runs: pd.DataFrame) -> dict[str, list[str]]:
-    """The tasks that each model of the grid trains on."""
-    trained = runs[runs["fraction"].notna()]
-    stated = trained.dropna(subset="tasks").drop_duplicates("model") if "tasks" in runs else trained[:0]
-    return {row.model: row.tasks.split("+") for row in stated.itertuples()}
 
 
 def ensembled(results: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

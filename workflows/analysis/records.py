@@ -185,6 +185,13 @@ def variant(runs: pd.DataFrame, model: str) -> str:
     return stated.iloc[0] if len(stated) else model
 
 
+def tasks_of(runs: pd.DataFrame) -> dict[str, list[str]]:
+    """The tasks that each model of the grid trains on; models without any run that states them are left out."""
+    trained = runs[runs["fraction"].notna()]
+    stated = trained.dropna(subset="tasks").drop_duplicates("model") if "tasks" in runs else trained[:0]
+    return {row.model: row.tasks.split("+") for row in stated.itertuples()}
+
+
 def transformers(runs: pd.DataFrame) -> list[str]:
     """The trained models that are IPTs, in the experiment's order."""
     return [model for model in models(runs) if family(variant(runs, model)) == IPT]

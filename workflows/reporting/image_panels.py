@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from workflows.analysis.records import PLAIN, ReportError, models, references
+from ipt_models.tasks import can_restore, parse_task
+from workflows.analysis.records import PLAIN, ReportError, models, references, tasks_of
 from workflows.reporting.study import Study
 
 Crop = tuple[int, int, int, int]
@@ -53,7 +54,7 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
         seed = int(trained.loc[trained["fraction"] == fraction, "seed"].iloc[0])
     compared = trained[(trained["fraction"] == fraction) & (trained["seed"] == seed)]
     where = Path("images") / task / dataset / f"{image}.png"
-    tiles = []
+    tiles, tasks = [], tasks_of(runs)
     for model in references(runs):
         path = study.folder / "runs" / model / where
         if path.is_file():
@@ -66,6 +67,8 @@ def load(study: Study, task: str, dataset: str, image: str) -> tuple[list[Tile],
         path = study.folder / "runs" / run.iloc[0] / where if len(run) else None
         exists = path is not None and path.is_file()
         scores = rows[(rows["model"] == model) & (rows["fraction"] == fraction) & (rows["seed"] == seed)]
+        if scores.empty and model in tasks and not can_restore(tasks[model], parse_task(task)):
+            continue  # it does not have the task, so nothing is missing
         tiles.append(Tile(names[model], model, _read(path) if exists else None, *_score(scores)))
     tiles.append(Tile("HR original" if task.startswith("sr") else "original", None, original))
     for tile in tiles:

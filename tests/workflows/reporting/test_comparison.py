@@ -99,6 +99,19 @@ def test_a_missing_model_is_shown_as_missing(shown):
     assert [text.get_text() for ax in figure.axes for text in ax.texts].count("missing") == 1
 
 
+def test_models_that_lack_the_task_are_left_out_and_those_that_lack_their_scores_are_missing(shown):
+    folder, study = shown
+    for model in ("edsr", "rdn"):
+        (folder / f"runs/{model}-100-seed-3/images/sr2/photos/chelsea.png").unlink()
+    study.results = study.results[~study.results["model"].isin(["edsr", "rdn"])]
+    study.runs.loc[study.runs["model"] == "rdn", "tasks"] = "dn50"
+    tiles, _, _ = load(study, "sr2", "photos", "chelsea")
+    assert {tile.model: tile.pixels is not None for tile in tiles if tile.model} == {
+        **{"bicubic": True, "ipt": True, "ipt-contrastive": True},
+        "edsr": False,
+    }
+
+
 def test_the_crop_is_where_the_models_differ_most():
     rng = np.random.default_rng(0)
     base = rng.integers(0, 256, (90, 120, 3), dtype="uint8")
