@@ -319,7 +319,8 @@ def learning_rates(table: pd.DataFrame) -> Block:
         at = percent(float(name.removeprefix("validation_l1_")) / 100)
         columns[f"L1, {at} of the images"] = lambda row, name=name: _loss(row[name])
     columns["mean L1"] = lambda row: _loss(row["validation_l1"])
-    if "behind" in table and table["behind_low"].notna().any():
+    sure = "behind" in table and table["behind_low"].notna().any()
+    if sure:
         columns["behind the best"] = lambda row: number(row["behind"], 3, "+") if 0 < row["behind"] < math.inf else NONE
         columns["95 % interval"] = lambda row: (
             NONE if row["best"] else interval(row["behind_low"], row["behind_high"], 3)
@@ -328,8 +329,13 @@ def learning_rates(table: pd.DataFrame) -> Block:
     steps = ", ".join(f"{steps:,}" for steps in sorted(set(table["steps"])))
     notes = [
         "L1 on held-out training images, 0–255 scale. Best: the lowest mean. Edge: the best is the smallest or largest rate "
-        "tried. Used: the rate of the experiment's runs. Intervals are over trial seeds, paired by seed."
+        "tried. Used: the rate of the experiment's runs."
+        + " Intervals are over trial seeds, paired by seed."
+        * bool(sure)
     ]
+    used = table.groupby("label", sort=False)["used"].any()
+    if not used.all():
+        notes.append(f"The runs train at a rate that was not tried: {', '.join(used.index[~used])}.")
     if table["validation_l1"].eq(math.inf).any():
         notes.append("Diverged: the loss of at least one trial became NaN or infinite.")
     return _block(f"Learning rates, tried with {steps} steps each", notes, columns, table)

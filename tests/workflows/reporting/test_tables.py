@@ -189,6 +189,18 @@ def test_trials_of_learning_rates_say_which_is_best_and_which_is_used():
     ]
 
 
+def test_a_rate_that_was_never_tried_and_a_single_trial_seed_are_told():
+    table = pd.DataFrame({"label": ["EDSR", "EDSR", "RDN"], "learning_rate": [0.004, 0.008, 0.004], "steps": 300})
+    table = table.assign(validation_l1=[5.0, 5.3, 5.1], best=[True, False, True], edge=False, behind=[0.0, 0.3, 0.0])
+    bounds = {"behind_low": [0.0, 0.2, 0.0], "behind_high": [0.0, 0.4, 0.0]}
+    seeds = learning_rates(table.assign(used=[False, True, True], **bounds)).notes
+    one = learning_rates(table.assign(used=[False, True, False], behind_low=np.nan, behind_high=np.nan)).notes
+    assert ("trial seeds" in " ".join(seeds), "trial seeds" in " ".join(one)) == (True, False)
+    assert (len(seeds), len(one)) == (1, 2)
+    assert "RDN" in one[1]
+    assert "EDSR" not in one[1]
+
+
 def test_numbers_are_rounded_honestly():
     assert number(-0.001) == "0.00"
     assert number(-0.126) == "−0.13"
