@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from workflows.analysis.records import transformers
 from workflows.reporting.markup import Block
 from workflows.reporting.numbers import NONE, interval, number, percents, probability, rounded_percent
 from workflows.reporting.study import Study
@@ -35,19 +36,21 @@ def sentence(claim: str, model: str, rival: str = "") -> str:
 
 def blocks(study: Study) -> list[Block]:
     """One table per task and set; claims that were not tested come last."""
-    tables = []
+    tables, ipts = [], transformers(study.runs)
     for title, rows in _by_set(study):
         untested = rows["answer"] == NOT_TESTED
-        tables.append(_block(title, pd.concat([rows[~untested], rows[untested]]), study.labels))
+        tables.append(_block(title, pd.concat([rows[~untested], rows[untested]]), study.labels, ipts))
     return tables
 
 
 def groups(study: Study) -> list[Claims]:
     """The tables for the head of the page."""
-    sets = []
+    sets, ipts = [], transformers(study.runs)
     for title, rows in _by_set(study):
         untested = rows["answer"] == NOT_TESTED
-        parts = (_block(title, part, study.labels) if len(part) else None for part in (rows[~untested], rows[untested]))
+        parts = (
+            _block(title, part, study.labels, ipts) if len(part) else None for part in (rows[~untested], rows[untested])
+        )
         sets.append(Claims(title, *parts))
     return sets
 
@@ -60,7 +63,7 @@ def _by_set(study: Study) -> list[tuple[str, pd.DataFrame]]:
     ]
 
 
-def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
+def _block(title: str, rows: pd.DataFrame, names: dict[str, str], ipts: list[str]) -> Block:
     windows = len(set(rows["windows"].dropna())) > 1
     header = ["claim", "answer", *["windows"] * windows, "training images", "estimate", "95 % interval"]
     header += ["p (Holm)", "seeds"]
@@ -78,9 +81,13 @@ def _block(title: str, rows: pd.DataFrame, names: dict[str, str]) -> Block:
                 number(row["seeds"], 0),
             ]
         )
+    windowed = rows["model"].isin(ipts) | rows["rival"].isin(ipts)
+    # Held-out crops have no windows.
+    compared = ((rows["claim"] == "gains_more") & rows["task"].notna() & windowed).any()
     notes = [
-        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: neither yes nor no, or, for gains "
-        "compared between models, `centre` and averaged windows disagree."
+        "Intervals and p-values are over seeds; p is corrected by Holm's method. Unresolved: neither yes nor no"
+        + ", or, for gains compared between models, `centre` and averaged windows disagree" * bool(compared)
+        + "."
     ]
     return Block(title, notes, header, cells)
 

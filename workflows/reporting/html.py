@@ -17,7 +17,7 @@ from docutils.core import publish_parts
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from workflows.analysis.records import ReportError, percent
+from workflows.analysis.records import ReportError, percent, transformers
 from workflows.config import grid
 from workflows.files import write_text
 from workflows.readers import read_json
@@ -80,6 +80,7 @@ def write_html(experiment_dir: Path, out: Path) -> None:
         sliders=sliders(study),
         missing=runs.loc[runs["status"] != "done", ["run", "status"]].to_dict("records"),
         provenance=provenance(experiment_dir, list(runs["run"])),
+        ipts=transformers(runs),
         protocols=sorted(set(results["protocol"].dropna())) if "protocol" in results else [],
         config=yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True),
         results=_data_address(experiment_dir / "results.csv"),

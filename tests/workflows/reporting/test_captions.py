@@ -7,6 +7,7 @@ from docutils.core import publish_parts
 from jinja2 import Environment
 
 import workflows.reporting
+from ipt_models.variants import VARIANTS
 from tests.helpers import assert_names
 
 CAPTIONS = sorted((Path(workflows.reporting.__file__).parent / "captions").glob("*.rst"))
@@ -51,6 +52,20 @@ def test_captions_say_what_intervals_are_over_however_many_seeds_are_scored(name
 @pytest.mark.parametrize("config", [ONE, MANY, MIXED], ids=["steps", "epochs", "mixed"])
 def test_captions_say_which_models_have_equal_steps(name, config):
     assert "the same number of steps at every fraction, unless its budget is in epochs" in words(name, config)
+
+
+@pytest.mark.parametrize(("name", "word"), [("psnr_fraction", "diamond"), ("gains", "window"), ("gains", "IPT")])
+def test_captions_speak_of_ipt_only_where_one_is(name, word):
+    assert word not in words(name, {**ONE, "models": [{"name": "edsr", "variant": "edsr_tiny"}]})
+    for variant in VARIANTS:
+        assert word in words(name, {**ONE, "models": [{"name": "ipt", "variant": variant}]})
+
+
+def test_captions_speak_of_the_networks_that_the_claims_are_about():
+    own = {**ONE, "models": [{"name": "edsr", "variant": "edsr_tiny"}], "report": {"subjects": ["edsr"]}}
+    assert "diamond" in words("psnr_fraction", own)
+    assert "claims are about" in words("gains", own)
+    assert "window" not in words("gains", own)
 
 
 def test_captions_say_where_more_seeds_are_planned():

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from tests.helpers import MODELS
 from workflows.reporting.claims import blocks, groups, sentence
 
 KINDS = ("data_limited", "gains_more", "overtakes", "contrastive_helps", "order")
@@ -46,6 +47,16 @@ def test_numbers_stand_in_their_unit(studies):
     assert second.rows[0][0] == sentence("data_limited", "IPT")
     assert "windows" not in second.header
     assert "< 0.001" in second.rows[0]
+
+
+def test_windows_are_named_only_where_an_ipt_has_them(studies):
+    options = {"fractions": (0.2, 1.0), "seeds": (0, 1, 2)}
+    without = studies(**options, models={name: MODELS[name] for name in ("edsr", "rdn")})
+    told = [
+        any("windows" in note for block in blocks(study) for note in block.notes)
+        for study in (studies(**options), without)
+    ]
+    assert told == [True, False]
 
 
 @pytest.mark.parametrize("options", [{"fractions": (1.0,)}, {"fractions": (0.2, 1.0), "seeds": (0, 1, 2)}])
