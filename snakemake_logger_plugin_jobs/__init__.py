@@ -25,6 +25,11 @@ ROUTINE = re.compile(
     r"Assuming unrestricted shared|Building DAG|Using shell|host:|Conda environments: ignored|Select jobs|Execute \d+ jobs"
     r"|Job stats|Complete log|Exiting because a job|At least one job did not complete|WorkflowError:\s*At least one job"
 )
+# A rule's command that failed: the line that begins with FAILED, and the end, tell it in fewer words.
+COMMAND_FAILED = re.compile(r"RuleException:\s*CalledProcessError")
+KILLED = re.compile(
+    r"died with <Signals\.SIGKILL|returned non-zero exit status 137"
+)  # of the job, or of its shell's command
 TRACEBACK = re.compile(r'^\s*File ".*", line \d+.*$\n?', re.MULTILINE)
 SHOWN_LINES = 20  # of a failed job's log
 SPARE_BYTES = 2**20  # a disk with less free space counts as full
@@ -37,6 +42,11 @@ class Job:
     name: str
     logs: list[Path]
     started: float = field(default_factory=time.monotonic)
+    killed: str = ""
+
+    def ended(self) -> str:
+        """Why it was killed, or else the last line of its log."""
+        return self.killed or self.says()
 
     def says(self) -> str:
         """The last line of its log, without the run's name at its start."""
@@ -62,6 +72,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         self.running: dict[int, Job] = {}
         self.failures: list[tuple[Job, str]] = []
+        self.killed: list[str] = []  # commands, as Snakemake words them
         self.ended = self.total = 0
         self.bar: tqdm | None = None
         self.closed = threading.Event()
@@ -78,7 +89,9 @@ class LogHandler(LogHandlerBase):
                 self.EVENTS[event](self, record)
             elif event == LogEvent.ERROR or record.levelno >= WARNING or event is None:
                 text = TRACEBACK.sub("", self.format(record)).strip()
-                if text and text != "None" and not ROUTINE.match(text):
+                if COMMAND_FAILED.match(text):
+                    self.killed += [text] * bool(KILLED.search(text))
+                elif text and text != "None" and not ROUTINE.match(text):
                     self._write(text)
         except Exception:
             self.handleError(record)
@@ -111,8 +124,12 @@ class LogHandler(LogHandlerBase):
 
     def _fail(self, record: LogRecord) -> None:
         job = self.running.pop(record.jobid, None) or Job(record.rule_name, [Path(log) for log in record.log])
+        of_job = [text for text in self.killed if any(str(log) in text for log in job.logs)]
+        if of_job:
+            self.killed = [text for text in self.killed if text not in of_job]
+            job.killed = "killed (SIGKILL), perhaps because memory ran out"
         self.failures.append((job, self.format(record)))
-        said = job.says()
+        said = job.ended()
         self._write(f"FAILED: {job.name}, {time.monotonic() - job.started:.0f} s" + f": {said}" * bool(said))
         if job.logs:
             self._write(f"  log: {', '.join(map(str, job.logs))}")
@@ -143,7 +160,8 @@ class LogHandler(LogHandlerBase):
             self.bar.close()
             self.bar = None
         for job, text in self.failures:
-            lines = _lines(job.logs)[-SHOWN_LINES:] or text.splitlines()
+            lines = _lines(job.logs)[-SHOWN_LINES:] or ([] if job.killed else text.splitlines())
+            lines += [job.killed] * bool(job.killed)
             # Then the cause may be missing from the log.
             full = [log for log in job.logs if log.parent.exists() and shutil.disk_usage(log.parent).free < SPARE_BYTES]
             lines += [f"No space is left on the disk of {log}" for log in full]

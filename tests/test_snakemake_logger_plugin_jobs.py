@@ -99,6 +99,27 @@ def test_a_failed_job_without_a_log_shows_what_snakemake_knows(handler, tmp_path
     assert "the shell command" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "end", ["died with <Signals.SIGKILL: 9>.", "returned non-zero exit status 137.", "returned non-zero exit status 1."]
+)
+def test_a_job_that_was_killed_is_said_to_be_and_snakemakes_own_words_are_not_repeated(end, handler, tmp_path, capsys):
+    logs = [tmp_path / "killed.log", tmp_path / "other.log"]
+    for jobid, log in enumerate(logs):
+        start(handler, log, jobid)
+    logs[0].write_text("step 3\n", encoding="utf-8")
+    text = f"RuleException:\nCalledProcessError in file x, line 61:\nCommand 'python &> {logs[0]}' {end}"
+    emit(handler, text, logging.ERROR, event=LogEvent.ERROR, exception="RuleException")
+    for jobid in (1, 0):
+        fail(handler, str(logs[jobid]), jobid)
+    other, _, killed, _ = capsys.readouterr().out.splitlines()
+    assert "SIGKILL" not in other
+    assert ("SIGKILL" in killed) == ("status 1." not in end)
+    handler.close()
+    told = capsys.readouterr().out
+    assert "step 3" in told
+    assert ("SIGKILL" in told.splitlines()[-1]) == ("status 1." not in end)
+
+
 def test_a_full_disk_is_named_though_the_log_could_not_be_written(handler, tmp_path, capsys, monkeypatch):
     log = tmp_path / "run.log"
     log.write_text("", encoding="utf-8")
