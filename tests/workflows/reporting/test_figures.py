@@ -313,6 +313,7 @@ def test_long_names_are_neither_cut_nor_run_into_each_other(name, datasets, stud
     figure, data = draw(name, study)
     save(figure, data, [tmp_path / "long.png", tmp_path / "long.pdf"])
     figure.draw_without_rendering()
+    assert figure._supxlabel, "a figure ends with `style.note`"
     titles = [ax.title if ax.get_title() else ax._left_title for ax in figure.axes]
     labels = [label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label, *ax.get_yticklabels())]
     boxes = [text.get_window_extent() for text in (*titles, *labels, figure._supxlabel) if text.get_text()]
