@@ -44,7 +44,7 @@ class WandB:
             import wandb  # ty: ignore[import-not-found]  (an extra)
         except ImportError:
             raise LoggerError(
-                "training.loggers: wandb is not installed; `pip install 'ipt-benchmark[wandb]'`, or leave it out"
+                "training.loggers: wandb is not installed; `uv pip install -c requirements.lock 'wandb<0.24'`, or leave it out"
             ) from None
         output.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(

@@ -23,7 +23,7 @@ def test_rows_go_to_tensorboard_as_well(train):
 
 
 def test_rows_go_to_weights_and_biases_offline(train, monkeypatch):
-    pytest.importorskip("wandb", reason="W&B is an optional extra: uv pip install 'ipt-benchmark[wandb]'")
+    pytest.importorskip("wandb", reason="W&B is an optional extra: uv pip install -c requirements.lock 'wandb<0.24'")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     folder = train(make_run(loggers=["wandb"]))
@@ -35,5 +35,5 @@ def test_rows_go_to_weights_and_biases_offline(train, monkeypatch):
 
 def test_missing_logger_is_named_with_what_would_be_right(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with raises_naming(LoggerError, "wandb", "ipt-benchmark[wandb]"):
+    with raises_naming(LoggerError, "wandb", "-c requirements.lock 'wandb"):
         train(make_run(loggers=["wandb"]))
