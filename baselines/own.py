@@ -42,7 +42,7 @@ def source_file(variant: str) -> Path:
     if place.endswith(".py"):
         path = Path(place).expanduser()
         if not path.is_file():
-            raise ValueError(f"{variant!r}: there is no file {place} (working directory: {Path.cwd()})")
+            raise ValueError(f"{variant!r}: there is no file {path} (working directory: {Path.cwd()})")
         return path
     top, *rest = place.split(".")
     try:

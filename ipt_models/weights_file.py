@@ -129,8 +129,11 @@ def _hash(header: Mapping[str, Any], blocks: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> None:
+def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor], whose: str | None = None) -> None:
     """Compare a file's arrays with a network's by name and shape, without reading them.
+
+    Args:
+        whose: the network in the message; None: that of the file's header.
 
     Raises:
         ModelFileError: naming the file, and the first of the missing, unknown and misshapen arrays.
@@ -140,7 +143,7 @@ def check_shapes(path: str | PathLike[str], expected: Mapping[str, Tensor]) -> N
     with safe_open(path, framework="numpy") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     if faults := misfits(shapes, expected):
-        raise ModelFileError(f"{path} does not hold the weights that its header describes:{faults}")
+        raise ModelFileError(f"{path} does not hold the weights that {whose or 'its header describes'}:{faults}")
 
 
 def misfits(shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor]) -> str:

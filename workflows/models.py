@@ -199,8 +199,9 @@ def load(
     Args:
         path: a file of this project, or another project's checkpoint (see `workflows.foreign`).
         tasks: the tasks of another project's network, if its weights do not show them.
-        own: the user's class that the weights of another project's file are for.
-        kwargs: its arguments.
+        own: the user's class that the weights are for; in a file of this project it takes the place of the recorded one, which
+            may have changed or moved since.
+        kwargs: its arguments; None: those that a file of this project records.
 
     Raises:
         FileNotFoundError, ModelFileError: naming the file, and each missing, unknown or misshapen weight.
@@ -213,16 +214,17 @@ def load(
         except ValueError as error:
             raise ModelFileError(str(error)) from None
         return network.to(device), metadata | (source(own) if own else {})
-    if own is not None:
-        raise ModelFileError(f"{path} says itself which network it holds; leave out {own}")
     import torch
     from safetensors.torch import load_file
 
     metadata = read_metadata(path)
-    variant, kwargs, heads = (metadata[key] for key in weights_file.BUILT_FROM)
+    variant, recorded, heads = (metadata[key] for key in weights_file.BUILT_FROM)
+    if own is not None and not is_own(variant):
+        raise ModelFileError(f"{path} holds {variant}, a network of this project; leave out {own}")
     try:
-        if source(variant) != {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
-            raise ValueError(f"it was trained with another version of {variant}, which has changed since")
+        if own is None:
+            _check_unchanged(variant, metadata)
+        variant, kwargs = own or variant, recorded if kwargs is None else kwargs
         if not is_own(variant):  # sizes first, without allocating anything
             with torch.device("meta"):
                 weights_file.check_shapes(path, build(variant, heads, **kwargs).state_dict())
@@ -231,10 +233,21 @@ def load(
         raise
     except (TypeError, ValueError, FileNotFoundError) as error:
         raise ModelFileError(f"{path} holds no network that can be built here: {error}") from None
-    weights_file.check_shapes(path, model.state_dict())
+    weights_file.check_shapes(path, model.state_dict(), f"{own} with kwargs {dict(kwargs)} has" if own else None)
     weights_file.check_intact(path, metadata)
     model.load_state_dict(load_file(path), strict=True)
-    return model.to(device).eval(), metadata
+    return model.to(device).eval(), metadata | (model.built_from if own else {})
+
+
+def _check_unchanged(variant: str, metadata: Mapping[str, Any]) -> None:
+    """Refuse a user's class whose file is gone or is not the one that the weights were trained with."""
+    try:
+        if source(variant) == {key: metadata[key] for key in ("source_sha256",) if key in metadata}:
+            return
+        reason, place = f"it was trained with another version of {variant}, which has changed since", variant
+    except ValueError as error:
+        reason, place = str(error), f"path/to/{Path(variant).name}" if ".py:" in variant else variant
+    raise ValueError(f"{reason}. To load the weights into a class as it is now, name it: --network {place}")
 
 
 def origin(path: Path | str) -> dict[str, str]:

@@ -246,6 +246,14 @@ def test_the_source_is_found_and_hashed_without_running_it(tmp_path):
     assert source_file(SRCNN).name == "srcnn.py"
 
 
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "net.py").touch()
+    assert source_file("~/net.py:Net") == tmp_path / "net.py"
+    with raises_naming(ValueError, f"no file {tmp_path}/gone.py"):
+        source_file("~/gone.py:Net")
+
+
 def test_weights_load_with_the_code_that_they_were_trained_with_and_no_other(tmp_path):
     source = tmp_path / "net.py"
     source.write_text(WRAPPED, encoding="utf-8")
@@ -257,5 +265,33 @@ def test_weights_load_with_the_code_that_they_were_trained_with_and_no_other(tmp
     assert torch.equal(loaded(x), model(x))
     assert metadata["source_sha256"] == source_sha256(variant)
     source.write_text(WRAPPED + "\n# changed", encoding="utf-8")
-    with raises_naming(models.ModelFileError, tmp_path / "model.safetensors", variant):
+    with raises_naming(models.ModelFileError, tmp_path / "model.safetensors", variant, f"--network {variant}"):
         models.load(tmp_path / "model.safetensors")
+
+
+def test_weights_load_into_a_class_that_is_named_in_place_of_the_one_that_changed_or_moved(tmp_path):
+    path, source, moved = (tmp_path / name for name in ("model.safetensors", "net.py", "moved.py"))
+    source.write_text(WRAPPED, encoding="utf-8")
+    model = models.build(f"{source}:Rdn", ["sr2"], num_feat=6).eval()
+    models.save(model, path, {"model": "mine", "seed": 3})
+    source.rename(moved)
+    with raises_naming(models.ModelFileError, path, f"no file {source}", "--network path/to/net.py:Rdn"):
+        models.load(path)
+    moved.write_text(WRAPPED + "\n# changed", encoding="utf-8")
+    own = f"{moved}:Rdn"
+    loaded, metadata = models.load(path, own=own)
+    x = torch.rand(1, 3, 8, 8)
+    assert torch.equal(loaded(x), model(x))
+    assert metadata["seed"] == 3
+    assert {key: metadata[key] for key in ("variant", "kwargs", "source_sha256")} == {
+        "variant": own,
+        "kwargs": {"num_feat": 6},
+        "source_sha256": source_sha256(own),
+    }
+    with raises_naming(models.ModelFileError, path, own, {"num_feat": 8}, "misshapen"):
+        models.load(path, own=own, kwargs={"num_feat": 8})
+    with raises_naming(models.ModelFileError, path, own, "kwargs {}", "misshapen"):
+        models.load(path, own=own, kwargs={})
+    models.save(models.build("edsr_tiny", ["sr2"]), path, {})
+    with raises_naming(models.ModelFileError, path, "edsr_tiny", own):
+        models.load(path, own=own)

@@ -361,7 +361,10 @@ class Method(Section):
         description="the class that the checkpoint's weights are for, `path/to/net.py:Class` or `package.module:Class`, if it "
         "is one of yours; empty: recognised",
     )
-    kwargs: dict[str, Any] = Field({}, description="arguments of `network`, for example `num_feat: 32`")
+    kwargs: dict[str, Any] = Field(
+        {},
+        description="arguments of `network`, for example `num_feat: 32`; empty: those recorded with the weights, if any",
+    )
     restored: UserPath | None = Field(
         None,
         description="folder of restored images, `<task>/<set>/<image>.png`; see docs/evaluation.md for other names",

@@ -45,9 +45,15 @@ def add_own_network(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--network",
         metavar="CLASS",
-        help="for weights of a class of yours: path/to/net.py:Class or package.module:Class",
+        help="for weights of a class of yours: path/to/net.py:Class or package.module:Class; for weights that were trained here, "
+        "if the class has changed or moved since",
     )
-    group.add_argument("--kwargs", type=_mapping, metavar="YAML", help="its arguments, such as '{num_feat: 32}'")
+    group.add_argument(
+        "--kwargs",
+        type=_mapping,
+        metavar="YAML",
+        help="its arguments, such as '{num_feat: 32}' (default: those recorded with the weights, if any)",
+    )
 
 
 def _mapping(text: str) -> dict[str, Any]:

@@ -75,10 +75,11 @@ def method_options(name):
     """The input of a method's scores, and its description in tables."""
     method = METHODS[name]
     source = ["--model", method.checkpoint] if method.checkpoint else ["--restored", method.restored]
-    network = [*words("--network", method.network), "--kwargs", json.dumps(method.kwargs)] if method.network else []
+    network = words("--network", method.network) if method.network else []
+    arguments = ["--kwargs", json.dumps(method.kwargs)] if method.kwargs else []
     parameters = ["--parameters", method.parameters] if method.parameters else []
     stated = words("--training-data", method.training_data)
-    return [source[0], source[1].expanduser(), *network, *stated, *parameters]
+    return [source[0], source[1].expanduser(), *network, *arguments, *stated, *parameters]
 
 
 def method_digest(name):

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,7 +206,17 @@ def test_weights_of_a_class_of_the_user_s_are_scored_and_restore_photos(root, ca
     assert facts == {"variant": own, "kwargs": {"num_feat": 4}} | models.source(own)
     photo = ["restore", "--model", root / "x.pth", *named, "--task", "sr2", root / "Set5/a.png", root / "a.png"]
     assert main([str(word) for word in photo]) == 0
+    (root / "net.py").write_text(Path("examples/srcnn.py").read_text(encoding="utf-8") + "# changed", encoding="utf-8")
+    changed = f"{root}/net.py:SRCNN"
+    models.copy(root / "model.safetensors", root / "model.safetensors", {"variant": changed})
+    photo[2], photo[4] = root / "model.safetensors", changed
+    assert main([str(word) for word in photo]) == 0
+    run(root, "--network", changed, model=root / "model.safetensors")
+    facts = json.loads((root / "metrics.json").read_text())["network"]
+    assert facts == {"variant": changed, "kwargs": {"num_feat": 4}} | models.source(changed)
     capsys.readouterr()
+    run(root, model=root / "model.safetensors", status=2)
+    assert_names(capsys.readouterr().err, root / "model.safetensors", f"--network {changed}")
     run(root, *named[:2], model=root / "x.pth", status=2)
     assert_names(capsys.readouterr().err, root / "x.pth", own, "conv1.weight")
     run(root, *named[2:], model=root / "x.pth", status=2)
