@@ -43,8 +43,16 @@ def list_variants(options: argparse.Namespace) -> None:
 
 def share(options: argparse.Namespace) -> None:
     """A checkpoint as a folder that Hugging Face's hub and `IPT.from_pretrained` take."""
+    from ipt_models import weights_file
     from ipt_models.checkpoints import load
 
+    variant = weights_file.read_header(options.checkpoint)["variant"]
+    if variant not in VARIANTS:
+        beside = f", with the file of {variant}" if ":" in variant else ""
+        raise ValueError(
+            f"{options.checkpoint} holds {variant}, and share is for IPT. Pass the file on as it is{beside}: its header says "
+            "how to build the network"
+        )
     run = options.checkpoint.parent
     provenance, scores = options.provenance or run / "provenance.json", options.scores or run / "metrics.csv"
     card = {"provenance": provenance} if options.provenance or provenance.is_file() else {}
@@ -94,10 +102,10 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "share",
-        help="a checkpoint as a folder for Hugging Face's hub, with a model card",
+        help="an IPT's checkpoint as a folder for Hugging Face's hub, with a model card",
         description="The model card is made from provenance.json and metrics.csv in the checkpoint's folder.",
     )
-    command.add_argument("checkpoint", type=Path, help="a run's model.safetensors")
+    command.add_argument("checkpoint", type=Path, help="the model.safetensors of an IPT's run")
     command.add_argument("folder", type=Path, help="a new folder")
     command.add_argument("--provenance", type=Path, help="(default: in the checkpoint's folder)")
     command.add_argument("--scores", type=Path, help="(default: metrics.csv in the checkpoint's folder)")

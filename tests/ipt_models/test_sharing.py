@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import ipt_models
-from ipt_models import IPT
+from ipt_models import IPT, weights_file
 from ipt_models.__main__ import main
 from ipt_models.weights_file import weights_sha256
+from tests.helpers import assert_names
 
 SMALL = {"num_feat": 2, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1, "position": "sincos2d"}
 PROVENANCE = {
@@ -79,6 +80,13 @@ def test_the_card_is_made_from_provenance_and_scores(tmp_path, model, capsys):
     assert 'from_pretrained("path/to/this/folder")' in card
     assert f"- `weights_sha256`: {weights_sha256(tmp_path / 'shared' / 'model.safetensors')}\n" in card
     assert PROVENANCE["weights_sha256"] not in card, "that file has another header"
+
+
+def test_other_networks_are_shared_as_they_are(tmp_path, capsys):
+    weights_file.write({}, tmp_path / "x.safetensors", {"variant": "edsr_tiny", "kwargs": {}, "tasks": ["sr2"]})
+    assert main(["share", str(tmp_path / "x.safetensors"), str(tmp_path / "shared")]) == 2
+    assert_names(capsys.readouterr().err, tmp_path / "x.safetensors", "edsr_tiny", "share is for IPT", "as it is")
+    assert not (tmp_path / "shared").exists()
 
 
 def test_without_provenance_the_card_says_so(tmp_path, model):
