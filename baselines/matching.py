@@ -21,6 +21,11 @@ TOLERANCE = 0.05
 CLOSE = 0.01  # a shape near the variant's proportions is taken at once if its cost is this near
 MEASURES = ("params", "macs")
 ROLES = ("width", "depth")
+STEPS = (1, 2, 4, 8, 16)  # a user's class may refuse widths that are no multiple of such a number
+
+
+class _OutOfReachError(ValueError):
+    """No width and depth come near enough, though all that were tried can be built."""
 
 
 def match(
@@ -86,7 +91,33 @@ def _match(name: str, task: str, measure: str, target: str | int, sizing: Sizing
 
     target = cost(target, task, measure) if isinstance(target, str) else target
     arguments = json.loads(given)
-    unit, depth = sizing.unit_of(arguments), sizing.depth_of(arguments)
+    unit = sizing.unit_of(arguments)
+    if not is_own(name):
+        return _fit(name, task, measure, target, sizing, arguments, unit)
+    reason = ""
+    for step in STEPS:
+        try:
+            fitting = _fit(name, task, measure, target, sizing, arguments, unit * step)
+            cost(name, task, "macs", **fitting)  # parameters are counted without running it
+            return fitting
+        except Exception as error:  # whatever a user's class raises
+            if isinstance(error, _OutOfReachError) and not reason:
+                raise
+            reason = reason or " ".join(str(error).split()) or type(error).__name__
+    raise ValueError(
+        f"match: no {sizing.width!r} found at which {name!r} runs and costs {target:,} {measure}; multiples of "
+        f"{', '.join(str(unit * step) for step in STEPS)} were tried. The first failed with: {reason}. Give its sizes as "
+        "`kwargs` without `match`, or name another argument as `width` in `match`"
+    )
+
+
+def _fit(
+    name: str, task: str, measure: str, target: int, sizing: Sizing, given: Mapping[str, Any], unit: int
+) -> dict[str, Any]:
+    """The arguments whose cost is nearest, with a width that is a multiple of `unit`."""
+    from baselines.cost import cost
+
+    arguments, depth = dict(given), sizing.depth_of(given)
     width = arguments[sizing.width] = -(-arguments[sizing.width] // unit) * unit
     power = 2 if sizing.depth is None else 3  # cost grows about as width² · depth
     factor = (target / cost(name, task, measure, **arguments)) ** (1 / power)
@@ -113,7 +144,9 @@ def _match(name: str, task: str, measure: str, target: str | int, sizing: Sizing
             break
     error, matched = min(candidates, key=lambda pair: pair[0])
     if error > TOLERANCE:
-        raise ValueError(f"match: no width and depth of {name} come within 5 % of {target:,} {measure} for {task}")
+        raise _OutOfReachError(
+            f"match: no width and depth of {name} come within 5 % of {target:,} {measure} for {task}"
+        )
     return matched
 
 

@@ -67,6 +67,34 @@ def test_attention_heads_divide_the_width_that_is_found(tmp_path, heads, width):
     assert model(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
 
 
+PICKY = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, dim=12, step=4):
+        super().__init__()
+        if {where} == "built" and dim % step:
+            raise ValueError("no such width")
+        self.step, self.first, self.last = step, nn.Conv2d(3, dim, 3, padding=1), nn.Conv2d(dim, 3, 3, padding=1)
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(y.unflatten(1, (-1, self.step)).flatten(1, 2))
+"""
+
+
+@pytest.mark.parametrize("where", ["built", "run"])
+@pytest.mark.parametrize("measure", ["params", "macs"])
+def test_widths_that_a_class_refuses_are_left_out(tmp_path, where, measure):
+    (tmp_path / "net.py").write_text(PICKY.format(where=repr(where)))
+    name, target = f"{tmp_path}/net.py:Net", cost("edsr_tiny", "dn30", measure)
+    arguments = match(name, "dn30", {measure: "edsr_tiny"})
+    assert arguments["dim"] % 4 == 0
+    assert cost(name, "dn30", measure, **arguments) == pytest.approx(target, rel=0.05)
+    with raises_naming(ValueError, "match", "'dim'", name, "width", "kwargs"):
+        match(name, "dn30", {measure: "edsr_tiny"}, {"step": 1009})
+
+
 def test_given_attention_heads_divide_the_width_of_swinir():
     arguments = match("swinir_light", "sr2", {"params": 500_000}, {"num_heads": 8})
     assert arguments["embed_dim"] % 8 == 0
