@@ -34,17 +34,19 @@ def _list(names: Sequence[str], task: str) -> None:
             source_file(name)
     except ValueError as error:
         raise InputError(error) from None
-    print_table(names or networks, task)
+    if failures := print_table(names or networks, task):
+        raise InputError("; ".join(failures))
 
 
-def print_table(names: Sequence[str], task: str) -> None:
-    """One row per network; for a network without this task, the reason."""
+def print_table(names: Sequence[str], task: str) -> list[str]:
+    """One row per network; for a network without this task, the reason. Returns why classes of the user's have no row."""
     from baselines import build
     from baselines.cost import build_shape, count_macs, count_parameters
 
     published = {key: text for network in NETWORK_OF.values() for key, text in network.published.items()}
     published["ipt_base", "sr2"] = "115.5 M, 33 G multiply-adds (IPT)"
 
+    failures = []
     lines = [f"task {task}; multiply-adds for a 48x48 input; receptive field in input pixels"]
     lines.append(f"{'network':<14} {'parameters':>12} {'multiply-adds':>14} {'field':>9}  published parameters")
     for name in names:
@@ -53,16 +55,22 @@ def print_table(names: Sequence[str], task: str) -> None:
             parameters = count_parameters(model)
             macs = f"{count_macs(model, task) / 1e9:,.3f} G" if parameters else "-"
         except Exception as error:  # a user's class may raise anything
-            if not is_own(name) and not isinstance(error, ValueError):
+            if is_own(name):
+                reason = " ".join(str(error).split()) or type(error).__name__
+                failures.append(reason if repr(name) in reason else f"{name!r}: {reason}")
+            elif isinstance(error, ValueError):
+                lines.append(f"{name:<14} {error}")
+            else:
                 raise
-            lines.append(f"{name:<14} {error}")
             continue
         side = getattr(
             build(name, task) if is_own(name) else model, "receptive_field", getattr(model, "patch_size", None)
         )
         field = "whole" if side is None else f"{side}x{side}"
         lines.append(f"{name:<14} {parameters:>12,} {macs:>14} {field:>9}  {published.get((name, task), '')}".rstrip())
-    print("\n".join([*lines, ""]), end="")  # one write, so that `… | head` ends without a traceback
+    if len(lines) > 2 or not failures:
+        print("\n".join([*lines, ""]), end="", flush=True)  # one write, so that `… | head` ends without a traceback
+    return failures
 
 
 if __name__ == "__main__":

@@ -67,12 +67,12 @@ def _digest(specs: list[str]) -> str:
 def _problems(run: Run) -> Iterator[str]:
     try:
         parameters = models.check(run.variant, run.tasks, run.kwargs, run.training.patch_size)
-    except Exception as error:  # any error of the network's constructor concerns its arguments
-        yield f"models: kwargs of {run.model!r}: {' '.join(str(error).split()) or type(error).__name__}"
+    except Exception as error:  # whatever a network's constructor raises
+        yield f"models: {run.model!r}: {' '.join(str(error).split()) or type(error).__name__}"
         return
     needed = BYTES_PER_PARAMETER * parameters / 1e6
     if run.training.accelerator != "cuda" and needed > run.training.memory_mb:
         yield (
-            f"models: kwargs of {run.model!r}: weights, gradients and Adam of {parameters:,} parameters take {needed:,.0f} MB, "
+            f"models: {run.model!r}: weights, gradients and Adam of {parameters:,} parameters take {needed:,.0f} MB, "
             f"but training.memory_mb is {run.training.memory_mb:,}"
         )

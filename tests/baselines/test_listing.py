@@ -18,7 +18,7 @@ def test_every_network_has_a_row_with_its_costs(capsys):
     assert "G" not in rows["identity"].split(), "there is nothing to count"
 
 
-def test_a_network_of_the_user_s_that_fails_has_its_reason_in_its_row(tmp_path, capsys):
+def test_a_network_of_the_user_s_that_fails_is_an_error_and_the_others_have_their_rows(tmp_path, capsys):
     (tmp_path / "net.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Conv2d):\n"
@@ -27,10 +27,15 @@ def test_a_network_of_the_user_s_that_fails_has_its_reason_in_its_row(tmp_path, 
         "    def forward(self, x):\n"
         "        raise RuntimeError('takes multiples of 32')\n"
     )
-    assert main(["list", f"{tmp_path}/net.py:Net", "identity", "--task", "dn30"]) == 0
-    _, _, own, identity = capsys.readouterr().out.splitlines()
-    assert_names(own, f"{tmp_path}/net.py:Net", "takes multiples of 32")
-    assert_names(identity, "identity", "1x1")
+    own = f"{tmp_path}/net.py"
+    assert main(["list", f"{own}:Net", f"{own}:Nope", "identity", "--task", "dn30"]) == 2
+    shown = capsys.readouterr()
+    assert_names(shown.out.splitlines()[-1], "identity", "1x1")
+    assert "net.py" not in shown.out
+    (error,) = shown.err.splitlines()
+    assert_names(error, "error: ", f"'{own}:Net'", "takes multiples of 32", f"'{own}:Nope'", "'Nope'")
+    assert main(["list", f"{own}:Nope"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,12 @@ def test_what_no_network_takes_is_named_with_its_value(variant, kwargs, named):
     with raises_naming(ConfigError, "'m'", named) as error:
         check(variant, **kwargs)
     assert len(error.value.lines) == 1
+    assert error.value.lines[0].startswith("models: 'm': ")
+
+
+def test_a_class_is_named_once():
+    with raises_naming(ConfigError, "models[0].variant: 'gone.py:Net': there is no file"):
+        check("gone.py:Net")
 
 
 def test_a_task_that_a_network_cannot_restore_is_refused():

@@ -40,7 +40,8 @@ def lines_of(error: ValidationError, schema: type[Section], prefix: str = "", al
             lines.append(f"{key}: is missing")
         elif kind == "value_error":
             message = message.removeprefix("Value error, ")
-            lines.append(message if not key else f"{key}: {_short(value)}: {message}")
+            named = f"{_short(value)}: "
+            lines.append(message if not key else f"{key}: {named}{message.removeprefix(named)}")
         else:
             lines.append(f"{key}: {_short(value)}: {_plain(message)}")
     return lines
