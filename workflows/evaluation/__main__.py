@@ -123,6 +123,9 @@ def score_command(arguments: Sequence[str]) -> int:
 
     keep = set(args.images) if args.images else None
     result = score(source, jobs, protocol, args.save_images, keep, threads)
+    if args.restored and (lossy := source.lossy(jobs)):
+        more = f" and {len(lossy) - 1} more" if len(lossy) > 1 else ""
+        print(f"note: {lossy[0]}{more}: JPEG loses detail, and the scores include that; PNG does not", file=sys.stderr)
     identity = _identity(args, source)
     rows = [{**identity, **row} for row in result.rows]
     if not result.failures:
@@ -141,10 +144,12 @@ def score_command(arguments: Sequence[str]) -> int:
     # Under another name: the mean over the remaining images must not be taken for the set's, and Snakemake removes a failed
     # job's output.
     partial = args.out.with_name(f"{args.out.stem}.incomplete{args.out.suffix}")
-    write_table(rows, partial)
+    partial.unlink(missing_ok=True)
     print(f"error: {len(result.failures)} of {len(rows) + len(result.failures)} images failed:", file=sys.stderr)
     print("\n".join(f"  {line}" for line in result.failures), file=sys.stderr)
-    print(f"The other scores are in {partial}", file=sys.stderr)
+    if rows:
+        write_table(rows, partial)
+        print(f"The other scores are in {partial}", file=sys.stderr)
     return 1
 
 

@@ -1,10 +1,11 @@
 """Scores for images that another program restored: a folder in place of a model. Imports no torch.
 
-The folder of a task and set is `DIR/<task>/<set>`, `DIR/<set>`, `DIR/<task>` or `DIR` itself, where the set has any of its names
-in any case. There an image's output has the image's name, with or without appended words: `baby.png`, `baby_x2_SR.png`,
-`babyx2.png`. A file belongs to the longest image name that it begins with; files for another scale and copies of targets or
-inputs match no image. Outputs may also keep the name of an exported input, `baby_LR.png`, where no `baby_HR.png` shows that they
-are the inputs themselves; those of rainy images may have their target's name.
+The folder of a task and set is `DIR/<task>/<set>`; with one task also `DIR/<set>`, with one set also `DIR/<task>`, with one of
+each also `DIR` itself. The set has any of its names in any case. There an image's output has the image's name, with or without
+appended words: `baby.png`, `baby_x2_SR.png`, `babyx2.png`. A file belongs to the longest image name that it begins with; files
+for another scale and copies of targets or inputs match no image. Outputs may also keep the name of an exported input,
+`baby_LR.png`, where no `baby_HR.png` shows that they are the inputs themselves; those of rainy images may have their target's
+name.
 """
 
 import re
@@ -63,7 +64,9 @@ class RestoredFolder:
             place = next((folder for folder in folders if folder and _images(folder)), None)
             if place is None:
                 looked = ", ".join(str(self.folder / place) for place in places)
-                raise ImageError(f"no restored images for {task} on {dataset}: looked for {looked}")
+                several = [what for what, one in (("task", one_task), ("set", one_set)) if not one]
+                hint = f"; with several {'s and '.join(several)}s, each has a folder of its own" if several else ""
+                raise ImageError(f"no restored images for {task} on {dataset}: looked for {looked}{hint}")
             self._places[task, dataset] = place
             self._files[task, dataset] = _outputs(_images(place), job)
 
@@ -83,6 +86,8 @@ class RestoredFolder:
             what = f"{len(files)} files fit: {', '.join(f.name for f in files)}" if files else "no file fits"
             if not files and (near := self._near(*where, sample.image)):
                 what += f"; {', '.join(near)}: named as an input, as a target, or for another scale"
+            elif not files and (other := self._other(*where)):
+                what += f"; a file's name begins with the image's, as in {sample.image}.png, and {other} fits none"
             raise ImageError(f"{self._places[where] / sample.image}: {what}")
         return files[0]
 
@@ -92,6 +97,11 @@ class RestoredFolder:
         pattern = re.compile(re.escape(image) + r"(?:[_.\- ]|x\d)")
         rest = (file for file in _images(self._places[task, dataset]) if file not in taken)
         return [file.name for file in rest if pattern.match(file.stem)]
+
+    def _other(self, task: str, dataset: str) -> str | None:
+        """Name of a file that is no image's output, if there is one."""
+        taken = {file for files in self._files[task, dataset].values() for file in files}
+        return next((file.name for file in _images(self._places[task, dataset]) if file not in taken), None)
 
     def lacking(self, jobs: list[Job]) -> list[str]:
         """A line for each image without a file or with several."""
@@ -103,6 +113,13 @@ class RestoredFolder:
                 except ImageError as error:
                     lines.append(str(error))
         return lines
+
+    def lossy(self, jobs: list[Job]) -> list[str]:
+        """Names of the outputs that are JPEG files: their scores include what saving them lost."""
+        files = (
+            file for job in jobs for found in self._files[job.task.name, job.request.label].values() for file in found
+        )
+        return [file.name for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
 
     def read(self, job: Job, sample: Sample, shape: tuple[int, int]) -> np.ndarray:
         """The restored image, uint8 (H, W, 3).

@@ -43,6 +43,10 @@ class Sample(NamedTuple):
     input: Path | None = None
 
 
+class SizeError(ImageError):
+    """An input whose size does not fit its target at the task's scale."""
+
+
 class Job(NamedTuple):
     """One task on one set."""
 
@@ -114,7 +118,10 @@ def find_jobs(
     for task in parsed:
         if requests and not any(task.kind in request.kinds for request in requests):
             fitting = ", ".join(s.name for s in SETS.values() if task.kind in s.tasks)
-            problems.append(f"task {task.name}: none of {', '.join(labels)} is a set for it; sets that are: {fitting}")
+            problems.append(
+                f"task {task.name}: none of {', '.join(labels)} is a set for it; sets that are: {fitting}, "
+                "or NAME=FOLDER for any folder of images"
+            )
     if problems:
         raise SetError("\n".join(problems))
     return jobs
@@ -133,6 +140,7 @@ def check(
     sizes: dict[Path, tuple[int, int]] = {}
     problems: dict[str, None] = {}  # in order, each once
     for job in find_jobs(names, tasks, data_root, absent):
+        misfits: list[str] = []
         for sample in job.samples:
             try:
                 for path in filter(None, (sample.target, sample.input)):
@@ -140,8 +148,13 @@ def check(
                         sizes[path] = inspect(path)
                 given = sizes[sample.input] if sample.input else None
                 check_sizes(sample, job.task, sizes[sample.target], given)
+            except SizeError as error:
+                misfits.append(str(error))
             except ImageError as error:
                 problems[str(error)] = None
+        if misfits:
+            of = f" (the first of {len(misfits)} such pairs)" if len(misfits) > 1 else ""
+            problems[f"{misfits[0]}{of}; the task {job.task.name} comes from the key `tasks`"] = None
     if problems:
         raise SetError("\n".join(problems))
 
@@ -161,7 +174,7 @@ def check_sizes(sample: Sample, task: Task, target: tuple[int, int], given: tupl
             f"{sample.target}: {target[1]}x{target[0]} pixels leave nothing inside the border of {cut} that {task.name} cuts"
         )
     if given and (given[0] * task.scale, given[1] * task.scale) != size:
-        raise ImageError(
+        raise SizeError(
             f"{sample.input}: {given[1]}x{given[0]} pixels do not match "
             f"{sample.target.name} ({target[1]}x{target[0]}) at scale {task.scale}"
         )

@@ -289,6 +289,33 @@ def test_restored_files_that_are_missing_ambiguous_or_of_another_size_are_listed
     assert_names(capsys.readouterr().err, "sr3", "Set5")
 
 
+def test_outputs_of_several_sets_need_a_folder_each(root, capsys):
+    write(root / "mine" / "a.png", smooth(30, 30))
+    write(root / "flat" / "a.png", smooth(32, 32))
+    run(root, "--restored", root / "flat", sets=("Set5", "mine=mine"), model=None, status=2)
+    assert_names(capsys.readouterr().err, "Set5", "several sets", root / "flat/sr2/Set5")
+
+
+def test_outputs_that_fit_no_image_are_told_the_rule_and_no_table_is_claimed(root, capsys):
+    for name in "abcde":
+        write(root / "out" / f"net_{name}.png", smooth(32, 32))
+    run(root, "--restored", root / "out", model=None, out="again.csv", status=1)
+    errors = capsys.readouterr().err
+    assert_names(errors, "5 of 5", "a.png", "net_a.png")
+    assert "incomplete" not in errors
+    assert not (root / "again.incomplete.csv").exists()
+
+
+def test_outputs_that_are_jpeg_files_are_scored_with_a_note(root, capsys):
+    run(root, "--save-images", root / "out")
+    assert "JPEG" not in capsys.readouterr().err
+    for path in (root / "out/sr2/Set5").iterdir():
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    run(root, "--restored", root / "out", model=None, out="again.csv")
+    assert_names(capsys.readouterr().err, "a.jpg", "4 more", "JPEG")
+
+
 def test_message_about_a_missing_output_names_files_that_look_like_inputs(root, capsys):
     run(root, "--save-images", root / "out")
     folder = root / "out/sr2/Set5"

@@ -54,6 +54,11 @@ def test_another_name_finds_the_same_set(tmp_path):
         find_jobs(["B100", "BSD100"], ["sr2"], tmp_path)
 
 
+def test_a_task_that_no_set_is_for_is_told_that_any_folder_serves(tmp_path):
+    with raises_naming(SetError, "dn50", "Set5", "NAME=FOLDER"):
+        find_jobs(["Set5"], ["sr2", "dn50"], images(tmp_path, *five()))
+
+
 def test_only_the_validation_images_of_a_common_folder_are_taken(tmp_path):
     images(tmp_path / "DIV2K/DIV2K_train_HR", *(f"{i:04}.png" for i in range(795, 901)))
     samples = find(parse_set("DIV2K"), SR2, tmp_path)
