@@ -98,6 +98,13 @@ def _models(experiment: Experiment) -> None:
             )
         for stage, recipe in _recipes(experiment, model):
             _division(model, recipe, stage)
+            if recipe.budget.epochs is None:
+                steps = recipe.budget.resolve_steps(0, recipe.batch_size, 1)
+                if recipe.warmup_steps >= steps:
+                    raise ValueError(
+                        f"models: {model.name!r}: {stage}.warmup_steps: {recipe.warmup_steps} is not less than the {steps} "
+                        "steps of the run, which would never reach its learning rate"
+                    )
             takes = {**IPTS.get(model.variant, {}), **model.kwargs}.get("patch_size", recipe.patch_size)
             if takes != recipe.patch_size:
                 raise ValueError(

@@ -122,11 +122,17 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _root_belongs_to_folder(self):
-        if (self.source == "dead_leaves") != (self.root is None):
-            raise ValueError("`root` goes with `source: image_folder` and `paired_folders`, and only with them")
-        for key in ("inputs", "targets"):
-            if (self.source == "paired_folders") != (getattr(self, key) is not None):
-                raise ValueError(f"`{key}` goes with `source: paired_folders`, and only with it")
+        drawn, paired = self.source == "dead_leaves", self.source == "paired_folders"
+        for key, needed in {"root": not drawn, "inputs": paired, "targets": paired}.items():
+            given = getattr(self, key) is not None
+            if needed and not given:
+                raise ValueError(f"`{key}` is missing; `source: {self.source}` needs it")
+            if given and not needed:
+                fitting = "image_folder` and `paired_folders" if key == "root" else "paired_folders"
+                raise ValueError(f"`{key}` goes with `source: {fitting}`, not with `{self.source}`")
+        for key in ("count", "size"):  # experiment.yaml spells out their defaults
+            if not drawn and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"`{key}` goes with `source: dead_leaves`; `{self.source}` takes all images of `root`")
         return self
 
 

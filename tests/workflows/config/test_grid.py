@@ -164,6 +164,11 @@ def test_learning_rates_are_tried_at_the_smallest_and_the_largest_fraction_with_
         ({"finetune": {"data": {}, "task": "sr3"}}, ["finetune.task", "'sr3'", "sr2"]),
         ({"finetune": {"task": "sr2"}}, ["finetune.data"]),
         ({"finetune": {"data": {"cuont": 3}}}, ["finetune.data.cuont", "'count'"]),
+        ({"data": {"source": "image_folder"}}, ["`root`", "missing", "`source: image_folder`"]),
+        ({"data": {"source": "image_folder", "root": "x", "count": 20}}, ["`count`", "`source: dead_leaves`"]),
+        ({"data": {"source": "image_folder", "root": "x", "size": 96}}, ["`size`", "`source: dead_leaves`"]),
+        ({"training__warmup_steps": 10}, ["training.warmup_steps", "'edsr'", 10]),
+        ({"models__1__training": {"budget": {"patches": 64}, "warmup_steps": 4}}, ["'ipt'", 4]),
         ({"finetune": {"data": {}, "training": {"stpes": 3}}}, ["'edsr'", "finetune.training.stpes", "budget"]),
         ({"finetune": {"data": {}, "training": {"patch_size": 48}}}, ["'ipt'", 24, "finetune.training.patch_size", 48]),
         (
