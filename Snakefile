@@ -62,6 +62,8 @@ onstart:
     if "plan" in workflow.dag_settings.targets:
         grid.write(EXPERIMENT, Path(PLANNED))
     if set(workflow.dag_settings.targets) != {"plan"}:
+        if workflow.local_exec and (lacking := preflight.lacking_gpus(EXPERIMENT)):
+            raise WorkflowError(str(grid.ConfigError(lacking)))
         grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
         # Generated images are no input of the trainings: Snakemake would repeat finished ones for images that were deleted.
         for source in DRAWN:

@@ -98,6 +98,13 @@ def read_header(path: str | PathLike[str]) -> dict[str, Any]:
     return header
 
 
+def begins_like_weights(path: str | PathLike[str]) -> bool:
+    """Whether a file's first bytes are those of safetensors (a length, then JSON) or of PyTorch (a zip archive or a pickle)."""
+    with open(path, "rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" or head.startswith((b"PK", b"\x80"))
+
+
 def weights_sha256(path: str | PathLike[str]) -> str:
     """Hash of a file's weights without the header's entries: equal for equal weights under other names."""
     with open(path, "rb") as file:

@@ -22,7 +22,7 @@ CONTRASTIVE = 1  # at fraction 0 it has no run of its own
 
 @pytest.fixture
 def home(tmp_path) -> Path:
-    """A home with the data sets' folders, gray images in the benchmark sets and nothing in the training ones."""
+    """A home with the data sets' folders, gray images in the benchmark sets and one in each of the training ones."""
     png = io.BytesIO()
     Image.new("RGB", (32, 32), "gray").save(png, "PNG")
     shown = {"Set5": "butterfly", "Urban100": "img_012"}
@@ -33,6 +33,7 @@ def home(tmp_path) -> Path:
             (folder / f"{stem}.png").write_bytes(png.getvalue())
     for folder in ("imagenet/train/n01440764", "DIV2K/DIV2K_train_HR"):
         (tmp_path / "datasets" / folder).mkdir(parents=True)
+        (tmp_path / "datasets" / folder / "x.png").write_bytes(png.getvalue())
     shapes = {"0": (64, 3, 3, 3), "2": (64, 64, 3, 3)}
     weights = {f"features.{layer}.weight": torch.zeros(shape) for layer, shape in shapes.items()}
     biases = {f"features.{layer}.bias": torch.zeros(64) for layer in shapes}

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from baselines.own import sources
+from baselines.own import complete, load_class, sources
 from baselines.registry import NETWORK_OF
 from ipt_models.variants import VARIANTS as IPTS
 from workflows import models
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
 from workflows.config.runs import Run
+from workflows.config.schema import Method
 from workflows.files import write_text
 from workflows.provenance import ROOT
 
@@ -27,16 +28,19 @@ PASSED = ".networks"  # in the experiment's folder: the networks that passed
 
 
 def check(experiment: Experiment) -> None:
-    """Build every network of the grid.
+    """Build every network of the grid, and see whether the classes of external methods take their arguments.
 
     Raises:
         ConfigError: one line per network that cannot be built, with its arguments.
     """
     runs = {_spec(run): run for run in experiment.trainings().values() if not is_tested(run)}
-    passed, digest = experiment.folder / PASSED, _digest(sorted(runs))
-    if not runs or (passed.is_file() and passed.read_text(encoding="utf-8") == digest):
+    methods = [method for method in experiment.evaluation.methods if method.network is not None]
+    read = [json.dumps([m.name, m.network, m.kwargs, sources(m.network, m.kwargs)], sort_keys=True) for m in methods]
+    passed, digest = experiment.folder / PASSED, _digest(sorted([*runs, *read]))
+    if not (runs or methods) or (passed.is_file() and passed.read_text(encoding="utf-8") == digest):
         return
-    if lines := dict.fromkeys(line for run in runs.values() for line in _problems(run)):
+    problems = [*(line for run in runs.values() for line in _problems(run)), *map(_unread, methods)]
+    if lines := dict.fromkeys(filter(None, problems)):
         raise ConfigError(list(lines))
     if experiment.folder.is_dir():
         write_text(digest, passed)
@@ -62,6 +66,16 @@ def _digest(specs: list[str]) -> str:
     for path in (*sorted(ROOT.glob("ipt_models/*.py")), *sorted(ROOT.glob("baselines/*.py")), Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _unread(method: Method) -> str | None:
+    """Why the class of a method cannot be built with its arguments; None if it seems to be."""
+    kwargs = {key: value for key, value in method.kwargs.items() if key != "match"}
+    try:
+        complete(load_class(method.network), method.network, 1, kwargs)
+    except ValueError as error:
+        return f"evaluation.methods: {method.name!r}: {' '.join(str(error).split())}"
+    return None
 
 
 def _problems(run: Run) -> Iterator[str]:

@@ -9,11 +9,14 @@ from collections.abc import Iterable, Iterator
 from baselines.own import matched, source_file
 from baselines.registry import NETWORK_OF
 from baselines.vgg_weights import vgg_file
+from ipt_models import weights_file
 from ipt_models.suggestions import nearest
-from workflows import network_checks
+from workflows import launch, network_checks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
+from workflows.data.pairs import find_pairs
+from workflows.data.sources import holds_images
 from workflows.evaluation import sets
 from workflows.evaluation.image_files import ImageError, inspect
 from workflows.evaluation.job_options import JobOptions
@@ -52,9 +55,51 @@ def _scoring(experiment: Experiment) -> Iterator[str]:
 def _training_folders(experiment: Experiment) -> Iterator[str]:
     keys = {"data": experiment.data} | ({"finetune.data": experiment.finetune.data} if experiment.finetune else {})
     for key, data in keys.items():
-        if data.root is not None and not data.root.expanduser().is_dir():
-            hint = "; name the folder that holds it" if data.root.expanduser().is_file() else ""
+        if data.root is None:
+            continue
+        root = data.root.expanduser()
+        if not root.is_dir():
+            hint = "; name the folder that holds it" if root.is_file() else ""
             yield f"{key}.root: {str(data.root)!r} is not a folder (working directory: {os.getcwd()}){hint}"
+        elif data.source == "paired_folders":
+            try:
+                find_pairs(root, data.inputs, data.targets)
+            except (ValueError, OSError) as error:
+                yield f"{key}: {error}"
+        elif not holds_images(root):
+            yield f"{key}.root: no images in {str(data.root)!r}"
+
+
+def lacking_gpus(experiment: Experiment, scores: bool = True) -> list[str]:
+    """A line for each section whose unfinished jobs need more GPUs than CUDA shows on this machine."""
+    trainings, scored = experiment.trainings(), experiment.evaluation
+    networks = [*experiment.runs(), *(method.name for method in scored.methods if method.checkpoint)]
+    needed = {
+        "training": max(
+            (
+                run.training.devices
+                for name, run in trainings.items()
+                if run.training.accelerator == "cuda" and _lacks(experiment, name, "provenance.json")
+            ),
+            default=0,
+        ),
+        "evaluation": int(
+            scores
+            and scored.accelerator == "cuda"
+            and any(_lacks(experiment, name, "metrics.csv") for name in networks)
+        ),
+    }
+    seen = len(launch.visible_gpus()) if any(needed.values()) else 0
+    return [
+        f"{section}.accelerator: cuda: needs {count} GPU{'s' * (count > 1)}, but CUDA shows {seen or 'none'} here; "
+        "`auto` takes a GPU where there is one"
+        for section, count in needed.items()
+        if count > seen
+    ]
+
+
+def _lacks(experiment: Experiment, name: str, result: str) -> bool:
+    return not (experiment.folder / "runs" / name / result).is_file()
 
 
 def _contrasts(experiment: Experiment) -> Iterator[str]:
@@ -88,12 +133,14 @@ def _weights(experiment: Experiment) -> Iterator[str]:
 
 
 def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
-    """A line for each missing checkpoint, and each folder that lacks outputs."""
+    """A line for each file that is no checkpoint, and each folder that lacks outputs."""
     scored = experiment.evaluation
     for method in scored.methods:
         key = f"evaluation.methods: {method.name!r}: "
         if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
             yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (working directory: {os.getcwd()})"
+        elif method.checkpoint is not None and not weights_file.begins_like_weights(method.checkpoint.expanduser()):
+            yield f"{key}checkpoint {str(method.checkpoint)!r} is neither a safetensors file nor one of PyTorch"
         for named, variant in (("network", method.network), ("kwargs.match", matched(method.kwargs))):
             try:
                 if variant is not None:

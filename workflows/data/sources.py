@@ -75,6 +75,11 @@ def list_images(root: Path) -> Listing:
     return listing
 
 
+def holds_images(root: Path) -> bool:
+    """Whether `list_images` has anything to read, at the cost of the first file."""
+    return (root / "data.mdb").is_file() or next(_walk(root, root), None) is not None
+
+
 def source_files(root: Path, everything: bool = False) -> tuple[str | None, list[tuple[str, os.stat_result | None]]]:
     """The files that a source consists of: images, archives, LMDB folders.
 

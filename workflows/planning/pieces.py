@@ -27,6 +27,7 @@ from workflows import launch, models, preflight, provenance
 from workflows.command_line import above_zero, exit_status, fail, positive
 from workflows.config import grid
 from workflows.config.experiment import Experiment
+from workflows.config.messages import ConfigError
 from workflows.config.runs import Run
 from workflows.evaluation.job_options import JobOptions
 from workflows.planning import archives
@@ -67,6 +68,8 @@ def carry_out(options: argparse.Namespace) -> int:
     status = 0
     if options.run:
         preflight.check(experiment, scores=options.score)
+        if lacking := preflight.lacking_gpus(experiment, scores=options.score):
+            raise ConfigError(lacking)
         grid.write(experiment, experiment.folder / "experiment.yaml")
     grid.write(experiment, experiment.folder / SPEC)
     if options.run:

@@ -147,6 +147,9 @@ def test_pairs_are_of_one_task(rainy):
         parse({**config, "tasks": ["dr", "dn30"], "models": models})
     with raises_naming(ConfigError, "`inputs`", "`source: paired_folders`"):
         parse({**config, "data": {**data, "source": "image_folder"}})
+    for key in ("root", "inputs", "targets"):
+        with raises_naming(ConfigError, f"`{key}`", "missing"):
+            parse({**config, "data": {name: value for name, value in data.items() if name != key}})
 
 
 def test_real_rainy_pairs_train(shared_data):
