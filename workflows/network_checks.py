@@ -72,7 +72,9 @@ def _unread(method: Method) -> str | None:
     """Why the class of a method cannot be built with its arguments; None if it seems to be."""
     kwargs = {key: value for key, value in method.kwargs.items() if key != "match"}
     try:
-        complete(load_class(method.network), method.network, 1, kwargs)
+        network = load_class(method.network)
+        if kwargs:  # otherwise the weights may record them
+            complete(network, method.network, 1, kwargs)
     except ValueError as error:
         return f"evaluation.methods: {method.name!r}: {' '.join(str(error).split())}"
     return None
