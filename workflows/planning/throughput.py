@@ -1,6 +1,5 @@
 """Measures patches per second on this machine: real steps of the training command, with the same kind of images."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +11,6 @@ import pandas as pd
 
 from workflows.config.runs import Run
 from workflows.data import manifest
-from workflows.data.__main__ import synthesize
 from workflows.provenance import ROOT
 
 IMAGES = 256  # enough that no crop repeats during the measurement, few enough to draw in seconds
@@ -48,14 +46,18 @@ def measure(run: Run, seconds: float, images: tuple[Path, pd.DataFrame] | None =
         images: folder and table of images to train on; None draws dead leaves of the run's size.
 
     Raises:
-        SpeedError: if the training failed, or was stopped because it is too slow.
+        SpeedError: if the training or drawing failed, or the training was stopped because it is too slow.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if images is None:
-            with contextlib.redirect_stdout(sys.stderr):
-                synthesize(folder / "images", seed=0, count=IMAGES // 4, size=max(run.data.size, run.min_side))
-            images = (folder / "images", manifest.scan(folder / "images", 1, 0.0, folder / "journal", None)[0])
+            root = folder / "images"
+            # In a process of its own: `scan` forks, which no process should do after it has drawn in threads.
+            command = [sys.executable, "-m", "workflows.data", "synthesize", "--out", root]
+            command += ["--count", IMAGES // 4, "--size", max(run.data.size, run.min_side)]
+            if subprocess.run([*map(str, command)], env=_environment(), stdout=sys.stderr, check=False).returncode:
+                raise SpeedError(f"{run.model}: no images could be drawn to measure its speed with")
+            images = (root, manifest.scan(root, 1, 0.0, folder / "journal", None)[0])
         root, table = images
         manifest.write_table(table.head(IMAGES), folder / "images.csv")
         limit = STARTUP_SECONDS + 5 * seconds
@@ -79,14 +81,9 @@ def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> floa
     command += ["--experiment", folder / "speed.yaml", "--run", "speed-100-seed-0"]
     command += ["--root", root, "--fraction", folder / "images.csv", "--validation", folder / "images.csv"]
     command += ["--out", folder / f"out-{steps}", "--resume", folder / "resume"]
-    # so that the command works in any directory
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
-    }
     try:
         done = subprocess.run(
-            [*map(str, command)], env=environment, capture_output=True, text=True, timeout=limit, check=False
+            [*map(str, command)], env=_environment(), capture_output=True, text=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired:
         raise SpeedError(f"{run.model}: {steps} steps take longer than {limit:.0f} s on this machine") from None
@@ -95,3 +92,9 @@ def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> floa
     log = pd.read_csv(folder / f"out-{steps}" / "train.csv")
     counted = log["patches"].diff().iloc[2:]
     return float(counted.sum() / (counted / log["patches_per_second"].iloc[2:]).sum())
+
+
+def _environment() -> dict[str, str]:
+    """With it, `python -m workflows.…` works in any directory."""
+    path = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    return {**os.environ, "PYTHONPATH": path}

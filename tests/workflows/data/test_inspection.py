@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import texture
+from workflows.data import inspection
 from workflows.data.manifest import scan
 
 
@@ -51,3 +52,17 @@ def test_images_under_eight_pixels_are_too_small_and_not_corrupt(tmp_path):
     found = scan(tmp_path, min_side=20)
     assert found.images["path"].tolist() == ["20.jpg", "20.png"]
     assert found.rejected["reason"].str.startswith("too small").all()
+
+
+def test_processes_that_inspect_start_no_threads_of_opencv(tmp_path, monkeypatch):
+    """Forked after a use of these threads, they would wait for ever for threads that they lack."""
+    cv2.imwrite(str(tmp_path / "a.png"), texture(0, 20, 20))
+    monkeypatch.setattr(
+        inspection, "_inspect", lambda root, entry: inspection.Finding(cv2.getNumThreads(), 9, 1, "0", "")
+    )
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        assert scan(tmp_path).images["width"].tolist() == [1]
+    finally:
+        cv2.setNumThreads(before)

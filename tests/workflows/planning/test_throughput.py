@@ -20,6 +20,18 @@ def test_measurement_takes_as_many_steps_as_fill_the_time(monkeypatch, tmp_path)
     assert steps == [6, 20 * 32 / 4]
 
 
+def test_images_to_measure_with_are_drawn_in_another_process(monkeypatch):
+    """Drawing uses OpenCV's threads, after which no process should fork, as listing the images does."""
+    seen = []
+    monkeypatch.setattr("workflows.data.dead_leaves.draw", None)
+    monkeypatch.setattr(
+        throughput, "_train", lambda run, n, root, folder, limit: seen.append(len(list(root.rglob("*.png")))) or 32.0
+    )
+    monkeypatch.setattr(throughput, "IMAGES", 12)
+    throughput.measure(parse(CONFIG).runs()["edsr-100-seed-0"], 1)
+    assert seen == [3, 3]
+
+
 @pytest.mark.slow
 def test_speed_is_measured_by_the_training_command():
     run = parse({**CONFIG, "training": {**CONFIG["training"], "patch_size": 12}, "models": [EDSR]}).runs()[
