@@ -1,20 +1,22 @@
 """The part of an experiment that a paper's supplement or a repository keeps: everything needed to check its numbers.
 
-Configs, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of all of them and a page that
-says what each is; `verify` checks the copy like the original. Of lists above 1 MiB the page has the hash alone. Weights, caches
-and images are not kept. Of benchmark images, which belong to others, only small crops and maps are kept: no comparison or
-similarity map that shows a whole image.
+Configs, the code of own networks, lists of images, logs, scores, tables, figures and provenance are kept, with the hashes of
+all of them and a page that says what each is; `verify` checks the copy like the original. Of lists above 1 MiB the page has
+the hash alone. Weights, caches and images are not kept. Of benchmark images, which belong to others, only small crops and maps
+are kept: no comparison or similarity map that shows a whole image.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from baselines.own import matched
 from workflows import provenance
-from workflows.analysis.records import ReportError, read_results, read_runs
+from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
 from workflows.config import grid
 from workflows.config.experiment import Experiment
+from workflows.config.runs import fraction_label
 from workflows.files import write_text
 from workflows.reporting import outline
 from workflows.reporting.numbers import counted
@@ -40,8 +42,8 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         The copied files, `SHA256SUMS` and `README.md`, relative to `out`.
 
     Raises:
-        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, a file is larger than 32 MiB, or
-            `out` holds something other than an earlier copy.
+        ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, the file of one of its networks is
+            gone, a file is larger than 32 MiB, or `out` holds something other than an earlier copy.
     """
     out = out.resolve()  # a link's target is replaced, not the link
     if not (experiment_dir / "results.csv").is_file():
@@ -56,8 +58,13 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
     kept = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)]
-    left_out = whole_images(spec) | dropped_scores(experiment_dir, spec)
-    files = [file for file in _files(experiment_dir, kept) if file not in left_out]
+    left_out = whole_images(spec) | dropped(experiment_dir, spec)
+    files = [file for file in _files(experiment_dir, kept) if left_out.isdisjoint((file, *file.parents))]
+    networks = own_networks(spec)
+    code = {name: Path(path).expanduser() for name, path in networks.items()}
+    for path in code.values():
+        if not path.is_file():
+            raise ReportError(f"there is no file {path} (working directory: {Path.cwd()}), which experiment.yaml names")
     sizes = {file: (experiment_dir / file).stat().st_size for file in files}
     large = [file for file in files if file.parts[0] == "data" and sizes[file] > LARGEST_LIST]
     files = [file for file in files if file not in large]
@@ -72,7 +79,10 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     for file in files:
         (temporary / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(experiment_dir / file, temporary / file)
-    write_text(page(experiment_dir, summary, large), temporary / PAGE)
+    for name, path in code.items():
+        shutil.copyfile(path, temporary / name)
+    files += map(Path, code)
+    write_text(page(experiment_dir, summary, large, networks), temporary / PAGE)
     sums = "".join(f"{provenance.sha256(temporary / file)}  {file.as_posix()}\n" for file in (*files, Path(PAGE)))
     write_text(sums, temporary / SUMS)
     aside = out.with_name(f".{out.name}.replaced")
@@ -84,8 +94,13 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     return [*files, Path(PAGE), Path(SUMS)]
 
 
-def page(experiment_dir: Path, summary: bool = False, large: Iterable[Path] = ()) -> str:
-    """The README: the folder's content, the code that made it, and how to check it; `large` lists are named with their hash."""
+def page(
+    experiment_dir: Path, summary: bool = False, large: Iterable[Path] = (), networks: Mapping[str, str] | None = None
+) -> str:
+    """The README: the folder's content, the code that made it, and how to check it.
+
+    `large` lists are named with their hash, and the files of `networks` with the paths where the config has them.
+    """
     results, runs = read_results(experiment_dir / "results.csv"), read_runs(experiment_dir / "runs.csv")
     trained = runs[runs["fraction"].notna() & (runs["status"] == "done")]
     commits = sorted(trained["commit"].dropna().unique()) if "commit" in trained else []
@@ -99,6 +114,12 @@ hardware, hashes of weights and images).
         f"- `{file.as_posix()}` is left out for its size; its SHA-256 is {provenance.sha256(experiment_dir / file)}.\n"
         for file in large
     )
+    listed = "".join(
+        f"- `{name}`: the code of a network. To check or repeat the experiment, put it where `experiment.yaml` names it: \
+`{path}`.\n"
+        for name, path in (networks or {}).items()
+    )
+    listed += "" if summary else of_runs
     again = "snakemake --cores all --configfile FOLDER/experiment.yaml"
     return f"""# {experiment_dir.name}
 
@@ -107,7 +128,7 @@ hardware, hashes of weights and images).
 Code: commit {", ".join(commits) or "not recorded"}.
 
 - `experiment.yaml`: the whole configuration, every default spelled out.
-{"" if summary else of_runs}- `tables/`: everything computed from the scores; `figures/`: PNG and PDF, each with its data.
+{listed}- `tables/`: everything computed from the scores; `figures/`: PNG and PDF, each with its data.
 
 Check it with `sha256sum -c {SUMS}`{"" if summary else " and `python -m workflows.audit verify FOLDER`"}; repeat it with \
 `{again}`{"" if summary else " and `python -m workflows.audit compare-experiments FOLDER results/NAME --within`"}.
@@ -123,14 +144,53 @@ def shown(spec: Experiment) -> set[str]:
     return names | ({"learning_rates.csv"} if spec.trials() else set())
 
 
-def dropped_scores(experiment_dir: Path, spec: Experiment) -> set[Path]:
-    """Ensembled scores of the config's runs that it no longer asks for, and their records."""
-    return {
+def dropped(experiment_dir: Path, spec: Experiment) -> set[Path]:
+    """Runs, lists of images and ensembled scores in the folder that the config does not ask for, or no longer.
+
+    Trials of its networks at other learning rates are not among them: they show how the rates were chosen.
+    """
+    runs = {path.name for path in (experiment_dir / "runs").glob("[!.]*") if path.is_dir()}
+    lists = {file for source in spec.sources for file in _files(experiment_dir, [f"{source}/fraction-*.csv"])}
+    trained = spec.trainings()
+    percents = [fraction_label(fraction) for fraction in spec.fractions]
+    wanted = {Path(run.subset) for run in trained.values()}
+    wanted |= {Path("data", f"fraction-{percent}-seed-{seed}.csv") for percent in percents for seed in spec.trial_seeds}
+    names = {*spec.references, *(method.name for method in spec.evaluation.methods), *trained}
+    unplanned = {Path("runs", name) for name in runs - names if not _tries_a_rate(name, spec)}
+    ensembled = {
         path.relative_to(experiment_dir)
         for name, ensembles in spec.ensembles().items()
         for path in (experiment_dir / "runs" / name).glob("metrics-*.*")
         if path.stem.removeprefix("metrics-") not in ensembles
     }
+    tuning = {Path("data/finetune")} if not spec.finetune and (experiment_dir / "data" / "finetune").is_dir() else set()
+    return unplanned | (lists - wanted) | ensembled | tuning
+
+
+def _tries_a_rate(name: str, spec: Experiment) -> bool:
+    run = parse_run(name)
+    model, tried, _ = run.model.rpartition("-lr-")
+    known = model in {entry.name for entry in spec.models} and run.seed in spec.trial_seeds
+    return bool(tried) and known and fraction_label(run.fraction) in map(fraction_label, spec.fractions)
+
+
+def own_networks(spec: Experiment) -> dict[str, str]:
+    """The files of the user's networks: the name of each one's copy, and its path in the config.
+
+    Classes of installed packages have none. Where files have the same name, later ones are numbered.
+    """
+    named = [(model.variant, model.kwargs) for model in spec.models]
+    named += [(method.network or "", method.kwargs) for method in spec.evaluation.methods]
+    classes = [name for variant, kwargs in named for name in (variant, matched(kwargs) or "")]
+    places = [name.rpartition(":")[0] for name in classes]
+    copies: dict[str, str] = {}
+    for path in dict.fromkeys(Path(place) for place in places if place.endswith(".py")):
+        name, number = path.name, 1
+        while name in copies:
+            number += 1
+            name = f"{path.stem}-{number}.py"
+        copies[name] = str(path)
+    return copies
 
 
 def whole_images(spec: Experiment) -> set[Path]:

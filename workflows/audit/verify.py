@@ -19,7 +19,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
-from workflows.audit.publish import SUMS, dropped_scores, shown
+from workflows.audit.publish import SUMS, dropped, shown
 from workflows.command_line import InputError
 from workflows.config import grid
 from workflows.config.experiment import Experiment
@@ -55,8 +55,8 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
     Images against the manifest, read as training reads them; subsets and weights against the hashes that each run recorded;
     each run's config against `experiment.yaml`; scores against the weights and benchmark images that were scored; results.csv
     and runs.csv against the runs, all of them; tables against results.csv, by the analysis itself; a published copy against its
-    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, and tables, figures
-    and scores of an earlier config `left over`, which are no changes; unreadable files are `changed`.
+    SHA256SUMS. Missing files (images can be generated again, weights are often not kept) are `absent`, and tables, figures,
+    runs, lists and scores of an earlier config `left over`, which are no changes; unreadable files are `changed`.
 
     Raises:
         ReportError: the folder has neither runs.csv nor experiment.yaml.
@@ -248,16 +248,14 @@ def _tables(experiment_dir: Path, names: list[str], planned: Experiment | None) 
 
 
 def _left_over(experiment_dir: Path, planned: Experiment) -> Iterator[Finding]:
-    """Tables, figures and ensembled scores of an earlier config, which no command updates."""
+    """Tables, figures, runs, lists of images and ensembled scores of an earlier config, which no command updates."""
     files = {
         path.relative_to(experiment_dir).as_posix()
         for pattern in ("learning_rates.csv", "tables/*.*", "figures/*.*")
         for path in experiment_dir.glob(pattern)
         if path.suffix in (".csv", ".md", ".tex", ".png", ".pdf")
     }
-    for name in sorted(
-        (files - shown(planned)) | {path.as_posix() for path in dropped_scores(experiment_dir, planned)}
-    ):
+    for name in sorted((files - shown(planned)) | {path.as_posix() for path in dropped(experiment_dir, planned)}):
         yield Finding(name, LEFT_OVER, "experiment.yaml no longer asks for it, so it is out of date; delete it")
 
 

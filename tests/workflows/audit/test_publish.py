@@ -1,5 +1,7 @@
 """What is kept of an experiment is small and whole."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -8,7 +10,7 @@ from workflows import provenance
 from workflows.analysis.records import ReportError
 from workflows.audit.__main__ import main
 from workflows.audit.publish import LARGEST, LARGEST_LIST, publish
-from workflows.audit.verify import CHANGED, verify
+from workflows.audit.verify import CHANGED, LEFT_OVER, verify
 
 
 @pytest.fixture
@@ -44,6 +46,51 @@ def test_scores_that_the_config_no_longer_asks_for_are_not_kept(experiment_dir, 
             (experiment_dir / "runs" / "ipt-100-seed-0" / f"metrics-{name}.{suffix}").touch()
     kept = {file.name for file in publish(experiment_dir, tmp_path / "copy") if file.name.startswith("metrics-")}
     assert kept == {"metrics-averaged.csv", "metrics-averaged.json"}
+
+
+def test_only_what_the_config_plans_is_kept_and_trials_of_other_rates(experiment_dir, tmp_path):
+    spec = yaml.safe_load((experiment_dir / "experiment.yaml").read_text()) | {"trial_seeds": [100]}
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    trials = [f"runs/ipt-lr-{rate}-100-seed-100/train.csv" for rate in ("0.002", "1e-05")]
+    kept = ["data/manifest.csv", "data/fraction-50-seed-0.csv", "data/fraction-100-seed-100.csv", *trials]
+    old = ["data/fraction-20-seed-0.csv", "data/fraction-50-seed-7.csv", "data/finetune/fraction-100-seed-0.csv"]
+    old += ["runs/former-100-seed-0/metrics.csv", "runs/ipt-20-seed-0/train.csv", "runs/identity/metrics.csv"]
+    old += ["runs/former-lr-0.002-100-seed-100/train.csv", "runs/ipt-lr-0.002-20-seed-100/train.csv"]
+    for name in (*kept, *old):
+        (experiment_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (experiment_dir / name).write_bytes(b"small")
+    copied = {file.as_posix() for file in publish(experiment_dir, tmp_path / "copy")}
+    assert copied.issuperset((*kept, "runs/bicubic/metrics.csv", "runs/edsr-50-seed-0/metrics.csv"))
+    assert copied.isdisjoint(old)
+    for copy in (experiment_dir, tmp_path / "copy"):
+        found = [finding.what for finding in verify(copy) if finding.state == LEFT_OVER]
+        shown = [name if name.count("/") == 1 else str(Path(name).parent) for name in sorted(old)]
+        assert sorted(found) == (sorted(shown) if copy == experiment_dir else [])
+
+
+@pytest.mark.parametrize("summary", [False, True])
+def test_files_of_own_networks_are_kept_by_name(experiment_dir, tmp_path, monkeypatch, summary):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    files = ["net.py", str(tmp_path / "other" / "net.py"), "scored.py", "matched.py"]
+    for name in files:
+        Path(name).write_text(f"# {name}\n")
+    spec = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
+    named = [f"{file}:Net" for file in files]
+    spec["models"] += [{"name": f"mine-{i}", "variant": name} for i, name in enumerate((*named[:2], "./net.py:Other"))]
+    spec["models"] += [{"name": "by-cost", "variant": "edsr_tiny", "kwargs": {"match": {"macs": named[3]}}}]
+    spec["models"] += [{"name": "packaged", "variant": "basicsr.archs.rcan_arch:RCAN"}]
+    spec["evaluation"] = {"methods": [{"name": "given", "checkpoint": "a.pth", "network": named[2]}]}
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    copy = tmp_path / "copy"
+    publish(experiment_dir, copy, summary)
+    copies = dict(zip(("net.py", "net-2.py", "scored.py", "matched.py"), files, strict=True))
+    assert {path.name: path.read_text() for path in copy.glob("*.py")} == {n: f"# {f}\n" for n, f in copies.items()}
+    assert_names((copy / "README.md").read_text(), *copies, *files)
+    assert_names((copy / "SHA256SUMS").read_text(), *copies)
+    Path("scored.py").unlink()
+    with raises_naming(ReportError, "scored.py"):
+        publish(experiment_dir, copy, summary)
 
 
 def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
