@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from baselines.own import source_file
-from baselines.registry import NETWORK_OF, VARIANTS, is_own
+from baselines.own import is_own, source_file
+from baselines.registry import NETWORK_OF, VARIANTS
 from ipt_models.command_line import InputError, exit_status
 from ipt_models.suggestions import nearest
 from ipt_models.tasks import parse_task

@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import baselines
 import ipt_models
-from baselines.registry import is_own, network_of
+from baselines.own import is_own
+from baselines.registry import network_of
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 
 INPUT_SIZE = 48  # the LR patches of IPT's paper

@@ -3,7 +3,8 @@
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from baselines.registry import NETWORK_OF, is_own, network_of
+from baselines.own import is_own
+from baselines.registry import NETWORK_OF, network_of
 from ipt_models.arguments import check_names
 from ipt_models.tasks import parse_task
 

@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from baselines.entry import Sizing
-from baselines.own import HEADS
-from baselines.registry import VARIANTS, is_own, network_of
+from baselines.own import HEADS, is_own
+from baselines.registry import VARIANTS, network_of
 from ipt_models.suggestions import nearest
 from ipt_models.variants import VARIANTS as IPT_VARIANTS
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.entry import Network, Sizing
-from baselines.registry import is_own
 from ipt_models.arguments import check_names
 from ipt_models.suggestions import nearest
 
@@ -28,6 +27,11 @@ SCALES = ("scale", "upscale")
 WIDTHS = ("num_feat", "n_feats", "num_features", "embed_dim", "num_filters", "channels", "features", "dim", "width")
 DEPTHS = ("num_block", "num_blocks", "n_resblocks", "num_layers", "depth", "depths", "blocks")
 HEADS = ("num_heads", "n_heads", "heads", "num_head", "nhead")
+
+
+def is_own(variant: str) -> bool:
+    """Whether a variant names a user's class: `path/to/net.py:Class` or `package.module:Class`."""
+    return ":" in variant
 
 
 def source_file(variant: str) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from baselines.entry import Network, Sizing
+from baselines.own import entry, is_own
 from ipt_models.suggestions import nearest
 
 NETWORKS = (
@@ -73,11 +74,6 @@ VARIANTS: dict[str, Mapping[str, Any]] = {variant: NETWORK_OF[variant].variants[
 UNTRAINED = frozenset(variant for variant, network in NETWORK_OF.items() if not network.trained)
 
 
-def is_own(variant: str) -> bool:
-    """Whether a variant names a user's class: `path/to/net.py:Class` or `package.module:Class`."""
-    return ":" in variant
-
-
 def network_of(variant: str) -> Network:
     """The entry of a variant; for a user's class it is made here.
 
@@ -85,8 +81,6 @@ def network_of(variant: str) -> Network:
         ValueError: for an unknown name.
     """
     if is_own(variant):
-        from baselines.own import entry
-
         return entry(variant)
     if variant not in NETWORK_OF:
         raise ValueError(

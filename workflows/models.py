@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.registry import NETWORKS, is_own, network_of
+from baselines.own import is_own
+from baselines.registry import NETWORKS, network_of
 from baselines.registry import VARIANTS as BASELINES
 from ipt_models import weights_file
 from ipt_models.files import replacing

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from baselines.own import matched, source_file
-from baselines.registry import NETWORK_OF, UNTRAINED, is_own
+from baselines.own import is_own, matched, source_file
+from baselines.registry import NETWORK_OF, UNTRAINED
 from ipt_models.suggestions import nearest
 from ipt_models.variants import ARGUMENTS as IPT_ARGUMENTS
 from ipt_models.variants import VARIANTS as IPTS

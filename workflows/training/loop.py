@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from baselines.registry import is_own
+from baselines.own import is_own
 from workflows import models, provenance
 from workflows.config.runs import Run
 from workflows.data.batches import Batches

@@ -157,7 +157,7 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(experiment):
 def test_ensembled_scores_are_collected_with_the_main_ones_while_the_config_asks_for_them(experiment):
     folder, names = experiment(fractions=(1.0,))
     metrics = pd.read_csv(folder / "runs" / "ipt-100-seed-0" / "metrics.csv")
-    # Of an earlier version of the protocol, which may stand beside no other.
+    # Of an earlier version of the protocol, which cannot be mixed with any other.
     old = metrics.assign(setting="x8", protocol="v0")
     old.to_csv(folder / "runs" / "ipt-100-seed-0" / "metrics-x8.csv", index=False)
     assert set(collect_results(folder, names)["setting"]) == {"plain"}
