@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+cv2.setNumThreads(0)  # images are drawn in parallel; and see `decoding`
+
 SUPERSAMPLING = 2  # shapes are drawn on a grid this much finer, then averaged, so that edges are smooth
 SHAPES_PER_PIXEL = 1 / 24  # 2,730 shapes on 256 x 256 pixels
 SMALLEST_RADIUS = (1.2, 6.0)  # in pixels of the result; drawn per image: some are busy, some calm

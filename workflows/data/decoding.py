@@ -13,6 +13,8 @@ import numpy as np
 
 # OpenCV's own messages are off: the error raised here names the file.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+# Processes that have read images fork, and a fork copies OpenCV's locks, but not the threads that would release them.
+cv2.setNumThreads(0)
 
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 

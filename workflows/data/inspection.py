@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 from PIL import Image, UnidentifiedImageError
 
 from workflows.data import containers
@@ -62,11 +61,7 @@ def inspect_all(root: Path, entries: list[Entry], processes: int) -> Iterator[tu
 
 
 def _start_inspecting(parent: int) -> None:
-    """Prepare a process: it ends with its parent, its standard error goes to a file, and OpenCV starts no threads.
-
-    OpenCV's threads do not survive a fork: a process that called them would wait for ever. And each has a core of its own.
-    """
-    cv2.setNumThreads(0)
+    """Prepare a process: it ends with its parent, and its standard error goes to a file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError, AttributeError):  # Linux has it
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

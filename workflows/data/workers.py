@@ -101,9 +101,7 @@ class WorkerPool:
 def _work(reader: CropReader, ring: np.ndarray, pipe: Connection, inherited: list[Connection], step: int) -> None:
     for other in inherited:
         other.close()
-    # The cores are shared with the other workers and the training. And OpenCV's threads do not survive a fork: one thread,
-    # not 0, would make it wait for those of the parent.
-    cv2.setNumThreads(0)
+    cv2.setNumThreads(0)  # the cores are shared with the other workers and the training
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     try:

@@ -1,11 +1,13 @@
 """Damage that a decoder takes without a word is found, and what only looks like damage passes."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
-from tests.helpers import texture
-from workflows.data import inspection
+from tests.helpers import ROOT, texture
 from workflows.data.manifest import scan
 
 
@@ -54,15 +56,8 @@ def test_images_under_eight_pixels_are_too_small_and_not_corrupt(tmp_path):
     assert found.rejected["reason"].str.startswith("too small").all()
 
 
-def test_processes_that_inspect_start_no_threads_of_opencv(tmp_path, monkeypatch):
-    """Forked after a use of these threads, they would wait for ever for threads that they lack."""
-    cv2.imwrite(str(tmp_path / "a.png"), texture(0, 20, 20))
-    monkeypatch.setattr(
-        inspection, "_inspect", lambda root, entry: inspection.Finding(cv2.getNumThreads(), 9, 1, "0", "")
-    )
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(4)
-    try:
-        assert scan(tmp_path).images["width"].tolist() == [1]
-    finally:
-        cv2.setNumThreads(before)
+@pytest.mark.parametrize("module", ["inspection", "workers", "batches", "dead_leaves"])
+def test_opencv_starts_no_threads_in_processes_that_may_fork(module):
+    """A process that is forked beside such threads may wait for ever for their locks."""
+    code = f"import cv2; cv2.setNumThreads(4); import workflows.data.{module}; print(cv2.getNumThreads())"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split() == ["1"]

@@ -21,7 +21,7 @@ def test_measurement_takes_as_many_steps_as_fill_the_time(monkeypatch, tmp_path)
 
 
 def test_images_to_measure_with_are_drawn_in_another_process(monkeypatch):
-    """Drawing uses OpenCV's threads, after which no process should fork, as listing the images does."""
+    """Drawing uses threads, after which no process should fork, as listing the images does."""
     seen = []
     monkeypatch.setattr("workflows.data.dead_leaves.draw", None)
     monkeypatch.setattr(
