@@ -5,6 +5,7 @@ a job's result: `rich` draws one bar per rule. Snakemake's own log in `.snakemak
 `--verbose` or `--printshellcmds` Snakemake's own format is printed.
 """
 
+import argparse
 import contextlib
 import re
 import shutil
@@ -30,6 +31,7 @@ COMMAND_FAILED = re.compile(r"RuleException:\s*CalledProcessError")
 KILLED = re.compile(
     r"died with <Signals\.SIGKILL|returned non-zero exit status 137"
 )  # of the job, or of its shell's command
+NOT_YAML = "Config file is not valid JSON or YAML"
 TRACEBACK = re.compile(r'^\s*File ".*", line \d+.*$\n?', re.MULTILINE)
 SHOWN_LINES = 20  # of a failed job's log
 SPARE_BYTES = 2**20  # a disk with less free space counts as full
@@ -63,6 +65,20 @@ def _lines(logs: list[Path]) -> list[str]:
     return [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n") if line.strip()]
 
 
+def _config_errors() -> str:
+    """Why the config files of this call cannot be read."""
+    from workflows.config import messages, reading
+
+    parser, errors = argparse.ArgumentParser(add_help=False), []
+    parser.add_argument("--configfile", "--configfiles", nargs="+", default=[])
+    for path in parser.parse_known_args()[0].configfile:
+        try:
+            reading.load(path)
+        except messages.ConfigError as error:
+            errors.append(str(error))
+    return "\n".join(errors)
+
+
 class LogHandler(LogHandlerBase):
     """Prints to stderr. Snakemake calls `emit` from one thread; a second one refreshes the progress line."""
 
@@ -83,7 +99,9 @@ class LogHandler(LogHandlerBase):
         """Print the message of `record`."""
         try:
             event = getattr(record, "event", None)
-            if self.plain:
+            if NOT_YAML in record.getMessage() and (errors := _config_errors()):
+                self._write(errors)  # Snakemake names neither the file nor the line
+            elif self.plain:
                 self._write(self.format(record))
             elif event in self.EVENTS:
                 self.EVENTS[event](self, record)

@@ -4,6 +4,8 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import WorkflowError
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_jobs import LogHandler
@@ -145,6 +147,21 @@ def test_an_error_in_the_config_ends_with_its_cause(handler, capsys):
     text = 'WorkflowError in file "/x", line 31:\nfractions: 20: write 0.2\n  File "/x", line 31, in <module>\n'
     emit(handler, text, logging.ERROR, event=LogEvent.ERROR)
     assert capsys.readouterr().out.splitlines()[-1] == "fractions: 20: write 0.2"
+
+
+@pytest.mark.parametrize("options", [["--configfile"], ["--dry-run", "--configfiles"]])
+def test_a_config_that_is_no_yaml_is_named_with_the_line(tmp_path, capsys, monkeypatch, options):
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: a\nmodels: [\n  {name: b\n", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["snakemake", "--cores", "1", *options, str(path), "--", "plan"])
+    settings = SimpleNamespace(dryrun="--dry-run" in options, verbose=False, printshellcmds=False, stdout=True)
+    # Snakemake's own words, so that a change of them fails here.
+    with pytest.raises(WorkflowError) as caught:
+        load_configfile(path)
+    emit(LogHandler(settings, None), f"WorkflowError:\n{caught.value}", logging.ERROR, event=LogEvent.ERROR)
+    printed = capsys.readouterr().out
+    assert_names(printed, path, "line 4")
+    assert "JSON" not in printed
 
 
 def test_a_dry_run_is_shown_in_snakemakes_own_words(capsys):

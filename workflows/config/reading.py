@@ -29,6 +29,15 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _explained(error: yaml.MarkedYAMLError) -> str:
+    """The parser's reason, with the line where it noticed the mistake, and the one where what it was reading begins."""
+    at, begun = error.problem_mark, error.context_mark
+    where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
+    context = f", {error.context}" if error.context else ""
+    context += f" that begins in line {begun.line + 1}" if begun and at and begun.line != at.line else ""
+    return f"{where}{error.problem}{context}"
+
+
 def load(path: Path | str) -> dict[str, Any]:
     """The keys of a config's file, as YAML gives them.
 
@@ -43,6 +52,8 @@ def load(path: Path | str) -> dict[str, Any]:
         raise ConfigError([f"{path}: is not UTF-8 (byte {error.start + 1}); save it as UTF-8"]) from None
     except ConfigError as error:
         raise ConfigError([f"{path}: {line}" for line in error.lines]) from None
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([f"{path}: is not YAML: {_explained(error)}"]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError([f"{path}: is not YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(config, dict):

@@ -452,7 +452,7 @@ class Evaluation(Section):
     runtime_minutes: whole(1, 10**6) = Field(
         60,
         description="time that a scoring job requests from the scheduler, in minutes; jobs of ensembles and external methods "
-        "request four times as much",
+        "request four times as much. A job that is stopped and submitted again continues with the set that it was at",
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import argparse
 import csv
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from workflows.config.benchmark_sets import SetError
 from workflows.evaluation import score_provenance
 from workflows.evaluation.arguments import PRECISIONS, add_own_network, check_names, check_own_network, scope_parser
 from workflows.evaluation.commands import download_command, export_command, features_command
+from workflows.evaluation.kept_scores import KeptScores
 from workflows.evaluation.protocol import Protocol
 from workflows.evaluation.restore import restore_command
 from workflows.evaluation.sets import Job, find_jobs
@@ -95,6 +96,13 @@ def score_command(arguments: Sequence[str]) -> int:
     written.add_argument(
         "--images", nargs="+", action="extend", metavar="NAME", help="keep the outputs of these images only"
     )
+    written.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep a network's scores of each finished set there, and use those of an earlier call with the same weights, "
+        "images, code and options: a call that was stopped continues, and an added set is scored alone",
+    )
     written.add_argument("--experiment", metavar="NAME", help="column experiment (default: the checkpoint's)")
     written.add_argument("--label", metavar="NAME", help="column model (default: the checkpoint's)")
     written.add_argument("--fraction", type=float, metavar="F", help="column fraction (default: the checkpoint's)")
@@ -119,10 +127,19 @@ def score_command(arguments: Sequence[str]) -> int:
     threads = args.threads or os.cpu_count() or 1
     source, jobs = _restored(args, jobs) if args.restored else _model(args, jobs, protocol, threads)
 
-    from workflows.evaluation.score import score, summary
+    from workflows.evaluation.score import is_of, score, summary
 
-    keep = set(args.images) if args.images else None
-    result = score(source, jobs, protocol, args.save_images, keep, threads)
+    save_only = set(args.images) if args.images else None
+    metadata = getattr(source, "metadata", {})
+    code = models.code("workflows.evaluation.__main__", metadata.get("variant"))
+    facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
+    kept = (
+        KeptScores(args.keep, protocol, Path(args.model), code, metadata, **facts) if args.keep and metadata else None
+    )
+    earlier = _scored_earlier(kept, jobs, args.save_images, save_only) if kept else []
+    new = [job for job in jobs if not any(is_of(row, job) for row in earlier)]
+    result = score(source, new, protocol, args.save_images, save_only, threads, finished=kept.keep if kept else None)
+    result.rows[:] = [row for job in jobs for row in (*earlier, *result.rows) if is_of(row, job)]
     if args.restored and (lossy := source.lossy(jobs)):
         more = f" and {len(lossy) - 1} more" if len(lossy) > 1 else ""
         print(f"note: {lossy[0]}{more}: JPEG loses detail, and the scores include that; PNG does not", file=sys.stderr)
@@ -130,15 +147,16 @@ def score_command(arguments: Sequence[str]) -> int:
     rows = [{**identity, **row} for row in result.rows]
     if not result.failures:
         write_table(rows, args.out)
-        weights = Path(args.model) if getattr(source, "metadata", None) else None
-        facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
+        weights = Path(args.model) if metadata else None
         if args.method:
             facts["method"] = _method(args, source, jobs)
         if args.network:
-            facts["network"] = {key: source.metadata[key] for key in ("variant", "kwargs", "source_sha256")}
-        variant = (getattr(source, "metadata", None) or {}).get("variant")
-        code = models.code("workflows.evaluation.__main__", variant)
+            facts["network"] = {key: metadata[key] for key in ("variant", "kwargs", "source_sha256")}
+        if earlier:
+            facts["scored_earlier"] = kept.records
         score_provenance.write(args.out, code, weights, jobs, **identity, **facts)
+        if kept:
+            kept.drop_all_but(jobs)
         print("\n".join(summary(result.rows)))
         return 0
     # Under another name: the mean over the remaining images must not be taken for the set's, and Snakemake removes a failed
@@ -151,6 +169,19 @@ def score_command(arguments: Sequence[str]) -> int:
         write_table(rows, partial)
         print(f"The other scores are in {partial}", file=sys.stderr)
     return 1
+
+
+def _scored_earlier(
+    kept: KeptScores, jobs: Sequence[Job], save_dir: Path | None, save_only: Collection[str] | None
+) -> list[dict[str, Any]]:
+    """The kept rows of the sets that need not be scored. Outputs are not kept, so a set of which some are saved is scored."""
+    rows = []
+    for job in jobs:
+        saves = save_dir is not None and any(save_only is None or one.image in save_only for one in job.samples)
+        if not saves and (found := kept.find(job)):
+            print(f"{job.request.label} {job.task.name}: scored earlier")
+            rows += found
+    return rows
 
 
 def _identity(args: argparse.Namespace, source: "Restorer | RestoredFolder") -> dict[str, Any]:

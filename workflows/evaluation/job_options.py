@@ -67,6 +67,10 @@ class JobOptions:
         folder = self.experiment.folder / "runs" / name / "images"
         return ["--save-images", str(folder), *words("--images", *images)] if images else []
 
+    def kept(self, name: str, table: str = "metrics") -> list[str]:
+        """The options that keep the scores of each finished set of a network."""
+        return words("--keep", str(self.experiment.folder / "scored" / name / table))
+
     def ensemble(self, name: str, ensemble: str) -> list[str]:
         """The options of one of a run's ensembled tables, see `Experiment.ensembles`."""
         return ["--windows", "averaged"] if ensemble == "averaged" else ["--self-ensemble", *self.windows(name)]

@@ -54,6 +54,7 @@ def score(
     save_only: Collection[str] | None = None,
     threads: int = 1,
     progress: bool = True,
+    finished: Callable[[Job, list[Row]], None] | None = None,
 ) -> Result:
     """Score a model, a reference or a folder of restored images.
 
@@ -63,6 +64,7 @@ def score(
         save_only: names of the images to save; None saves all.
         threads: images processed at once; the caller sets torch's own threads.
         progress: show a bar.
+        finished: called with each job of which every image was scored, and its rows.
 
     Returns:
         Rows with the columns task, dataset, image, psnr_y, ssim_y, psnr_rgb, height, width, head, protocol, setting.
@@ -110,13 +112,16 @@ def score(
         tqdm(total=len(work), unit="image", disable=None if progress else True) as bar,
     ):
 
-        def collect(future: Future[Row]) -> None:
+        def collect(job: Job, future: Future[Row]) -> None:
             try:
                 result.rows.append(future.result())
             except ImageError as error:
                 fail(error)
-            else:
-                bar.update()
+                return
+            bar.update()
+            mine = [row for row in result.rows[-len(job.samples) :] if is_of(row, job)]
+            if finished and len(mine) == len(job.samples):
+                finished(job, mine)
 
         def fail(error: ImageError) -> None:
             result.failures.append(str(error))
@@ -125,26 +130,31 @@ def score(
         if source.parallel_images:
             for (job, _), future in zip(work, _ahead(pool, whole, work, threads), strict=True):
                 bar.set_description(f"{job.request.label} {job.task.name}", refresh=False)
-                collect(future)
+                collect(job, future)
             return result
 
-        behind: deque[Future[Row]] = deque()
+        behind: deque[tuple[Job, Future[Row]]] = deque()
         for (job, sample), future in zip(work, _ahead(pool, prepare, work, min(threads, 2)), strict=True):
             bar.set_description(f"{job.request.label} {job.task.name}", refresh=False)
             while len(behind) >= threads:
-                collect(behind.popleft())
+                collect(*behind.popleft())
             try:
                 prepared = future.result()
                 output = restore(job, sample, prepared)
             except ImageError as error:
                 while behind:  # this keeps rows and failures in order
-                    collect(behind.popleft())
+                    collect(*behind.popleft())
                 fail(error)
                 continue
-            behind.append(pool.submit(finish, job, sample, prepared, output))
+            behind.append((job, pool.submit(finish, job, sample, prepared, output)))
         while behind:
-            collect(behind.popleft())
+            collect(*behind.popleft())
     return result
+
+
+def is_of(row: Row, job: Job) -> bool:
+    """Whether a row is one of a job's."""
+    return (row["task"], row["dataset"]) == (job.task.name, job.request.label)
 
 
 def _ahead(

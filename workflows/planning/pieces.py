@@ -176,7 +176,8 @@ def scorings(experiment: Experiment) -> dict[str, list[str]]:
         tables |= {f"metrics-{kind}.csv": options.ensemble(name, kind) for kind in ensembles[name]}
         for table, further in tables.items():
             path = out / table
-            words = [*claimed, "--", *python, "workflows.evaluation", *map(str, [*shared, *further, "--out", path])]
+            further += [*options.kept(name, path.stem), "--out", path]
+            words = [*claimed, "--", *python, "workflows.evaluation", *map(str, [*shared, *further])]
             if not made.holds(path, words) or path.stat().st_mtime < (out / archives.WEIGHTS).stat().st_mtime:
                 commands[str(path)] = words
     return commands

@@ -52,13 +52,14 @@ rule evaluate:
         images=lambda wildcards: scored_images(wildcards.run),
         windows=lambda wildcards: JOBS.windows(wildcards.run),
         save=lambda wildcards: JOBS.saved_images(wildcards.run) if wildcards.run in JOBS.compared else [],
+        keep=lambda wildcards: JOBS.kept(wildcards.run),
         version=VERSION,
     message:
         "Scoring {wildcards.run}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
         ' --model {input.model} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.windows:q}'
-        " {params.save:q} --out {output.metrics} &> {log}"
+        " {params.save:q} {params.keep:q} --out {output.metrics} &> {log}"
 
 
 rule evaluate_ensembled:
@@ -84,13 +85,14 @@ rule evaluate_ensembled:
         scope=lambda wildcards: JOBS.scope(wildcards.run),
         images=lambda wildcards: scored_images(wildcards.run),
         ensemble=lambda wildcards: JOBS.ensemble(wildcards.run, wildcards.ensemble),
+        keep=lambda wildcards: JOBS.kept(wildcards.run, f"metrics-{wildcards.ensemble}"),
         version=VERSION,
     message:
         "Scoring {wildcards.run}, {wildcards.ensemble}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation"
         ' --model {input.model} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}"'
-        " {params.ensemble:q} --out {output.metrics} &> {log}"
+        " {params.ensemble:q} {params.keep:q} --out {output.metrics} &> {log}"
 
 
 rule evaluate_reference:
@@ -149,12 +151,14 @@ rule evaluate_method:
         scope=lambda wildcards: JOBS.scope(wildcards.method),
         images=lambda wildcards: scored_images(wildcards.method),
         save=lambda wildcards: JOBS.saved_images(wildcards.method),
+        keep=lambda wildcards: JOBS.kept(wildcards.method),
         version=VERSION,
     message:
         "Scoring {wildcards.method}"
     shell:
         "exec python -m workflows.launch --gpus {resources.gpu} -- python -m workflows.evaluation {params.source:q}"
-        ' --method {wildcards.method} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.save:q} --out {output.metrics} &> {log}'
+        ' --method {wildcards.method} {params.scope:q} {params.protocol:q} "${{DATA_ROOT[@]}}" {params.save:q} {params.keep:q}'
+        " --out {output.metrics} &> {log}"
 
 
 rule export_inputs:
