@@ -15,6 +15,7 @@ from workflows import launch, network_checks
 from workflows.config.benchmark_sets import SetError, parse_set
 from workflows.config.experiment import Experiment
 from workflows.config.messages import ConfigError
+from workflows.data.overlap import trained_on
 from workflows.data.pairs import find_pairs
 from workflows.data.sources import holds_images
 from workflows.evaluation import sets
@@ -49,7 +50,7 @@ def _scoring(experiment: Experiment) -> Iterator[str]:
         hint = f"\n`evaluation.download: true` fetches {', '.join(absent)}" if absent and not scored.download else ""
         yield f"evaluation.sets, evaluation.data_root: {error}{hint}"
     else:
-        yield from (*_pictures(experiment, absent), *_methods(experiment, absent))
+        yield from (*_pictures(experiment, absent), *_methods(experiment, absent), *_seen(experiment, absent))
 
 
 def _training_folders(experiment: Experiment) -> Iterator[str]:
@@ -68,6 +69,29 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
                 yield f"{key}: {error}"
         elif not holds_images(root):
             yield f"{key}.root: no images in {str(data.root)!r}"
+
+
+def _seen(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
+    """A line for each set and section of training images that have images in common."""
+    scored = experiment.evaluation
+    jobs = sets.find_jobs(scored.sets, experiment.scored_tasks, scored.data_root, absent)
+    files = {sample.target: job.request.label for job in jobs for sample in job.samples}
+    for source, data in experiment.sources.items():
+        if data.root is None or not data.root.expanduser().is_dir():
+            continue  # drawn images; or a folder that another line reports
+        pairs = (data.inputs, data.targets) if data.source == "paired_folders" else None
+        manifest = experiment.folder / source / "manifest.csv"
+        try:
+            seen = trained_on(files, data.root.expanduser(), manifest, pairs)
+        except (ValueError, OSError):
+            continue  # likewise
+        for label in dict.fromkeys(files[file] for file in seen):
+            (first, path), *rest = ((file, path) for file, path in seen.items() if files[file] == label)
+            more, key = f" (and {len(rest)} more)" if rest else "", "data" if source == "data" else "finetune.data"
+            yield (
+                f"evaluation.sets: {label}: {first}{more} is also a training image, {path} in {key}.root; "
+                "train and score on different images"
+            )
 
 
 def lacking_gpus(experiment: Experiment, scores: bool = True) -> list[str]:

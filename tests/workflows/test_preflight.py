@@ -54,11 +54,12 @@ def pairs(tmp_path):
     """Two pairs of equal size, and a function that checks a config that trains on them."""
     for name in ("rainy/a", "rainy/b", "clean/a", "clean/b"):
         write(tmp_path / f"{name}.png", texture(0, 32, 32))
+        write(tmp_path / "scored" / f"{name}.png", texture(1, 32, 32))
     model = {"models": [{"name": "edsr", "variant": "edsr_tiny"}], "tasks": ["dr"]}
 
     def checked(inputs="rainy", targets="clean", **changes):
         data = {"source": "paired_folders", "root": str(tmp_path), "inputs": inputs, "targets": targets}
-        sets = [f"mine={tmp_path / 'clean'},{tmp_path / 'rainy'}"]
+        sets = [f"mine={tmp_path / 'scored/clean'},{tmp_path / 'scored/rainy'}"]
         check(**model | {"data": data, "evaluation__sets": sets} | changes)
 
     return checked
@@ -77,6 +78,17 @@ def test_pairs_of_training_images_are_looked_for_before_the_first_job(pairs, tmp
     write(tmp_path / "more/a.png", texture(0, 32, 32))
     with raises_naming(ConfigError, "data", "rainy/b.png", "partner"):
         pairs(targets="more")
+
+
+def test_training_on_images_that_are_scored_is_refused(pairs, tmp_path):
+    with raises_naming(ConfigError, "evaluation.sets", "mine", "a.png", "clean/a.png", "data.root", "1 more"):
+        pairs(evaluation__sets=[f"mine={tmp_path / 'clean'},{tmp_path / 'rainy'}"])
+    everything = {"source": "image_folder", "root": str(tmp_path / "scored")}
+    tuned = {"task": "sr2", "data": everything}
+    sets = ["photos@2", f"mine={tmp_path / 'scored/rainy'}"]
+    with raises_naming(ConfigError, "evaluation.sets", "mine", "finetune.data.root"):
+        check(finetune=tuned, evaluation__sets=sets)
+    check(finetune=tuned, evaluation__sets=sets[:1])
 
 
 def test_an_empty_training_folder_is_refused(tmp_path):
