@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workflows.analysis.cells import Grid, held_out
-from workflows.analysis.records import SEEN_ON, pairs, span, with_windows
+from workflows.analysis.records import SEEN_ON, pairs, same_held_out, span, with_windows
 from workflows.analysis.statistics import with_holm
 from workflows.analysis.tables import columns
 
@@ -44,6 +44,8 @@ def gain_differences(grids: Sequence[Grid], runs: pd.DataFrame) -> pd.DataFrame:
     for grid in [*grids, *held_out(runs)]:
         cells, better = grid.cells, _better(grid)
         for model, rival in pairs(runs, grid.on["windows"]):
+            if grid.measure == "validation_l1" and not same_held_out(runs, model, rival):
+                continue
             for smallest, largest in spans(cells.fractions(model, rival)):
                 weights = {(model, largest): better, (model, smallest): -better}
                 weights |= {(rival, largest): -better, (rival, smallest): better}

@@ -225,6 +225,13 @@ def pairs(runs: pd.DataFrame, windows: str) -> list[tuple[str, str]]:
     ]
 
 
+def same_held_out(runs: pd.DataFrame, model: str, other: str) -> bool:
+    """Whether two models of one stage are validated on the same crops, which depend on what they are trained on."""
+    crops = [column for column in ("tasks", "batch_size", "patch_size") if column in runs]
+    first = runs[runs["model"].isin([model, other])].dropna(subset=crops).drop_duplicates("model")
+    return bool((first[crops].nunique() <= 1).all())
+
+
 def with_windows(runs: pd.DataFrame, windows: str) -> list[str]:
     """The trained models that have scores of their own with one kind of windows, in the experiment's order."""
     return transformers(runs) if windows == AVERAGED else models(runs)

@@ -39,6 +39,18 @@ def test_on_held_out_images_a_gain_is_a_fall_of_the_loss():
     assert (more["dataset"], more["windows"], more["seeds"]) == ("held-out", "", 2)
 
 
+@pytest.mark.parametrize("differs", ["tasks", "batch_size", "patch_size"])
+def test_losses_on_different_held_out_crops_are_not_compared(differs):
+    known = pd.concat([runs({"ipt": 0.8, "edsr": 0.3}).assign(seed=seed) for seed in range(2)], ignore_index=True)
+    known = known.assign(tasks="sr2", batch_size=16, patch_size=24, validation_l1=5.0 + 0.01 * known["seed"])
+    assert len(gain_differences([], known)) == 1
+    known[differs] = (
+        known[differs].astype(object).mask(known["model"] == "ipt", "sr2+dn50" if differs == "tasks" else 48)
+    )
+    assert len(gain_differences([], known)) == 0
+    assert len(gains([], known)) == 2
+
+
 def test_a_fine_tuned_rival_is_compared_with_a_fine_tuned_ipt_alone():
     slopes = {"ipt": 0.8, "edsr": 0.3, "ipt-ft": 0.4, "edsr-ft": 0.1}
     found = gain_differences(grids(slopes, windows=["centre"]), runs(slopes))

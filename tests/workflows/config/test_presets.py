@@ -55,6 +55,18 @@ def test_sections_merge_key_by_key_and_the_training_budget_as_a_whole():
     assert CONFIG["models"][1]["training"] == {"budget": {"steps": 7}}, "the given config is left alone"
 
 
+def test_another_source_of_images_inherits_nothing_that_belongs_to_the_first(tmp_path):
+    own = {"source": "image_folder", "root": str(tmp_path)}
+    drawn = {"count": 40, "size": 96, "validation": 5}
+    both = changed(preset="own", data=drawn, presets={"own": {"data": own}, "more": {"data": {"count": 50}}})
+    data = parse(both).data
+    assert (data.source, data.root, data.validation) == ("image_folder", tmp_path, 5)
+    data = parse({**both, "preset": "more"}).data
+    assert (data.source, data.count, data.size) == ("dead_leaves", 50, 96)
+    back = changed(preset="drawn", data=own, presets={"drawn": {"data": {"source": "dead_leaves", **drawn}}})
+    assert (parse(back).data.root, parse(back).data.count) == (None, 40)
+
+
 def test_what_is_written_is_one_size_that_reads_back_as_itself(tmp_path):
     gpu = parse(changed(preset="gpu"))
     grid.write(gpu, tmp_path / "experiment.yaml")
