@@ -62,7 +62,10 @@ onstart:
     if "plan" in workflow.dag_settings.targets:
         grid.write(EXPERIMENT, Path(PLANNED))
     if set(workflow.dag_settings.targets) != {"plan"}:
-        if workflow.local_exec and (lacking := preflight.lacking_gpus(EXPERIMENT)):
+        # What is due may need none, as with `--until manifest`.
+        starts_here = workflow.local_exec and not workflow.touch
+        needs_gpus = starts_here and any(job.resources.get("gpu") for job in workflow.dag.needrun_jobs())
+        if needs_gpus and (lacking := preflight.lacking_gpus(EXPERIMENT)):
             raise WorkflowError(str(grid.ConfigError(lacking)))
         grid.write(EXPERIMENT, EXPERIMENT.folder / "experiment.yaml")
         # Generated images are no input of the trainings: Snakemake would repeat finished ones for images that were deleted.

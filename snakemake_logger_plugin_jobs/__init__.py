@@ -118,7 +118,8 @@ class LogHandler(LogHandlerBase):
         """The run's jobs are known."""
         counts = {name: number for name, number in record.stats.items() if name not in ("total", "all")}
         self.total = record.stats.get("total", 0)
-        self._write(f"{self.total} jobs: " + ", ".join(f"{number} {name}" for name, number in counts.items()))
+        listed = ", ".join(f"{number} {name}" for name, number in counts.items())
+        self._write(f"{self.total} jobs: {listed}" if listed else "0 jobs")
         if self.bar is None and sys.stderr.isatty():
             shown = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
             self.bar = tqdm(total=self.total, bar_format="{n}/{total} jobs, {elapsed}{postfix}", **shown)

@@ -170,7 +170,7 @@ def collect_runs(
         row |= {"label": labels.get(run.model, run.model), "variant": None, "fraction": run.fraction, "seed": run.seed}
         row["tasks"] = planned.get(run.model)
         if subjects:
-            row["subject"] = "yes" if run.model.removesuffix(FINETUNED) in subjects else "no"
+            row["subject"] = "yes" if {run.model, run.model.removesuffix(FINETUNED)}.intersection(subjects) else "no"
         if kind == "method":
             row |= _method_facts(folder / "metrics.json")
         if run.fraction is not None and name not in edited and (folder / "provenance.json").is_file():

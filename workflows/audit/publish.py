@@ -9,7 +9,9 @@ are kept: no comparison or similarity map that shows a whole image.
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from baselines import own
 from baselines.own import matched
 from workflows import provenance
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
@@ -18,6 +20,7 @@ from workflows.config import grid
 from workflows.config.experiment import Experiment
 from workflows.config.runs import fraction_label
 from workflows.files import write_text
+from workflows.readers import read_json
 from workflows.reporting import outline
 from workflows.reporting.numbers import counted
 
@@ -60,11 +63,12 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     kept = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)]
     left_out = whole_images(spec) | dropped(experiment_dir, spec)
     files = [file for file in _files(experiment_dir, kept) if left_out.isdisjoint((file, *file.parents))]
-    networks = own_networks(spec)
+    networks = own_networks(spec.model_dump(mode="json"))
     code = {name: Path(path).expanduser() for name, path in networks.items()}
     for path in code.values():
         if not path.is_file():
             raise ReportError(f"there is no file {path} (working directory: {Path.cwd()}), which experiment.yaml names")
+    _refuse_other_code(experiment_dir, spec)
     sizes = {file: (experiment_dir / file).stat().st_size for file in files}
     large = [file for file in files if file.parts[0] == "data" and sizes[file] > LARGEST_LIST]
     files = [file for file in files if file not in large]
@@ -94,6 +98,22 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
     return [*files, Path(PAGE), Path(SUMS)]
 
 
+def _refuse_other_code(experiment_dir: Path, spec: Experiment) -> None:
+    """Raise ReportError where an own network's file is not the one that a run was trained, or a method scored, with."""
+    used = [(f"runs/{name}/provenance.json", run.variant, run.kwargs) for name, run in spec.trainings().items()]
+    records = {file: own.sources(variant, kwargs) for file, variant, kwargs in used}
+    for method in spec.evaluation.methods:
+        records[f"runs/{method.name}/metrics.json"] = own.sources(method.network, {}) if method.network else {}
+    for file, now in records.items():
+        record = read_json(experiment_dir / file) if now and (experiment_dir / file).is_file() else {}
+        then = record.get("network", record)
+        if any(then.get(key, digest) != digest for key, digest in now.items()):
+            raise ReportError(
+                f"{experiment_dir / file}: was made with another version of the network's file, which has changed since; undo "
+                "the change, or run the experiment again"
+            )
+
+
 def page(
     experiment_dir: Path, summary: bool = False, large: Iterable[Path] = (), networks: Mapping[str, str] | None = None
 ) -> str:
@@ -115,7 +135,7 @@ hardware, hashes of weights and images).
         for file in large
     )
     listed = "".join(
-        f"- `{name}`: the code of a network. To check or repeat the experiment, put it where `experiment.yaml` names it: \
+        f"- `{name}`: the code of a network. To repeat the experiment, put it where `experiment.yaml` names it: \
 `{path}`.\n"
         for name, path in (networks or {}).items()
     )
@@ -174,14 +194,18 @@ def _tries_a_rate(name: str, spec: Experiment) -> bool:
     return bool(tried) and known and fraction_label(run.fraction) in map(fraction_label, spec.fractions)
 
 
-def own_networks(spec: Experiment) -> dict[str, str]:
+def own_networks(config: Mapping[str, Any]) -> dict[str, str]:
     """The files of the user's networks: the name of each one's copy, and its path in the config.
 
     Classes of installed packages have none. Where files have the same name, later ones are numbered.
+
+    Args:
+        config: as YAML gives it.
     """
-    named = [(model.variant, model.kwargs) for model in spec.models]
-    named += [(method.network or "", method.kwargs) for method in spec.evaluation.methods]
-    classes = [name for variant, kwargs in named for name in (variant, matched(kwargs) or "")]
+    methods = (config.get("evaluation") or {}).get("methods") or []
+    named = [(model["variant"], model.get("kwargs")) for model in config.get("models") or []]
+    named += [(method.get("network"), method.get("kwargs")) for method in methods]
+    classes = [name for variant, kwargs in named for name in (variant, matched(kwargs or {})) if name]
     places = [name.rpartition(":")[0] for name in classes]
     copies: dict[str, str] = {}
     for path in dict.fromkeys(Path(place) for place in places if place.endswith(".py")):

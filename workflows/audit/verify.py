@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from baselines import own
 from workflows.analysis import learning_rates
 from workflows.analysis.collect import collect_results, collect_runs, score_files
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
-from workflows.audit.publish import SUMS, dropped, shown
+from workflows.audit.publish import SUMS, dropped, own_networks, shown
 from workflows.command_line import InputError
-from workflows.config import grid
+from workflows.config import grid, reading
 from workflows.config.experiment import Experiment
 from workflows.config.runs import Run
 from workflows.data.image_reader import ImageReader
@@ -65,6 +66,23 @@ def verify(experiment_dir: Path) -> Iterator[Finding]:
         raise ReportError(
             f"{experiment_dir}: has neither runs.csv nor experiment.yaml, so it is not an experiment's folder"
         )
+    with own.read_from(_copies(experiment_dir)):
+        yield from _all(experiment_dir)
+
+
+def _copies(experiment_dir: Path) -> dict[str, Path]:
+    """A published folder's own copies of the files of users' networks, by their paths in the config."""
+    config = experiment_dir / "experiment.yaml"
+    if not (experiment_dir / SUMS).is_file() or not config.is_file():
+        return {}
+    try:
+        copies = own_networks(reading.load(config))
+    except Exception:  # a later check reports it
+        return {}
+    return {path: experiment_dir / name for name, path in copies.items()}
+
+
+def _all(experiment_dir: Path) -> Iterator[Finding]:
     config, planned = experiment_dir / "experiment.yaml", None
     if config.is_file():
         try:

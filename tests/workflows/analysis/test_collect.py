@@ -263,6 +263,15 @@ def test_subjects_of_the_claims_are_marked_where_the_config_names_some(experimen
     assert set(asked[asked == "yes"].index) == {"edsr-100-seed-0"}
 
 
+def test_a_subject_may_be_named_like_a_fine_tuned_network(experiment):
+    models = {"ipt": ("ipt_tiny", 0.0, 0.8, 0.1), "net-ft": ("edsr_tiny", 0.0, 0.9, 0.1)}
+    folder, names = experiment(fractions=(1.0,), models=models)
+    config = yaml.safe_load((folder / "experiment.yaml").read_text())
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(config | {"report": {"subjects": ["net-ft"]}}))
+    asked = collect_runs(folder, names).set_index("run")["subject"]
+    assert set(asked[asked == "yes"].index) == {"net-ft-100-seed-0"}
+
+
 def test_what_a_missing_run_was_to_be_trained_on_is_known(experiment):
     folder, names = experiment(fractions=(1.0,), tasks=("dn30",))
     runs = collect_runs(folder, [*names, "ipt-50-seed-0"]).set_index("run")

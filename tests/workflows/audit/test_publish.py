@@ -1,16 +1,18 @@
 """What is kept of an experiment is small and whole."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from baselines.own import source_sha256
 from tests.helpers import assert_names, gather, raises_naming, write_experiment
 from workflows import provenance
 from workflows.analysis.records import ReportError
 from workflows.audit.__main__ import main
 from workflows.audit.publish import LARGEST, LARGEST_LIST, publish
-from workflows.audit.verify import CHANGED, LEFT_OVER, verify
+from workflows.audit.verify import CHANGED, LEFT_OVER, OK, Finding, verify
 
 
 @pytest.fixture
@@ -88,9 +90,29 @@ def test_files_of_own_networks_are_kept_by_name(experiment_dir, tmp_path, monkey
     assert {path.name: path.read_text() for path in copy.glob("*.py")} == {n: f"# {f}\n" for n, f in copies.items()}
     assert_names((copy / "README.md").read_text(), *copies, *files)
     assert_names((copy / "SHA256SUMS").read_text(), *copies)
+    with monkeypatch.context() as elsewhere:  # the copy is checked with its own files
+        elsewhere.chdir(tmp_path / "other")
+        assert next(verify(copy)) == Finding("experiment.yaml", OK)
     Path("scored.py").unlink()
     with raises_naming(ReportError, "scored.py"):
         publish(experiment_dir, copy, summary)
+
+
+@pytest.mark.parametrize("record", ["runs/mine-100-seed-0/provenance.json", "runs/given/metrics.json"])
+def test_code_that_has_changed_since_is_not_published(experiment_dir, tmp_path, monkeypatch, record):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text("# first\n")
+    spec = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
+    spec["models"] += [{"name": "mine", "variant": "net.py:Net"}]
+    spec["evaluation"] = {"methods": [{"name": "given", "checkpoint": "a.pth", "network": "net.py:Net"}]}
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    hashes = {"source_sha256": source_sha256("net.py:Net")}
+    (experiment_dir / record).parent.mkdir()
+    (experiment_dir / record).write_text(json.dumps({"network": hashes} if "given" in record else hashes))
+    publish(experiment_dir, tmp_path / "copy")
+    Path("net.py").write_text("# second\n")
+    with raises_naming(ReportError, record, "changed"):
+        publish(experiment_dir, tmp_path / "copy")
 
 
 def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):
