@@ -11,7 +11,7 @@ CORES ?= all
 ARGS ?=
 PRESET ?= cpu
 
-.PHONY: help env demo reference ablations test prove prove-faults prove-gpu rehearse-gpu prove-results prove-resume prove-slurm prove-statistics lint format docs lock clean
+.PHONY: help env demo reference ablations test prove prove-faults prove-gpu rehearse-gpu prove-results prove-resume prove-rest prove-slurm prove-statistics lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,10 +49,14 @@ ablations: env  ## every ablation in config/ablations; runs that they share are 
 test: env  ## the test suite
 	python -m pytest $(ARGS)
 
-prove: prove-results prove-statistics prove-resume prove-faults  ## the proofs that CI can afford
+prove: prove-results prove-statistics prove-resume prove-faults prove-rest  ## the proofs that CI can afford
 
 prove-faults: env  ## killed trainings, a full disk, flipped bits, hostile names: nothing is lost, nothing passes unnoticed
 	python -m pytest -m slow -n 0 -s -rs tests/proofs/test_faults.py tests/test_hostile_names.py
+
+PROVED := $(addprefix --ignore=tests/,proofs test_hostile_names.py benchmarks workflows/training workflows/analysis)
+prove-rest: env  ## the slow tests of no other target: known figures on all sets and scales, compiled layers, basicsr's trainer
+	python -m pytest -m slow -n 0 tests $(PROVED)
 
 prove-gpu: env  ## on a GPU: numbers are right, repeatable and fast; ARGS="--minutes 5" stops in time, docs/gpu.md
 	python -m benchmarks.gpu $(ARGS)

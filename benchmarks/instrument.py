@@ -70,7 +70,7 @@ def main() -> int:
 def make_runs(changes: dict[str, Any]) -> dict[str, Run]:
     """Runs of `config/small.yaml` with some keys changed and every step logged."""
     config = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
-    config["budget"] = "cpu-ends"  # it has both IPT and RDN
+    config["preset"] = "cpu-ends"  # it has both IPT and RDN
     for key, value in changes.items():
         config[key] = {**config[key], **value} if isinstance(value, dict) and value else value
     config["training"] |= {"log_every": 1, "accelerator": "cpu"}

@@ -27,15 +27,19 @@ ENOUGH_MEMORY_MB = 3000  # for every listed variant
 PASSED = ".networks"  # in the experiment's folder: the networks that passed
 
 
-def check(experiment: Experiment) -> None:
+def check(experiment: Experiment, scores: bool = True) -> None:
     """Build every network of the grid, and see whether the classes of external methods take their arguments.
+
+    Args:
+        scores: whether methods are scored.
 
     Raises:
         ConfigError: one line per network that cannot be built, with its arguments.
     """
     runs = {_spec(run): run for run in experiment.trainings().values() if not is_tested(run)}
-    methods = [method for method in experiment.evaluation.methods if method.network is not None]
-    read = [json.dumps([m.name, m.network, m.kwargs, sources(m.network, m.kwargs)], sort_keys=True) for m in methods]
+    methods = [method for method in experiment.evaluation.methods if scores and method.network is not None]
+    given = [[method.name, method.network, method.kwargs, sources(method.network, method.kwargs)] for method in methods]
+    read = [json.dumps(one, sort_keys=True, default=str) for one in given]  # YAML has dates
     passed, digest = experiment.folder / PASSED, _digest(sorted([*runs, *read]))
     if not (runs or methods) or (passed.is_file() and passed.read_text(encoding="utf-8") == digest):
         return
@@ -57,7 +61,9 @@ def _spec(run: Run) -> str:
     memory = None if run.training.accelerator == "cuda" else run.training.memory_mb
     files = sources(run.variant, run.kwargs)
     return json.dumps(
-        [run.model, run.variant, run.kwargs, run.tasks, run.training.patch_size, memory, files], sort_keys=True
+        [run.model, run.variant, run.kwargs, run.tasks, run.training.patch_size, memory, files],
+        sort_keys=True,
+        default=str,
     )
 
 

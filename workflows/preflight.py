@@ -38,7 +38,7 @@ def check(experiment: Experiment, scores: bool = True) -> None:
         lines += _scoring(experiment)
     if lines:
         raise ConfigError(lines)
-    network_checks.check(experiment)
+    network_checks.check(experiment, scores)
 
 
 def _scoring(experiment: Experiment) -> Iterator[str]:

@@ -13,7 +13,7 @@ from benchmarks.training_step import Step
 from workflows import models
 from workflows.training.devices import use_deterministic_kernels
 
-# EDSR as in `budget: gpu` of config/small.yaml.
+# EDSR as in `preset: gpu` of config/small.yaml.
 NETWORKS = {"ipt_small": ("ipt_small", {}), "EDSR of equal cost": ("edsr_tiny", {"num_feat": 56, "num_block": 8})}
 BATCH = 64
 WAYS = {"eager": None, "compiled": {}, "compiled with CUDA graphs": {"mode": "reduce-overhead"}}

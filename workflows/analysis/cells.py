@@ -150,7 +150,7 @@ class Grid(NamedTuple):
     @property
     def measure(self) -> str:
         """What `value` is: `psnr_y` in dB, or `validation_l1` on the 0-255 scale."""
-        return "validation_l1" if self.on["dataset"] == HELD_OUT else "psnr_y"
+        return "psnr_y" if self.on["task"] else "validation_l1"
 
 
 def grids(results: pd.DataFrame, runs: pd.DataFrame) -> list[Grid]:

@@ -116,6 +116,8 @@ def _folder_request(name: str, folders: str) -> Request:
         raise SetError(f"{name!r} cannot name a set: letters, digits and _ . + - are allowed")
     if any(name in (s.name, *s.aliases) for s in SETS.values()):
         raise SetError(f"{name!r} is a benchmark set's name; give the folder another one")
+    if name == "held-out":
+        raise SetError(f"{name!r} is the name of the held-out training images in tables; give the folder another one")
     targets, comma, inputs = folders.partition(",")
     if not targets or (comma and not inputs):
         raise SetError(f"{name}={folders}: expected NAME=FOLDER or NAME=TARGETS,INPUTS")

@@ -70,7 +70,9 @@ def carry_out(options: argparse.Namespace) -> int:
         preflight.check(experiment, scores=options.score)
         if lacking := preflight.lacking_gpus(experiment, scores=options.score):
             raise ConfigError(lacking)
-        grid.write(experiment, experiment.folder / "experiment.yaml")
+    spec = experiment.folder / "experiment.yaml"
+    if options.run or not spec.is_file():  # printing leaves alone what jobs of a running grid read
+        grid.write(experiment, spec)
     grid.write(experiment, experiment.folder / SPEC)
     if options.run:
         status = run(experiment, time.time() + 60 * options.minutes, options.jobs, options.score)

@@ -71,6 +71,7 @@ def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> floa
     every = max(1, steps // WINDOWS)
     recipe = run.training.model_dump(mode="json") | {
         "budget": {"steps": steps},
+        "warmup_steps": 0,  # it may be longer than the measurement
         "log_every": every,
         "validate_every": steps + 1,
     }

@@ -103,6 +103,9 @@ def test_printing_leaves_alone_what_jobs_of_a_running_grid_read(config):
     followed.write_text("of the running grid")
     assert pieces.main([str(config)]) == 0
     assert followed.read_text() == "of the running grid"
+    followed.unlink()
+    assert pieces.main([str(config)]) == 0
+    assert grid.read(followed) == grid.read(config)
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from tests.helpers import ROOT, assert_names
@@ -19,6 +20,18 @@ def test_a_job_follows_the_config_that_its_grid_was_started_with(tmp_path):
     job = ("--mode", "remote", "--target-jobs", "evaluate_reference:reference=bicubic", "--force", "--nolock")
     run_snakemake(tmp_path, edited, *job, "--allowed-rules", "evaluate_reference")
     assert len((tmp_path / SCORES).read_text().splitlines()) == 1 + 1
+
+
+def test_missing_gpus_stop_only_calls_with_jobs_that_need_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    needy = CONFIG | {
+        "data": {"count": 14, "size": 96, "validation": 2},
+        "models": [{"name": "edsr", "variant": "edsr_tiny"}],
+        "training": {"patch_size": 24, "accelerator": "cuda"},
+    }
+    run_snakemake(tmp_path, needy, "results/micro/data/manifest.csv")
+    with pytest.raises(AssertionError, match="training.accelerator: cuda: needs 1 GPU"):
+        run_snakemake(tmp_path, needy)
 
 
 def test_a_checkout_that_snakemake_cannot_name_is_refused_with_what_would_be_right(tmp_path):
