@@ -30,7 +30,7 @@ def test_missing_gpus_stop_only_calls_with_jobs_that_need_one(tmp_path, monkeypa
         "training": {"patch_size": 24, "accelerator": "cuda"},
     }
     run_snakemake(tmp_path, needy, "results/micro/data/manifest.csv")
-    with pytest.raises(AssertionError, match="training.accelerator: cuda: needs 1 GPU"):
+    with pytest.raises(AssertionError, match="accelerator: cuda: needs 1 GPU"):
         run_snakemake(tmp_path, needy)
 
 
