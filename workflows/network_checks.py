@@ -79,7 +79,7 @@ def _unread(method: Method) -> str | None:
     kwargs = {key: value for key, value in method.kwargs.items() if key != "match"}
     try:
         network = load_class(method.network)
-        if kwargs:  # otherwise the weights may record them
+        if kwargs or not models.is_native(method.checkpoint.expanduser()):  # otherwise the weights record them
             complete(network, method.network, 1, kwargs)
     except ValueError as error:
         return f"evaluation.methods: {method.name!r}: {' '.join(str(error).split())}"

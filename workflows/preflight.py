@@ -67,8 +67,12 @@ def _training_folders(experiment: Experiment) -> Iterator[str]:
                 find_pairs(root, data.inputs, data.targets)
             except (ValueError, OSError) as error:
                 yield f"{key}: {error}"
-        elif not holds_images(root):
-            yield f"{key}.root: no images in {str(data.root)!r}"
+        else:
+            try:
+                if not holds_images(root):
+                    yield f"{key}.root: no images in {str(data.root)!r}"
+            except OSError as error:
+                yield f"{key}.root: {error}"
 
 
 def _seen(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
@@ -163,8 +167,12 @@ def _methods(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
         key = f"evaluation.methods: {method.name!r}: "
         if method.checkpoint is not None and not method.checkpoint.expanduser().is_file():
             yield f"{key}checkpoint {str(method.checkpoint)!r} is not a file (working directory: {os.getcwd()})"
-        elif method.checkpoint is not None and not weights_file.begins_like_weights(method.checkpoint.expanduser()):
-            yield f"{key}checkpoint {str(method.checkpoint)!r} is neither a safetensors file nor one of PyTorch"
+        elif method.checkpoint is not None:
+            try:
+                if not weights_file.begins_like_weights(method.checkpoint.expanduser()):
+                    yield f"{key}checkpoint {str(method.checkpoint)!r} is neither a safetensors file nor one of PyTorch"
+            except OSError as error:
+                yield f"{key}checkpoint: {error}"
         for named, variant in (("network", method.network), ("kwargs.match", matched(method.kwargs))):
             try:
                 if variant is not None:

@@ -123,6 +123,7 @@ def test_cuda_is_refused_where_cuda_shows_too_few_gpus_for_what_is_left_to_do(tm
 def test_a_method_needs_a_checkpoint_and_arguments_that_its_class_takes(tmp_path):
     (tmp_path / "net.py").write_text(
         "from torch import nn\nclass Net(nn.Module):\n    def __init__(self, scale, dim=8): super().__init__()\n"
+        "class Bare(nn.Module):\n    def __init__(self, scale, dim): super().__init__()\n"
     )
     (tmp_path / "README.md").write_text("# A network")
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04")
@@ -137,6 +138,8 @@ def test_a_method_needs_a_checkpoint_and_arguments_that_its_class_takes(tmp_path
     check(evaluation__methods=[own | {"kwargs": {"dim": 4}}])
     with raises_naming(ConfigError, "evaluation.methods", "'own'", "dmi", "dim"):
         check(evaluation__methods=[own | {"kwargs": {"dmi": 4}}])
+    with raises_naming(ConfigError, "evaluation.methods", "'own'", "needs dim"):
+        check(evaluation__methods=[own | {"network": f"{tmp_path / 'net.py'}:Bare"}])
 
 
 def test_methods_need_their_checkpoint_or_all_their_outputs(tmp_path):

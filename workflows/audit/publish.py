@@ -46,7 +46,8 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
 
     Raises:
         ReportError: if the experiment has no results.csv, its experiment.yaml is not valid, the file of one of its networks is
-            gone, a file is larger than 32 MiB, or `out` holds something other than an earlier copy.
+            gone or has changed since, runs.csv lists other runs than it, a file is larger than 32 MiB, or `out` holds something
+            other than an earlier copy.
     """
     out = out.resolve()  # a link's target is replaced, not the link
     if not (experiment_dir / "results.csv").is_file():
@@ -60,6 +61,8 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
         spec = grid.read(experiment_dir / "experiment.yaml")
     except grid.ConfigError as error:
         raise ReportError(f"{experiment_dir / 'experiment.yaml'}: {error}") from None
+    if why := unlike(read_runs(experiment_dir / "runs.csv")["run"], spec):
+        raise ReportError(f"{experiment_dir / 'runs.csv'}: {why}, unlike experiment.yaml; run the workflow first")
     kept = ["experiment.yaml", *sorted(shown(spec)), *(() if summary else RUNS)]
     left_out = whole_images(spec) | dropped(experiment_dir, spec)
     files = [file for file in _files(experiment_dir, kept) if left_out.isdisjoint((file, *file.parents))]
@@ -155,6 +158,18 @@ Check it with `sha256sum -c {SUMS}`{"" if summary else " and `python -m workflow
 """
 
 
+def planned_names(spec: Experiment) -> list[str]:
+    """The references, methods and runs that runs.csv lists, missing ones with their status."""
+    return [*spec.references, *(method.name for method in spec.evaluation.methods), *spec.runs()]
+
+
+def unlike(names: Iterable[str], spec: Experiment) -> str:
+    """How the names in runs.csv differ from the config's; empty if they do not."""
+    wanted, listed = set(planned_names(spec)), set(names)
+    differ = {"lacks": sorted(wanted - listed), "also has": sorted(listed - wanted)}
+    return "; ".join(f"{verb} {', '.join(some[:3])}{', …' * bool(some[3:])}" for verb, some in differ.items() if some)
+
+
 def shown(spec: Experiment) -> set[str]:
     """The tables and figures of the config; the folder may also hold those of an earlier one."""
     stems = [drawn.stem for drawn in outline.drawn(spec)]
@@ -197,7 +212,7 @@ def _tries_a_rate(name: str, spec: Experiment) -> bool:
 def own_networks(config: Mapping[str, Any]) -> dict[str, str]:
     """The files of the user's networks: the name of each one's copy, and its path in the config.
 
-    Classes of installed packages have none. Where files have the same name, later ones are numbered.
+    Classes named as `package.module:Class` have none. Where files have the same name, later ones are numbered.
 
     Args:
         config: as YAML gives it.

@@ -20,7 +20,7 @@ from workflows.analysis.collect import collect_results, collect_runs, score_file
 from workflows.analysis.computation import Tables
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
-from workflows.audit.publish import SUMS, dropped, own_networks, shown
+from workflows.audit.publish import SUMS, dropped, own_networks, planned_names, shown, unlike
 from workflows.command_line import InputError
 from workflows.config import grid, reading
 from workflows.config.experiment import Experiment
@@ -92,9 +92,9 @@ def _all(experiment_dir: Path) -> Iterator[Finding]:
             yield _unreadable("experiment.yaml", error)
     else:
         yield Finding("experiment.yaml", ABSENT, "the runs' configs are not checked")
-    wanted, names = _wanted(planned) if planned else [], _listed(experiment_dir)
+    wanted, names = planned_names(planned) if planned else [], _listed(experiment_dir)
     if planned and names:
-        yield _compared("runs.csv: runs of experiment.yaml", _unlike(names, wanted))
+        yield _compared("runs.csv: runs of experiment.yaml", unlike(names, planned))
     kept = sorted(path.name for path in (experiment_dir / "runs").glob("*") if path.is_dir())
     names = names or wanted or kept
     sources = {folder: data.root for folder, data in planned.sources.items()} if planned else {"data": None}
@@ -127,17 +127,6 @@ def _readable(what: str, check: Callable[..., Iterable[Finding]], *arguments: An
 def _unreadable(what: str, error: Exception) -> Finding:
     kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
     return Finding(what, CHANGED, f"cannot be read: {kind}{' '.join(str(error).split())}")
-
-
-def _wanted(planned: Experiment) -> list[str]:
-    """The references, methods and runs that runs.csv lists, missing ones with their status."""
-    return [*planned.references, *(method.name for method in planned.evaluation.methods), *planned.runs()]
-
-
-def _unlike(names: list[str], wanted: list[str]) -> str:
-    """How the names in runs.csv differ from the config's; empty if they do not."""
-    differ = {"lacks": sorted({*wanted} - {*names}), "also has": sorted({*names} - {*wanted})}
-    return "; ".join(f"{verb} {', '.join(some[:3])}{', …' * bool(some[3:])}" for verb, some in differ.items() if some)
 
 
 def _listed(experiment_dir: Path) -> list[str]:

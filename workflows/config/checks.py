@@ -77,8 +77,9 @@ def _names(experiment: Experiment) -> None:
     }
     for name, label in shown.items():
         if other := next((one for one in shown if one != name and label in (one, shown[one])), None):
+            section = "evaluation.methods" if name in {method.name for method in scoring.methods} else "models"
             raise ValueError(
-                f"models: {name!r} has the label {label!r}, which is a name or label of {other!r}; tables and figures need one "
+                f"{section}: {name!r} has the label {label!r}, which is a name or label of {other!r}; tables and figures need one "
                 "for each"
             )
 

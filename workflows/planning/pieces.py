@@ -70,6 +70,8 @@ def carry_out(options: argparse.Namespace) -> int:
         preflight.check(experiment, scores=options.score)
         if lacking := preflight.lacking_gpus(experiment, scores=options.score):
             raise ConfigError(lacking)
+        if "SLURM_JOB_ID" not in os.environ and any(r.training.num_nodes > 1 for r in experiment.trainings().values()):
+            raise ConfigError(["training.num_nodes: several nodes need Slurm: run this in one of its jobs"])
     spec = experiment.folder / "experiment.yaml"
     if options.run or not spec.is_file():  # printing leaves alone what jobs of a running grid read
         grid.write(experiment, spec)

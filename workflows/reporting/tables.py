@@ -15,7 +15,10 @@ _BLOCKS: dict[str, tuple[Callable[[Study], Iterable[Block]], str]] = {
     "summary": (score_tables.summary_blocks, "No run is scored yet."),
     "gains": (study_tables.gain_blocks, "No model is scored at two fractions above 0."),
     "data": (study_tables.data_blocks, "No model is scored at two fractions above 0."),
-    "crossovers": (study_tables.crossover_blocks, "No IPT and other network are both scored at two fractions above 0."),
+    "crossovers": (
+        study_tables.crossover_blocks,
+        "No two networks to compare are both scored at two fractions above 0.",
+    ),
     "differences": (study_tables.difference_blocks, "No two models are scored at one fraction above 0."),
     "contrastive": (study_tables.contrastive_blocks, "No model is scored both with and without the contrastive loss."),
     "ablations": (study_tables.ablation_blocks, "No two scored models differ in only one factor."),

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -11,8 +12,9 @@ from tests.helpers import assert_names, gather, raises_naming, write_experiment
 from workflows import provenance
 from workflows.analysis.records import ReportError
 from workflows.audit.__main__ import main
-from workflows.audit.publish import LARGEST, LARGEST_LIST, publish
+from workflows.audit.publish import LARGEST, LARGEST_LIST, planned_names, publish
 from workflows.audit.verify import CHANGED, LEFT_OVER, OK, Finding, verify
+from workflows.config import grid
 
 
 @pytest.fixture
@@ -24,6 +26,13 @@ def experiment_dir(tmp_path):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"large")
     return folder
+
+
+def list_again(folder):
+    """Add the runs that experiment.yaml has now to runs.csv."""
+    runs = pd.read_csv(folder / "runs.csv", dtype=str)
+    new = [name for name in planned_names(grid.read(folder / "experiment.yaml")) if name not in set(runs["run"])]
+    pd.concat([runs, pd.DataFrame({"run": new, "status": "missing"})]).to_csv(folder / "runs.csv", index=False)
 
 
 def test_numbers_are_kept_and_weights_and_images_are_not(experiment_dir, tmp_path, capsys):
@@ -84,6 +93,7 @@ def test_files_of_own_networks_are_kept_by_name(experiment_dir, tmp_path, monkey
     spec["models"] += [{"name": "packaged", "variant": "basicsr.archs.rcan_arch:RCAN"}]
     spec["evaluation"] = {"methods": [{"name": "given", "checkpoint": "a.pth", "network": named[2]}]}
     (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    list_again(experiment_dir)
     copy = tmp_path / "copy"
     publish(experiment_dir, copy, summary)
     copies = dict(zip(("net.py", "net-2.py", "scored.py", "matched.py"), files, strict=True))
@@ -106,6 +116,7 @@ def test_code_that_has_changed_since_is_not_published(experiment_dir, tmp_path, 
     spec["models"] += [{"name": "mine", "variant": "net.py:Net"}]
     spec["evaluation"] = {"methods": [{"name": "given", "checkpoint": "a.pth", "network": "net.py:Net"}]}
     (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    list_again(experiment_dir)
     hashes = {"source_sha256": source_sha256("net.py:Net")}
     (experiment_dir / record).parent.mkdir()
     (experiment_dir / record).write_text(json.dumps({"network": hashes} if "given" in record else hashes))
@@ -113,6 +124,14 @@ def test_code_that_has_changed_since_is_not_published(experiment_dir, tmp_path, 
     Path("net.py").write_text("# second\n")
     with raises_naming(ReportError, record, "changed"):
         publish(experiment_dir, tmp_path / "copy")
+
+
+def test_results_of_another_config_are_not_published(experiment_dir, tmp_path):
+    spec = yaml.safe_load((experiment_dir / "experiment.yaml").read_text())
+    (experiment_dir / "experiment.yaml").write_text(yaml.safe_dump(spec | {"fractions": [1.0]}))
+    with raises_naming(ReportError, "runs.csv", "also has", "ipt-50-seed-0"):
+        publish(experiment_dir, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_published_copy_is_verified_by_its_hashes(experiment_dir, tmp_path):

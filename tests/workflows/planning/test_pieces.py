@@ -120,7 +120,7 @@ def test_a_job_that_may_use_a_gpu_claims_one_where_there_is_one(config, monkeypa
         assert words[words.index("--gpus") + 1] == str(int(there))
 
 
-def test_a_training_on_several_nodes_is_started_as_such_and_refused_outside_slurm(config, monkeypatch):
+def test_a_training_on_several_nodes_is_started_as_such_and_refused_outside_slurm(config, monkeypatch, capsys):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     config.write_text(yaml.safe_dump(CONFIG | {"training": CONFIG["training"] | {"num_nodes": 2}}))
     experiment = grid.read(config)
@@ -128,6 +128,9 @@ def test_a_training_on_several_nodes_is_started_as_such_and_refused_outside_slur
     refused = subprocess.run(words, capture_output=True, text=True)
     assert refused.returncode
     assert_names(refused.stderr, "2 nodes", "Slurm")
+    assert pieces.main([str(config), "--run"]) == 2
+    assert_names(capsys.readouterr().err, "training.num_nodes", "Slurm")
+    assert not (experiment.folder / "data").exists()
 
 
 def test_a_grid_is_trained_once_and_packed_in_parts(again, capsys, tmp_path):
