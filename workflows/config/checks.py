@@ -79,8 +79,8 @@ def _names(experiment: Experiment) -> None:
         if other := next((one for one in shown if one != name and label in (one, shown[one])), None):
             section = "evaluation.methods" if name in {method.name for method in scoring.methods} else "models"
             raise ValueError(
-                f"{section}: {name!r} has the label {label!r}, which is a name or label of {other!r}; tables and figures need one "
-                "for each"
+                f"{section}: {name!r} has the label {label!r}, which is a name or label of {other!r}; tables and figures need "
+                "one for each"
             )
 
 
