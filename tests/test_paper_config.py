@@ -22,23 +22,28 @@ CONTRASTIVE = 1  # at fraction 0 it has no run of its own
 
 @pytest.fixture
 def home(tmp_path) -> Path:
-    """A home with the data sets' folders, gray images in the benchmark sets and one in each of the training ones."""
-    png = io.BytesIO()
-    Image.new("RGB", (32, 32), "gray").save(png, "PNG")
+    """A home with the data sets' folders, gray images in the benchmark sets and a black one in each of the training ones."""
+    scored, trained = (_png(color) for color in ("gray", "black"))
     shown = {"Set5": "butterfly", "Urban100": "img_012"}
     for name, count in COUNTS.items():
         folder = tmp_path / "datasets" / "benchmark" / name / "HR"
         folder.mkdir(parents=True)
         for stem in [shown.get(name, "x"), *(f"y{i}" for i in range(count - 1))]:
-            (folder / f"{stem}.png").write_bytes(png.getvalue())
+            (folder / f"{stem}.png").write_bytes(scored)
     for folder in ("imagenet/train/n01440764", "DIV2K/DIV2K_train_HR"):
         (tmp_path / "datasets" / folder).mkdir(parents=True)
-        (tmp_path / "datasets" / folder / "x.png").write_bytes(png.getvalue())
+        (tmp_path / "datasets" / folder / "x.png").write_bytes(trained)
     shapes = {"0": (64, 3, 3, 3), "2": (64, 64, 3, 3)}
     weights = {f"features.{layer}.weight": torch.zeros(shape) for layer, shape in shapes.items()}
     biases = {f"features.{layer}.bias": torch.zeros(64) for layer in shapes}
     torch.save(weights | biases, tmp_path / "datasets" / "vgg19-dcbb9e9d.pth")
     return tmp_path
+
+
+def _png(color: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), color).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_dry_run_plans_every_job_of_the_grid(home):
