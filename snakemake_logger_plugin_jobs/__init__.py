@@ -31,7 +31,7 @@ COMMAND_FAILED = re.compile(r"RuleException:\s*CalledProcessError")
 KILLED = re.compile(
     r"died with <Signals\.SIGKILL|returned non-zero exit status 137"
 )  # of the job, or of its shell's command
-NOT_YAML = "Config file is not valid JSON or YAML"
+NO_CONFIG = re.compile("Config file is not valid JSON or YAML|Config file must be given as JSON or YAML")
 TRACEBACK = re.compile(r'^\s*File ".*", line \d+.*$\n?', re.MULTILINE)
 SHOWN_LINES = 20  # of a failed job's log
 SPARE_BYTES = 2**20  # a disk with less free space counts as full
@@ -99,7 +99,7 @@ class LogHandler(LogHandlerBase):
         """Print the message of `record`."""
         try:
             event = getattr(record, "event", None)
-            if NOT_YAML in record.getMessage() and (errors := _config_errors()):
+            if NO_CONFIG.search(record.getMessage()) and (errors := _config_errors()):
                 self._write(errors)  # Snakemake names neither the file nor the line
             elif self.plain:
                 self._write(self.format(record))

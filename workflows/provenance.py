@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 CODE = ("baselines", "ipt_models", "workflows")  # the folders of code that numbers depend on
 PACKAGES = (
     *("torch", "torchvision", "timm", "basicsr", "lightning-fabric", "numpy", "pandas", "scikit-image"),
-    *("opencv-python-headless", "safetensors", "snakemake"),
+    *("opencv-python-headless", "pillow", "spandrel", "safetensors", "snakemake"),
 )
 
 

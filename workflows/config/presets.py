@@ -9,7 +9,8 @@ from workflows.config.messages import ConfigError
 
 # Sections that are replaced, not merged: most allow only one of their keys, and seeds belong to their fractions.
 REPLACED = ("training.budget", "finetune.training.budget", "finetune.alone.budget", "kwargs.match", "more_seeds")
-# Keys that belong to one kind of images; another `source` does not inherit them.
+# Sections of training images, their default `source`, and the keys that another source does not inherit.
+IMAGES, DRAWN = ("data", "finetune.data"), "dead_leaves"
 OF_SOURCE = ("root", "inputs", "targets", "count", "size")
 MODELS = "models"
 
@@ -120,7 +121,8 @@ def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str
     for key, value in changes.items():
         path = f"{prefix}{key}"
         if isinstance(value, Mapping) and isinstance(inherited := merged.get(key), Mapping) and path not in REPLACED:
-            if "source" in value and value["source"] != inherited.get("source"):
+            source = inherited.get("source", DRAWN)
+            if path in IMAGES and value.get("source", source) != source:
                 inherited = {name: kept for name, kept in inherited.items() if name not in OF_SOURCE}
             merged[key] = _merged(inherited, value, f"{path}.")
         else:

@@ -3,7 +3,9 @@
 Only files with the same bytes are found; an image that was saved again is not.
 """
 
+import filecmp
 import stat
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from workflows.data import containers
 from workflows.data.pairs import find_pairs
 from workflows.data.sources import source_files
 from workflows.provenance import sha256
+
+BEGINNING = 4096  # bytes that are compared first: uncompressed images of one size have files of one size
 
 
 def trained_on(
@@ -24,28 +28,53 @@ def trained_on(
         manifest: the source's manifest.csv. Until it is made, images in archives are not compared.
         pairs: `inputs` and `targets` of a source of pairs.
     """
-    of_size: dict[int, list[Path]] = {}
+    files = list(files)
+    return dict([*_packed(files, root, manifest), *_plain(files, root, pairs)])
+
+
+def _plain(files: Iterable[Path], root: Path, pairs: tuple[str, str] | None) -> Iterator[tuple[Path, str]]:
+    alike: dict[int, dict[bytes, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
-        of_size.setdefault(file.stat().st_size, []).append(file)
-    found: dict[Path, str] = {}
-    for path, size, digest in _recorded(manifest) if manifest.is_file() else _listed(root, pairs):
-        for file in of_size.get(size, ()):
-            if file not in found and (digest or sha256(root / path)) == sha256(file):
-                found[file] = path
-    return found
+        alike[file.stat().st_size][_beginning(file)].append(file)
+    for path, size in _listed(root, pairs):
+        if size in alike:
+            for file in alike[size].get(_beginning(root / path), ()):
+                if filecmp.cmp(root / path, file, shallow=False):
+                    yield file, path
 
 
-def _recorded(manifest: Path) -> Iterator[tuple[str, int, str]]:
-    from workflows.data.manifest import read_table  # loads pandas
-
-    table = read_table(manifest)
-    yield from zip(table["path"], table["bytes"], table["sha256"], strict=True)
-
-
-def _listed(root: Path, pairs: tuple[str, str] | None) -> Iterator[tuple[str, int, None]]:
+def _listed(root: Path, pairs: tuple[str, str] | None) -> Iterator[tuple[str, int]]:
     if pairs is not None:
-        yield from ((target, (root / target).stat().st_size, None) for target, _ in find_pairs(root, *pairs))
+        yield from ((target, (root / target).stat().st_size) for target, _ in find_pairs(root, *pairs))
         return
     for path, status in source_files(root)[1]:
         if status is not None and stat.S_ISREG(status.st_mode) and not containers.kind(path):
-            yield path, status.st_size, None
+            yield path, status.st_size
+
+
+def _packed(files: Iterable[Path], root: Path, manifest: Path) -> Iterator[tuple[Path, str]]:
+    """Of the images in archives, which the manifest lists; those that are still there count."""
+    if not manifest.is_file() or "archive" not in manifest.open(encoding="utf-8").readline():
+        return
+    import pandas as pd
+
+    from workflows.data.image_reader import ImageReader
+    from workflows.data.manifest import read_table
+
+    hashes = {sha256(file): file for file in files}
+    if not pd.read_csv(manifest, usecols=["sha256"], dtype=str)["sha256"].isin(hashes).any():
+        return  # reading all columns takes several times as long
+    table = read_table(manifest)
+    table = table[(table["archive"] != "") & table["sha256"].isin(hashes)]
+    reader = ImageReader(table, root)
+    for index, path in enumerate(table["path"]):
+        try:
+            reader.read(index)
+        except (OSError, ValueError):
+            continue
+        yield hashes[reader.identity(index)], path
+
+
+def _beginning(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(BEGINNING)

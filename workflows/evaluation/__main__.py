@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.own import is_own
+from baselines.registry import UNTRAINED
 from ipt_models.files import replacing, target
 from ipt_models.variants import WINDOWS
 from workflows import models
@@ -101,7 +103,8 @@ def score_command(arguments: Sequence[str]) -> int:
         type=Path,
         metavar="DIR",
         help="keep a network's scores of each finished set there, and use those of an earlier call with the same weights, "
-        "images, code and options: a call that was stopped continues, and an added set is scored alone",
+        "images, code and options: a call that was stopped continues, and an added set is scored alone. One "
+        "folder for each network and setting; not for your own classes",
     )
     written.add_argument("--experiment", metavar="NAME", help="column experiment (default: the checkpoint's)")
     written.add_argument("--label", metavar="NAME", help="column model (default: the checkpoint's)")
@@ -120,6 +123,10 @@ def score_command(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
 
     _check_written(args.out, args.save_images)
+    if args.keep and (args.restored or args.model in UNTRAINED):
+        raise ValueError("--keep is for trained networks: other scores are computed in seconds")
+    if args.keep and args.keep.exists() and not args.keep.is_dir():
+        raise ValueError(f"--keep {args.keep}: is not a folder")
     check_own_network(args)
     jobs = find_jobs(args.sets, args.tasks, args.data_root)
     check_names(args.images, jobs)
@@ -133,10 +140,10 @@ def score_command(arguments: Sequence[str]) -> int:
     metadata = getattr(source, "metadata", {})
     code = models.code("workflows.evaluation.__main__", metadata.get("variant"))
     facts = {"setting": source.setting, "device": str(getattr(source, "device", "")), "threads": threads}
-    kept = (
-        KeptScores(args.keep, protocol, Path(args.model), code, metadata, **facts) if args.keep and metadata else None
-    )
-    earlier = _scored_earlier(kept, jobs, args.save_images, save_only) if kept else []
+    kept, earlier = None, []
+    if args.keep and not is_own(metadata["variant"]):
+        kept = KeptScores(args.keep, jobs, protocol, Path(args.model), code, metadata, **facts)
+        earlier = _scored_earlier(kept, jobs, args.save_images, save_only)
     new = [job for job in jobs if not any(is_of(row, job) for row in earlier)]
     result = score(source, new, protocol, args.save_images, save_only, threads, finished=kept.keep if kept else None)
     result.rows[:] = [row for job in jobs for row in (*earlier, *result.rows) if is_of(row, job)]
@@ -156,7 +163,7 @@ def score_command(arguments: Sequence[str]) -> int:
             facts["scored_earlier"] = kept.records
         score_provenance.write(args.out, code, weights, jobs, **identity, **facts)
         if kept:
-            kept.drop_all_but(jobs)
+            kept.drop_others()
         print("\n".join(summary(result.rows)))
         return 0
     # Under another name: the mean over the remaining images must not be taken for the set's, and Snakemake removes a failed

@@ -68,7 +68,9 @@ class JobOptions:
         return ["--save-images", str(folder), *words("--images", *images)] if images else []
 
     def kept(self, name: str, table: str = "metrics") -> list[str]:
-        """The options that keep the scores of each finished set of a network."""
+        """The options that keep the scores of each finished set; none for images that another program restored."""
+        if name in self.methods and self.methods[name].checkpoint is None:
+            return []
         return words("--keep", str(self.experiment.folder / "scored" / name / table))
 
     def ensemble(self, name: str, ensemble: str) -> list[str]:

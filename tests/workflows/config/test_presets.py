@@ -63,6 +63,8 @@ def test_another_source_of_images_inherits_nothing_that_belongs_to_the_first(tmp
     assert (data.source, data.root, data.validation) == ("image_folder", tmp_path, 5)
     data = parse({**both, "preset": "more"}).data
     assert (data.source, data.count, data.size) == ("dead_leaves", 50, 96)
+    same = changed(preset="same", data=drawn, presets={"same": {"data": {"source": "dead_leaves", "size": 64}}})
+    assert (parse(same).data.count, parse(same).data.size) == (40, 64)
     back = changed(preset="drawn", data=own, presets={"drawn": {"data": {"source": "dead_leaves", **drawn}}})
     assert (parse(back).data.root, parse(back).data.count) == (None, 40)
 

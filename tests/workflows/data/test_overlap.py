@@ -24,11 +24,14 @@ def files(folder):
     return sorted((folder / "set").iterdir())
 
 
-def test_a_copy_under_another_name_is_found_before_and_after_the_manifest_is_made(folders):
-    expected = {folders / "set" / "b.png": "train/x/1.png"}
-    assert trained_on(files(folders), folders / "source", folders / "manifest.csv") == expected
-    write_table(scan(folders / "source").images, folders / "manifest.csv")
-    assert trained_on(files(folders), folders / "source", folders / "manifest.csv") == expected
+def test_a_copy_under_another_name_is_found_as_long_as_it_is_there(folders):
+    copy, manifest = folders / "set" / "b.png", folders / "manifest.csv"
+    assert trained_on(files(folders), folders / "source", manifest) == {copy: "train/x/1.png"}
+    write_table(scan(folders / "source").images, manifest)
+    shutil.move(folders / "source" / "train" / "x" / "1.png", folders / "away.png")
+    assert trained_on(files(folders), folders / "source", manifest) == {}
+    shutil.move(folders / "away.png", folders / "source" / "train" / "x" / "9.png")
+    assert trained_on(files(folders), folders / "source", manifest) == {copy: "train/x/9.png"}
 
 
 def test_an_image_of_equal_size_and_other_content_is_not_taken_for_a_copy(folders):
@@ -39,11 +42,25 @@ def test_an_image_of_equal_size_and_other_content_is_not_taken_for_a_copy(folder
     assert trained_on(files(folders), folders / "source", folders / "manifest.csv") == {}
 
 
+def test_uncompressed_images_of_one_size_are_told_apart(folders):
+    for number in range(3):
+        write(folders / "source" / "train" / f"{number}.bmp", texture(number, 64, 64))
+        write(folders / "set" / f"{number + 1}.bmp", texture(number + 1, 64, 64))
+    found = trained_on(files(folders), folders / "source", folders / "manifest.csv")
+    assert {file.name: path for file, path in found.items() if file.suffix == ".bmp"} == {
+        "1.bmp": "train/1.bmp",
+        "2.bmp": "train/2.bmp",
+    }
+
+
 def test_images_in_archives_are_compared_once_the_manifest_lists_them(folders):
-    shutil.make_archive(str(folders / "packed" / "train"), "tar", folders / "source" / "train")
+    archive = shutil.make_archive(str(folders / "packed" / "train"), "tar", folders / "source" / "train")
+    assert trained_on(files(folders), folders / "packed", folders / "manifest.csv") == {}
     write_table(scan(folders / "packed").images, folders / "manifest.csv")
     (found,) = trained_on(files(folders), folders / "packed", folders / "manifest.csv")
     assert found == folders / "set" / "b.png"
+    shutil.move(archive, folders / "away.tar")
+    assert trained_on(files(folders), folders / "packed", folders / "manifest.csv") == {}
 
 
 def test_of_pairs_the_targets_are_compared(folders):

@@ -57,6 +57,12 @@ def test_every_ipt_is_scored_by_averaged_windows_and_the_largest_fraction_by_sel
     assert options.ensemble("edsr-100-seed-0", "x8") == ["--self-ensemble"]
 
 
+def test_scores_of_networks_are_kept_and_those_of_given_images_are_not(options):
+    assert options.kept("ipt-50-seed-0") == ["--keep", "results/options/scored/ipt-50-seed-0/metrics"]
+    assert options.kept("ipt-50-seed-0", "metrics-averaged")[1].endswith("/metrics-averaged")
+    assert options.kept("swinir") == []
+
+
 def test_windows_side_by_side_are_an_option_of_ipt_alone():
     scoring = {**CONFIG["evaluation"], "windows": "side-by-side"}
     options = JobOptions(grid.parse(CONFIG | {"evaluation": scoring}))

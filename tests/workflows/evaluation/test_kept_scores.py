@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import ROOT, assert_names
 from workflows import models
 from workflows.evaluation.__main__ import main
 from workflows.evaluation.image_files import write
@@ -107,9 +108,12 @@ def other_image(root):
     noise(root / "first" / "a.png")
 
 
-def damaged(root):
-    for path in (root / "kept").iterdir():
-        path.write_text('{"of": ')
+def damaged(text):
+    def change(root):
+        for path in (root / "kept").iterdir():
+            path.write_text(text)
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def damaged(root):
     [
         (other_weights, {}),
         (other_image, {}),
-        (damaged, {}),
+        *((damaged(text), {}) for text in ('{"of": ', "[]", "{}", "null")),
         (None, {"threads": 2}),
         (None, {"further": ["--windows", "averaged"]}),
         (None, {"further": ["--self-ensemble"]}),
@@ -158,11 +162,46 @@ def test_scores_that_no_table_needs_any_more_are_deleted(root):
     assert score(root, "first", "second") == 0
     assert len(list((root / "kept").iterdir())) == 2
     other_weights(root)
+    (root / "kept" / "mine.json").touch()
     assert score(root, "first") == 0
-    assert len(list((root / "kept").iterdir())) == 1
+    assert len(list((root / "kept").glob("scores-*"))) == 1
+    assert (root / "kept" / "mine.json").exists()
 
 
-def test_references_keep_nothing(root):
-    words = ["--model", "bicubic", "--tasks", "sr2", "--sets", f"first={root / 'first'}", "--keep", root / "kept"]
-    assert main([str(word) for word in [*words, "--out", root / "metrics.csv"]]) == 0
-    assert not (root / "kept").exists()
+def test_a_set_whose_images_change_while_it_is_scored_is_not_kept(root, restored, monkeypatch):
+    counted = Restorer.pixels
+
+    def meanwhile(self, degraded, task, path):
+        if path.stem == "b":
+            noise(root / "first" / "a.png")
+        return counted(self, degraded, task, path)
+
+    monkeypatch.setattr(Restorer, "pixels", meanwhile)
+    assert score(root, "first") == 0
+    monkeypatch.setattr(Restorer, "pixels", counted)
+    restored.clear()
+    assert score(root, "first") == 0
+    assert restored == FIRST
+
+
+def test_scores_of_a_users_class_are_not_kept(root, restored):
+    torch.manual_seed(0)
+    own = f"{ROOT / 'examples' / 'srcnn.py'}:SRCNN"
+    models.save(models.build(own, ["sr2"], num_feat=4), root / "model.safetensors", {"model": "srcnn"})
+    assert score(root, "first") == 0
+    assert score(root, "first") == 0
+    assert restored == [*FIRST, *FIRST]
+
+
+@pytest.mark.parametrize("source", [["--model", "bicubic"], ["--restored", "first"]])
+def test_what_takes_seconds_is_not_kept(root, source, capsys):
+    words = [*source, "--tasks", "sr2", "--sets", f"first={root / 'first'}", "--keep", root / "kept"]
+    assert main([str(word) for word in [*words, "--out", root / "metrics.csv"]]) == 2
+    assert_names(capsys.readouterr().err, "--keep", "trained networks")
+
+
+def test_the_folder_is_checked_before_anything_is_scored(root, restored, capsys):
+    (root / "kept").touch()
+    assert score(root, "first") == 2
+    assert_names(capsys.readouterr().err, "--keep", root / "kept")
+    assert restored == []
