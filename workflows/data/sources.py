@@ -162,10 +162,12 @@ def _walk(root: Path, start: Path) -> Iterator[tuple[str, os.stat_result | None]
         if (identity := _identity(folder)) in seen:
             continue
         seen.add(identity)
+        inside = Path(folder).relative_to(root).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
         with os.scandir(folder) as items:
             items = sorted((item for item in items if not item.name.startswith(".")), key=lambda item: item.name)
         for item in items:
-            path = Path(item.path).relative_to(root).as_posix()
+            path = prefix + item.name
             try:
                 status = item.stat()
             except OSError:

@@ -73,8 +73,10 @@ def carry_out(options: argparse.Namespace) -> int:
         if "SLURM_JOB_ID" not in os.environ and any(r.training.num_nodes > 1 for r in experiment.trainings().values()):
             raise ConfigError(["training.num_nodes: several nodes need Slurm: run this in one of its jobs"])
     spec = experiment.folder / "experiment.yaml"
-    if options.run or not spec.is_file():  # printing leaves alone what jobs of a running grid read
+    if options.run or not spec.is_file():
         grid.write(experiment, spec)
+    elif not _is_of(spec, experiment):  # jobs of a running grid may read it
+        print(f"note: {spec} is of another config and stays as it is; --run and Snakemake replace it", file=sys.stderr)
     grid.write(experiment, experiment.folder / SPEC)
     if options.run:
         status = run(experiment, time.time() + 60 * options.minutes, options.jobs, options.score)
@@ -88,6 +90,13 @@ def carry_out(options: argparse.Namespace) -> int:
         for archive, names in archives.pack(experiment, options.pack, options.archive_mb * 1e6, without):
             print(f"{archive}: {', '.join(names)}")
     return status
+
+
+def _is_of(spec: Path, experiment: Experiment) -> bool:
+    try:
+        return grid.read(spec) == experiment
+    except ConfigError:
+        return False
 
 
 def preparation(experiment: Experiment) -> dict[Path, list[str]]:

@@ -97,14 +97,17 @@ def test_printed_commands_train_the_config_as_it_is(config, capsys):
     assert grid.read(written) == grid.read(config)
 
 
-def test_printing_leaves_alone_what_jobs_of_a_running_grid_read(config):
+def test_printing_leaves_alone_what_jobs_of_a_running_grid_read(config, capsys):
     followed = config.parent / "results/tiny-cpu/experiment.yaml"
     followed.parent.mkdir(parents=True)
     followed.write_text("of the running grid")
     assert pieces.main([str(config)]) == 0
     assert followed.read_text() == "of the running grid"
+    assert_names(capsys.readouterr().err, "note", followed.relative_to(config.parent))
     followed.unlink()
     assert pieces.main([str(config)]) == 0
+    assert pieces.main([str(config)]) == 0
+    assert capsys.readouterr().err == ""
     assert grid.read(followed) == grid.read(config)
 
 
