@@ -54,8 +54,11 @@ def _listed(root: Path, pairs: tuple[str, str] | None) -> Iterator[tuple[str, in
 
 def _packed(files: Iterable[Path], root: Path, manifest: Path) -> Iterator[tuple[Path, str]]:
     """Of the images in archives, which the manifest lists; those that are still there count."""
-    if not manifest.is_file() or "archive" not in manifest.open(encoding="utf-8").readline():
+    if not manifest.is_file():
         return
+    with open(manifest, encoding="utf-8") as file:
+        if "archive" not in file.readline():
+            return
     import pandas as pd
 
     from workflows.data.image_reader import ImageReader
