@@ -55,6 +55,8 @@ def main() -> int:
     parser.add_argument("--append", action="store_true", help="add to what the file has")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attention.csv"))
     options = parser.parse_args()
+    if options.device != "cpu" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device here")
     if options.operators:
         for precision in options.precision:
             print(operators(Contestant("ours", options, precision), options.warm_up))

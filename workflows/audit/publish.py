@@ -103,17 +103,17 @@ def publish(experiment_dir: Path, out: Path, summary: bool = False) -> list[Path
 
 def _refuse_other_code(experiment_dir: Path, spec: Experiment) -> None:
     """Raise ReportError where an own network's file is not the one that a run was trained, or a method scored, with."""
-    used = [(f"runs/{name}/provenance.json", run.variant, run.kwargs) for name, run in spec.trainings().items()]
-    records = {file: own.sources(variant, kwargs) for file, variant, kwargs in used}
-    for method in spec.evaluation.methods:
-        records[f"runs/{method.name}/metrics.json"] = own.sources(method.network, {}) if method.network else {}
-    for file, now in records.items():
-        record = read_json(experiment_dir / file) if now and (experiment_dir / file).is_file() else {}
-        then = record.get("network", record)
-        if any(then.get(key, digest) != digest for key, digest in now.items()):
+    used = [(f"runs/{method.name}/metrics.json", "source_sha256", method.network) for method in spec.evaluation.methods]
+    for name, run in spec.trainings().items():
+        classes = {"source_sha256": run.variant, "match_sha256": own.matched(run.kwargs)}
+        used += [(f"runs/{name}/provenance.json", key, network) for key, network in classes.items()]
+    for file, key, network in used:
+        if network is None or ".py:" not in network or not (experiment_dir / file).is_file():
+            continue
+        record, now = read_json(experiment_dir / file), own.source_sha256(network)
+        if record.get("network", record).get(key, now) != now:
             raise ReportError(
-                f"{experiment_dir / file}: was made with another version of the network's file, which has changed since; undo "
-                "the change, or run the experiment again"
+                f"{network} has changed since {experiment_dir / file} was written; undo the change, or run the experiment again"
             )
 
 

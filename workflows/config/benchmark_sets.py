@@ -115,9 +115,9 @@ def _folder_request(name: str, folders: str) -> Request:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
         raise SetError(f"{name!r} cannot name a set: letters, digits and _ . + - are allowed")
     if any(name in (s.name, *s.aliases) for s in SETS.values()):
-        raise SetError(f"{name!r} is a benchmark set's name; give the folder another one")
+        raise SetError(f"{name!r} is a benchmark set's name; give the folder another name")
     if name == "held-out":
-        raise SetError(f"{name!r} is the name of the held-out training images in tables; give the folder another one")
+        raise SetError(f"{name!r} is the name of the held-out training images in tables; give the folder another name")
     targets, comma, inputs = folders.partition(",")
     if not targets or (comma and not inputs):
         raise SetError(f"{name}={folders}: expected NAME=FOLDER or NAME=TARGETS,INPUTS")

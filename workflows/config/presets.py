@@ -9,9 +9,9 @@ from workflows.config.messages import ConfigError
 
 # Sections that are replaced, not merged: most allow only one of their keys, and seeds belong to their fractions.
 REPLACED = ("training.budget", "finetune.training.budget", "finetune.alone.budget", "kwargs.match", "more_seeds")
-# Sections of training images, their default `source`, and the keys that another source does not inherit.
+# Sections of training images, their default `source`, and the keys that belong to each.
 IMAGES, DRAWN = ("data", "finetune.data"), "dead_leaves"
-OF_SOURCE = ("root", "inputs", "targets", "count", "size")
+OF_SOURCE = {DRAWN: {"count", "size"}, "image_folder": {"root"}, "paired_folders": {"root", "inputs", "targets"}}
 MODELS = "models"
 
 
@@ -121,9 +121,11 @@ def _merged(base: Any, changes: Mapping[str, Any], prefix: str = "") -> dict[str
     for key, value in changes.items():
         path = f"{prefix}{key}"
         if isinstance(value, Mapping) and isinstance(inherited := merged.get(key), Mapping) and path not in REPLACED:
-            source = inherited.get("source", DRAWN)
-            if path in IMAGES and value.get("source", source) != source:
-                inherited = {name: kept for name, kept in inherited.items() if name not in OF_SOURCE}
+            if path in IMAGES:
+                before, now = (
+                    OF_SOURCE.get(one.get("source", DRAWN), set()) for one in (inherited, {**inherited, **value})
+                )
+                inherited = {name: kept for name, kept in inherited.items() if name not in before - now}
             merged[key] = _merged(inherited, value, f"{path}.")
         else:
             merged[key] = copy.deepcopy(value)

@@ -30,11 +30,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _explained(error: yaml.MarkedYAMLError) -> str:
-    """The parser's reason, with the line where it noticed the mistake, and the one where what it was reading begins."""
+    """The parser's reason, with the line where it noticed the mistake, and the line where what it was reading begins."""
     at, begun = error.problem_mark, error.context_mark
     where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
     context = f", {error.context}" if error.context else ""
-    context += f" that begins in line {begun.line + 1}" if begun and at and begun.line != at.line else ""
+    context += f" that begins on line {begun.line + 1}" if begun and at and begun.line != at.line else ""
     return f"{where}{error.problem}{context}"
 
 

@@ -452,7 +452,7 @@ class Evaluation(Section):
     runtime_minutes: whole(1, 10**6) = Field(
         60,
         description="time that a scoring job requests from the scheduler, in minutes; jobs of ensembles and external methods "
-        "request four times as much. A job that is stopped and submitted again continues with the set that it was at",
+        "request four times as much. A job that is stopped and submitted again continues with the set it was working on",
     )
 
     @model_validator(mode="after")
@@ -536,7 +536,8 @@ class Presets(Section):
     )
     presets: dict[str, dict[str, Any]] = Field(
         {},
-        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not), "
+        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not; another "
+        "`data.source` inherits no key of the first), "
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
         "Results land in `results/<name>-<preset>/`",
     )

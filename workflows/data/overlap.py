@@ -3,6 +3,7 @@
 Only files with the same bytes are found; an image that was saved again is not.
 """
 
+import contextlib
 import filecmp
 import stat
 from collections import defaultdict
@@ -38,9 +39,10 @@ def _plain(files: Iterable[Path], root: Path, pairs: tuple[str, str] | None) -> 
         alike[file.stat().st_size][_beginning(file)].append(file)
     for path, size in _listed(root, pairs):
         if size in alike:
-            for file in alike[size].get(_beginning(root / path), ()):
-                if filecmp.cmp(root / path, file, shallow=False):
-                    yield file, path
+            with contextlib.suppress(OSError):  # an unreadable image is not trained on either
+                for file in alike[size].get(_beginning(root / path), ()):
+                    if filecmp.cmp(root / path, file, shallow=False):
+                        yield file, path
 
 
 def _listed(root: Path, pairs: tuple[str, str] | None) -> Iterator[tuple[str, int]]:

@@ -15,7 +15,7 @@ from workflows.config.reading import ConfigError, load
         (b"- name: x\n", ["`name`"]),
         (b"", ["`name`"]),
         (b"name: [\n", ["YAML"]),
-        (b"name: a\nmodels:\n  - {name: b\nseeds: [0]\n", ["YAML", "line 4, column 6", "line 3"]),
+        (b"name: a\nmodels:\n  - {name: b\nseeds: [0]\n", ["YAML", "line 4, column 6", "on line 3"]),
         (b"name: a\n seeds: [0]\n", ["YAML", "line 2, column 7"]),
         (b"name: *a\n", ["YAML", "line 1, column 7", "alias"]),
         (b"name: 2020-99-99\n", ["YAML"]),
