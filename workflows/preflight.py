@@ -5,6 +5,7 @@ Called once before the first job, by the Snakefile and by commands that take a c
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from baselines.own import matched, source_file
 from baselines.registry import NETWORK_OF
@@ -79,23 +80,28 @@ def _seen(experiment: Experiment, absent: Iterable[str]) -> Iterator[str]:
     """A line for each set and section of training images that have images in common."""
     scored = experiment.evaluation
     jobs = sets.find_jobs(scored.sets, experiment.scored_tasks, scored.data_root, absent)
-    files = {sample.target: job.request.label for job in jobs for sample in job.samples}
+    of_set: dict[str, dict[Path, None]] = {}
+    for job in jobs:
+        of_set.setdefault(job.request.label, {}).update(dict.fromkeys(sample.target for sample in job.samples))
     for source, data in experiment.sources.items():
         if data.root is None or not data.root.expanduser().is_dir():
             continue  # drawn images; or a folder that another line reports
         pairs = (data.inputs, data.targets) if data.source == "paired_folders" else None
         manifest = experiment.folder / source / "manifest.csv"
         try:
-            seen = trained_on(files, data.root.expanduser(), manifest, pairs)
+            seen = trained_on(
+                {file for files in of_set.values() for file in files}, data.root.expanduser(), manifest, pairs
+            )
         except (ValueError, OSError):
             continue  # likewise
-        for label in dict.fromkeys(files[file] for file in seen):
-            (first, path), *rest = ((file, path) for file, path in seen.items() if files[file] == label)
-            more, key = f" (and {len(rest)} more)" if rest else "", "data" if source == "data" else "finetune.data"
-            yield (
-                f"evaluation.sets: {label}: {first}{more} is also a training image, {path} in {key}.root; "
-                "train and score on different images"
-            )
+        key = "data" if source == "data" else "finetune.data"
+        for label, files in of_set.items():
+            if common := [file for file in files if file in seen]:
+                more = f" (and {len(common) - 1} more)" if len(common) > 1 else ""
+                yield (
+                    f"evaluation.sets: {label}: {common[0]}{more} is also a training image, {seen[common[0]]} in {key}.root; "
+                    "train and score on different images"
+                )
 
 
 def lacking_gpus(experiment: Experiment, scores: bool = True) -> list[str]:
