@@ -25,9 +25,9 @@ def checkout(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml", "Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, checkout)
-    for folder, names in (("train", ["a", "b", "c", "d"]), (f"sets/{HOSTILE}", [HOSTILE])):
+    for first, folder, names in ((0, "train", ["a", "b", "c", "d"]), (4, f"sets/{HOSTILE}", [HOSTILE])):
         (checkout / HOSTILE / folder).mkdir(parents=True)
-        for number, name in enumerate(names):
+        for number, name in enumerate(names, first):
             Image.fromarray(texture(number, 96, 96)).save(checkout / HOSTILE / folder / f"{name}.png")
     config = {
         "name": "micro",
