@@ -23,15 +23,6 @@ ENDS = (".safetensors", ".pth")
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 
 
-@pytest.fixture(autouse=True)
-def settings_of_the_process(monkeypatch):
-    """The command sets these for its own process, which here is the tests'."""
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 def smooth(height, width):
     grid = np.add.outer(np.linspace(0, 9, height), np.linspace(0, 7, width))[..., None]
     return (127 + 90 * np.sin(grid + np.arange(3)) + RNG.normal(0, 4, (height, width, 3))).astype(np.uint8)

@@ -16,14 +16,6 @@ RNG = np.random.default_rng(3)
 SMALL = {"num_feat": 4, "patch_dim": 2, "patch_size": 8, "num_heads": 2, "depth": 1}
 
 
-@pytest.fixture(autouse=True)
-def settings_of_the_process(monkeypatch):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def restored(monkeypatch):
     """Names of the images that a network has restored, in order."""

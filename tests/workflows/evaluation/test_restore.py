@@ -19,15 +19,6 @@ from workflows.evaluation.restorer import Restorer
 TRAINED = FIXTURES / "ipt_trained_x2.safetensors"
 
 
-@pytest.fixture(autouse=True)
-def settings_of_the_process(monkeypatch):
-    """The command sets these for its own process, which here is the tests'."""
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(*arguments, model=TRAINED) -> int:
     given = ["restore", "--model", model, "--threads", "1", "--device", "cpu", *arguments]
     return main([str(argument) for argument in given])
