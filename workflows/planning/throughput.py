@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -66,7 +67,8 @@ def measure(run: Run, seconds: float, images: tuple[Path, pd.DataFrame] | None =
         return _train(run, steps, root, folder, limit)
 
 
-def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> float:
+def short(run: Run, steps: int) -> dict[str, Any]:
+    """The config of a training of a run's network for a few steps."""
     model = run.model_dump(mode="json", include={"variant", "kwargs", "contrastive"}) | {"name": "speed"}
     every = max(1, steps // WINDOWS)
     recipe = run.training.model_dump(mode="json") | {
@@ -75,9 +77,12 @@ def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> floa
         "log_every": every,
         "validate_every": steps + 1,
     }
-    config = {"name": "speed", "tasks": list(run.tasks), "models": [model], "training": recipe}
-    config["data"] = run.data.model_dump(mode="json")
-    (folder / "speed.yaml").write_text(json.dumps(config), encoding="utf-8")
+    data = run.data.model_dump(mode="json")
+    return {"name": "speed", "tasks": list(run.tasks), "models": [model], "training": recipe, "data": data}
+
+
+def _train(run: Run, steps: int, root: Path, folder: Path, limit: float) -> float:
+    (folder / "speed.yaml").write_text(json.dumps(short(run, steps)), encoding="utf-8")
     command = [sys.executable, "-m", "workflows.training"]
     command += ["--experiment", folder / "speed.yaml", "--run", "speed-100-seed-0"]
     command += ["--root", root, "--fraction", folder / "images.csv", "--validation", folder / "images.csv"]

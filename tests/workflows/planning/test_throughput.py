@@ -1,9 +1,11 @@
 """Measured speed of training."""
 
 import pandas as pd
+import pytest
 
-from tests.helpers import raises_naming
+from tests.helpers import ROOT, raises_naming
 from tests.workflows.planning.micro import CONFIG, EDSR
+from workflows.config import grid
 from workflows.config.grid import parse
 from workflows.planning import throughput
 
@@ -31,6 +33,14 @@ def test_images_to_measure_with_are_drawn_in_another_process(monkeypatch):
     assert seen == [3, 3]
 
 
+def test_the_config_that_is_measured_is_valid_for_the_runs_of_every_config():
+    for path in sorted((ROOT / "config").rglob("*.yaml")):
+        recipes = {throughput.recipe_of(run): run for run in grid.read(path).trainings().values()}
+        for run in recipes.values():
+            parse(throughput.short(run, throughput.FIRST_STEPS))
+
+
+@pytest.mark.slow
 def test_speed_is_measured_by_the_training_command():
     # The warm-up is longer than the measurement.
     recipe = {**CONFIG["training"], "patch_size": 12, "budget": {"steps": 10**4}, "warmup_steps": 10**3}
