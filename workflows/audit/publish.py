@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from baselines import own
-from baselines.own import matched
 from workflows import provenance
 from workflows.analysis.records import ReportError, parse_run, read_results, read_runs
 from workflows.analysis.tables import TABLES
@@ -220,7 +219,7 @@ def own_networks(config: Mapping[str, Any]) -> dict[str, str]:
     methods = (config.get("evaluation") or {}).get("methods") or []
     named = [(model["variant"], model.get("kwargs")) for model in config.get("models") or []]
     named += [(method.get("network"), method.get("kwargs")) for method in methods]
-    classes = [name for variant, kwargs in named for name in (variant, matched(kwargs or {})) if name]
+    classes = [name for variant, kwargs in named for name in (variant, own.matched(kwargs or {})) if name]
     places = [name.rpartition(":")[0] for name in classes]
     copies: dict[str, str] = {}
     for path in dict.fromkeys(Path(place) for place in places if place.endswith(".py")):

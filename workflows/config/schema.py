@@ -536,8 +536,8 @@ class Presets(Section):
     )
     presets: dict[str, dict[str, Any]] = Field(
         {},
-        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not; another "
-        "`data.source` inherits no key of the first), "
+        description="what differs, by the name of the preset. Sections are merged key by key (`training.budget` is not, and "
+        "another `data.source` does not inherit what only the first takes, such as `count`), "
         "other values replaced; `models` takes changes by the model's name, and an empty one leaves the model out. "
         "Results land in `results/<name>-<preset>/`",
     )
